@@ -1,0 +1,198 @@
+"""What a Redshift database has and PostgreSQL has not: system tables and functions, in one schema.
+
+Every connection has this schema in its search_path, before pg_catalog.
+"""
+
+VERSION = "1"  # changes with the statements below, so that an older data directory is brought up to date
+
+SCHEMA = """
+DROP SCHEMA IF EXISTS local_redshift CASCADE;
+CREATE SCHEMA local_redshift;
+GRANT USAGE ON SCHEMA local_redshift TO PUBLIC;
+"""
+
+# One row an error or file. Every column is NOT NULL, as on a cluster: what is empty is blank.
+# https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_ERRORS.html
+# https://docs.aws.amazon.com/redshift/latest/dg/SYS_LOAD_ERROR_DETAIL.html
+# https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_COMMITS.html
+SYSTEM_TABLES = """
+CREATE SEQUENCE local_redshift.query_ids AS integer;
+
+CREATE TABLE local_redshift.load_errors (
+    userid          integer NOT NULL,
+    slice           integer NOT NULL,
+    tbl             integer NOT NULL,
+    starttime       timestamp NOT NULL,
+    session         integer NOT NULL,
+    query           integer NOT NULL,
+    filename        text NOT NULL,
+    line_number     bigint NOT NULL,
+    colname         text NOT NULL,
+    type            text NOT NULL,
+    col_length      text NOT NULL,
+    position        integer NOT NULL,
+    raw_line        text NOT NULL,
+    raw_field_value text NOT NULL,
+    err_code        integer NOT NULL,
+    err_reason      text NOT NULL
+);
+
+CREATE VIEW local_redshift.stl_load_errors AS
+SELECT
+    userid,
+    slice,
+    tbl,
+    starttime,
+    session,
+    query,
+    filename::char(256) AS filename,
+    line_number,
+    colname::char(127) AS colname,
+    type::char(10) AS type,
+    col_length::char(10) AS col_length,
+    position,
+    raw_line::char(1024) AS raw_line,
+    raw_field_value::char(1024) AS raw_field_value,
+    err_code,
+    err_reason::char(100) AS err_reason,
+    0 AS is_partial,
+    0::bigint AS start_offset,
+    0::bigint AS copy_job_id
+FROM local_redshift.load_errors;
+
+CREATE VIEW local_redshift.sys_load_error_detail AS
+SELECT
+    userid AS user_id,
+    query::bigint AS query_id,
+    0::bigint AS transaction_id,
+    session AS session_id,
+    current_database()::char(64) AS database_name,
+    tbl AS table_id,
+    starttime AS start_time,
+    filename::char(256) AS file_name,
+    line_number,
+    colname::char(127) AS column_name,
+    type::char(10) AS column_type,
+    col_length::char(10) AS column_length,
+    position,
+    err_code AS error_code,
+    err_reason::char(512) AS error_message
+FROM local_redshift.load_errors;
+
+CREATE TABLE local_redshift.stl_load_commits (
+    userid          integer NOT NULL,
+    query           integer NOT NULL,
+    slice           integer NOT NULL,
+    name            char(256) NOT NULL,
+    filename        char(256) NOT NULL,
+    byte_offset     integer NOT NULL,
+    lines_scanned   integer NOT NULL,
+    errors          integer NOT NULL,
+    curtime         timestamp NOT NULL,
+    status          integer NOT NULL,
+    file_format     char(16) NOT NULL,
+    is_partial      integer NOT NULL,
+    start_offset    bigint NOT NULL,
+    copy_job_id     bigint NOT NULL
+);
+
+GRANT SELECT ON ALL TABLES IN SCHEMA local_redshift TO PUBLIC;
+"""
+
+# How the stand-in raises errors and notices as the server's own.
+MESSAGES = """
+CREATE FUNCTION local_redshift.fail(sqlstate text, message text, detail text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF detail = '' THEN
+        RAISE EXCEPTION USING ERRCODE = sqlstate, MESSAGE = message;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = sqlstate, MESSAGE = message, DETAIL = detail;
+END $$;
+
+CREATE FUNCTION local_redshift.inform(message text) RETURNS void
+LANGUAGE plpgsql AS $$ BEGIN RAISE INFO '%', message; END $$;
+
+CREATE FUNCTION local_redshift.too_long(type text) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = '22001', MESSAGE = 'value too long for type ' || type;
+END $$;
+"""
+
+# https://docs.aws.amazon.com/redshift/latest/dg/c_SQL_functions.html
+FUNCTIONS = """
+CREATE FUNCTION local_redshift.version() RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT 'PostgreSQL 8.0.2 on i686-pc-linux-gnu, compiled by GCC gcc (GCC) 3.4.2 20041017 '
+        || '(Red Hat 3.4.2-6.fc3), Redshift 1.0.0 (local stand-in on ' || pg_catalog.version() || ')'
+$$;
+
+CREATE FUNCTION local_redshift.getdate() RETURNS timestamp LANGUAGE sql STABLE AS $$
+    SELECT date_trunc('second', statement_timestamp()::timestamp)
+$$;
+
+CREATE FUNCTION local_redshift.sysdate() RETURNS timestamp LANGUAGE sql STABLE AS $$
+    SELECT transaction_timestamp()::timestamp
+$$;
+
+CREATE FUNCTION local_redshift.len(value text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+    SELECT char_length(value)
+$$;
+
+CREATE FUNCTION local_redshift.charindex(part text, value text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+    SELECT strpos(value, part)
+$$;
+
+CREATE FUNCTION local_redshift.round(value double precision, places integer) RETURNS double precision
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT pg_catalog.round(value::numeric, places)::double precision
+$$;
+
+CREATE FUNCTION local_redshift.trunc(value timestamp) RETURNS date LANGUAGE sql IMMUTABLE AS $$
+    SELECT value::date
+$$;
+
+CREATE FUNCTION local_redshift.dateadd(part text, amount bigint, value timestamp) RETURNS timestamp
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT value + amount * CASE WHEN lower(part) IN ('quarter', 'quarters', 'qtr')
+                                 THEN interval '3 months' ELSE ('1 ' || part)::interval END
+$$;
+
+CREATE FUNCTION local_redshift.datediff(part text, earlier timestamp, later timestamp) RETURNS bigint
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE part
+        WHEN 'year' THEN extract(year FROM later) - extract(year FROM earlier)
+        WHEN 'quarter' THEN 4 * (extract(year FROM later) - extract(year FROM earlier))
+                            + extract(quarter FROM later) - extract(quarter FROM earlier)
+        WHEN 'month' THEN 12 * (extract(year FROM later) - extract(year FROM earlier))
+                          + extract(month FROM later) - extract(month FROM earlier)
+        ELSE (extract(epoch FROM date_trunc(part, later)) - extract(epoch FROM date_trunc(part, earlier)))
+             / extract(epoch FROM ('1 ' || part)::interval)
+    END::bigint
+$$;
+
+CREATE FUNCTION local_redshift.convert_timezone(zone text, value timestamp) RETURNS timestamp
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT value AT TIME ZONE 'UTC' AT TIME ZONE zone
+$$;
+
+CREATE FUNCTION local_redshift.convert_timezone(from_zone text, to_zone text, value timestamp)
+RETURNS timestamp LANGUAGE sql IMMUTABLE AS $$
+    SELECT value AT TIME ZONE from_zone AT TIME ZONE to_zone
+$$;
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/PG_LAST_COPY_ID.html: -1 where the session ran no COPY
+CREATE FUNCTION local_redshift.pg_last_copy_id() RETURNS integer LANGUAGE sql STABLE AS $$
+    SELECT coalesce(nullif(current_setting('local_redshift.last_copy_id', true), ''), '-1')::integer
+$$;
+
+CREATE FUNCTION local_redshift.pg_last_copy_count() RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT coalesce(nullif(current_setting('local_redshift.last_copy_count', true), ''), '0')::bigint
+$$;
+"""
+
+INSTALLED = f"COMMENT ON SCHEMA local_redshift IS '{VERSION}'"
+
+FIND_VERSION = "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = 'local_redshift'"
+
+INSTALL = [SCHEMA, SYSTEM_TABLES, MESSAGES, FUNCTIONS, INSTALLED]

@@ -1,0 +1,144 @@
+"""Connections to the stand-in: psycopg2's own, whose cursors take Redshift's SQL."""
+
+import functools
+import re
+from pathlib import Path
+
+import psycopg2
+from psycopg2 import extensions
+
+from local_redshift import catalog
+from local_redshift.dialect import translate
+from local_redshift.errors import NotSupported, RedshiftError
+from local_redshift.server import ADMIN, EmbeddedServer, get_server
+from local_redshift.sql_tokens import Token, code, statements
+
+# The functions by which the stand-in raises Redshift's errors are no business of the reader.
+_CONTEXT = re.compile(r"\nCONTEXT:  PL/pgSQL function (?:local_redshift\.)?(?:fail|too_long)\(.*", re.DOTALL)
+
+
+def connect(data_dir: str | Path, dbname: str = "dev", user: str = "awsuser") -> extensions.connection:
+    """Open a connection to the local warehouse in `data_dir`, which is made and started if need be.
+
+    Database and user are made too, the user as the cluster's admin. The server runs until the last
+    process that connected to it is gone. Raise ServerError if it can't be started.
+    """
+    server = get_server(Path(data_dir).resolve())
+    server.acquire()
+    arguments = {"host": str(server.socket_dir), "user": user, "dbname": dbname}
+    with server.start_lock():
+        _prepare(server, dbname, user)
+    return psycopg2.connect(
+        **arguments,
+        client_encoding="UTF8",
+        application_name="local_redshift",
+        connection_factory=RedshiftConnection,
+    )
+
+
+@functools.cache
+def _prepare(server: EmbeddedServer, dbname: str, user: str) -> None:
+    """Make the user, the database and Redshift's catalog in it, where they are missing."""
+    admin = server.connect_as_admin("postgres")
+    with admin.cursor() as cursor:
+        for kind, name, found in (
+            ("ROLE", user, "SELECT FROM pg_roles WHERE rolname = %s"),
+            ("DATABASE", dbname, "SELECT FROM pg_database WHERE datname = %s"),
+        ):
+            cursor.execute(found, [name])
+            if cursor.rowcount == 0:
+                options = " SUPERUSER LOGIN" if kind == "ROLE" else f" OWNER {ADMIN}"
+                cursor.execute(f"CREATE {kind} {extensions.quote_ident(name, admin)}{options}")
+    admin.close()
+    _install_catalog(server, dbname)
+
+
+def _install_catalog(server: EmbeddedServer, dbname: str) -> None:
+    admin = server.connect_as_admin(dbname)
+    with admin.cursor() as cursor:
+        cursor.execute(catalog.FIND_VERSION)
+        if cursor.fetchone() != (catalog.VERSION,):
+            cursor.execute("".join(["BEGIN;", *catalog.INSTALL, ";COMMIT"]))
+    admin.close()
+
+
+class RedshiftConnection(extensions.connection):
+    """A psycopg2 connection whose cursors, of whatever class, take Redshift's SQL."""
+
+    _system: extensions.connection | None = None
+
+    def cursor(self, name=None, cursor_factory=None, *args, **kwargs):
+        """Open a cursor; see psycopg2's `connection.cursor`."""
+        factory = cursor_factory or self.cursor_factory or extensions.cursor
+        return super().cursor(name, _redshift_cursor(factory), *args, **kwargs)
+
+    def system(self) -> extensions.connection:
+        """A second connection, in autocommit: what it writes to the system tables outlives a rollback."""
+        if self._system is None or self._system.closed:
+            self._system = psycopg2.connect(self.dsn)
+            self._system.autocommit = True
+        return self._system
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._system is not None:
+            self._system.close()
+        super().close()
+
+
+class RedshiftCursor:
+    """What makes a cursor class take Redshift's SQL; goes before the class among the bases."""
+
+    def execute(self, query, vars=None) -> None:
+        """Run one or more statements; see psycopg2's `cursor.execute`."""
+        sql = self.mogrify(query, vars).decode()
+        for statement in statements(sql):
+            try:
+                self._run(statement)
+            except RedshiftError as error:
+                self._server("SELECT local_redshift.fail(%s, %s, %s)", [error.sqlstate, error.message, error.detail])
+
+    def executemany(self, query, vars_list) -> None:
+        """Run the statement once for each of `vars_list`."""
+        for values in vars_list:
+            self.execute(query, values)
+
+    def copy_expert(self, *args, **kwargs) -> None:
+        """Refuse: Redshift's COPY reads from S3, never from the client."""
+        self._server("SELECT local_redshift.fail(%s, %s, '')", [NotSupported.sqlstate, "Redshift has no COPY FROM STDIN"])
+
+    copy_from = copy_to = copy_expert
+
+    def _run(self, statement: list[Token]) -> None:
+        verb = code(statement)[0].word
+        if verb == "COPY":
+            from local_redshift.load import run_copy  # a session without a COPY does not pay for it
+
+            run_copy(self, statement)
+            return
+        self._server(translate(statement, autocommit=self.connection.autocommit))
+        # https://docs.aws.amazon.com/redshift/latest/dg/r_TRUNCATE.html: it commits, with all before it
+        if verb == "TRUNCATE" and not self.connection.autocommit:
+            self.connection.commit()
+
+    def _server(self, sql: str, vars=None) -> None:
+        """Run PostgreSQL's SQL as it is."""
+        try:
+            super().execute(sql, vars)
+        except psycopg2.Error as error:
+            _hide_context(error)
+            raise
+
+
+def _hide_context(error: psycopg2.Error) -> None:
+    if error.pgerror and _CONTEXT.search(error.pgerror):
+        pgerror = _CONTEXT.sub("\n", error.pgerror)
+        error.__setstate__({"pgerror": pgerror, "pgcode": error.pgcode})
+        error.args = (_CONTEXT.sub("\n", str(error.args[0])),)
+
+
+@functools.cache
+def _redshift_cursor(factory: type) -> type:
+    if issubclass(factory, RedshiftCursor):
+        return factory
+    return type(factory.__name__, (RedshiftCursor, factory), {})

@@ -1,0 +1,42 @@
+"""Errors of the stand-in.
+
+    Exception
+    ├── LocalRedshiftError
+    │   └── ServerError       the embedded server can't be installed, started or reached
+    └── RedshiftError         what a cluster would answer; becomes psycopg2's own class at the edge
+        └── NotSupported      what the stand-in, or Redshift itself, does not take
+"""
+
+
+class LocalRedshiftError(Exception):
+    """The stand-in itself can't do its work; the message says what to do."""
+
+
+class ServerError(LocalRedshiftError):
+    """The embedded server can't be installed, started or reached."""
+
+
+class RedshiftError(Exception):
+    """An error as a cluster reports it: the server raises it, so that class and SQLSTATE are the driver's.
+
+    `detail` is the DETAIL block or empty.
+    """
+
+    sqlstate = "XX000"  # nearly every run-time error of Redshift has this one
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+
+
+class NotSupported(RedshiftError):
+    """A statement, clause or option that is refused; the message names it."""
+
+    sqlstate = "0A000"
+
+
+class SyntaxRefused(RedshiftError):
+    """A statement whose form is wrong."""
+
+    sqlstate = "42601"

