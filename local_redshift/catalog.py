@@ -79,22 +79,30 @@ SELECT
     err_reason::char(512) AS error_message
 FROM local_redshift.load_errors;
 
-CREATE TABLE local_redshift.stl_load_commits (
-    userid          integer NOT NULL,
+CREATE TABLE local_redshift.load_commits (
     query           integer NOT NULL,
-    slice           integer NOT NULL,
-    name            char(256) NOT NULL,
-    filename        char(256) NOT NULL,
-    byte_offset     integer NOT NULL,
-    lines_scanned   integer NOT NULL,
-    errors          integer NOT NULL,
-    curtime         timestamp NOT NULL,
-    status          integer NOT NULL,
-    file_format     char(16) NOT NULL,
-    is_partial      integer NOT NULL,
-    start_offset    bigint NOT NULL,
-    copy_job_id     bigint NOT NULL
+    filename        text NOT NULL,
+    lines_scanned   bigint NOT NULL,
+    curtime         timestamp NOT NULL DEFAULT clock_timestamp()
 );
+
+CREATE VIEW local_redshift.stl_load_commits AS
+SELECT
+    100 AS userid,
+    query,
+    0 AS slice,
+    filename::char(256) AS name,
+    filename::char(256) AS filename,
+    0 AS byte_offset,
+    lines_scanned,
+    0 AS errors,
+    curtime,
+    1 AS status,
+    'JSON'::char(16) AS file_format,
+    0 AS is_partial,
+    0::bigint AS start_offset,
+    0::bigint AS copy_job_id
+FROM local_redshift.load_commits;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA local_redshift TO PUBLIC;
 """
@@ -193,6 +201,8 @@ $$;
 
 INSTALLED = f"COMMENT ON SCHEMA local_redshift IS '{VERSION}'"
 
-FIND_VERSION = "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = 'local_redshift'"
+FIND_VERSION = (
+    "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = 'local_redshift'"
+)
 
 INSTALL = [SCHEMA, SYSTEM_TABLES, MESSAGES, FUNCTIONS, INSTALLED]

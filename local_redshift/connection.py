@@ -72,6 +72,10 @@ class RedshiftConnection(extensions.connection):
         factory = cursor_factory or self.cursor_factory or extensions.cursor
         return super().cursor(name, _redshift_cursor(factory), *args, **kwargs)
 
+    def plain_cursor(self) -> extensions.cursor:
+        """Open a cursor that takes PostgreSQL's SQL as it is."""
+        return super().cursor(cursor_factory=extensions.cursor)
+
     def system(self) -> extensions.connection:
         """A second connection, in autocommit: what it writes to the system tables outlives a rollback."""
         if self._system is None or self._system.closed:
@@ -96,7 +100,9 @@ class RedshiftCursor:
             try:
                 self._run(statement)
             except RedshiftError as error:
-                self._server("SELECT local_redshift.fail(%s, %s, %s)", [error.sqlstate, error.message, error.detail])
+                self._server(
+                    "SELECT local_redshift.fail(%s, %s, %s)", [error.sqlstate, error.message, error.detail]
+                )
 
     def executemany(self, query, vars_list) -> None:
         """Run the statement once for each of `vars_list`."""
@@ -105,7 +111,10 @@ class RedshiftCursor:
 
     def copy_expert(self, *args, **kwargs) -> None:
         """Refuse: Redshift's COPY reads from S3, never from the client."""
-        self._server("SELECT local_redshift.fail(%s, %s, '')", [NotSupported.sqlstate, "Redshift has no COPY FROM STDIN"])
+        self._server(
+            "SELECT local_redshift.fail(%s, %s, '')",
+            [NotSupported.sqlstate, "Redshift has no COPY FROM STDIN"],
+        )
 
     copy_from = copy_to = copy_expert
 
@@ -114,7 +123,7 @@ class RedshiftCursor:
         if verb == "COPY":
             from local_redshift.load import run_copy  # a session without a COPY does not pay for it
 
-            run_copy(self, statement)
+            run_copy(self.connection, statement)
             return
         self._server(translate(statement, autocommit=self.connection.autocommit))
         # https://docs.aws.amazon.com/redshift/latest/dg/r_TRUNCATE.html: it commits, with all before it

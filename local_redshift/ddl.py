@@ -51,7 +51,8 @@ DECIMAL_TYPES = ("DECIMAL", "NUMERIC", "DEC")
 # A length counts bytes. PostgreSQL's counts characters, so a check stands beside it; the function that
 # raises Redshift's error is only called for a value that does not fit.
 _BYTES_CHECK = (
-    "CONSTRAINT {check} CHECK (CASE WHEN octet_length({column}) > {n} THEN local_redshift.too_long('{type}') END)"
+    "CONSTRAINT {check} CHECK "
+    "(CASE WHEN octet_length({column}) > {n} THEN local_redshift.too_long('{type}') END)"
 )
 
 _TABLE_ATTRIBUTES = "DISTSTYLE DISTKEY SORTKEY COMPOUND INTERLEAVED ENCODE BACKUP".split()
@@ -102,7 +103,9 @@ def _without_table_attributes(tokens: list[Token]) -> list[Token]:
     while tokens and tokens[0].word != "AS":
         word = tokens[0].word
         if word not in _TABLE_ATTRIBUTES:
-            raise NotSupported(f"the local stand-in does not take {tokens[0].text} after the columns of a table")
+            raise NotSupported(
+                f"the local stand-in does not take {tokens[0].text} after the columns of a table"
+            )
         tokens = tokens[1:]
         if tokens and tokens[0].word == "(":
             tokens = tokens[closing(tokens, 0) + 1 :]
@@ -201,9 +204,7 @@ def _column_attributes(tokens: list[Token]) -> list[str]:
     attributes: list[str] = []
     while tokens:
         words = [token.word for token in tokens[:6]]
-        if words[:2] == ["NOT", "NULL"]:
-            attributes, tokens = [*attributes, "NOT NULL"], tokens[2:]
-        elif words[:2] == ["PRIMARY", "KEY"]:
+        if words[:2] == ["NOT", "NULL"] or words[:2] == ["PRIMARY", "KEY"]:
             attributes, tokens = [*attributes, "NOT NULL"], tokens[2:]
         elif words[0] in ("NULL", "UNIQUE", "DISTKEY", "SORTKEY"):
             tokens = tokens[1:]

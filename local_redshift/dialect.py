@@ -189,4 +189,3 @@ def _analyze(statement: list[Token]) -> list[Token]:
 
 
 _STATEMENT_RULES = {"LOCK": _lock, "VACUUM": _vacuum, "ANALYZE": _analyze}
-

@@ -1,10 +1,14 @@
 """Errors of the stand-in.
 
-    Exception
-    ├── LocalRedshiftError
-    │   └── ServerError       the embedded server can't be installed, started or reached
-    └── RedshiftError         what a cluster would answer; becomes psycopg2's own class at the edge
-        └── NotSupported      what the stand-in, or Redshift itself, does not take
+Exception
+├── LocalRedshiftError
+│   └── ServerError       the embedded server can't be installed, started or reached
+└── RedshiftError         what a cluster would answer; becomes psycopg2's own class at the edge
+    ├── NotSupported      what the stand-in, or Redshift itself, does not take
+    ├── SyntaxRefused     a statement of a wrong form
+    ├── NoSuchColumn
+    └── objects.SourceError
+        └── NoSuchObject
 """
 
 
@@ -40,3 +44,9 @@ class SyntaxRefused(RedshiftError):
     """A statement whose form is wrong."""
 
     sqlstate = "42601"
+
+
+class NoSuchColumn(RedshiftError):
+    """A column that the table does not have."""
+
+    sqlstate = "42703"

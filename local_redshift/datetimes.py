@@ -1,0 +1,130 @@
+"""DATE, TIMESTAMP, TIMESTAMPTZ and TIME from text or epoch numbers, as DATEFORMAT and TIMEFORMAT say.
+
+https://docs.aws.amazon.com/redshift/latest/dg/r_DATEFORMAT_and_TIMEFORMAT_strings.html
+"""
+
+import datetime as dt
+import functools
+import re
+from decimal import Decimal
+
+DEFAULT_DATE = "YYYY-MM-DD"
+DEFAULT_TIMESTAMP = "YYYY-MM-DD HH:MI:SS"
+DEFAULT_TIMESTAMPTZ = "YYYY-MM-DD HH:MI:SSOF"
+
+# how the default formats are called in error messages: seen on clusters
+SHOWN = {
+    DEFAULT_TIMESTAMP: "YYYY-MM-DD HH24:MI:SS",
+    DEFAULT_TIMESTAMPTZ: "YYYY-MM-DD HH24:MI:SSOF",
+}
+
+_MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
+_FORMAT_PARTS = {
+    "YYYY": r"(?P<year>\d{4})",
+    "YY": r"(?P<short_year>\d{2})",
+    "MON": r"(?P<month_name>[A-Za-z]{3})",
+    "MM": r"(?P<month>\d{1,2})",
+    "DD": r"(?P<day>\d{1,2})",
+    "HH24": r"(?P<hour>\d{1,2})",
+    "HH12": r"(?P<hour12>\d{1,2})",
+    "HH": r"(?P<hour>\d{1,2})",
+    "MI": r"(?P<minute>\d{1,2})",
+    "SS": r"(?P<second>\d{1,2})(?:\.(?P<fraction>\d{1,6}))?",
+    "AM": r"(?P<half>[AaPp][Mm])",
+    "PM": r"(?P<half>[AaPp][Mm])",
+    "OF": r"\s?(?P<zone>Z|[+-]\d{2}(?::?\d{2})?)?",
+}
+_FORMAT_TOKEN = re.compile("|".join(sorted(_FORMAT_PARTS, key=len, reverse=True)), re.IGNORECASE)
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+_EPOCH_NUMBER = re.compile(r"-?\d+(\.\d*)?([eE][+-]?\d{1,3})?", re.ASCII)
+_TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(\.\d{1,6})?)?", re.ASCII)
+
+
+@functools.cache
+def _pattern(template: str) -> re.Pattern:
+    parts = []
+    at = 0
+    for match in _FORMAT_TOKEN.finditer(template):
+        parts += [re.escape(template[at : match.start()]), _FORMAT_PARTS[match[0].upper()]]
+        at = match.end()
+    return re.compile("".join([*parts, re.escape(template[at:])]), re.ASCII)
+
+
+def parse(value: str, template: str) -> dt.datetime | None:
+    """The moment that `value` gives in the format `template`; None where it does not fit.
+
+    A template is text with YYYY, MM, DD, HH or HH24, HH12, MI, SS, MON, YY, AM and OF in it. Seconds may
+    carry up to six digits of a fraction.
+    """
+    try:
+        match = _pattern(template).fullmatch(value)
+        return _moment(match.groupdict()) if match else None
+    except (ValueError, re.error):  # no such day, or a part twice in the format
+        return None
+
+
+def _moment(parts: dict[str, str | None]) -> dt.datetime:
+    year = parts.get("year")
+    if year is None and parts.get("short_year") is not None:
+        short = int(parts["short_year"])
+        year = short + (1900 if short >= 70 else 2000)
+    month = parts.get("month") or 1
+    if parts.get("month_name"):
+        month = _MONTHS.index(parts["month_name"].upper()) + 1
+    moment = dt.datetime(
+        int(year or 1),
+        int(month),
+        int(parts.get("day") or 1),
+        _hour(parts),
+        int(parts.get("minute") or 0),
+        int(parts.get("second") or 0),
+        int((parts.get("fraction") or "0").ljust(6, "0")),
+    )
+    zone = parts.get("zone")
+    return moment.replace(tzinfo=_zone(zone)) if zone else moment
+
+
+def _hour(parts: dict[str, str | None]) -> int:
+    half = (parts.get("half") or "").upper()
+    hour = int(parts.get("hour") or parts.get("hour12") or 0)
+    if half or parts.get("hour12"):
+        if not 1 <= hour <= 12:
+            raise ValueError(f"{hour} is not an hour of twelve")
+        return hour % 12 + (12 if half == "PM" else 0)
+    return hour
+
+
+def _zone(zone: str) -> dt.timezone:
+    if zone == "Z":
+        return dt.timezone.utc
+    digits = zone[1:].replace(":", "")
+    minutes = int(digits[:2]) * 60 + int(digits[2:] or 0)
+    return dt.timezone(dt.timedelta(minutes=-minutes if zone[0] == "-" else minutes))
+
+
+def from_epoch(value: str, units_a_second: int) -> dt.datetime | None:
+    """The UTC moment that many seconds or milliseconds after 1970; None where it is no such number.
+
+    Fractions and numbers below zero are taken (guess), years past 9999 are not.
+    """
+    if not _EPOCH_NUMBER.fullmatch(value.strip(" ")):
+        return None
+    microseconds = Decimal(value.strip(" ")) * (1_000_000 // units_a_second)
+    if microseconds.adjusted() > 18:  # far past the year 9999, and too long to turn into an int
+        return None
+    try:
+        return _EPOCH + dt.timedelta(microseconds=int(microseconds))
+    except OverflowError:
+        return None
+
+
+def parse_time(value: str) -> dt.time | None:
+    """The time of day in `value`, as HH:MI[:SS[.ffffff]]; None where it is none."""
+    match = _TIME.fullmatch(value.strip())
+    if match is None:
+        return None
+    hour, minute, second, fraction = match.groups()
+    try:
+        return dt.time(int(hour), int(minute), int(second or 0), int((fraction or ".0")[1:].ljust(6, "0")))
+    except ValueError:
+        return None

@@ -1,0 +1,110 @@
+"""JSONPaths files: which value of a record goes to which column.
+
+https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-format.html#copy-json-jsonpaths
+"""
+
+import json
+import re
+
+from local_redshift import messages
+from local_redshift.objects import SourceError
+from local_redshift.records import elements, members
+
+Path = tuple[str | int, ...]  # member names and array indexes from the root, as ("a", 0, "b")
+
+MISSING = object()  # what a path leads to where the record has no such member
+
+_DOT_STEP = re.compile(r"\.([^'.\[\]]+)((?:\[\d+\])*)")
+_BRACKET_STEP = re.compile(r"""\[(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|(\d+))\]""")
+
+
+class PathError(Exception):
+    """A path that does not fit the record; the message is Redshift's."""
+
+
+def parse_jsonpaths(data: bytes, name: str) -> list[Path] | None:
+    """The paths of the JSONPaths file `name`, or None where its key is not "jsonpaths" ('auto' is used).
+
+    Raise SourceError, saying what is wrong with it, if it is malformed.
+    """
+    try:
+        document = json.loads(data)
+    except ValueError as error:  # bytes that are no UTF-8 included
+        raise _invalid(name, f"not one JSON object: {error}") from error
+    if not isinstance(document, dict):
+        raise _invalid(name, "not a JSON object")
+    if "jsonpaths" not in document:
+        return None
+    if len(document) > 1:
+        raise _invalid(name, 'it has other keys beside "jsonpaths"')
+    paths = document["jsonpaths"]
+    if not isinstance(paths, list) or not paths:
+        raise _invalid(name, '"jsonpaths" is not an array of paths')
+    return [parse_path(path, name) for path in paths]
+
+
+def parse_path(path: object, name: str) -> Path:
+    """The steps of "$.a.b[0]" or "$['a']['b'][0]". Raise SourceError if it is neither."""
+    if not isinstance(path, str) or not path:
+        raise _invalid(name, f"{json.dumps(path)} is not a path")
+    if not path.startswith("$") or len(path) == 1:
+        raise _invalid(name, f"{path} does not start with $. or $[")
+    steps = _bracket_steps(path) if path[1] == "[" else _dot_steps(path)
+    if steps is None:
+        raise _invalid(name, f"{path} is neither in dot nor in bracket notation")
+    return tuple(steps)
+
+
+def _dot_steps(path: str) -> list[str | int] | None:
+    steps: list[str | int] = []
+    at = 1
+    while at < len(path):
+        match = _DOT_STEP.match(path, at)
+        if match is None:
+            return None
+        steps += [match[1], *(int(index) for index in re.findall(r"\d+", match[2]))]
+        at = match.end()
+    return steps
+
+
+def _bracket_steps(path: str) -> list[str | int] | None:
+    steps: list[str | int] = []
+    at = 1
+    while at < len(path):
+        match = _BRACKET_STEP.match(path, at)
+        if match is None:
+            return None
+        key = match[1] if match[1] is not None else match[2]
+        steps.append(int(match[3]) if key is None else re.sub(r"\\(.)", r"\1", key))
+        at = match.end()
+    return steps
+
+
+def _invalid(name: str, problem: str) -> SourceError:
+    return SourceError(messages.JSONPATHS_INVALID.format(path=name, problem=problem))
+
+
+def follow(path: Path, value: object) -> object:
+    """What `path` leads to in a record, or MISSING. Raise PathError where it does not fit."""
+    for step in path:
+        if isinstance(step, int):
+            if not isinstance(value, list) or step >= len(value):
+                raise PathError(messages.NOT_AN_ARRAY)
+            value = value[step]
+        elif isinstance(value, dict):
+            value = value.get(step, MISSING)
+        elif value is None or value is MISSING:
+            return MISSING
+        else:
+            raise PathError(messages.NOT_AN_OBJECT)
+    return value
+
+
+def source_text(path: Path, text: str) -> str:
+    """The source text of what `path`, which must fit, leads to in the record `text`."""
+    for step in path:
+        if isinstance(step, int):
+            text = list(elements(text))[step]
+        else:
+            text = dict(members(text))[step]
+    return text

@@ -1,0 +1,94 @@
+"""Load errors: what stl_load_errors says of each record that did not load.
+
+https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_ERRORS.html
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg2 import extensions, extras
+
+from local_redshift.columns import Column
+
+ADMIN_ID = 100  # the userid of a cluster's first admin user
+SLICE = 0  # the stand-in is a cluster of one slice: one error ends a COPY, so it logs one row
+RAW_LENGTH = 1024  # characters of raw_line
+
+_INSERT_ERRORS = "INSERT INTO local_redshift.load_errors VALUES %s"
+_INSERT_COMMITS = "INSERT INTO local_redshift.load_commits (query, filename, lines_scanned) VALUES %s"
+
+
+@dataclass(frozen=True)
+class LoadError:
+    """One record that did not load. `column` is None for errors of the JSON itself."""
+
+    filename: str
+    line: int
+    raw: str
+    code: int
+    reason: str
+    column: Column | None = None
+
+
+@dataclass(frozen=True)
+class CopyRun:
+    """What the rows of one COPY have in common. `started` is the server's clock, as text."""
+
+    table_id: int
+    started: str
+    session: int
+    query: int
+
+
+def log_load_errors(system: extensions.connection, run: CopyRun, errors: Sequence[LoadError]) -> None:
+    """Write the errors to the system table, on a connection in autocommit: a rollback leaves them."""
+    rows = [_row(run, error) for error in errors]
+    with system.cursor() as cursor:
+        extras.execute_values(cursor, _INSERT_ERRORS, rows)
+
+
+def log_load_commits(system: extensions.connection, run: CopyRun, files: Sequence[tuple[str, int]]) -> None:
+    """Write the files that were read, each with its number of lines; this does not prove a commit.
+
+    https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_COMMITS.html
+    """
+    rows = [(run.query, _storable(name), lines) for name, lines in files]
+    with system.cursor() as cursor:
+        extras.execute_values(cursor, _INSERT_COMMITS, rows, page_size=2000)
+
+
+def _row(run: CopyRun, error: LoadError) -> tuple:
+    column = error.column
+    return (
+        ADMIN_ID,
+        SLICE,
+        run.table_id,
+        run.started,
+        run.session,
+        run.query,
+        _storable(error.filename),
+        error.line,
+        column.name if column else "",
+        column.shown_type if column else "",
+        column.shown_length if column else "",
+        0,  # position: 0 in every row seen of a JSON load
+        raw_line(error.raw),
+        "",  # raw_field_value: blank in every row seen of a JSON load
+        error.code,
+        _storable(error.reason),
+    )
+
+
+def raw_line(text: str) -> str:
+    """The record as raw_line has it: backslashes doubled, a period for each byte that is not ASCII.
+
+    Doubling was seen in rows of two clusters; periods are in the guide (one a byte is a guess).
+    """
+    # source text has no surrogates but those that stand for bytes: escapes are not decoded in it
+    head = text[:RAW_LENGTH].encode("utf-8", "surrogateescape")
+    ascii_only = "".join(chr(byte) if 0 < byte < 0x80 else "." for byte in head)
+    return ascii_only.replace("\\", "\\\\")[:RAW_LENGTH]
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")

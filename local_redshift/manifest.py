@@ -1,0 +1,62 @@
+"""Which objects a COPY reads: those under a prefix, or those that a manifest lists.
+
+https://docs.aws.amazon.com/redshift/latest/dg/loading-data-files-using-manifest.html
+"""
+
+import json
+
+from local_redshift import messages
+from local_redshift.copy_statement import CopyStatement
+from local_redshift.objects import NoSuchObject, SourceError, SourceObject, Store, read_object
+
+
+def objects_to_load(copy: CopyStatement, store: Store) -> list[SourceObject]:
+    """The objects in the order they are read. Raise SourceError if there are none."""
+    if copy.manifest:
+        return _listed(copy.source, store)
+    found = store.find(copy.source)
+    if not found:
+        raise store.missing(copy.source)
+    return found
+
+
+def _listed(path: str, store: Store) -> list[SourceObject]:
+    found: list[SourceObject] = []
+    for url, mandatory in _entries(path, store):
+        named = [candidate for candidate in store.find(url) if candidate.name == url]
+        if mandatory and not named:
+            raise store.missing(url)
+        found += named  # listed twice is loaded twice
+    if not found:
+        raise SourceError(messages.MANIFEST_NOTHING.format(path=path))
+    return found
+
+
+def _entries(path: str, store: Store) -> list[tuple[str, bool]]:
+    """The manifest's entries: the full name of an object, and whether it must be there."""
+    try:
+        document = json.loads(_read(path, store))
+    except ValueError as error:
+        raise _invalid(path, str(error)) from error
+    entries = document.get("entries") if isinstance(document, dict) else None
+    if not isinstance(entries, list):
+        raise _invalid(path, 'it is not {"entries": [...]}')
+    for entry in entries:
+        if not isinstance(entry, dict) or not isinstance(entry.get("url"), str):
+            raise _invalid(path, f'{json.dumps(entry)} has no "url"')
+        if not isinstance(entry.get("mandatory", False), bool):
+            raise _invalid(path, f'"mandatory" of {entry["url"]} is neither true nor false')
+    return [(entry["url"], entry.get("mandatory", False)) for entry in entries]
+
+
+def _read(path: str, store: Store) -> bytes:
+    try:
+        return read_object(store, path)
+    except NoSuchObject as error:
+        if store.find(path):
+            raise SourceError(messages.MANIFEST_PATH) from error
+        raise SourceError(messages.MANIFEST_MISSING.format(cause=error.message)) from error
+
+
+def _invalid(path: str, problem: str) -> SourceError:
+    return SourceError(messages.MANIFEST_INVALID.format(path=path, problem=problem))

@@ -1,0 +1,87 @@
+"""Redshift's load error codes and its wording, each with its source. Nothing else spells them.
+
+DG is https://docs.aws.amazon.com/redshift/latest/dg/. "Seen" means in a row or log that somebody
+published; "guess" marks what is not known of the real thing (see README.md, "Not known").
+"""
+
+# DG r_Load_Error_Reference.html
+TOO_LONG = 1204
+BAD_DATE = 1205
+BAD_TIMESTAMP = 1206
+BAD_DIGIT = 1207
+BAD_FLOAT = 1208
+BAD_BOOLEAN = 1210
+MISSING_DATA = 1213
+BAD_LINE = 1216
+NULL_BYTE = 1218
+BAD_UTF8 = 1220
+BAD_SUPER = 1224
+EXTERNAL = 8001  # S3 and IAM failures, in the DETAIL block
+
+# Load errors: err_reason
+VARCHAR_TOO_LONG = "String length exceeds DDL length"  # seen
+CHAR_TOO_LONG = "Char length exceeds DDL length"  # DG r_STL_LOAD_ERRORS.html
+INTEGER_LITERAL_OVERFLOW = "Overflow, Column type: {type}"  # seen for Integer
+INTEGER_OVERFLOW = "Overflow ({type} valid range {low} to {high})"  # seen for Integer
+DECIMAL_OVERFLOW = "Overflow for NUMERIC({precision},{scale})"  # guess: as in an SQL cast
+INVALID_DIGIT = "Invalid digit, Value '{char}', Pos {position}, Type: {type}"  # seen
+DATE_TOO_SHORT = "Invalid Date Format - length must be 10 or more"  # seen
+INVALID_DATE = "Invalid Date Format [{format}]"  # guess
+INVALID_TIMESTAMP = "Invalid timestamp format or value [{format}]"  # seen
+INVALID_TIME = "Invalid time format or value [HH24:MI:SS]"  # guess
+INVALID_BOOLEAN = "Invalid boolean value"  # guess
+INVALID_FLOAT = "Invalid float format or value"  # guess
+INVALID_SUPER = "Invalid JSON for SUPER"  # guess
+NOT_NULL = "Missing data for not-null field"  # seen
+INVALID_UTF8 = (  # seen; the guide prints UTF-8
+    "String contains invalid or unsupported UTF8 codepoints. Bad UTF8 hex sequence: {bytes} (error {error})"
+)
+MULTIBYTE_IN_CHAR = (  # DG multi-byte-character-load-errors.html
+    "Multibyte character not supported for CHAR (Hint: try using VARCHAR). Invalid char: {bytes}"
+)
+NULL_BYTE_FIRST = "Invalid null byte - field longer than 1 byte"  # seen
+NOT_AN_OBJECT = "Invalid JSONPath format: Member is not an object."  # seen
+NOT_AN_ARRAY = (
+    "Invalid JSONPath format: Not an array or index out of range."  # DG copy-parameters-data-format
+)
+MALFORMED = "Invalid JSON format"  # guess
+TOO_LARGE = "JSON object exceeds the maximum size of 4 MB"  # guess
+
+# What the client gets. DG tutorial-loading-run-copy.html: two spaces before Check
+LOAD_FAILED = "Load into table '{table}' failed.  Check 'stl_load_errors' system table for details."
+LOAD_COMPLETED = "Load into table '{table}' completed, {count} record(s) loaded successfully."
+SOME_NOT_LOADED = (
+    "Load into table '{table}' completed, {count} record(s) could not be loaded.  "
+    "Check 'stl_load_errors' system table for details."
+)
+NOLOAD_COMPLETED = "Load into table '{table}' completed, {count} record(s) scanned successfully."  # guess
+
+# Before loading starts: no row is logged
+NO_TABLE = "Cannot COPY into nonexistent table {table}"  # seen
+NO_PREFIX = "The specified S3 prefix '{prefix}' does not exist"  # seen
+S3_ERROR = "S3ServiceException:{message},Status {status},Error {error},Rid {request},ExtRid {host},CanRetry 1"
+OTHER_REGION = "The S3 bucket addressed by the query is in a different region from this cluster."  # seen
+MANIFEST_MISSING = "Problem reading manifest file - {cause}"  # seen
+MANIFEST_PATH = "COPY with MANIFEST parameter requires full path of an S3 object."  # seen
+MANIFEST_INVALID = "Manifest file is not in correct json format: {path}: {problem}"  # guess
+MANIFEST_NOTHING = "No file of the manifest exists: {path}"  # guess
+JSONPATHS_MISSING = "The jsonpaths file {path} was not found"  # guess
+JSONPATHS_INVALID = "Invalid JSONPaths file {path}: {problem}"  # guess
+JSONPATHS_COUNT = (  # "Number of jsonpath" and "columns should match" seen, the rest a guess
+    "Number of jsonpaths and the number of columns should match. "
+    "JSONPath size: {paths}, Number of columns in table or column list: {columns}"
+)
+BAD_CREDENTIALS = (  # DG copy-parameters-authorization.html
+    "Invalid credentials. Must be of the format: credentials 'aws_iam_role=...' or "
+    "'aws_access_key_id=<access-key-id>;aws_secret_access_key=<secret-access-key>"
+    "[;token=<temporary-session-token>]'"
+)
+BAD_COMPRESSION = "The object {name} can't be read as {compression}: {problem}"  # guess
+
+
+def detail_block(message: str, code: int, context: str, query: int, location: str, process: str) -> str:
+    """The DETAIL that comes with an error before loading starts, in the layout seen on clusters."""
+    line = "  -----------------------------------------------"
+    labels = {"code": code, "context": context, "query": query, "location": location, "process": process}
+    body = [f"  {label + ':':<11}{value}" for label, value in labels.items()]
+    return "\n".join(["", line, f"  error:  {message}", *body, line, ""])

@@ -1,0 +1,182 @@
+"""Records: the JSON objects of a file, one after the other, with the lines they end on.
+
+Objects are separated by white space only; they may span lines, and several may share one.
+https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-format.html
+"""
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from local_redshift import messages
+
+MAX_RECORD_BYTES = 4 << 20  # of one object or array, its braces included
+
+LONGEST_TOKEN = 16  # an error so near the end of what came in may be a token that is cut there
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+_START = re.compile(r"[{\[]")
+
+
+class IntegerLiteral(str):
+    """A JSON number without point or exponent, as written."""
+
+
+class FloatLiteral(str):
+    """A JSON number with a point or an exponent, as written."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One object or array at the root of a file. Strings hold undecodable bytes as surrogate escapes."""
+
+    value: dict | list
+    text: str  # the source text of the value
+    line: int  # the last line of it, from 1
+
+
+@dataclass(frozen=True)
+class BadRecord:
+    """What is not a record: junk between records, or one whose JSON is malformed."""
+
+    text: str
+    line: int
+    reason: str = messages.MALFORMED
+    fatal: bool = False  # MAXERROR does not absorb it
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(
+    parse_int=IntegerLiteral, parse_float=FloatLiteral, parse_constant=_refuse_constant
+)
+
+
+class RecordReader:
+    """Cuts a file into records as its bytes come in.
+
+    A malformed record ends with the line on which it stops being JSON; reading goes on after it. (Where
+    Redshift goes on is not known.)
+    """
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._text = ""
+        self._line = 1
+
+    @property
+    def line(self) -> int:
+        """The line that was come to, from 1."""
+        return self._line
+
+    @property
+    def between_records(self) -> bool:
+        """Whether all that came in has been cut, down to the end of a line."""
+        return not self._text and self._decoder.getstate() == (b"", 0)
+
+    def pass_over(self, lines: int) -> None:
+        """Count lines that were read elsewhere."""
+        self._line += lines
+
+    def feed(self, data: bytes, final: bool = False) -> Iterator[Record | BadRecord]:
+        """The records that are complete with `data`; `final` says that no more will come."""
+        self._text += self._decoder.decode(data, final)
+        at = 0
+        try:
+            while True:
+                at = self._skip_space(at)
+                if at == len(self._text):
+                    return
+                record, end = self._next(at, final)
+                if record is None:
+                    return
+                at = end
+                yield record
+        finally:
+            self._text = self._text[at:]
+
+    def _skip_space(self, at: int) -> int:
+        end = _SPACE.match(self._text, at).end()
+        self._line += self._text.count("\n", at, end)
+        return end
+
+    def _next(self, at: int, final: bool) -> tuple[Record | BadRecord | None, int]:
+        """The record at `at` and where it ends; None while it is not all there."""
+        if self._text[at] not in "{[":
+            return self._junk(at, final)
+        try:
+            value, end = _DECODER.raw_decode(self._text, at)
+        except json.JSONDecodeError as error:
+            return self._broken_off(at, error, final) or self._malformed(at, error.pos, final)
+        except (ValueError, RecursionError):
+            return self._malformed(at, at, final)
+        text = self._text[at:end]
+        self._line += text.count("\n")
+        if _too_large(text):
+            return BadRecord(text[:1024], self._line, messages.TOO_LARGE, fatal=True), end
+        return Record(value, text, self._line), end
+
+    def _junk(self, at: int, final: bool) -> tuple[BadRecord | None, int]:
+        start = _START.search(self._text, at)
+        if start is None and not final and len(self._text) - at < MAX_RECORD_BYTES:
+            return None, at
+        end = start.start() if start else len(self._text)
+        text = self._text[at:end]
+        bad = BadRecord(text.rstrip(), self._line + text.rstrip().count("\n"))
+        self._line += text.count("\n")
+        return bad, end
+
+    def _broken_off(self, at: int, error: json.JSONDecodeError, final: bool) -> tuple | None:
+        """The answer for a record that may only lack what has not come in yet; None if it is malformed."""
+        near_end = error.pos >= len(self._text) - LONGEST_TOKEN
+        if not near_end and not error.msg.startswith("Unterminated string"):
+            return None
+        if len(self._text) - at > MAX_RECORD_BYTES:
+            text = self._text[at:]
+            return BadRecord(text[:1024], self._line, messages.TOO_LARGE, fatal=True), len(self._text)
+        return None if final else (None, at)
+
+    def _malformed(self, at: int, problem: int, final: bool) -> tuple[BadRecord | None, int]:
+        end = self._text.find("\n", problem)
+        if end < 0 and not final and len(self._text) - at <= MAX_RECORD_BYTES:
+            return None, at
+        end = len(self._text) if end < 0 else end
+        text = self._text[at:end].rstrip()
+        bad = BadRecord(text, self._line + text.count("\n"))
+        self._line += self._text.count("\n", at, end)
+        return bad, end
+
+
+def _too_large(text: str) -> bool:
+    # counting bytes is only needed where the characters could be over it
+    if len(text) * 4 <= MAX_RECORD_BYTES:
+        return False
+    return len(text.encode("utf-8", "surrogateescape")) > MAX_RECORD_BYTES
+
+
+def members(text: str) -> Iterator[tuple[str, str]]:
+    """The key and the source text of the value of each member of the JSON object `text`."""
+    at = _SPACE.match(text, 1).end()
+    while text[at] != "}":
+        key, at = _DECODER.raw_decode(text, at)
+        at = _SPACE.match(text, _SPACE.match(text, at).end() + 1).end()  # over the colon
+        start = at
+        _, at = _DECODER.raw_decode(text, at)
+        yield key, text[start:at]
+        at = _SPACE.match(text, at).end()
+        at = _SPACE.match(text, at + (text[at] == ",")).end()
+
+
+def elements(text: str) -> Iterator[str]:
+    """The source text of each element of the JSON array `text`."""
+    at = _SPACE.match(text, 1).end()
+    while text[at] != "]":
+        start = at
+        _, at = _DECODER.raw_decode(text, at)
+        yield text[start:at]
+        at = _SPACE.match(text, at).end()
+        at = _SPACE.match(text, at + (text[at] == ",")).end()

@@ -1,0 +1,74 @@
+"""The table that a COPY loads, and which of its columns are filled from the data.
+
+https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-column-mapping.html
+"""
+
+from dataclasses import dataclass
+
+from psycopg2 import extensions
+
+from local_redshift import columns, messages
+from local_redshift.columns import Column
+from local_redshift.copy_statement import CopyStatement
+from local_redshift.ddl import MAX_VARCHAR, quote
+from local_redshift.errors import NoSuchColumn, NotSupported, RedshiftError
+
+_FIND_COLUMNS = """
+SELECT a.attrelid, a.attname, t.typname, a.atttypmod, a.attnotnull, a.attidentity
+FROM pg_attribute AS a
+JOIN pg_type AS t ON t.oid = a.atttypid
+WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+"""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The table: its id, its name as SQL, and the columns to fill, in the order of the data."""
+
+    table_id: int
+    sql_name: str
+    columns: tuple[Column, ...]
+
+
+def find_target(cursor: extensions.cursor, copy: CopyStatement) -> Target:
+    """Look the table up on the server.
+
+    Raise RedshiftError if there is none, NoSuchColumn for a column it has not, and NotSupported for
+    one that JSON can't fill.
+    """
+    sql_name = quote(copy.table) if copy.schema is None else f"{quote(copy.schema)}.{quote(copy.table)}"
+    cursor.execute(_FIND_COLUMNS, [sql_name])
+    found = cursor.fetchall()
+    if not found:
+        raise RedshiftError(messages.NO_TABLE.format(table=copy.table))
+    all_columns = {name: (_column(name, *rest), identity) for _, name, *rest, identity in found}
+    return Target(found[0][0], sql_name, tuple(_filled(all_columns, copy)))
+
+
+def _filled(all_columns: dict[str, tuple[Column, str]], copy: CopyStatement) -> list[Column]:
+    """The columns that the data fill: those listed, or all but the identity."""
+    identities = {name for name, (_, identity) in all_columns.items() if identity}
+    listed = copy.columns or [name for name in all_columns if copy.explicit_ids or name not in identities]
+    for name in listed:
+        if name not in all_columns:
+            raise NoSuchColumn(f'column "{name}" of relation "{copy.table}" does not exist')
+        if all_columns[name][1] == "a" and not copy.explicit_ids:
+            raise RedshiftError(f"COPY: {name} is an IDENTITY column: name EXPLICIT_IDS to load its values")
+    if copy.explicit_ids and not identities & set(listed):
+        raise RedshiftError("COPY: EXPLICIT_IDS needs an IDENTITY column among those loaded")
+    return [all_columns[name][0] for name in listed]
+
+
+def _column(name: str, sql_type: str, modifier: int, not_null: bool) -> Column:
+    if sql_type == "text":  # of a CREATE TABLE AS
+        return Column(name, "varchar", MAX_VARCHAR, not_null=not_null)
+    if sql_type in ("varchar", "bpchar"):
+        length = modifier - 4 if modifier > 0 else MAX_VARCHAR
+        return Column(name, sql_type, length, not_null=not_null)
+    if sql_type == "numeric":
+        packed = modifier - 4 if modifier > 0 else (38 << 16) | 18
+        return Column(name, sql_type, 0, packed >> 16, packed & 0x7FF, not_null)
+    if sql_type not in columns.TYPES:
+        raise NotSupported(f"column {name} has the type {sql_type}, which COPY from JSON can't fill")
+    return Column(name, sql_type, not_null=not_null)
