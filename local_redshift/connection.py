@@ -62,6 +62,18 @@ def _install_catalog(server: EmbeddedServer, dbname: str) -> None:
     admin.close()
 
 
+def databases(server: EmbeddedServer) -> list[str]:
+    """The databases that `connect` has made on the server, which must be running."""
+    admin = server.connect_as_admin("postgres")
+    with admin.cursor() as cursor:
+        cursor.execute(
+            "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY 1"
+        )
+        names = [name for (name,) in cursor.fetchall()]
+    admin.close()
+    return names
+
+
 class RedshiftConnection(extensions.connection):
     """A psycopg2 connection whose cursors, of whatever class, take Redshift's SQL."""
 
