@@ -158,7 +158,9 @@ def password(config: Config) -> str | None:
     """
     key = config.get("CREDSTASH", "KEY", "")
     given = config.get("CLUSTER", "DB_PASSWORD", "")
-    return given if given or not key else _credstash_password(config, key)
+    if given or not key:
+        return given or None
+    return _credstash_password(config, key)
 
 
 def _credstash_password(config: Config, key: str) -> str:

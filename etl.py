@@ -39,9 +39,7 @@ def check(cursor: extensions.cursor) -> None:
         cursor.execute(query)
         count, example = cursor.fetchone()
         if count:
-            raise PipelineError(
-                f"check failed, nothing was loaded: {wrong}: {count:,}, for example {example}"
-            )
+            raise PipelineError(f"check failed, nothing was loaded: {wrong}: {count:,}, for example {example}")
     print(f"CHECK: {len(check_queries)} checks passed", flush=True)
 
 

@@ -201,8 +201,6 @@ $$;
 
 INSTALLED = f"COMMENT ON SCHEMA local_redshift IS '{VERSION}'"
 
-FIND_VERSION = (
-    "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = 'local_redshift'"
-)
+FIND_VERSION = "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = 'local_redshift'"
 
 INSTALL = [SCHEMA, SYSTEM_TABLES, MESSAGES, FUNCTIONS, INSTALLED]

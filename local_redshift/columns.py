@@ -127,9 +127,7 @@ def _to_char(field: Field) -> str | None:
     text = _without_nul(_text_of(field))
     for char in text:
         if not char.isascii():
-            shown = char.encode("utf-8", "surrogateescape" if _is_bad_byte(char) else "surrogatepass").hex(
-                " "
-            )
+            shown = char.encode("utf-8", "surrogateescape" if _is_bad_byte(char) else "surrogatepass").hex(" ")
             raise FieldError(messages.BAD_UTF8, messages.MULTIBYTE_IN_CHAR.format(bytes=shown))
     text = _blanks(text, field.copy)
     return text if text is None else _fitted(text, field, messages.CHAR_TOO_LONG)
@@ -175,9 +173,7 @@ def _valid_utf8(text: str, replacement: str | None) -> str:
     at = _SURROGATES.search(text).start()
     if _is_bad_byte(text[at]):
         # four bytes are the longest sequence; an escaped surrogate after it is no continuation anyway
-        there = "".join(
-            c if _is_bad_byte(c) else "?" if _SURROGATES.match(c) else c for c in text[at : at + 4]
-        )
+        there = "".join(c if _is_bad_byte(c) else "?" if _SURROGATES.match(c) else c for c in text[at : at + 4])
         sequence, error = _bad_sequence(there.encode("utf-8", "surrogateescape"))
     else:
         sequence, error = text[at].encode("utf-8", "surrogatepass"), 5

@@ -66,9 +66,7 @@ def databases(server: EmbeddedServer) -> list[str]:
     """The databases that `connect` has made on the server, which must be running."""
     admin = server.connect_as_admin("postgres")
     with admin.cursor() as cursor:
-        cursor.execute(
-            "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY 1"
-        )
+        cursor.execute("SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY 1")
         names = [name for (name,) in cursor.fetchall()]
     admin.close()
     return names
@@ -112,9 +110,7 @@ class RedshiftCursor:
             try:
                 self._run(statement)
             except RedshiftError as error:
-                self._server(
-                    "SELECT local_redshift.fail(%s, %s, %s)", [error.sqlstate, error.message, error.detail]
-                )
+                self._server("SELECT local_redshift.fail(%s, %s, %s)", [error.sqlstate, error.message, error.detail])
 
     def executemany(self, query, vars_list) -> None:
         """Run the statement once for each of `vars_list`."""

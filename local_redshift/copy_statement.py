@@ -60,9 +60,7 @@ NO_EFFECT = ("COMPUPDATE", "STATUPDATE", "COMPROWS")
 AUTHORIZATION = ("IAM_ROLE", "CREDENTIALS", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
 
 # DG copy-parameters-data-format.html, JSON: these can't be used with it
-NOT_WITH_JSON = (
-    "CSV DELIMITER ESCAPE FILLRECORD FIXEDWIDTH IGNOREBLANKLINES NULL READRATIO REMOVEQUOTES QUOTE".split()
-)
+NOT_WITH_JSON = "CSV DELIMITER ESCAPE FILLRECORD FIXEDWIDTH IGNOREBLANKLINES NULL READRATIO REMOVEQUOTES QUOTE".split()
 OTHER_FORMATS = ("CSV", "AVRO", "PARQUET", "ORC", "SHAPEFILE", "FIXEDWIDTH")
 
 TAKEN = (
@@ -190,9 +188,7 @@ class _Parser:
     def _credentials_string(self, value: str) -> None:
         if re.fullmatch(r"aws_iam_role=\S+", value):
             return
-        match = re.fullmatch(
-            r"aws_access_key_id=([^;\s]+);aws_secret_access_key=([^;\s]+)(?:;token=([^;\s]+))?", value
-        )
+        match = re.fullmatch(r"aws_access_key_id=([^;\s]+);aws_secret_access_key=([^;\s]+)(?:;token=([^;\s]+))?", value)
         if match is None:
             raise RedshiftError(BAD_CREDENTIALS)
         self.keys = dict(zip(AUTHORIZATION[2:], match.groups(), strict=True))

@@ -48,11 +48,11 @@ TEXT_TYPES = {
 }
 DECIMAL_TYPES = ("DECIMAL", "NUMERIC", "DEC")
 
-# A length counts bytes. PostgreSQL's counts characters, so a check stands beside it; the function that
-# raises Redshift's error is only called for a value that does not fit.
+# A length counts bytes; PostgreSQL's counts characters, so a check stands beside it. Blanks past the
+# length are let through, as Redshift cuts them. What raises Redshift's error is only called to do so.
 _BYTES_CHECK = (
-    "CONSTRAINT {check} CHECK "
-    "(CASE WHEN octet_length({column}) > {n} THEN local_redshift.too_long('{type}') END)"
+    "CONSTRAINT {check} CHECK (CASE WHEN octet_length({column}) > {n} AND octet_length(rtrim({column})) > {n} "
+    "THEN local_redshift.too_long('{type}') END)"
 )
 
 _TABLE_ATTRIBUTES = "DISTSTYLE DISTKEY SORTKEY COMPOUND INTERLEAVED ENCODE BACKUP".split()
@@ -103,15 +103,11 @@ def _without_table_attributes(tokens: list[Token]) -> list[Token]:
     while tokens and tokens[0].word != "AS":
         word = tokens[0].word
         if word not in _TABLE_ATTRIBUTES:
-            raise NotSupported(
-                f"the local stand-in does not take {tokens[0].text} after the columns of a table"
-            )
+            raise NotSupported(f"the local stand-in does not take {tokens[0].text} after the columns of a table")
         tokens = tokens[1:]
         if tokens and tokens[0].word == "(":
             tokens = tokens[closing(tokens, 0) + 1 :]
-        elif word in ("DISTSTYLE", "ENCODE", "BACKUP") or (
-            word == "SORTKEY" and tokens and tokens[0].word == "AUTO"
-        ):
+        elif word in ("DISTSTYLE", "ENCODE", "BACKUP") or (word == "SORTKEY" and tokens and tokens[0].word == "AUTO"):
             tokens = tokens[1:]
     return tokens
 
@@ -195,9 +191,7 @@ def _number(token: Token, limit: int, sql_type: str, least: int = 1) -> int:
 
 def _bytes_check(name: str, base: str, length: int) -> str:
     full_name = {"varchar": "character varying", "char": "character"}[base]
-    return _BYTES_CHECK.format(
-        check=quote(f"{name[1:-1]}_bytes"), column=name, n=length, type=f"{full_name}({length})"
-    )
+    return _BYTES_CHECK.format(check=quote(f"{name[1:-1]}_bytes"), column=name, n=length, type=f"{full_name}({length})")
 
 
 def _column_attributes(tokens: list[Token]) -> list[str]:

@@ -58,9 +58,7 @@ def run_copy(connection: "RedshiftConnection", statement: list[Token]) -> None:
 class _Copy:
     """One COPY on its way."""
 
-    def __init__(
-        self, connection: "RedshiftConnection", cursor: extensions.cursor, copy: CopyStatement
-    ) -> None:
+    def __init__(self, connection: "RedshiftConnection", cursor: extensions.cursor, copy: CopyStatement) -> None:
         self.connection = connection
         self.cursor = cursor
         self.copy = copy

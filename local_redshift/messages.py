@@ -41,9 +41,7 @@ MULTIBYTE_IN_CHAR = (  # DG multi-byte-character-load-errors.html
 )
 NULL_BYTE_FIRST = "Invalid null byte - field longer than 1 byte"  # seen
 NOT_AN_OBJECT = "Invalid JSONPath format: Member is not an object."  # seen
-NOT_AN_ARRAY = (
-    "Invalid JSONPath format: Not an array or index out of range."  # DG copy-parameters-data-format
-)
+NOT_AN_ARRAY = "Invalid JSONPath format: Not an array or index out of range."  # DG copy-parameters-data-format
 MALFORMED = "Invalid JSON format"  # guess
 TOO_LARGE = "JSON object exceeds the maximum size of 4 MB"  # guess
 

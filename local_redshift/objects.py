@@ -98,9 +98,7 @@ class LocalStore:
                 for name in folders
                 if _may_match(f"{above}{name}/"[start:], prefix) and not _leads_back(above, name)
             ]
-            found += [
-                SourceObject(full) for name in names if (full := (above + name)[start:]).startswith(prefix)
-            ]
+            found += [SourceObject(full) for name in names if (full := (above + name)[start:]).startswith(prefix)]
         return sorted(found, key=lambda found_object: os.fsencode(found_object.name))
 
     def open(self, name: str) -> BinaryIO:
@@ -117,9 +115,7 @@ class LocalStore:
 
 def _leads_back(above: str, name: str) -> bool:
     """Whether `name` is a link to a folder that it is in itself."""
-    return Path(above + name).is_symlink() and os.path.realpath(above).startswith(
-        os.path.realpath(above + name)
-    )
+    return Path(above + name).is_symlink() and os.path.realpath(above).startswith(os.path.realpath(above + name))
 
 
 def _may_match(folder: str, prefix: str) -> bool:
@@ -175,9 +171,7 @@ def _bucket_and_key(name: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _s3_errors(
-    context: str, location: str = "s3_utility.cpp:840", process: str = "padbmaster"
-) -> Iterator[None]:
+def _s3_errors(context: str, location: str = "s3_utility.cpp:840", process: str = "padbmaster") -> Iterator[None]:
     """Turn what boto3 raises inside the block into a SourceError in Redshift's words."""
     from botocore.exceptions import BotoCoreError, ClientError
 

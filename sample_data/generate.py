@@ -25,12 +25,14 @@ COLUMNS = (
 ).split()
 
 ADJECTIVES = (
-    "Amber Broken Crystal Distant Electric Fading Golden Hollow Ivory Jagged Kinetic Lunar Mellow Northern "
-    "Opal Paper Quiet Restless Silver Twilight Umber Velvet Wandering Young Été Größte Señora Иней Зимний 静かな"
+    "Amber Broken Crystal Distant Electric Fading Golden Hollow Ivory Jagged Kinetic Lunar Mellow "
+    "Northern Opal Paper Quiet Restless Silver Twilight Umber Velvet Wandering Young Été Größte Señora "
+    "Иней Зимний 静かな"
 ).split()
 NOUNS = (
-    "Avenue Bridge Canyon Drift Echo Ferry Garden Harbor Island Jungle Kites Lantern Mirror Nightfall Orchard "
-    "Parade Quarry River Station Tide Umbrella Valley Window Yard Zephyr Ångström Façade Naïveté Весна 雨の庭"
+    "Avenue Bridge Canyon Drift Echo Ferry Garden Harbor Island Jungle Kites Lantern Mirror Nightfall "
+    "Orchard Parade Quarry River Station Tide Umbrella Valley Window Yard Zephyr "
+    "Ångström Façade Naïveté Весна 雨の庭"
 ).split()
 BAND_FORMS = ["The {a} {n}s", "{a} {n}", "{n} & the {a}s", "{a} {n} Orchestra", "DJ {n}", "{f} {l}"]
 TITLE_FORMS = [
@@ -43,8 +45,8 @@ TITLE_FORMS = [
     "{n}, {n}",
 ]
 FIRST_NAMES = {
-    "F": "Ada Bente Chloé Dalia Esra Fatou Gudrún Hana Inés Jamila Kiri Lena Māra Noor Olga Priya".split(),
-    "M": "Anton Björn Carlos Dmitri Emeka Felix Goran Hugo Ibrahim José Kenji Liam Milan Nuno Omar Pavel".split(),
+    "F": ("Ada Bente Chloé Dalia Esra Fatou Gudrún Hana Inés Jamila Kiri Lena Māra Noor Olga Priya").split(),
+    "M": ("Anton Björn Carlos Dmitri Emeka Felix Goran Hugo Ibrahim José Kenji Liam Milan Nuno Omar Pavel").split(),
 }
 LAST_NAMES = (
     "Abara Berg Castillo Dahl Eriksson Fontaine Grüber Haddad Ito Jensen Kovač Larsen Müller Novák Okafor "
@@ -276,9 +278,7 @@ def generate(out: Path, events: int = 2000, songs: int = 60, days: int = 30, see
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
     parser.add_argument("--events", type=int, default=2000)
     parser.add_argument("--songs", type=int, default=60)

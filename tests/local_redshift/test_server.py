@@ -1,0 +1,176 @@
+"""The embedded server: started on demand, private, gone with its last user however that went."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg2
+import pytest
+from conftest import ROOT
+
+import local_redshift
+from local_redshift import keeper
+
+HOLD = """
+import sys, local_redshift
+connection = local_redshift.connect(sys.argv[1])
+print("up", flush=True)
+sys.stdin.read()
+"""
+
+
+def user_of(data_dir: Path) -> subprocess.Popen:
+    """A process that has connected and holds on until its input ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(data_dir)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert process.stdout.readline() == b"up\n"
+    return process
+
+
+def finish(process: subprocess.Popen) -> None:
+    process.communicate(timeout=30)
+
+
+def server_runs(data_dir: Path) -> bool:
+    return keeper.server_pid(data_dir / "data") is not None
+
+
+def wait_for_stop(data_dir: Path) -> None:
+    """Wait, at most half a minute, for the keeper to have stopped the server."""
+    deadline = time.monotonic() + 30
+    while server_runs(data_dir):
+        assert time.monotonic() < deadline
+
+
+def test_data_stay_between_runs(tmp_path: Path) -> None:
+    code = "import sys, local_redshift as r; c = r.connect(sys.argv[1]); c.cursor().execute(sys.argv[2]); c.commit()"
+    for sql in ("CREATE TABLE t (a INT)", "INSERT INTO t VALUES (1)", "SELECT 1 / COUNT(*) FROM t"):
+        subprocess.run([sys.executable, "-c", code, str(tmp_path), sql], check=True, cwd=ROOT)
+        assert not server_runs(tmp_path)
+
+
+def test_server_stops_with_the_last_of_its_users(tmp_path: Path) -> None:
+    first, second = user_of(tmp_path), user_of(tmp_path)
+    finish(first)
+    assert server_runs(tmp_path)
+    finish(second)
+    assert not server_runs(tmp_path)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_server_stops_when_its_last_user_is_killed(tmp_path: Path, how: int) -> None:
+    process = user_of(tmp_path)
+    process.send_signal(how)
+    finish(process)
+    wait_for_stop(tmp_path)
+    finish(user_of(tmp_path))
+
+
+def test_killed_server_starts_again(tmp_path: Path) -> None:
+    process = user_of(tmp_path)
+    os.kill(keeper.server_pid(tmp_path / "data"), signal.SIGKILL)
+    finish(process)
+    finish(user_of(tmp_path))
+
+
+def test_stale_pid_file_of_another_program_is_no_trouble(tmp_path: Path) -> None:
+    finish(user_of(tmp_path))
+    (tmp_path / "data" / "postmaster.pid").write_text(f"{os.getpid()}\n{tmp_path}/data\n1\n5432\n\n\n1 1\nready\n")
+    finish(user_of(tmp_path))
+
+
+def test_killed_keeper_is_replaced(tmp_path: Path) -> None:
+    first = user_of(tmp_path)
+    for folder in Path("/proc").glob("[0-9]*"):
+        command = (folder / "cmdline").read_bytes() if (folder / "cmdline").exists() else b""
+        if b"keeper.py" in command and os.fsencode(tmp_path) in command:
+            os.kill(int(folder.name), signal.SIGKILL)
+    second = user_of(tmp_path)
+    first.kill()
+    second.kill()
+    finish(first)
+    finish(second)
+    if Path("/proc/self").exists():
+        wait_for_stop(tmp_path)
+
+
+def test_first_run_cut_short_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    unfinished = tmp_path / "init-123"
+    unfinished.mkdir()
+    (unfinished / "PG_VERSION").write_text("18\n")
+    finish(user_of(tmp_path))
+    assert not unfinished.exists()
+
+
+def test_no_other_user_can_reach_the_socket(database: psycopg2.extensions.connection) -> None:
+    folder = Path(database.get_dsn_parameters()["host"])
+    assert stat.S_IMODE(folder.stat().st_mode) & 0o077 == 0
+
+
+def test_long_path_gets_a_socket_elsewhere_that_is_as_private(tmp_path: Path) -> None:
+    data_dir = tmp_path / ("x" * 120)
+    connection = local_redshift.connect(data_dir)
+    folder = Path(connection.get_dsn_parameters()["host"])
+    connection.close()
+    local_redshift.connection.get_server(data_dir.resolve()).release()
+    assert tmp_path not in folder.parents
+    assert stat.S_IMODE(folder.stat().st_mode) & 0o077 == 0
+    folder.rmdir()
+
+
+def test_first_start_says_nothing(tmp_path: Path) -> None:
+    code = "import sys, local_redshift; local_redshift.connect(sys.argv[1]).close()"
+    command = [sys.executable, "-W", "error", "-c", code, str(tmp_path)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout + result.stderr == ""
+
+
+def test_unusable_data_dir_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(local_redshift.LocalRedshiftError, match="can't be used"):
+        local_redshift.connect(tmp_path / "file")
+
+
+def test_damaged_data_are_named_with_what_the_server_said(tmp_path: Path) -> None:
+    finish(user_of(tmp_path))
+    (tmp_path / "data" / "global" / "pg_control").unlink()
+    with pytest.raises(local_redshift.LocalRedshiftError, match="did not start") as raised:
+        local_redshift.connect(tmp_path)
+    assert "pg_control" in str(raised.value)
+
+
+def test_many_first_users_at_once(tmp_path: Path) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+        )
+        for _ in range(4)
+    ]
+    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    assert outputs == [b"up\n"] * 4
+    assert not server_runs(tmp_path)
+
+
+def psql(data_dir: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "local_redshift", "--data-dir", str(data_dir), *arguments]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == code, result.stderr
+    return result
+
+
+def test_psql_takes_redshift_sql_from_the_command_line(tmp_path: Path) -> None:
+    finish(user_of(tmp_path))
+    assert psql(tmp_path, "-At", "-c", "SELECT TOP 1 NVL(NULL, 'x') FROM pg_class").stdout == "x\n"
+    assert "ON CONFLICT" in psql(tmp_path, "-c", "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING", code=1).stderr
+
+
+def test_psql_without_a_warehouse_says_so(tmp_path: Path) -> None:
+    assert "no local warehouse" in psql(tmp_path, code=1).stderr

@@ -1,0 +1,53 @@
+"""The statements themselves: parameters, order, and nothing that a cluster would refuse."""
+
+import re
+
+import pytest
+from conftest import Warehouse
+
+import sql_queries
+from common import Config
+from local_redshift.dialect import NOT_IN_REDSHIFT
+
+STATEMENTS = {
+    name: value for name, value in vars(sql_queries).items() if isinstance(value, str) and not name.startswith("__")
+}
+COPIES = sql_queries.copy_table_queries
+
+
+def test_each_placeholder_has_a_value_and_each_value_a_placeholder(warehouse: Warehouse) -> None:
+    placeholders = set(re.findall(r"%\((\w+)\)s", "".join(COPIES)))
+    assert placeholders == set(Config(warehouse.config).copy_parameters())
+
+
+@pytest.mark.parametrize("name", [name for name, query in STATEMENTS.items() if query not in COPIES])
+def test_other_statements_have_no_percent_sign(name: str) -> None:
+    assert "%" not in STATEMENTS[name]
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_nothing_that_redshift_lacks(name: str) -> None:
+    words = " ".join(re.findall(r"\w+|\S", STATEMENTS[name].upper()))
+    assert not [phrase for phrase in NOT_IN_REDSHIFT if f" {phrase} " in f" {words} "]
+    assert "TRUNCATE" not in words  # it would commit
+
+
+def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
+    listed = [
+        *sql_queries.drop_table_queries,
+        *sql_queries.create_table_queries,
+        *sql_queries.clear_staging_queries,
+        *sql_queries.copy_table_queries,
+        *sql_queries.insert_table_queries,
+        *(query for _, query in sql_queries.check_queries),
+    ]
+    alone = {name for name, query in STATEMENTS.items() if query not in listed}
+    assert alone == {
+        "copy_count",
+        "existing_tables",
+        "first_load_error",
+        "inferred_summary",
+        "load_errors",
+        "songplays_summary",
+        "staged_summary",
+    }
