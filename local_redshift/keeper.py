@@ -84,6 +84,6 @@ def keep(data_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    # Ctrl-C at the terminal is meant for the script, not for what looks after its server
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    keep(Path(sys.argv[1]))
+    # its parent, which may run for long, need not wait for it
+    if os.fork() == 0:
+        keep(Path(sys.argv[1]))

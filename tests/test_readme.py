@@ -46,7 +46,7 @@ def test_load_prints_what_is_shown(sample: Warehouse) -> None:
 
 
 def test_every_file_named_is_there() -> None:
-    first_table = README.split("| --- |")[1].split("More:")[0]
+    first_table = README.split("| File |")[1].split("More:")[0]
     names = re.findall(r"^\| `([\w./]+)` \|", first_table, re.MULTILINE)
     assert len(names) == 6
     for name in names:
