@@ -295,13 +295,13 @@ def _to_date(field: Field) -> str | None:
     text = _scalar_text(field)
     if text is None:
         return None
+    short = field.copy.dateformat is None and len(text) < len(datetimes.DEFAULT_DATE)
     if template == "auto":
         found = _by_server(text, field)
     else:
-        moment = datetimes.parse(text, template)
+        moment = None if short else datetimes.parse(text, template)
         found = moment and moment.date().isoformat()
     if found is None and not field.copy.acceptanydate:
-        short = field.copy.dateformat is None and len(text) < 10
         reason = messages.DATE_TOO_SHORT if short else messages.INVALID_DATE.format(format=template)
         raise FieldError(messages.BAD_DATE, reason)
     return found

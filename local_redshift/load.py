@@ -32,7 +32,8 @@ _REMEMBER = (
     " set_config('local_redshift.last_copy_count', %s, false)"
 )
 _INFORM = "SELECT local_redshift.inform(%s)"
-_PARSE = "SELECT CASE WHEN pg_input_is_valid(%(text)s, %(type)s) THEN (%(text)s::{type})::text END"
+_IS_VALID = "SELECT pg_input_is_valid(%s, %s)"
+_PARSE = "SELECT (%s::{type})::text"
 
 
 def run_copy(connection: "RedshiftConnection", statement: list[Token]) -> None:
@@ -117,7 +118,10 @@ class _Copy:
 
     def _parse_on_server(self, text: str, sql_type: str) -> str | None:
         with self.connection.system().cursor() as cursor:
-            cursor.execute(_PARSE.format(type=sql_type), {"text": text, "type": sql_type})
+            cursor.execute(_IS_VALID, [text, sql_type])
+            if not cursor.fetchone()[0]:
+                return None
+            cursor.execute(_PARSE.format(type=sql_type), [text])
             return cursor.fetchone()[0]
 
     def _load(self, target: Target, rows: Iterator[bytes]) -> None:

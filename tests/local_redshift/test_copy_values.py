@@ -1,0 +1,255 @@
+"""What a JSON value becomes in a column, or the load error. Each row cites its fact.
+
+DG is https://docs.aws.amazon.com/redshift/latest/dg/. "Seen" is a row or log that somebody published;
+"guess" is a choice where nothing is known (local_redshift/README.md, "What is not known").
+"""
+
+import datetime as dt
+import json
+from decimal import Decimal
+
+import pytest
+
+from local_redshift.columns import TYPES
+
+UTC = dt.timezone.utc
+
+# fmt: off
+VALUES = [  # fact, column, the value in the file, options after JSON 'auto', what is in the table
+    ("DG copy-parameters-data-format", "INT", None, "", None),
+    ("guess: null is absent data", "INT", "null", "", None),
+    ("DG: the rule for other types; seen", "INT", '""', "", None),
+    ("DG: blanks only", "INT", '"   "', "", None),
+    ("DG: blanks only", "DATE", '"  "', "", None),
+    ("DG: blanks only", "BOOLEAN", '""', "", None),
+    ("DG: blanks only", "DECIMAL", '""', "", None),
+    ("DG: blanks only", "TIMESTAMP", '" "', "", None),
+    ("DG: blanks only", "DOUBLE PRECISION", '""', "", None),
+    ("seen: userId", "INT", '"39"', "", 39),
+    ("seen", "INT", "-2147483648", "", -2147483648),
+    ("seen", "BIGINT", "9223372036854775807", "", 9223372036854775807),
+    ("seen", "SMALLINT", "32767", "", 32767),
+    ("seen: registration", "BIGINT", "1540919166796.0", "", 1540919166796),
+    ("guess: cut off", "INT", "2.9", "", 2),
+    ("guess: toward zero", "INT", "-2.9", "", -2),
+    ("guess", "INT", "1e3", "", 1000),
+    ("guess", "INT", '"+5"', "", 5),
+    ("DG copy-parameters-data-conversion ROUNDEC", "DECIMAL(8,2)", "20.259", "", Decimal("20.25")),
+    ("DG copy-parameters-data-conversion ROUNDEC", "DECIMAL(8,2)", "20.259", "ROUNDEC", Decimal("20.26")),
+    ("guess: toward zero", "DECIMAL(8,2)", "-20.259", "", Decimal("-20.25")),
+    ("DG r_Numeric_types201: the default is (18,0)", "DECIMAL", "495.3073", "", Decimal(495)),
+    ("DG: a string keeps its digits", "DECIMAL(38,10)", '"1234567890123456789.0123456789"', "", Decimal("1234567890123456789.0123456789")),
+    ("DG: a number goes through binary floating point", "DECIMAL(38,10)", "0.12345678901234567890", "", Decimal("0.1234567890")),
+    ("DG: a number goes through binary floating point", "DECIMAL(38,0)", "12345678901234567890123.0", "", Decimal("12345678901234568000000")),
+    ("DG", "DECIMAL(5,2)", "7", "", Decimal("7.00")),
+    ("DG", "DOUBLE PRECISION", "218.93179", "", 218.93179),
+    ("DG", "DOUBLE PRECISION", '"-1.5e3"', "", -1500.0),
+    ("DG", "DOUBLE PRECISION", "1e-400", "", 0.0),
+    ("DG", "REAL", "0.1", "", 0.1),
+    ("DG", "REAL", "1e-50", "", 0.0),
+    ("guess", "BOOLEAN", "true", "", True),
+    ("guess", "BOOLEAN", "false", "", False),
+    ("DG r_Boolean_type", "BOOLEAN", '"Yes"', "", True),
+    ("DG r_Boolean_type", "BOOLEAN", '"n"', "", False),
+    ("guess", "BOOLEAN", "1", "", True),
+    ("DG", "VARCHAR", '""', "", ""),
+    ("DG EMPTYASNULL", "VARCHAR", '""', "EMPTYASNULL", None),
+    ("DG", "VARCHAR", '"  "', "", "  "),
+    ("DG BLANKSASNULL", "VARCHAR", '"  "', "BLANKSASNULL", None),
+    ("DG TRIMBLANKS", "VARCHAR", '" a  "', "TRIMBLANKS", " a"),
+    ("DG r_Character_types: blanks past the length go", "VARCHAR(3)", '"abc   "', "", "abc"),
+    ("DG TRUNCATECOLUMNS", "VARCHAR(3)", '"abcdef"', "TRUNCATECOLUMNS", "abc"),
+    ("guess: never within a character", "VARCHAR(3)", '"aéé"', "TRUNCATECOLUMNS", "aé"),
+    ("seen: escapes are decoded", "VARCHAR", r'"a\n\t\\\"\u00e3\/"', "", 'a\n\t\\"ã/'),
+    ("seen: 255 characters in 264 bytes did not fit 256; 256 bytes do", "VARCHAR(256)", json.dumps("é" * 128), "", "é" * 128),
+    ("JSON", "VARCHAR", r'"\ud83d\ude00"', "", "😀"),
+    ("seen: the value is cut at NUL", "VARCHAR", r'"hello\u0000 world"', "", "hello"),
+    ("guess", "VARCHAR", r'"\u0000"', "", ""),
+    ("guess: as written", "VARCHAR", "1.0", "", "1.0"),
+    ("guess: as written", "VARCHAR", "1E5", "", "1E5"),
+    ("guess: as written", "VARCHAR", "123456789012345678901234567890", "", "123456789012345678901234567890"),
+    ("guess", "VARCHAR", "true", "", "true"),
+    ("DG: the whole value with its brackets", "VARCHAR", '["a", {"b":  1.50}]', "", '["a", {"b":  1.50}]'),
+    ("DG: the whole value with its brackets", "VARCHAR", "{}", "", "{}"),
+    ("DG: ACCEPTINVCHARS, one a byte", "VARCHAR", b'"a\xe2\x82b"', "ACCEPTINVCHARS", "a??b"),
+    ("DG: ACCEPTINVCHARS AS", "VARCHAR", b'"\xa4"', "ACCEPTINVCHARS AS '^'", "^"),
+    ("guess: three bytes", "VARCHAR", r'"\ud83d"', "ACCEPTINVCHARS", "???"),
+    ("DG", "CHAR(3)", '"ab"', "", "ab "),
+    ("DG", "DATE", '"2018-11-01"', "", dt.date(2018, 11, 1)),
+    ("DG r_DATEFORMAT", "DATE", '"01.11.18"', "DATEFORMAT 'DD.MM.YY'", dt.date(2018, 11, 1)),
+    ("DG r_DATEFORMAT", "DATE", '"Nov/1/2018"', "DATEFORMAT AS 'MON/DD/YYYY'", dt.date(2018, 11, 1)),
+    ("DG automatic-recognition: the time is dropped", "DATE", '"2018-11-01 10:00:00"', "DATEFORMAT 'auto'", dt.date(2018, 11, 1)),
+    ("DG ACCEPTANYDATE", "DATE", '"00/00/00"', "ACCEPTANYDATE DATEFORMAT 'MM/DD/YY'", None),
+    ("DG", "TIMESTAMP", '"2018-11-01 20:57:10"', "", dt.datetime(2018, 11, 1, 20, 57, 10)),
+    ("DG: a fraction down to microseconds", "TIMESTAMP", '"2018-11-01 20:57:10.123456"', "", dt.datetime(2018, 11, 1, 20, 57, 10, 123456)),
+    ("DG r_DATEFORMAT", "TIMESTAMP", '"1.11.2018 08:57:10 PM"', "TIMEFORMAT 'DD.MM.YYYY HH12:MI:SS AM'", dt.datetime(2018, 11, 1, 20, 57, 10)),
+    ("seen", "TIMESTAMP", "1541105830796", "TIMEFORMAT AS 'epochmillisecs'", dt.datetime(2018, 11, 1, 20, 57, 10, 796000)),
+    ("DG", "TIMESTAMP", "1541105830", "TIMEFORMAT 'epochsecs'", dt.datetime(2018, 11, 1, 20, 57, 10)),
+    ("guess: quoted", "TIMESTAMP", '"1541105830796"', "TIMEFORMAT 'epochmillisecs'", dt.datetime(2018, 11, 1, 20, 57, 10, 796000)),
+    ("guess: negative", "TIMESTAMP", "-1", "TIMEFORMAT 'epochsecs'", dt.datetime(1969, 12, 31, 23, 59, 59)),
+    ("guess: fractional", "TIMESTAMP", "1.5", "TIMEFORMAT 'epochsecs'", dt.datetime(1970, 1, 1, 0, 0, 1, 500000)),
+    ("DG", "TIMESTAMPTZ", "0", "TIMEFORMAT 'epochsecs'", dt.datetime(1970, 1, 1, tzinfo=UTC)),
+    ("DG", "TIMESTAMPTZ", '"2018-11-01 20:57:10+02"', "", dt.datetime(2018, 11, 1, 18, 57, 10, tzinfo=UTC)),
+    ("DG automatic-recognition", "TIMESTAMP", '"2019-02-11T05:09:12.195Z"', "TIMEFORMAT 'auto'", dt.datetime(2019, 2, 11, 5, 9, 12, 195000)),
+    ("DG automatic-recognition", "TIMESTAMP", '"J2451187"', "TIMEFORMAT 'auto'", dt.datetime(1999, 1, 8)),
+    ("DG automatic-recognition", "TIMESTAMP", '"19960108 040809"', "TIMEFORMAT 'auto'", dt.datetime(1996, 1, 8, 4, 8, 9)),
+    ("DG automatic-recognition", "TIMESTAMP", '"960108 040809"', "TIMEFORMAT 'auto'", dt.datetime(1996, 1, 8, 4, 8, 9)),
+    ("DG automatic-recognition", "TIMESTAMP", '"1996.008"', "TIMEFORMAT 'auto'", dt.datetime(1996, 1, 8)),
+    ("DG automatic-recognition", "TIMESTAMP", '"1996-01-08 04:05:06.789"', "TIMEFORMAT 'auto'", dt.datetime(1996, 1, 8, 4, 5, 6, 789000)),
+    ("DG automatic-recognition", "TIMESTAMP", '"17 Dec 07:37:16 1997 PST"', "TIMEFORMAT 'auto'", dt.datetime(1997, 12, 17, 7, 37, 16)),
+    ("DG automatic-recognition", "TIMESTAMP", '"12/17/1997 07:37:16.00 PST"', "TIMEFORMAT 'auto'", dt.datetime(1997, 12, 17, 7, 37, 16)),
+    ("DG automatic-recognition", "TIMESTAMP", '"12.17.1997 07:37:16.00 PST"', "TIMEFORMAT 'auto'", dt.datetime(1997, 12, 17, 7, 37, 16)),
+    ("DG automatic-recognition", "TIMESTAMPTZ", '"1997-12-17 07:37:16-08"', "TIMEFORMAT 'auto'", dt.datetime(1997, 12, 17, 15, 37, 16, tzinfo=UTC)),
+    ("DG: a date alone", "TIMESTAMP", '"2018-11-01"', "TIMEFORMAT 'auto'", dt.datetime(2018, 11, 1)),
+    ("DG ACCEPTANYDATE", "TIMESTAMP", '"x"', "ACCEPTANYDATE", None),
+    ("DG", "TIME", '"20:57:10.5"', "", dt.time(20, 57, 10, 500000)),
+    ("DG", "SUPER", '{"a": [1, "x"]}', "", {"a": [1, "x"]}),
+    ("DG", "SUPER", '"text"', "", "text"),
+    ("guess: the last of duplicate keys", "INT", '1, "c": 2', "", 2),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("fact", "column", "value", "options", "expected"), VALUES)
+def test_value_becomes(copy, fact: str, column: str, value: str | bytes | None, options: str, expected: object) -> None:
+    value = value.encode() if isinstance(value, str) else value
+    data = b"{}" if value is None else b'{"c": ' + value + b"}"
+    [(found,)] = copy.load(f"c {column}", data, f"JSON 'auto' {options}")
+    assert (found, type(found)) == (expected, type(expected))
+
+
+INT4_RANGE = "Overflow (Integer valid range -2147483648 to 2147483647)"
+UTF8 = "String contains invalid or unsupported UTF8 codepoints. Bad UTF8 hex sequence: {}"
+TS = "Invalid timestamp format or value [{}]"
+LONG = '"' + "x" * 40 + '"'
+
+# fmt: off
+ERRORS = [  # fact, column, the value, options, err_code, err_reason, type, col_length
+    ("seen", "INT", "1540919166796.0", "", 1207, INT4_RANGE, "int4", "0"),
+    ("seen, by analogy", "BIGINT", "1e30", "", 1207, "Overflow (Long valid range -9223372036854775808 to 9223372036854775807)", "int8", "0"),
+    ("by analogy", "SMALLINT", "40000.0", "", 1207, "Overflow (Short valid range -32768 to 32767)", "int2", "0"),
+    ("guess", "INT", '"2147483648"', "", 1207, INT4_RANGE, "int4", "0"),
+    ("seen", "VARCHAR(39)", LONG, "", 1204, "String length exceeds DDL length", "varchar", "39"),
+    ("seen: bytes of the decoded string", "VARCHAR(3)", r'"\u00e9\u00e9"', "", 1204, "String length exceeds DDL length", "varchar", "3"),
+    ("DG r_STL_LOAD_ERRORS", "CHAR(39)", LONG, "", 1204, "Char length exceeds DDL length", "char", "39"),
+    ("seen for text", "INT", '"a"', "", 1207, "Invalid digit, Value 'a', Pos 0, Type: Integer", "int4", "0"),
+    ("seen for CSV", "BIGINT", '"20200407.0"', "", 1207, "Invalid digit, Value '.', Pos 8, Type: Long", "int8", "0"),
+    ("by analogy", "SMALLINT", '"1x"', "", 1207, "Invalid digit, Value 'x', Pos 1, Type: Short", "int2", "0"),
+    ("guess: blanks are no digits", "INT", '" 12"', "", 1207, "Invalid digit, Value ' ', Pos 0, Type: Integer", "int4", "0"),
+    ("guess", "INT", "true", "", 1207, "Invalid digit, Value 't', Pos 0, Type: Integer", "int4", "0"),
+    ("guess", "INT", "[1]", "", 1207, "Invalid digit, Value '[', Pos 0, Type: Integer", "int4", "0"),
+    ("seen in casts", "DECIMAL", '"a"', "", 1207, "Invalid digit, Value 'a', Pos 0, Type: Decimal", "numeric", "18, 0"),
+    ("guess", "DECIMAL(5,2)", '"-."', "", 1207, "Invalid digit, Value '.', Pos 1, Type: Decimal", "numeric", "5, 2"),
+    ("guess: as in casts", "DECIMAL(5,2)", "1000", "", 1207, "Overflow for NUMERIC(5,2)", "numeric", "5, 2"),
+    ("guess: as in casts", "DECIMAL(5,2)", "999.999", "ROUNDEC", 1207, "Overflow for NUMERIC(5,2)", "numeric", "5, 2"),
+    ("code DG", "DOUBLE PRECISION", '"1.5x"', "", 1208, "Invalid float format or value", "float8", "0"),
+    ("code DG", "DOUBLE PRECISION", "1e400", "", 1208, "Invalid float format or value", "float8", "0"),
+    ("code DG", "REAL", "1e39", "", 1208, "Invalid float format or value", "float4", "0"),
+    ("code DG", "BOOLEAN", '"maybe"', "", 1210, "Invalid boolean value", "bool", "0"),
+    ("seen", "DATE", '"2018-1-1"', "", 1205, "Invalid Date Format - length must be 10 or more", "date", "0"),
+    ("code DG", "DATE", '"2018-02-30"', "", 1205, "Invalid Date Format [YYYY-MM-DD]", "date", "0"),
+    ("code DG", "DATE", '"2018-02-30"', "DATEFORMAT 'auto'", 1205, "Invalid Date Format [auto]", "date", "0"),
+    ("seen", "TIMESTAMP", '"nonsense"', "", 1206, TS.format("YYYY-MM-DD HH24:MI:SS"), "timestamp", "0"),
+    ("seen: epochs need TIMEFORMAT", "TIMESTAMP", "1541105830796", "", 1206, TS.format("YYYY-MM-DD HH24:MI:SS"), "timestamp", "0"),
+    ("seen: ISO needs 'auto'", "TIMESTAMPTZ", '"2025-09-22T14:42:59.172000Z"', "", 1206, TS.format("YYYY-MM-DD HH24:MI:SSOF"), "timestampt", "0"),
+    ("seen", "TIMESTAMP", '"x"', "TIMEFORMAT 'DD.MM.YYYY'", 1206, TS.format("DD.MM.YYYY"), "timestamp", "0"),
+    ("guess: the option's word", "TIMESTAMP", '"x"', "TIMEFORMAT 'epochsecs'", 1206, TS.format("epochsecs"), "timestamp", "0"),
+    ("guess: the option's word", "TIMESTAMP", "1e20", "TIMEFORMAT 'epochmillisecs'", 1206, TS.format("epochmillisecs"), "timestamp", "0"),
+    ("guess: the option's word", "TIMESTAMP", "1e999", "TIMEFORMAT 'epochmillisecs'", 1206, TS.format("epochmillisecs"), "timestamp", "0"),
+    ("DG: 'auto' knows no epochs", "TIMESTAMP", "1541105830796", "TIMEFORMAT 'auto'", 1206, TS.format("auto"), "timestamp", "0"),
+    ("seen: more than six digits", "TIMESTAMP", '"2018-11-01 20:57:10.1234567"', "TIMEFORMAT 'auto'", 1206, TS.format("auto"), "timestamp", "0"),
+    ("PostgreSQL's words are none of Redshift's", "TIMESTAMP", '"now"', "TIMEFORMAT 'auto'", 1206, TS.format("auto"), "timestamp", "0"),
+    ("DG: the words are case-sensitive", "TIMESTAMP", "0", "TIMEFORMAT 'EPOCHSECS'", 1206, TS.format("EPOCHSECS"), "timestamp", "0"),
+    ("guess", "TIME", '"25:00"', "", 1206, "Invalid time format or value [HH24:MI:SS]", "time", "0"),
+    ("seen", "INT NOT NULL", "null", "", 1213, "Missing data for not-null field", "int4", "0"),
+    ("seen", "VARCHAR NOT NULL", None, "", 1213, "Missing data for not-null field", "varchar", "256"),
+    ("seen", "VARCHAR NOT NULL", '""', "EMPTYASNULL", 1213, "Missing data for not-null field", "varchar", "256"),
+    ("seen", "VARCHAR", b'"a\xa4"', "", 1220, UTF8.format("a4 (error 3)"), "varchar", "256"),
+    ("DG: longer than four bytes", "VARCHAR", b'"\xf8\x88\x80\x80\x80"', "", 1220, UTF8.format("f8 (error 1)"), "varchar", "256"),
+    ("DG: incomplete at the end", "VARCHAR", b'"\xe2\x82"', "", 1220, UTF8.format("e2 82 (error 2)"), "varchar", "256"),
+    ("DG: no continuation", "VARCHAR", b'"\xe2ab"', "", 1220, UTF8.format("e2 61 (error 4)"), "varchar", "256"),
+    ("DG: surrogate", "VARCHAR", b'"\xed\xa0\x80"', "", 1220, UTF8.format("ed a0 80 (error 5)"), "varchar", "256"),
+    ("DG: above the highest", "VARCHAR", b'"\xf4\x90\x80\x80"', "", 1220, UTF8.format("f4 90 80 80 (error 8)"), "varchar", "256"),
+    ("DG: no code point", "VARCHAR", b'"\xc0\x80"', "", 1220, UTF8.format("c0 80 (error 9)"), "varchar", "256"),
+    ("guess: a lone surrogate escape", "VARCHAR", r'"\ud83d"', "", 1220, UTF8.format("ed a0 bd (error 5)"), "varchar", "256"),
+    ("DG multi-byte", "CHAR(9)", '"é"', "", 1220, "Multibyte character not supported for CHAR (Hint: try using VARCHAR). Invalid char: c3 a9", "char", "9"),
+    ("seen", "VARCHAR", r'"\u0000x"', "", 1218, "Invalid null byte - field longer than 1 byte", "varchar", "256"),
+    ("code DG", "SUPER", r'"\ud83d"', "", 1224, "Invalid JSON for SUPER", "super", "0"),
+]
+# fmt: on
+
+
+def file_of(value: str | bytes | None) -> bytes:
+    if value is None:
+        return b'{"other": 1}'
+    return b'{"c": ' + (value.encode() if isinstance(value, str) else value) + b"}"
+
+
+@pytest.mark.parametrize(("fact", "column", "value", "options", "code", "reason", "kind", "length"), ERRORS)
+def test_value_is_refused(
+    copy,
+    fact: str,
+    column: str,
+    value: str | bytes | None,
+    options: str,
+    code: int,
+    reason: str,
+    kind: str,
+    length: str,
+) -> None:
+    data = file_of(value)
+    row = copy.fail(f"c {column}", data, f"JSON 'auto' {options}")
+    ascii_only = "".join(chr(byte) if byte < 0x80 else "." for byte in data)
+    expected = {
+        "filename": copy.source.url("data.json"),
+        "line_number": 1,
+        "colname": "c",
+        "type": kind,
+        "col_length": length,
+        "position": 0,
+        "raw_line": ascii_only.replace("\\", "\\\\"),
+        "raw_field_value": "",
+        "err_code": code,
+        "err_reason": reason[:100],
+        "is_partial": 0,
+        "start_offset": 0,
+        "copy_job_id": 0,
+    }
+    assert {name: row[name] for name in expected} == expected
+
+
+LITERALS = [  # fact, column, the literal, the type's word
+    ("seen", "INT", "1541105830796", "Integer"),
+    ("by analogy", "BIGINT", "9223372036854775808", "Long"),
+    ("by analogy", "SMALLINT", "-32769", "Short"),
+    ("no limit to its digits", "INT", "9" * 5000, "Integer"),
+]
+
+
+@pytest.mark.parametrize(("fact", "column", "literal", "word"), LITERALS)
+def test_integer_literal_too_big_is_an_error_of_the_line(copy, fact: str, column: str, literal: str, word: str) -> None:
+    row = copy.fail(f"c {column}", f'{{"c": {literal}}}')
+    assert (row["err_code"], row["err_reason"]) == (1216, f"Overflow, Column type: {word}")
+    assert (row["colname"], row["type"], row["col_length"]) == ("", "", "")
+    assert row["raw_line"] == literal[:1024]
+
+
+def test_literal_overflow_goes_before_conversion_errors(copy) -> None:
+    # seen: registration, out of range and first in the object, was reported only after ts was mended
+    row = copy.fail("registration INT, ts INT", '{"registration": 1540919166796.0, "ts": 1541105830796}')
+    assert row["raw_line"] == "1541105830796" and row["err_code"] == 1216
+
+
+def test_of_several_bad_columns_the_first_of_the_table_is_reported(copy) -> None:
+    assert copy.fail("a INT, b INT", '{"b": "x", "a": "y"}')["colname"] == "a"
+
+
+def test_raw_line_is_cut_at_1024_characters_after_doubling(copy) -> None:
+    row = copy.fail("c INT", '{"c": "' + r"\\" * 800 + '"}')
+    assert row["raw_line"] == ('{"c": "' + r"\\\\" * 800)[:1024]
+
+
+def test_every_type_is_tried() -> None:
+    tried = {row[6] for row in ERRORS}
+    shown = {"bpchar": "char", "jsonb": "super", "timestamptz": "timestampt"}
+    assert tried == {shown.get(name, name) for name in TYPES}
