@@ -14,7 +14,8 @@ Path = tuple[str | int, ...]  # member names and array indexes from the root, as
 
 MISSING = object()  # what a path leads to where the record has no such member
 
-_DOT_STEP = re.compile(r"\.([^'.\[\]]+)((?:\[\d+\])*)")
+# a star would be a wildcard, which Redshift does not take
+_DOT_STEP = re.compile(r"\.([^'.*\[\]]+)((?:\[\d+\])*)")
 _BRACKET_STEP = re.compile(r"""\[(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|(\d+))\]""")
 
 

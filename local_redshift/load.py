@@ -96,7 +96,7 @@ class _Copy:
         for block in blocks(store.open(name), name, self.copy.compression):
             yield from maker.rows(reader.feed(block), name)
         yield from maker.rows(reader.feed(b"", final=True), name)
-        self.files.append((name, reader.line))
+        self.files.append((name, reader.lines))
 
     def _pieces(self, rows: Iterator[str]) -> Iterator[bytes]:
         while piece := list(itertools.islice(rows, ROWS_AT_ONCE)):

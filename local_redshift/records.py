@@ -65,11 +65,12 @@ class RecordReader:
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._text = ""
         self._line = 1
+        self._in_line = False  # whether something follows the last newline
 
     @property
-    def line(self) -> int:
-        """The line that was come to, from 1."""
-        return self._line
+    def lines(self) -> int:
+        """The number of lines that came in."""
+        return self._line - 1 + self._in_line
 
     @property
     def between_records(self) -> bool:
@@ -83,6 +84,8 @@ class RecordReader:
     def feed(self, data: bytes, final: bool = False) -> Iterator[Record | BadRecord]:
         """The records that are complete with `data`; `final` says that no more will come."""
         self._text += self._decoder.decode(data, final)
+        if data:
+            self._in_line = not data.endswith(b"\n")
         at = 0
         try:
             while True:

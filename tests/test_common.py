@@ -8,7 +8,7 @@ import boto3
 import credstash
 import psycopg2
 import pytest
-from conftest import Warehouse, event, song
+from helpers import Warehouse, event, song
 
 import common
 

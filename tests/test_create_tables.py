@@ -1,6 +1,6 @@
 """create_tables.py: what it drops, what it says, what it leaves."""
 
-from conftest import ROOT, TABLES, Warehouse, event, song
+from helpers import ROOT, TABLES, Warehouse, event, song
 
 
 def test_creates_the_seven_tables_empty(tables: Warehouse) -> None:

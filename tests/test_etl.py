@@ -6,7 +6,7 @@ import re
 import shutil
 
 import pytest
-from conftest import (
+from helpers import (
     REAL_DATA,
     REAL_LOAD_ERRORS,
     ROOT,

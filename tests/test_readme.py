@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import ROOT, Warehouse
+from helpers import ROOT, Warehouse
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 QUERIES = re.findall(r"```sql\n(.*?)```\n\n```text\n(.*?)```", README, re.DOTALL)

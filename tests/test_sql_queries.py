@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import Warehouse
+from helpers import Warehouse
 
 import sql_queries
 from common import Config

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 
 import local_redshift
 from local_redshift import keeper

@@ -1,0 +1,171 @@
+"""What the tests share: where things are, lines of logs, songs, and a warehouse to run the scripts on."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import common
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL_DATA = ROOT.parent / "shared" / "real_data"
+REAL_LOAD_ERRORS = ROOT.parent / "shared" / "real_load_errors.csv"
+STAR = ("songplays", "users", "songs", "artists", "time")
+TABLES = ("staging_events", "staging_songs", *STAR)
+
+needs_real_data = pytest.mark.skipif(not REAL_DATA.exists(), reason="the real data are not here")
+
+EVENT = {
+    "artist": "Band",
+    "auth": "Logged In",
+    "firstName": "Ada",
+    "gender": "F",
+    "itemInSession": 0,
+    "lastName": "Berg",
+    "length": 200.5,
+    "level": "free",
+    "location": "Lansing, MI",
+    "method": "PUT",
+    "page": "NextSong",
+    "registration": 1540000000000.0,
+    "sessionId": 1,
+    "song": "Song",
+    "status": 200,
+    "ts": 1541105830796,
+    "userAgent": "Mozilla",
+    "userId": "7",
+}
+SONG = {
+    "num_songs": 1,
+    "artist_id": "AR1",
+    "artist_latitude": 45.5,
+    "artist_longitude": -122.5,
+    "artist_location": "Portland, OR",
+    "artist_name": "Band",
+    "song_id": "SO1",
+    "title": "Song",
+    "duration": 200.5,
+    "year": 1999,
+}
+
+
+def event(**changes: object) -> dict:
+    """One line of a log."""
+    return EVENT | changes
+
+
+def song(**changes: object) -> dict:
+    """One song file."""
+    return SONG | changes
+
+
+database_numbers = itertools.count()
+
+
+class Warehouse:
+    """A config file with its source files, and the scripts run on it as processes."""
+
+    def __init__(self, folder: Path, data_dir: Path) -> None:
+        self.folder = folder
+        self.config = folder / "dwh.cfg"
+        self.environment: dict[str, str] = {}
+        self.values = {
+            ("CLUSTER", "HOST"): "local",
+            ("CLUSTER", "DB_NAME"): f"test{next(database_numbers)}",
+            ("CLUSTER", "DB_USER"): "dwhuser",
+            ("CLUSTER", "DATA_DIR"): str(data_dir),
+            ("IAM_ROLE", "ARN"): "arn:aws:iam::123456789012:role/dwhRole",
+            ("S3", "LOG_DATA"): "log-data",
+            ("S3", "LOG_JSONPATH"): str(ROOT / "sample_data" / "log_json_path.json"),
+            ("S3", "SONG_DATA"): "song-data",
+        }
+        self.configure({})
+
+    def configure(self, changes: dict[tuple[str, str], str | None]) -> None:
+        """Write the config file with these values changed, or left out where they are None."""
+        self.values |= changes
+        sections: dict[str, list[str]] = {}
+        for (section, key), value in self.values.items():
+            if value is not None:
+                sections.setdefault(section, []).append(f"{key} = {value}")
+        self.config.write_text("".join(f"[{s}]\n" + "\n".join(v) + "\n" for s, v in sections.items()))
+
+    def use(self, source: Path | str) -> None:
+        """Read the logs and songs of a folder in the layout of the sample data."""
+        self.configure({("S3", "LOG_DATA"): f"{source}/log-data", ("S3", "SONG_DATA"): f"{source}/song-data"})
+
+    def write_log(self, events: list[dict], name: str = "2018-11-01") -> Path:
+        """Write a log file."""
+        path = self.folder / "log-data" / f"{name}-events.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(json.dumps(line) + "\n" for line in events))
+        return path
+
+    def write_songs(self, songs: list[dict]) -> None:
+        """Write the song files, in the place of those there are."""
+        folder = self.folder / "song-data"
+        folder.mkdir(exist_ok=True)
+        for old in folder.iterdir():
+            old.unlink()
+        for number, one in enumerate(songs):
+            (folder / f"TR{number:04}.json").write_text(json.dumps(one))
+
+    def run(self, script: str, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess:
+        """Run a script to its end and check its exit status."""
+        command = [sys.executable, str(ROOT / script), "--config", str(self.config), *arguments]
+        result = subprocess.run(
+            command,
+            env=os.environ | self.environment,
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            timeout=100,
+        )
+        assert code is None or result.returncode == code, result.stdout + result.stderr
+        assert "Traceback" not in result.stderr
+        return result
+
+    def create_tables(self) -> None:
+        self.run("create_tables.py")
+
+    def etl(self, code: int = 0) -> subprocess.CompletedProcess:
+        return self.run("etl.py", code=code)
+
+    def query(self, sql: str) -> list[tuple]:
+        """The rows of a query, in a connection of its own."""
+        connection = common.connect(self.config)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+                rows = cursor.fetchall() if cursor.description else []
+            connection.commit()
+            return rows
+        finally:
+            connection.close()
+
+    def counts(self) -> dict[str, int]:
+        """The number of rows in each of the seven tables."""
+        return {table: self.query(f"SELECT COUNT(*) FROM {table}")[0][0] for table in TABLES}
+
+    def star(self) -> dict[str, list[tuple]]:
+        """All rows of the star schema, songplay_id aside."""
+        columns = dict.fromkeys(STAR, "*")
+        columns["songplays"] = (
+            "start_time, user_id, level, song_id, artist_id, session_id, location, user_agent, "
+            "item_in_session, song_title, artist_name, song_length"
+        )
+        return {table: sorted(self.query(f"SELECT {columns[table]} FROM {table}"), key=repr) for table in STAR}
+
+    def everything(self) -> dict[str, list[tuple]]:
+        """All rows of all tables, with songplay_id: what must not change when a load fails."""
+        return {table: sorted(self.query(f"SELECT * FROM {table}"), key=repr) for table in TABLES}
+
+
+def upload(bucket: object, folder: Path) -> None:
+    """Put all files of the folder into the bucket, under their paths in it."""
+    for path in sorted(folder.rglob("*.json")):
+        bucket.upload_file(str(path), path.relative_to(folder).as_posix())
