@@ -2,11 +2,15 @@
 
 import argparse
 import configparser
+import contextlib
 import csv
 import os
 import re
+import signal
+import socket
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +27,9 @@ LOAD_ERRORS_CSV = "load_errors.csv"
 _LOAD_ERRORS_HINT = re.compile(r"Check '(stl_load_errors|sys_load_error_detail)' system table")
 _ROLE_ARN = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 _REGION_OF_HOST = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.redshift(?:-serverless)?\.amazonaws\.com")
+
+_connections: list[extensions.connection] = []  # those that Ctrl-C has to cancel
+_outcome = "nothing was changed"  # what is true of the warehouse if this process ends now
 
 
 class PipelineError(Exception):
@@ -124,6 +131,12 @@ def connect(config_path: str | Path = DEFAULT_CONFIG) -> extensions.connection:
 
 def connect_to(config: Config) -> extensions.connection:
     """As `connect`, for a config that was read already."""
+    connection = _open(config)
+    _connections.append(connection)
+    return connection
+
+
+def _open(config: Config) -> extensions.connection:
     database, user = config.get("CLUSTER", "DB_NAME"), config.get("CLUSTER", "DB_USER")
     if config.is_local:
         return _connect_local(config, database, user)
@@ -221,6 +234,21 @@ def _label(query: str) -> str:
     return f"{match[1].upper()} {match[2]}"
 
 
+def commit(connection: extensions.connection) -> None:
+    """Commit. Raise PipelineError if the answer is lost, so that nobody knows whether it landed."""
+    global _outcome
+    _outcome = "the commit was under way; whether it landed is not known: run it again, that does no harm"
+    try:
+        connection.commit()
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        raise PipelineError(f"{_first_line(error)}: {_outcome}") from error
+    _outcome = "everything had been committed"
+
+
+def _first_line(error: psycopg2.Error) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__
+
+
 def is_load_failure(error: psycopg2.Error) -> bool:
     """Whether a COPY failed on its data, so that the system table has rows about it."""
     return bool(_LOAD_ERRORS_HINT.search(str(error)))
@@ -267,33 +295,81 @@ def _write_csv(path: Path, rows: list[list[str]]) -> None:
         raise
 
 
-def run_script(main: Callable[[Config], None], description: str) -> int:
+def run_script(main: Callable[..., None], description: str, **flags: str) -> int:
     """Parse the command line, run `main` on the config, and turn what goes wrong into one message.
 
-    Returns the exit status: 0 done, 1 failed; wrong usage exits with 2.
+    Each of `flags` is an option --NAME with its help text; `main` gets it as a keyword, True where given.
+    Returns the exit status: 0 done, 1 failed, 130 or 143 ended by Ctrl-C or SIGTERM; wrong usage exits
+    with 2.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", default=DEFAULT_CONFIG, metavar="PATH", help="default: %(default)s")
-    arguments = parser.parse_args()
+    for name, text in flags.items():
+        parser.add_argument(f"--{name}", action="store_true", help=text)
+    arguments = vars(parser.parse_args())
     try:
-        main(Config(arguments.config))
+        _cancel_on_signals()
+        return _run_main(main, Config(arguments.pop("config")), arguments)
+    except Terminated:
+        return _failed(f"terminated; {_outcome}", 128 + signal.SIGTERM)
+    except KeyboardInterrupt:
+        return _failed(f"interrupted; {_outcome}", 128 + signal.SIGINT)
+    except PipelineError as error:
+        return _failed(str(error))
+    except BrokenPipeError:
+        # what is still to be written at exit has nowhere to go either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _failed(f"its output was closed; {_outcome}")
+
+
+def _run_main(main: Callable[..., None], config: Config, flags: dict[str, bool]) -> int:
+    try:
+        main(config, **flags)
     except PipelineError as error:
         return _failed(str(error))
     except psycopg2.Error as error:
         return _failed(_database_message(error))
-    except KeyboardInterrupt:
-        _failed("interrupted; nothing was changed")
-        return 130
     return 0
 
 
-def _failed(message: str) -> int:
+def _failed(message: str, status: int = 1) -> int:
     print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
-    return 1
+    return status
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: what a scheduler sends; handled as Ctrl-C is."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated
+
+
+def _cancel_on_signals() -> None:
+    """Have Ctrl-C and SIGTERM cancel what the warehouse is doing for us.
+
+    While a statement runs, Python is inside the driver and handles no signal. So the number of the signal
+    goes to a thread, which cancels the statement; the driver returns, and then Python handles the signal.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+
+    def cancel() -> None:
+        with writer:
+            while number := reader.recv(1):
+                if number[0] in (signal.SIGINT, signal.SIGTERM):
+                    for connection in _connections:
+                        with contextlib.suppress(psycopg2.Error):
+                            connection.cancel()
+
+    threading.Thread(target=cancel, daemon=True).start()
 
 
 def _database_message(error: psycopg2.Error) -> str:
-    message = str(error).strip() or type(error).__name__
     if isinstance(error, psycopg2.errors.UndefinedTable):
-        return f"{message.splitlines()[0]}; run create_tables.py first"
-    return message
+        return f"{_first_line(error)}; run create_tables.py first"
+    if isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)) and error.pgcode is None:
+        return f"the connection to the warehouse was lost ({_first_line(error)}); {_outcome}"
+    return str(error).strip() or type(error).__name__

@@ -5,7 +5,7 @@ import sys
 import psycopg2
 from psycopg2 import extensions
 
-from common import Config, PipelineError, connect_to, is_load_failure, run, run_script, save_load_errors
+from common import Config, PipelineError, commit, connect_to, is_load_failure, run, run_script, save_load_errors
 from sql_queries import (
     check_queries,
     clear_staging_queries,
@@ -70,7 +70,7 @@ def load(connection: extensions.connection, config: Config) -> None:
         new_plays = transform(cursor)
         check(cursor)
         summary = summarize(cursor, new_plays)
-    connection.commit()
+    commit(connection)
     print(summary)
 
 

@@ -756,6 +756,7 @@ SELECT
     (SELECT COUNT(*) FROM artists WHERE LEFT(artist_id, 2) = 'EV') AS artists
 """
 
+# Staging first: that is where a load begins to lock, and two that lock in one order never deadlock.
 existing_tables = """
 SELECT tablename
 FROM pg_tables
@@ -763,7 +764,7 @@ WHERE schemaname = current_schema()
     AND tablename IN (
         'staging_events', 'staging_songs', 'songplays', 'users', 'songs', 'artists', 'time'
     )
-ORDER BY tablename
+ORDER BY CASE WHEN LEFT(tablename, 7) = 'staging' THEN 0 ELSE 1 END, tablename
 """
 
 # The rows of load_errors.csv.

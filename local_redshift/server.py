@@ -24,6 +24,7 @@ from local_redshift.errors import ServerError
 ADMIN = "rdsdb"  # the name of Redshift's own superuser; DB_USER is made when first asked for
 SERVER_ACCOUNT = "pgserver"  # PostgreSQL refuses to run as root: then it runs as this account
 START_SECONDS = 60
+IN_USE = "is still in use"  # in PostgreSQL's message when children of a killed server still run
 SOCKET_NAME = ".s.PGSQL.5432"
 SOCKET_PATH_LIMIT = 103  # bytes, of the shortest limit among the systems we run on (macOS)
 
@@ -78,14 +79,13 @@ class EmbeddedServer:
 
     def acquire(self) -> None:
         """Have the server running until `release`, or until this process is gone."""
-        if self._users_lock is not None:
-            return
-        try:
-            self.data_dir.mkdir(parents=True, exist_ok=True)
-            self._users_lock = keeper.lock(self.data_dir / "users.lock", fcntl.LOCK_SH)
-        except OSError as error:
-            raise ServerError(f"DATA_DIR {self.data_dir} can't be used: {error.strerror}") from error
-        atexit.register(self.release)
+        if self._users_lock is None:
+            try:
+                self.data_dir.mkdir(parents=True, exist_ok=True)
+                self._users_lock = keeper.lock(self.data_dir / "users.lock", fcntl.LOCK_SH)
+            except OSError as error:
+                raise ServerError(f"DATA_DIR {self.data_dir} can't be used: {error.strerror}") from error
+            atexit.register(self.release)
         with self.start_lock():
             self._start_keeper()
             if not self._accepts():
@@ -170,23 +170,44 @@ class EmbeddedServer:
         new.rename(self.pgdata)
 
     def _start(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not self._start_once(deadline):
+            time.sleep(0.05)
+
+    def _start_once(self, deadline: float) -> bool:
+        """Start the server; False where children of a killed one have to end first."""
         account = _server_account()
         _let_account_reach(account, self.data_dir, binaries())
         _make_private_dir(self.socket_dir, account)
-        if keeper.server_pid(self.pgdata) is None:
-            # left by a server that was killed; its number may now be another program's, which
-            # PostgreSQL would take for a running server
-            (self.pgdata / "postmaster.pid").unlink(missing_ok=True)
+        self._clear_left_overs()
         settings = SETTINGS | {"unix_socket_directories": str(self.socket_dir)}
         command = [str(binaries() / "postgres"), "-D", str(self.pgdata)]
         command += [f"--{name}={value}" for name, value in settings.items()]
         with open(self.log, "wb") as log:
             self._process = subprocess.Popen(command, **_detached(), **_as_account(account), stdout=log, stderr=log)
-        deadline = time.monotonic() + START_SECONDS
         while not self._accepts():
             if self._process.poll() is not None or time.monotonic() > deadline:
+                if IN_USE in self.log.read_text(errors="replace") and time.monotonic() < deadline:
+                    return False
                 raise ServerError(self._start_failure())
             time.sleep(0.005)
+        return True
+
+    def _clear_left_overs(self) -> None:
+        """Keep what a killed server left behind from being taken for a running one.
+
+        PostgreSQL sees to that itself, unless the number of the old process is by now another program's:
+        then ours is written in its place, which it knows to be no server. The rest of postmaster.pid must
+        stay: it tells PostgreSQL whether old children still write to the data.
+        """
+        if self._process is not None:
+            self._process.poll()  # a child nobody waited for still counts as alive
+        pid_file = self.pgdata / "postmaster.pid"
+        if keeper.server_pid(self.pgdata) is None:
+            (self.socket_dir / f"{SOCKET_NAME}.lock").unlink(missing_ok=True)
+            if pid_file.exists():
+                rest = pid_file.read_text().split("\n")[1:]
+                pid_file.write_text("\n".join([str(os.getpid()), *rest]))
 
     def _start_failure(self) -> str:
         last = self.log.read_text(errors="replace").strip().splitlines()[-5:]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 import common
@@ -135,9 +136,12 @@ class Warehouse:
     def etl(self, code: int = 0) -> subprocess.CompletedProcess:
         return self.run("etl.py", code=code)
 
+    def connect(self) -> psycopg2.extensions.connection:
+        return common.connect(self.config)
+
     def query(self, sql: str) -> list[tuple]:
         """The rows of a query, in a connection of its own."""
-        connection = common.connect(self.config)
+        connection = self.connect()
         try:
             with connection.cursor() as cursor:
                 cursor.execute(sql)

@@ -1,0 +1,85 @@
+"""Several at once: runs queue up, readers never wait and never see half a load."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+from helpers import ROOT, STAR, TABLES, Warehouse, event, song
+
+STATE = "SELECT " + ", ".join(f"(SELECT COUNT(*) FROM {table})" for table in STAR)
+JOINED = "SELECT COUNT(*) FROM songplays p JOIN songs s ON s.song_id = p.song_id"
+
+
+def start(warehouse: Warehouse, script: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / script), "--config", str(warehouse.config)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | warehouse.environment,
+    )
+
+
+def finish(processes: list[subprocess.Popen]) -> None:
+    for process in processes:
+        output, errors = process.communicate(timeout=100)
+        assert process.returncode == 0, output + errors
+
+
+@pytest.mark.parametrize("runs", [2, 4])
+def test_runs_at_once_end_in_the_state_of_one(tables: Warehouse, runs: int) -> None:
+    tables.use(ROOT / "sample_data")
+    finish([start(tables, "etl.py") for _ in range(runs)])
+    several = tables.star()
+    tables.create_tables()
+    tables.etl()
+    assert tables.star() == several
+
+
+def test_reader_sees_before_or_after_and_never_waits(tables: Warehouse) -> None:
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    tables.etl()
+    tables.use(ROOT / "sample_data")
+    seen: list[tuple] = []
+    done = threading.Event()
+
+    def read() -> None:
+        connection = tables.connect()
+        cursor = connection.cursor()
+        cursor.execute("SET statement_timeout TO 1000")  # a reader that waits for the load is an error
+        connection.commit()
+        while not done.is_set():
+            cursor.execute(STATE)
+            state = cursor.fetchone()
+            cursor.execute(JOINED)
+            seen.append((*state, cursor.fetchone()[0]))
+            connection.commit()
+        connection.close()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        loads = [start(tables, "etl.py") for _ in range(2)]
+        finish(loads)
+    finally:
+        done.set()
+        reader.join()
+    before, after = (1, 1, 1, 1, 1, 1), (*(tables.counts()[table] for table in STAR), 1536)
+    assert set(seen) <= {before, after}
+    assert before in seen and len(seen) > 10
+
+
+def test_create_tables_waits_for_a_load(tables: Warehouse) -> None:
+    tables.use(ROOT / "sample_data")
+    finish([start(tables, "etl.py"), start(tables, "create_tables.py"), start(tables, "etl.py")])
+    # whatever the order was, each found the tables whole
+    assert tables.counts()["songplays"] in (0, 1535)
+
+
+def test_two_create_tables_at_once(tables: Warehouse) -> None:
+    finish([start(tables, "create_tables.py") for _ in range(3)])
+    assert tables.counts() == dict.fromkeys(TABLES, 0)

@@ -1,0 +1,242 @@
+"""Whatever happens in the middle of a load: the tables are as before, and the next run is right."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg2
+import pytest
+from helpers import ROOT, Warehouse, event, song
+
+import sql_queries
+from local_redshift import keeper
+from local_redshift.server import get_server
+
+STATEMENTS = len(sql_queries.clear_staging_queries + sql_queries.copy_table_queries + sql_queries.insert_table_queries)
+POINTS = ["copy", *map(str, range(STATEMENTS)), "commit"]
+SOME_POINTS = ["0", "copy", "4", "13", "commit"]
+
+
+class Paused:
+    """An etl.py that has stopped at a point."""
+
+    def __init__(self, warehouse: Warehouse, point: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "tests" / "pausing.py"), point, "--config", str(warehouse.config)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | warehouse.environment,
+        )
+        for line in self.process.stdout:
+            if line == "paused\n":
+                return
+        raise AssertionError(self.process.communicate()[1])
+
+    def finish(self, code: int) -> str:
+        """Let it go on, wait for its end, check its exit status; what it wrote to stderr."""
+        errors = self.process.communicate("\n", timeout=60)[1]
+        assert self.process.returncode == code, errors
+        assert "Traceback" not in errors
+        return errors
+
+    def signal(self, number: int) -> str:
+        """Send the signal, wait for the end; what it wrote to stderr."""
+        self.process.send_signal(number)
+        errors = self.process.communicate(timeout=60)[1]
+        assert "Traceback" not in errors
+        return errors
+
+
+def prepare(warehouse: Warehouse) -> dict:
+    """Load some; then change the source so that the next run does something in every statement."""
+    warehouse.write_log([event(), event(song="Other", artist="X", itemInSession=1)])
+    warehouse.write_songs([song(year=0)])
+    warehouse.etl()
+    warehouse.write_log([event(level="paid", ts=1541200000000, itemInSession=n) for n in range(2, 1502)], "2018-11-02")
+    warehouse.write_songs([song(year=2001), song(song_id="SO2", title="Other", artist_name="X", artist_id="AR2")])
+    return warehouse.everything()
+
+
+def assert_next_run_is_right(warehouse: Warehouse) -> None:
+    warehouse.etl()
+    after = warehouse.star()
+    warehouse.create_tables()
+    warehouse.etl()
+    assert warehouse.star() == after
+    assert len(after["songplays"]) == 1502
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Warehouse]:
+    """Tables on a server that nothing else uses."""
+    warehouse = Warehouse(tmp_path, tmp_path / "data")
+    warehouse.create_tables()
+    yield warehouse
+    get_server((tmp_path / "data").resolve()).release()
+
+
+def wait_until_stopped(data_dir: Path) -> None:
+    deadline = time.monotonic() + 30
+    while keeper.server_pid(data_dir / "data") is not None:
+        assert time.monotonic() < deadline
+
+
+def kill_server(warehouse: Warehouse) -> None:
+    """Kill the server and its children, which would otherwise finish what they are at."""
+    server = psutil.Process(keeper.server_pid(warehouse.folder / "data" / "data"))
+    for process in [server, *server.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def test_killed_at_every_step(tables: Warehouse) -> None:
+    before = prepare(tables)
+    for point in POINTS:
+        paused = Paused(tables, point)
+        paused.signal(signal.SIGKILL)
+        assert tables.everything() == before, point
+    assert_next_run_is_right(tables)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_ended_politely(tables: Warehouse, number: int, code: int, word: str) -> None:
+    before = prepare(tables)
+    for point in SOME_POINTS:
+        paused = Paused(tables, point)
+        assert f"{word}; nothing was changed" in paused.signal(number)
+        assert paused.process.returncode == code
+        assert tables.everything() == before, point
+    assert_next_run_is_right(tables)
+
+
+def test_ended_after_the_commit_says_so(tables: Warehouse) -> None:
+    prepare(tables)
+    assert "interrupted; everything had been committed" in Paused(tables, "committed").signal(signal.SIGINT)
+    assert tables.counts()["songplays"] == 1502
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_statement_under_way_is_cancelled_on_the_server(tables: Warehouse, number: int, code: int) -> None:
+    prepare(tables)
+    holder = tables.connect()
+    holder.cursor().execute("LOCK staging_events")
+    waiting = Paused(tables, "0")
+    waiting.process.stdin.write("\n")
+    waiting.process.stdin.flush()
+    with holder.cursor() as cursor:
+        while True:  # until it waits for the lock
+            cursor.execute("SELECT COUNT(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                break
+        waiting.signal(number)
+        assert waiting.process.returncode == code
+        cursor.execute("SELECT COUNT(*) FROM pg_locks WHERE NOT granted")
+        assert cursor.fetchone()[0] == 0
+    holder.close()
+    assert_next_run_is_right(tables)
+
+
+@pytest.mark.parametrize("point", SOME_POINTS)
+def test_connection_cut(tables: Warehouse, point: str) -> None:
+    before = prepare(tables)
+    paused = Paused(tables, point)
+    tables.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    errors = paused.finish(1)
+    expected = "whether it landed is not known" if point == "commit" else "nothing was changed"
+    assert expected in errors
+    assert tables.everything() == before
+    assert_next_run_is_right(tables)
+
+
+@pytest.mark.parametrize("point", ["copy", "8", "commit"])
+def test_server_killed(own_server: Warehouse, point: str) -> None:
+    before = prepare(own_server)
+    paused = Paused(own_server, point)
+    kill_server(own_server)
+    paused.finish(1)
+    assert own_server.everything() == before
+    assert_next_run_is_right(own_server)
+
+
+@pytest.mark.parametrize("point", ["copy", "commit"])
+def test_no_server_is_left_behind_by_a_killed_run(own_server: Warehouse, point: str) -> None:
+    before = prepare(own_server)
+    get_server((own_server.folder / "data").resolve()).release()
+    Paused(own_server, point).signal(signal.SIGKILL)
+    wait_until_stopped(own_server.folder / "data")
+    assert own_server.everything() == before
+    assert_next_run_is_right(own_server)
+
+
+def test_server_and_run_killed_together(own_server: Warehouse) -> None:
+    before = prepare(own_server)
+    paused = Paused(own_server, "copy")
+    kill_server(own_server)
+    paused.signal(signal.SIGKILL)
+    assert own_server.everything() == before
+    assert_next_run_is_right(own_server)
+
+
+def test_disk_full(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=80m", "tmpfs", str(disk)]
+    if os.getuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("a small disk can't be mounted here")
+    try:
+        warehouse = Warehouse(tmp_path, disk / "data")
+        warehouse.write_log([event()])
+        warehouse.write_songs([song()])
+        warehouse.create_tables()
+        warehouse.etl()
+        before = warehouse.everything()
+        lines = [event(itemInSession=n, userAgent=f"{n} " + "x" * 900) for n in range(30_000)]
+        warehouse.write_log(lines, "2018-11-02")
+        result = warehouse.etl(code=1)
+        assert "No space left on device" in result.stderr or "connection to the warehouse was lost" in result.stderr
+        subprocess.run(["mount", "-o", "remount,size=1g", str(disk)], check=True)
+        assert warehouse.everything() == before
+        warehouse.etl()
+        assert warehouse.counts()["songplays"] == 30_001
+    finally:
+        get_server((disk / "data").resolve()).release()
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_closed_output_is_no_traceback(tables: Warehouse) -> None:
+    before = prepare(tables)
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "etl.py"), "--config", str(tables.config)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.close()
+    errors = process.stderr.read()
+    assert process.wait() == 1 and "its output was closed; nothing was changed" in errors
+    process.stderr.close()
+    assert tables.everything() == before
+
+
+def test_psycopg2_knows_the_errors_as_its_own(tables: Warehouse) -> None:
+    connection = tables.connect()
+    tables.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    with pytest.raises(psycopg2.OperationalError):
+        connection.cursor().execute("SELECT 1")
+    connection.close()
