@@ -29,7 +29,11 @@ def confirm(counts: dict[str, int], yes: bool) -> None:
     # without a terminal nobody could answer: a scheduler's run goes on
     if not filled or yes or not sys.stdin.isatty():
         return
-    if input("Drop them? [y/N] ").strip().lower() not in ("y", "yes"):
+    try:
+        answer = input("Drop them? [y/N] ")
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
         raise PipelineError("not confirmed; nothing was changed")
 
 

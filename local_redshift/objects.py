@@ -18,6 +18,9 @@ from local_redshift import messages
 from local_redshift.copy_statement import CopyStatement, Credentials
 from local_redshift.errors import NotSupported, RedshiftError
 
+# what S3 answers where a bucket is in another region than REGION says
+_OTHER_REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
+
 BLOCK_BYTES = 1 << 20  # read at a time; memory grows with it
 
 
@@ -141,6 +144,7 @@ class S3Store:
             }
         config = Config(max_pool_connections=64, retries={"mode": "standard", "total_max_attempts": 5})
         self._client = boto3.client("s3", region_name=region or None, config=config, **keys)
+        self._client.meta.events.register_first("needs-retry.s3", _stay_in_region)
 
     def find(self, prefix: str) -> list[SourceObject]:
         bucket, key = _bucket_and_key(prefix)
@@ -161,6 +165,14 @@ class S3Store:
 
     def missing(self, prefix: str) -> SourceError:
         return NoSuchObject(messages.NO_PREFIX.format(prefix=_bucket_and_key(prefix)[1]))
+
+
+def _stay_in_region(response: tuple | None, operation: object, **_: object) -> None:
+    """Fail where boto3 would go to the bucket's own region: a cluster does not."""
+    from botocore.exceptions import ClientError
+
+    if response is not None and response[1].get("Error", {}).get("Code") in _OTHER_REGION:
+        raise ClientError(response[1], operation.name)
 
 
 def _bucket_and_key(name: str) -> tuple[str, str]:
@@ -190,11 +202,12 @@ def _s3_message(error: Exception) -> str:
     answer = error.response["ResponseMetadata"]
     code = error.response["Error"].get("Code", "")
     message = error.response["Error"].get("Message", "")
-    if code == "PermanentRedirect":
-        message = messages.OTHER_REGION
+    status = answer.get("HTTPStatusCode", "")
+    if code in _OTHER_REGION:
+        message, status, code = messages.OTHER_REGION, 301, "PermanentRedirect"
     return messages.S3_ERROR.format(
         message=message,
-        status=answer.get("HTTPStatusCode", ""),
+        status=status,
         error=code,
         request=answer.get("RequestId", ""),
         host=answer.get("HostId", ""),
