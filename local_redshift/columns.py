@@ -326,7 +326,7 @@ def _to_timestamp(field: Field) -> str | None:
 
 
 def _moment(text: str, template: str) -> "datetimes.dt.datetime | None":
-    units = {"epochsecs": 1, "epochmillisecs": 1000}.get(template)
+    units = datetimes.EPOCH_UNITS.get(template)
     return datetimes.from_epoch(text, units) if units else datetimes.parse(text, template)
 
 

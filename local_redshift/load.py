@@ -1,22 +1,34 @@
 """Running a COPY: objects to records to rows to the server, with Redshift's answers."""
 
+import io
 import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import psycopg2
 from psycopg2 import extensions
 
 from local_redshift import messages
+from local_redshift.bulk import BulkRows
 from local_redshift.copy_statement import CopyStatement, parse_copy
 from local_redshift.ddl import quote
 from local_redshift.errors import RedshiftError
 from local_redshift.jsonpaths import Path, parse_jsonpaths
 from local_redshift.load_errors import CopyRun, log_load_commits, log_load_errors
 from local_redshift.manifest import objects_to_load
-from local_redshift.objects import NoSuchObject, SourceError, Store, blocks, read_object, store_of
+from local_redshift.objects import (
+    BLOCK_BYTES,
+    NoSuchObject,
+    SourceError,
+    Store,
+    blocks,
+    read_object,
+    store_of,
+    whole_lines,
+)
+from local_redshift.read_ahead import Read, read_ahead
 from local_redshift.records import RecordReader
-from local_redshift.rows import Errors, LoadFailed, RowMaker
+from local_redshift.rows import ROW_FORMAT, Errors, LoadFailed, RowMaker
 from local_redshift.sql_tokens import Token
 from local_redshift.target import Target, find_target
 
@@ -89,16 +101,54 @@ class _Copy:
         store = store_of(self.copy.source, self.copy)
         objects = objects_to_load(self.copy, store)
         maker = RowMaker(self.copy, target.columns, paths, self._parse_on_server, self.errors)
-        return self._pieces(row for found in objects for row in self._rows_of(found.name, store, maker))
+        bulk = BulkRows.for_copy(self.copy, target.columns, paths, self._parse_on_server)
+        return self._pieces(read_ahead(store, objects), store, maker, bulk)
 
-    def _rows_of(self, name: str, store: Store, maker: RowMaker) -> Iterator[str]:
+    def _pieces(self, found: Iterator[Read], store: Store, maker: RowMaker, bulk: BulkRows | None) -> Iterator[bytes]:
+        """The rows of all objects; small ones are taken together where that can be done in bulk."""
+        together: list[tuple[str, bytes]] = []
+        size = 0
+        for source, data in found:
+            if bulk is not None and data is not None and self.copy.compression is None:
+                together.append((source.name, data))
+                size += len(data)
+                if size < BLOCK_BYTES:
+                    continue
+                source = None
+            yield from self._rows_of_many(together, maker, bulk)
+            together, size = [], 0
+            if source is not None:
+                stream = store.open(source.name) if data is None else io.BytesIO(data)
+                yield from self._rows_of(source.name, stream, maker, bulk)
+        yield from self._rows_of_many(together, maker, bulk)
+
+    def _rows_of_many(
+        self, objects: list[tuple[str, bytes]], maker: RowMaker, bulk: BulkRows | None
+    ) -> Iterator[bytes]:
+        made = bulk.rows(b"\n".join(data for _, data in objects)) if objects and _are_whole(objects) else None
+        if made is None:
+            for name, data in objects:
+                yield from self._rows_of(name, io.BytesIO(data), maker, bulk)
+            return
+        rows, count = made
+        self.count += count
+        self.files += [(name, data.count(b"\n") + (data[-1:] not in b"\n")) for name, data in objects]
+        yield rows
+
+    def _rows_of(self, name: str, stream: BinaryIO, maker: RowMaker, bulk: BulkRows | None) -> Iterator[bytes]:
         reader = RecordReader()
-        for block in blocks(store.open(name), name, self.copy.compression):
-            yield from maker.rows(reader.feed(block), name)
-        yield from maker.rows(reader.feed(b"", final=True), name)
+        for block in whole_lines(blocks(stream, name, self.copy.compression)):
+            made = bulk.rows(block) if bulk is not None and reader.between_records else None
+            if made is None:
+                yield from self._exact_rows(maker.rows(reader.feed(block), name))
+            else:
+                reader.pass_over(block)
+                self.count += made[1]
+                yield made[0]
+        yield from self._exact_rows(maker.rows(reader.feed(b"", final=True), name))
         self.files.append((name, reader.lines))
 
-    def _pieces(self, rows: Iterator[str]) -> Iterator[bytes]:
+    def _exact_rows(self, rows: Iterator[str]) -> Iterator[bytes]:
         while piece := list(itertools.islice(rows, ROWS_AT_ONCE)):
             self.count += len(piece)
             yield "".join(piece).encode()
@@ -131,7 +181,7 @@ class _Copy:
             if self.copy.noload:
                 stream.drain()
             else:
-                self._copy_expert(f"COPY {target.sql_name} ({names}) FROM STDIN", stream)
+                self._copy_expert(f"COPY {target.sql_name} ({names}) FROM STDIN WITH ({ROW_FORMAT})", stream)
         except (psycopg2.Error, LoadFailed, SourceError):
             self.cursor.execute("ROLLBACK TO SAVEPOINT local_redshift_copy")
             if not isinstance(stream.error, LoadFailed):
@@ -164,6 +214,15 @@ class _Copy:
         self.cursor.execute(_REMEMBER, [str(self.run_id.query), str(count)])
 
 
+def _are_whole(objects: list[tuple[str, bytes]]) -> bool:
+    """Whether each object holds whole records, so that they may be read as one file.
+
+    A record that breaks off can't go on with a brace in the next object: that would be malformed.
+    """
+    texts = [data.strip(b" \t\r\n") for _, data in objects]
+    return all(text == b"" or (text[:1] == b"{" and text[-1:] == b"}") for text in texts)
+
+
 class _RowStream:
     """The rows as the file that psycopg2 reads from; keeps the error that ended them."""
 
@@ -174,7 +233,8 @@ class _RowStream:
     def read(self, size: int = -1) -> bytes:
         """The next piece, of whatever size; nothing at the end."""
         try:
-            return next(self._rows, b"")
+            # an empty piece would mean the end
+            return next((piece for piece in self._rows if piece), b"")
         except BaseException as error:
             self.error = error
             raise

@@ -64,7 +64,13 @@ class SourceObject:
 
 
 class Store(Protocol):
-    """A place that objects are in. Each method raises SourceError for what can't be read."""
+    """A place that objects are in. Each method raises SourceError for what can't be read.
+
+    `readers` threads read small objects ahead, `batch` of them at a time.
+    """
+
+    readers: int
+    batch: int
 
     def find(self, prefix: str) -> list[SourceObject]:
         """All objects whose name starts with `prefix`, in the order of their names; maybe none."""
@@ -88,6 +94,10 @@ def store_of(name: str, copy: CopyStatement) -> Store:
 
 class LocalStore:
     """Files on this machine; see Store."""
+
+    # a file takes some microseconds, less than to hand it to a thread: so few threads and many at a time
+    readers = 2
+    batch = 64
 
     def find(self, prefix: str) -> list[SourceObject]:
         folder = prefix if prefix.endswith("/") else os.path.dirname(prefix) or "."  # noqa: PTH120
@@ -130,6 +140,9 @@ class S3Store:
 
     The role a COPY names can't be taken on here, so it is not used; an access key is.
     """
+
+    readers = 32
+    batch = 1
 
     def __init__(self, region: str | None, credentials: Credentials | None) -> None:
         import boto3  # only a load from S3 pays for it
@@ -216,7 +229,7 @@ def _s3_message(error: Exception) -> str:
 
 def read_object(store: Store, name: str) -> bytes:
     """A small object whole: a manifest or a JSONPaths file."""
-    with store.open(name) as stream, _read_errors(name):
+    with store.open(name) as stream, read_errors(name):
         return stream.read()
 
 
@@ -225,7 +238,7 @@ def blocks(stream: BinaryIO, name: str, compression: str | None) -> Iterator[byt
 
     Raise SourceError where the compression is not what the COPY says, or the object breaks off.
     """
-    with stream, _read_errors(name):
+    with stream, read_errors(name):
         try:
             reader = _decompressed(stream, compression)
             while block := reader.read(BLOCK_BYTES):
@@ -237,6 +250,19 @@ def blocks(stream: BinaryIO, name: str, compression: str | None) -> Iterator[byt
             raise SourceError(problem) from error
 
 
+def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes, cut at the ends of lines where a line is not longer than a block."""
+    rest = b""
+    for piece in pieces:
+        piece = rest + piece
+        end = piece.rfind(b"\n") + 1 or (len(piece) if len(piece) > BLOCK_BYTES else 0)
+        rest = piece[end:]
+        if end:
+            yield piece[:end]
+    if rest:
+        yield rest
+
+
 def _decompressed(stream: BinaryIO, compression: str | None) -> BinaryIO:
     if compression == "gzip":
         return gzip.GzipFile(fileobj=stream)
@@ -246,7 +272,7 @@ def _decompressed(stream: BinaryIO, compression: str | None) -> BinaryIO:
 
 
 @contextmanager
-def _read_errors(name: str) -> Iterator[None]:
+def read_errors(name: str) -> Iterator[None]:
     """Name the object in errors of reading its bytes."""
     try:
         with _key_errors(name) if name.startswith("s3://") else nullcontext():

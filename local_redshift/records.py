@@ -77,9 +77,10 @@ class RecordReader:
         """Whether all that came in has been cut, down to the end of a line."""
         return not self._text and self._decoder.getstate() == (b"", 0)
 
-    def pass_over(self, lines: int) -> None:
-        """Count lines that were read elsewhere."""
-        self._line += lines
+    def pass_over(self, data: bytes) -> None:
+        """Count the lines of `data`, whose records were read elsewhere."""
+        self._line += data.count(b"\n")
+        self._in_line = not data.endswith(b"\n")
 
     def feed(self, data: bytes, final: bool = False) -> Iterator[Record | BadRecord]:
         """The records that are complete with `data`; `final` says that no more will come."""

@@ -9,7 +9,8 @@ from local_redshift.jsonpaths import MISSING, Path, PathError, follow, source_te
 from local_redshift.load_errors import LoadError
 from local_redshift.records import BadRecord, Record
 
-_COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+# The rows' format for PostgreSQL's COPY: CSV, but with the escapes of JSON, which bulk.py makes good use of
+ROW_FORMAT = "FORMAT csv, QUOTE '\"', ESCAPE E'\\\\', NULL 'null'"
 
 
 class LoadFailed(Exception):
@@ -34,8 +35,8 @@ class Errors:
 class RowMaker:
     """Makes the rows of one COPY.
 
-    `paths` are those of the JSONPaths file, one a column; None for 'auto'. Rows are lines of
-    PostgreSQL's COPY text, in the order of `columns`.
+    `paths` are those of the JSONPaths file, one a column; None for 'auto'. Rows are lines in
+    ROW_FORMAT, in the order of `columns`.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class RowMaker:
                 texts.append(convert(self._field(column, path, value, record)))
             except FieldError as error:
                 return LoadError(filename, record.line, record.text, error.code, error.reason, column)
-        return _copy_line(texts)
+        return _csv_line(texts)
 
     def _values(self, record: Record) -> tuple[list[Path], list[object]]:
         if self.paths is not None:
@@ -99,5 +100,10 @@ class RowMaker:
         return Field(value, column, self.copy, lambda: source_text(path, record.text), self._parse_on_server)
 
 
-def _copy_line(texts: list[str | None]) -> str:
-    return "\t".join(["\\N" if text is None else text.translate(_COPY_ESCAPES) for text in texts]) + "\n"
+def _csv_line(texts: list[str | None]) -> str:
+    quoted = ("null" if text is None else f'"{_escaped(text)}"' for text in texts)
+    return ",".join(quoted) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')

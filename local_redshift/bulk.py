@@ -1,0 +1,197 @@
+"""The fast way from JSON to rows: a block of records at a time, decoded and checked in C.
+
+What does not fit is left to the exact way (records.py, columns.py), which then finds the error, if there is
+one: a block goes the fast way only if the exact way would make the same rows of it. Rows are those of
+PostgreSQL's CSV with backslash as the escape, because that is what an encoder of JSON writes.
+"""
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Annotated
+
+import msgspec
+
+from local_redshift.columns import INTEGER_RANGES, Column, Field, FieldError, convert, literal_overflow
+from local_redshift.copy_statement import CopyStatement
+from local_redshift.datetimes import EPOCH_UNITS, epoch_formatter
+from local_redshift.jsonpaths import Path
+from local_redshift.records import FloatLiteral, IntegerLiteral
+
+MEMO_SIZE = 100_000  # texts of one column that are remembered; past it they are forgotten, to bound memory
+_TEXT_OPTIONS = ("acceptinvchars", "blanksasnull", "emptyasnull", "trimblanks", "truncatecolumns")
+_NATIVE = {"varchar": str, "float8": float, "bool": bool} | dict.fromkeys(INTEGER_RANGES, int)
+
+
+class _DoesNotFit(Exception):
+    """The block has a value that only the exact way can deal with."""
+
+
+class BulkRows:
+    """Makes rows of whole blocks, for one COPY; `for_copy` says whether that can be done."""
+
+    @staticmethod
+    def for_copy(
+        copy: CopyStatement,
+        columns: tuple[Column, ...],
+        paths: list[Path] | None,
+        parse_on_server: Callable[[str, str], str | None],
+    ) -> "BulkRows | None":
+        """The maker of rows, or None where columns or paths need the exact way throughout."""
+        keys = [(column.name,) for column in columns] if paths is None else paths
+        names = [path[0] for path in keys if len(path) == 1 and isinstance(path[0], str)]
+        if len(set(names)) < len(columns) or copy.json == "auto ignorecase":
+            return None
+        if any(column.type == "jsonb" for column in columns):
+            return None
+        return BulkRows(copy, columns, names, parse_on_server)
+
+    def __init__(
+        self,
+        copy: CopyStatement,
+        columns: tuple[Column, ...],
+        keys: list[str],
+        parse_on_server: Callable[[str, str], str | None],
+    ) -> None:
+        self._fields = [
+            _BulkField(copy, column, key, parse_on_server) for column, key in zip(columns, keys, strict=True)
+        ]
+        self._encoder = msgspec.json.Encoder()
+        self._any_decoder = msgspec.json.Decoder(dict)
+        self._make_decoder()
+
+    def rows(self, block: bytes) -> tuple[bytes, int] | None:
+        """The rows of a block of whole records, and their number; None if it has to go the exact way."""
+        try:
+            records = self._decode(block)
+            for field in self._fields:
+                field.finish(records)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _DoesNotFit):
+            return None
+        lines = self._encoder.encode_lines(list(map(msgspec.structs.astuple, records)))
+        if _has_control_characters(lines):
+            return None
+        # a string never has a newline of its own, so this is where one array ends and the next begins
+        return lines[1:-2].replace(b"]\n[", b"\n") + b"\n" if records else b"", len(records)
+
+    def _decode(self, block: bytes) -> list[msgspec.Struct]:
+        try:
+            return self._decoder.decode_lines(block)
+        except msgspec.ValidationError:
+            if not self._adapt(self._any_decoder.decode_lines(block)):
+                raise
+            return self._decoder.decode_lines(block)
+
+    def _adapt(self, records: list[dict]) -> bool:
+        """Widen what the fields take to what is in the records; whether that changed anything."""
+        changed = [field.adapt([record.get(field.key) for record in records]) for field in self._fields]
+        if any(changed):
+            self._make_decoder()
+        return any(changed)
+
+    def _make_decoder(self) -> None:
+        definitions = [field.definition() for field in self._fields]
+        rename = {field.name: field.key for field in self._fields}
+        record = msgspec.defstruct("Record", definitions, rename=rename, kw_only=True, gc=False)
+        self._decoder = msgspec.json.Decoder(record)
+
+
+class _BulkField:
+    """One column: the type its values are decoded as, and what is left to do with them then."""
+
+    def __init__(
+        self, copy: CopyStatement, column: Column, key: str, parse_on_server: Callable[[str, str], str | None]
+    ) -> None:
+        self.name = f"c_{column.name.encode().hex()}"  # a column's name need not be one of Python's
+        self.key = key
+        self._copy = copy
+        self._column = column
+        self._parse_on_server = parse_on_server
+        self._memo: dict[str, str | None] = {}
+        self._get = attrgetter(self.name)
+        is_text = column.type in ("varchar", "bpchar")
+        self._mapped = column.type not in _NATIVE or (
+            is_text and any(getattr(copy, option) for option in _TEXT_OPTIONS)
+        )
+        self._wide = False  # whether texts are taken whose bytes have to be counted
+        self._epoch = None
+        if column.type in ("timestamp", "timestamptz") and copy.timeformat in EPOCH_UNITS:
+            self._epoch = epoch_formatter(EPOCH_UNITS[copy.timeformat])
+
+    def definition(self) -> tuple:
+        """The field of the record: name, type and, unless NULL is refused, default."""
+        decoded = self._type()
+        return (self.name, decoded) if self._column.not_null else (self.name, decoded | None, None)
+
+    def _type(self) -> object:
+        column = self._column
+        if self._mapped:
+            return str | int | float | bool
+        if column.type == "varchar":
+            # four bytes are the most that a character has
+            return Annotated[str, msgspec.Meta(max_length=column.length if self._wide else column.length // 4)]
+        if column.type in INTEGER_RANGES:
+            _, low, high = INTEGER_RANGES[column.type]
+            return Annotated[int, msgspec.Meta(ge=low, le=high)]
+        return _NATIVE[column.type]
+
+    def adapt(self, values: list[object]) -> bool:
+        """Take more than before, if these values ask for it and it can be taken; whether it is so."""
+        if self._mapped:
+            return False
+        if self._column.type == "varchar":
+            longer = any(isinstance(value, str) and len(value) * 4 > self._column.length for value in values)
+            changed, self._wide = longer and not self._wide, self._wide or longer
+            return changed
+        native = _NATIVE[self._column.type]
+        self._mapped = not {type(value) for value in values} <= {native, type(None)}
+        return self._mapped
+
+    def finish(self, records: list[msgspec.Struct]) -> None:
+        """Do with the decoded values what decoding could not. Raise _DoesNotFit for the exact way's part."""
+        if self._mapped:
+            for record, value in zip(records, list(map(self._get, records)), strict=True):
+                if value is not None:
+                    setattr(record, self.name, self._text(value))
+        elif self._wide:
+            length = self._column.length
+            for value in map(self._get, records):
+                if value is not None and len(value) * 4 > length and len(value.encode()) > length:
+                    raise _DoesNotFit
+
+    def _text(self, value: object) -> str | None:
+        """The column's text for a value, as the exact way has it."""
+        kind = type(value)
+        if kind is int and self._epoch is not None:
+            text = self._epoch(value)
+            if text is None:
+                raise _DoesNotFit
+            return text
+        if kind is str:
+            try:
+                return self._memo[value]
+            except KeyError:
+                if len(self._memo) >= MEMO_SIZE:
+                    self._memo.clear()
+                text = self._memo[value] = self._exact(value)
+                return text
+        if self._column.type in ("varchar", "bpchar"):
+            raise _DoesNotFit  # a number goes there as it is written, which is not known here
+        if kind is bool:
+            return self._exact(value)
+        return self._exact(IntegerLiteral(value) if kind is int else FloatLiteral(repr(value)))
+
+    def _exact(self, value: object) -> str | None:
+        if literal_overflow(value, self._column):
+            raise _DoesNotFit
+        try:
+            return convert(Field(value, self._column, self._copy, lambda: "", self._parse_on_server))
+        except FieldError as error:
+            raise _DoesNotFit from error
+
+
+def _has_control_characters(lines: bytes) -> bool:
+    """Whether strings have escapes other than those of quotes and backslashes, which CSV has not."""
+    backslashes = lines.count(b"\\")
+    if backslashes == lines.count(b'\\"'):
+        return False
+    return b"\\" in lines.replace(b"\\\\", b"").replace(b'\\"', b"")
