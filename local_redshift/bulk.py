@@ -5,6 +5,7 @@ one: a block goes the fast way only if the exact way would make the same rows of
 PostgreSQL's CSV with backslash as the escape, because that is what an encoder of JSON writes.
 """
 
+import re
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Annotated
@@ -20,6 +21,11 @@ from local_redshift.records import FloatLiteral, IntegerLiteral
 MEMO_SIZE = 100_000  # texts of one column that are remembered; past it they are forgotten, to bound memory
 _TEXT_OPTIONS = ("acceptinvchars", "blanksasnull", "emptyasnull", "trimblanks", "truncatecolumns")
 _NATIVE = {"varchar": str, "float8": float, "bool": bool} | dict.fromkeys(INTEGER_RANGES, int)
+
+# what an encoder of JSON writes for a backslash (which stays as it is) and for control characters
+_ESCAPE = re.compile(rb"\\(?:\\|[nrtbf]|u00[01][0-9a-f])")
+_PLAIN = {b"\\\\": b"\\\\", b"\\n": b"\n", b"\\r": b"\r", b"\\t": b"\t", b"\\b": b"\b", b"\\f": b"\f"}
+_PLAIN |= {b"\\u%04x" % code: bytes([code]) for code in range(1, 0x20)}
 
 
 class _DoesNotFit(Exception):
@@ -65,13 +71,16 @@ class BulkRows:
             records = self._decode(block)
             for field in self._fields:
                 field.finish(records)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _DoesNotFit):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError, _DoesNotFit):
             return None
-        lines = self._encoder.encode_lines(list(map(msgspec.structs.astuple, records)))
-        if _has_control_characters(lines):
+        if not records:
+            return b"", 0
+        arrays = self._encoder.encode_lines(list(map(msgspec.structs.astuple, records)))
+        # a string has no newline as it is, so this is where one array ends and the next begins
+        lines = arrays[1:-2].replace(b"]\n[", b"\n") + b"\n"
+        if b"\\u0000" in lines:
             return None
-        # a string never has a newline of its own, so this is where one array ends and the next begins
-        return lines[1:-2].replace(b"]\n[", b"\n") + b"\n" if records else b"", len(records)
+        return _without_json_escapes(lines), len(records)
 
     def _decode(self, block: bytes) -> list[msgspec.Struct]:
         try:
@@ -95,6 +104,22 @@ class BulkRows:
         self._decoder = msgspec.json.Decoder(record)
 
 
+class _Texts(dict):
+    """The texts of values seen before: many a column has few different ones."""
+
+    def __init__(self, make: Callable[[object], str | None]) -> None:
+        self._make = make
+
+    def __missing__(self, value: object) -> str | None:
+        text = self[value] = self._make(value)
+        return text
+
+    def forget_many(self) -> None:
+        """Forget all if they are too many."""
+        if len(self) > MEMO_SIZE:
+            self.clear()
+
+
 class _BulkField:
     """One column: the type its values are decoded as, and what is left to do with them then."""
 
@@ -106,16 +131,16 @@ class _BulkField:
         self._copy = copy
         self._column = column
         self._parse_on_server = parse_on_server
-        self._memo: dict[str, str | None] = {}
+        self._texts = _Texts(self._text)
         self._get = attrgetter(self.name)
         is_text = column.type in ("varchar", "bpchar")
         self._mapped = column.type not in _NATIVE or (
             is_text and any(getattr(copy, option) for option in _TEXT_OPTIONS)
         )
         self._wide = False  # whether texts are taken whose bytes have to be counted
-        self._epoch = None
+        self._epoch_texts = None
         if column.type in ("timestamp", "timestamptz") and copy.timeformat in EPOCH_UNITS:
-            self._epoch = epoch_formatter(EPOCH_UNITS[copy.timeformat])
+            self._epoch_texts = epoch_formatter(EPOCH_UNITS[copy.timeformat])
 
     def definition(self) -> tuple:
         """The field of the record: name, type and, unless NULL is refused, default."""
@@ -149,36 +174,32 @@ class _BulkField:
     def finish(self, records: list[msgspec.Struct]) -> None:
         """Do with the decoded values what decoding could not. Raise _DoesNotFit for the exact way's part."""
         if self._mapped:
-            for record, value in zip(records, list(map(self._get, records)), strict=True):
-                if value is not None:
-                    setattr(record, self.name, self._text(value))
+            values = list(map(self._get, records))
+            for record, text in zip(records, self._all_texts(values), strict=True):
+                setattr(record, self.name, text)
         elif self._wide:
             length = self._column.length
             for value in map(self._get, records):
                 if value is not None and len(value) * 4 > length and len(value.encode()) > length:
                     raise _DoesNotFit
 
+    def _all_texts(self, values: list[object]) -> list[str | None]:
+        kinds = set(map(type, values))
+        if kinds <= {int, type(None)} and self._epoch_texts is not None:
+            return self._epoch_texts(values)
+        if kinds <= {str, type(None)}:
+            self._texts.forget_many()
+            return [self._texts[value] for value in values]
+        return [self._text(value) for value in values]
+
     def _text(self, value: object) -> str | None:
         """The column's text for a value, as the exact way has it."""
         kind = type(value)
-        if kind is int and self._epoch is not None:
-            text = self._epoch(value)
-            if text is None:
-                raise _DoesNotFit
-            return text
-        if kind is str:
-            try:
-                return self._memo[value]
-            except KeyError:
-                if len(self._memo) >= MEMO_SIZE:
-                    self._memo.clear()
-                text = self._memo[value] = self._exact(value)
-                return text
-        if self._column.type in ("varchar", "bpchar"):
+        if kind in (int, float) and self._column.type in ("varchar", "bpchar"):
             raise _DoesNotFit  # a number goes there as it is written, which is not known here
-        if kind is bool:
-            return self._exact(value)
-        return self._exact(IntegerLiteral(value) if kind is int else FloatLiteral(repr(value)))
+        if kind is int:
+            return self._exact(IntegerLiteral(value))
+        return self._exact(FloatLiteral(repr(value)) if kind is float else value)
 
     def _exact(self, value: object) -> str | None:
         if literal_overflow(value, self._column):
@@ -189,9 +210,6 @@ class _BulkField:
             raise _DoesNotFit from error
 
 
-def _has_control_characters(lines: bytes) -> bool:
-    """Whether strings have escapes other than those of quotes and backslashes, which CSV has not."""
-    backslashes = lines.count(b"\\")
-    if backslashes == lines.count(b'\\"'):
-        return False
-    return b"\\" in lines.replace(b"\\\\", b"").replace(b'\\"', b"")
+def _without_json_escapes(lines: bytes) -> bytes:
+    """The lines with control characters as they are: CSV has no escapes but those of quote and backslash."""
+    return _ESCAPE.sub(lambda match: _PLAIN[match[0]], lines)

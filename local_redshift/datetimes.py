@@ -122,32 +122,33 @@ def from_epoch(value: str, units_a_second: int) -> dt.datetime | None:
 EPOCH_UNITS = {"epochsecs": 1, "epochmillisecs": 1000}  # TIMEFORMAT: units a second
 
 
-def epoch_formatter(units_a_second: int) -> Callable[[int], str | None]:
-    """A function that gives the UTC moment of a whole number of units after 1970, as text.
+def epoch_formatter(units_a_second: int) -> Callable[[list[int | None]], list[str | None]]:
+    """A function that gives the UTC moments of whole numbers of units after 1970, as texts.
 
-    It does what `from_epoch` and isoformat do, in a tenth of the time; None past the years 1 to 9999.
+    It does what `from_epoch` and isoformat do, in a tenth of the time. It raises OverflowError for a
+    number past the years 1 to 9999.
     """
-    day_units = 86_400 * units_a_second
-    days: dict[int, str | None] = {}
+    day = 86_400 * units_a_second
+    days = _DayTexts()
     seconds = [f"{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}" for s in range(86_400)]
     digits = len(str(units_a_second)) - 1
     fractions = [f".{n:0{digits}}" if digits else "" for n in range(units_a_second)]
 
-    def text(value: int) -> str | None:
-        day, rest = divmod(value, day_units)
-        if day not in days:
-            days[day] = _day_text(day)
-        date = days[day]
-        return date and date + seconds[rest // units_a_second] + fractions[rest % units_a_second]
+    def texts(values: list[int | None]) -> list[str | None]:
+        return [
+            None if n is None else days[n // day] + seconds[n % day // units_a_second] + fractions[n % units_a_second]
+            for n in values
+        ]
 
-    return text
+    return texts
 
 
-def _day_text(day: int) -> str | None:
-    try:
-        return (_EPOCH + dt.timedelta(days=day)).date().isoformat() + " "
-    except OverflowError:
-        return None
+class _DayTexts(dict):
+    """The date, and a blank, of a day by its number after 1970-01-01."""
+
+    def __missing__(self, day: int) -> str:
+        text = self[day] = (_EPOCH + dt.timedelta(days=day)).date().isoformat() + " "
+        return text
 
 
 def parse_time(value: str) -> dt.time | None:

@@ -26,7 +26,7 @@ from local_redshift.objects import (
     store_of,
     whole_lines,
 )
-from local_redshift.read_ahead import Read, read_ahead
+from local_redshift.read_ahead import Read, in_background, read_ahead
 from local_redshift.records import RecordReader
 from local_redshift.rows import ROW_FORMAT, Errors, LoadFailed, RowMaker
 from local_redshift.sql_tokens import Token
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from local_redshift.connection import RedshiftConnection
 
 ROWS_AT_ONCE = 1000  # joined to one piece for the server
+PIECES_AHEAD = 4  # made while the server is at earlier ones: both processors are busy
 READ_BYTES = 1 << 16  # psycopg2 asks for so many at a time; our pieces are of their own size
 
 _START = "SELECT nextval('local_redshift.query_ids')::integer, clock_timestamp()::timestamp::text"
@@ -175,6 +176,7 @@ class _Copy:
             return cursor.fetchone()[0]
 
     def _load(self, target: Target, rows: Iterator[bytes]) -> None:
+        rows = in_background(rows, PIECES_AHEAD)
         stream = _RowStream(rows)
         names = ", ".join(quote(column.name) for column in target.columns)
         try:
@@ -189,6 +191,8 @@ class _Copy:
             log_load_errors(self.connection.system(), self.run_id, self.errors.found)
             self._remember(0)
             raise RedshiftError(messages.LOAD_FAILED.format(table=self.copy.table)) from None
+        finally:
+            rows.close()
 
     def _copy_expert(self, sql: str, stream: "_RowStream") -> None:
         try:

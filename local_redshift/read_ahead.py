@@ -1,6 +1,9 @@
-"""Reading many small objects ahead of their turn, by threads, in memory that is bounded."""
+"""Work ahead of its turn, by threads, in memory that is bounded: reading small objects, making rows."""
 
+import contextlib
 import itertools
+import queue
+import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -42,3 +45,35 @@ def _read_small(store: Store, found: SourceObject) -> bytes | None:
     with store.open(found.name) as stream, read_errors(found.name):
         data = stream.read(SMALL + 1)
     return data if len(data) <= SMALL else None
+
+
+def in_background(items: Iterator[bytes], ahead: int) -> Iterator[bytes]:
+    """The same items, made by a thread that is at most `ahead` of them in front.
+
+    What ends the items there is raised here. Close this iterator to end the thread before its time.
+    """
+    made: queue.Queue[bytes | BaseException | None] = queue.Queue(ahead)
+    unwanted = threading.Event()
+
+    def make() -> None:
+        try:
+            for item in items:
+                made.put(item)
+                if unwanted.is_set():
+                    return
+            made.put(None)
+        except BaseException as error:
+            made.put(error)
+
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    try:
+        while (item := made.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        unwanted.set()
+        while thread.is_alive():  # it may be waiting for a place
+            with contextlib.suppress(queue.Empty):
+                made.get(timeout=0.01)
