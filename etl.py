@@ -1,6 +1,7 @@
 """Load the logs and the song catalogue into the star schema: all of it or, on any failure, nothing."""
 
 import sys
+import time
 
 import psycopg2
 from psycopg2 import extensions
@@ -35,12 +36,13 @@ def transform(cursor: extensions.cursor) -> int:
 
 def check(cursor: extensions.cursor) -> None:
     """Raise PipelineError if the star schema is not what it must be; nothing is committed then."""
+    started = time.monotonic()
     for wrong, query in check_queries:
         cursor.execute(query)
         count, example = cursor.fetchone()
         if count:
             raise PipelineError(f"check failed, nothing was loaded: {wrong}: {count:,}, for example {example}")
-    print(f"CHECK: {len(check_queries)} checks passed", flush=True)
+    print(f"CHECK: {len(check_queries)} passed in {time.monotonic() - started:.2f} s", flush=True)
 
 
 def summarize(cursor: extensions.cursor, new_plays: int) -> str:

@@ -162,6 +162,7 @@ staging_lock = "LOCK staging_events, staging_songs"
 staging_events_clear = "DELETE FROM staging_events"
 staging_songs_clear = "DELETE FROM staging_songs"
 
+# STATUPDATE ON: the statements that follow are planned with the sizes of what was just loaded.
 staging_events_copy = """
 COPY staging_events
 FROM %(log_data)s
@@ -169,6 +170,7 @@ IAM_ROLE %(iam_role)s
 REGION %(region)s
 FORMAT AS JSON %(log_jsonpath)s
 TIMEFORMAT AS 'epochmillisecs'
+STATUPDATE ON
 """
 
 staging_songs_copy = """
@@ -177,6 +179,7 @@ FROM %(song_data)s
 IAM_ROLE %(iam_role)s
 REGION %(region)s
 FORMAT AS JSON 'auto'
+STATUPDATE ON
 """
 
 # ---------------------------------------------------------------------------------------------------
@@ -285,9 +288,11 @@ FROM new_artists
 """
 
 # One row a distinct title, artist name and length among all plays, staged or loaded before: the song
-# and artist it is. That is the catalogue's song of this title and artist name whose duration is the
-# closest, or else an inferred one; the artist may be in the catalogue where the song is not.
-# Redshift ignores trailing blanks when it compares: RTRIM has everything that hashes or groups agree.
+# and artist it is, and those that plays of earlier runs have. It is the catalogue's song of this title
+# and artist name whose duration is the closest, or else an inferred one; the artist may be in the
+# catalogue where the song is not. Redshift ignores trailing blanks when it compares: RTRIM has
+# everything that hashes or groups agree. The big tables are read once each and hashed to few rows; the
+# joins are with songs, of which each node has a copy.
 play_songs_create = """
 CREATE TEMP TABLE play_songs AS
 SELECT
@@ -304,7 +309,9 @@ SELECT
         WHEN catalogue_song_id IS NOT NULL THEN catalogue_artist_id
         WHEN namesake_id IS NOT NULL THEN namesake_id
         WHEN artist_key <> '' THEN 'EV' || MD5(artist_key)
-    END AS artist_id
+    END AS artist_id,
+    earlier_song_id,
+    earlier_artist_id
 FROM (
     SELECT
         heard.song_key,
@@ -312,6 +319,8 @@ FROM (
         heard.length_key,
         heard.song_title,
         heard.artist_name,
+        heard.earlier_song_id,
+        heard.earlier_artist_id,
         catalogue.song_id AS catalogue_song_id,
         catalogue.artist_id AS catalogue_artist_id,
         namesakes.artist_id AS namesake_id,
@@ -325,13 +334,20 @@ FROM (
             COALESCE(RTRIM(artist_name), '') AS artist_key,
             COALESCE(song_length, -1) AS length_key,
             MIN(song_title) AS song_title,
-            MIN(artist_name) AS artist_name
+            MIN(artist_name) AS artist_name,
+            MIN(song_id) AS earlier_song_id,
+            MIN(artist_id) AS earlier_artist_id
         FROM (
-            SELECT song AS song_title, artist AS artist_name, length AS song_length
+            SELECT
+                song AS song_title,
+                artist AS artist_name,
+                length AS song_length,
+                NULL AS song_id,
+                NULL AS artist_id
             FROM staging_events
             WHERE page = 'NextSong'
             UNION ALL
-            SELECT song_title, artist_name, song_length
+            SELECT song_title, artist_name, song_length, song_id, artist_id
             FROM songplays
         ) AS plays
         GROUP BY 1, 2, 3
@@ -351,7 +367,9 @@ FROM (
 WHERE place = 1
 """
 
-# Plays of earlier runs whose song or artist the catalogue has got, or got a closer one of, since.
+# Plays of earlier runs whose song or artist the catalogue has got, or got a closer one of, since. All
+# plays of one key have the same song, so the small table knows which keys have moved; mostly none, and
+# then the big one is not read.
 songplays_table_update = """
 UPDATE songplays
 SET song_id = play_songs.song_id, artist_id = play_songs.artist_id
@@ -359,7 +377,10 @@ FROM play_songs
 WHERE COALESCE(RTRIM(songplays.song_title), '') = play_songs.song_key
     AND COALESCE(RTRIM(songplays.artist_name), '') = play_songs.artist_key
     AND COALESCE(songplays.song_length, -1) = play_songs.length_key
-    AND (songplays.song_id <> play_songs.song_id OR songplays.artist_id <> play_songs.artist_id)
+    AND (
+        play_songs.earlier_song_id <> play_songs.song_id
+        OR play_songs.earlier_artist_id <> play_songs.artist_id
+    )
 """
 
 # One row a distinct NextSong event that is not there yet. EXCEPT compares NULLs as equal, which a join
@@ -471,7 +492,8 @@ WHERE LEFT(artist_id, 2) = 'EV'
 """
 
 # One row a user, from the latest event of any page; ties at one moment go to the later session, then
-# to the later item in it. Events of users who are logged out have no user_id.
+# to the later item in it. Events of users who are logged out have no user_id and join with nothing. The
+# join leaves a row or two a user: ranking them takes no sort of all events.
 new_users_create = """
 CREATE TEMP TABLE new_users AS
 SELECT
@@ -501,7 +523,7 @@ FROM (
         ) AS place
     FROM (
         SELECT
-            user_id,
+            staging_events.user_id,
             first_name,
             last_name,
             gender,
@@ -510,7 +532,12 @@ FROM (
             session_id AS last_session_id,
             item_in_session AS last_item_in_session
         FROM staging_events
-        WHERE user_id IS NOT NULL
+        JOIN (
+            SELECT user_id, MAX(ts) AS last_ts
+            FROM staging_events
+            GROUP BY user_id
+        ) AS latest
+            ON latest.user_id = staging_events.user_id AND latest.last_ts = staging_events.ts
         UNION ALL
         SELECT
             user_id,
@@ -616,13 +643,22 @@ SELECT COUNT(*), MIN(start_time)
 FROM (SELECT start_time FROM time GROUP BY start_time HAVING COUNT(*) > 1) AS duplicates
 """
 
+# Looked for among the plays that share their moment with others, which are few: grouping all plays by
+# all that tells them apart would take three times as long.
 duplicate_songplays_check = """
 SELECT COUNT(*), MIN(start_time)
 FROM (
-    SELECT start_time
+    SELECT songplays.start_time
     FROM songplays
+    JOIN (
+        SELECT start_time
+        FROM songplays
+        GROUP BY start_time
+        HAVING COUNT(*) > 1
+    ) AS shared
+        ON shared.start_time = songplays.start_time
     GROUP BY
-        start_time,
+        songplays.start_time,
         user_id,
         level,
         session_id,
@@ -636,34 +672,15 @@ FROM (
 ) AS duplicates
 """
 
+# By moment, session and item in it, which tell plays apart in all but a made-up log.
 lost_plays_check = """
 SELECT COUNT(*), MIN(start_time)
 FROM (
-    SELECT
-        ts AS start_time,
-        user_id,
-        level,
-        session_id,
-        location,
-        user_agent,
-        item_in_session,
-        song AS song_title,
-        artist AS artist_name,
-        length AS song_length
+    SELECT ts AS start_time, session_id, item_in_session
     FROM staging_events
     WHERE page = 'NextSong'
     EXCEPT
-    SELECT
-        start_time,
-        user_id,
-        level,
-        session_id,
-        location,
-        user_agent,
-        item_in_session,
-        song_title,
-        artist_name,
-        song_length
+    SELECT start_time, session_id, item_in_session
     FROM songplays
 ) AS lost
 """

@@ -8,10 +8,20 @@ import psycopg2
 from psycopg2 import extensions
 
 from local_redshift import catalog
+from local_redshift.ddl import created_table
 from local_redshift.dialect import translate
 from local_redshift.errors import NotSupported, RedshiftError
 from local_redshift.server import ADMIN, EmbeddedServer, get_server
 from local_redshift.sql_tokens import Token, code, statements
+
+_IS_LOCKED = """
+SELECT FROM pg_locks
+WHERE pid = pg_backend_pid()
+    AND mode = 'AccessExclusiveLock'
+    AND granted
+    AND relation = to_regclass(%s)
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 # The functions by which the stand-in raises Redshift's errors are no business of the reader.
 _CONTEXT = re.compile(r"\nCONTEXT:  PL/pgSQL function (?:local_redshift\.)?(?:fail|too_long)\(.*", re.DOTALL)
@@ -103,6 +113,8 @@ class RedshiftConnection(extensions.connection):
 class RedshiftCursor:
     """What makes a cursor class take Redshift's SQL; goes before the class among the bases."""
 
+    _emptied: int | None = None  # the rows that the last statement deleted, where it was no DELETE
+
     def execute(self, query, vars=None) -> None:
         """Run one or more statements; see psycopg2's `cursor.execute`."""
         sql = self.mogrify(query, vars).decode()
@@ -126,17 +138,45 @@ class RedshiftCursor:
 
     copy_from = copy_to = copy_expert
 
+    @property
+    def rowcount(self) -> int:
+        """The number of rows that the last statement wrote or gave; see psycopg2's `cursor.rowcount`."""
+        return super().rowcount if self._emptied is None else self._emptied
+
     def _run(self, statement: list[Token]) -> None:
-        verb = code(statement)[0].word
+        self._emptied = None
+        tokens = code(statement)
+        verb = tokens[0].word
         if verb == "COPY":
             from local_redshift.load import run_copy  # a session without a COPY does not pay for it
 
             run_copy(self.connection, statement)
             return
+        if verb == "DELETE" and len(tokens) == 3 and self._empty(tokens[2].text):
+            return
         self._server(translate(statement, autocommit=self.connection.autocommit))
         # https://docs.aws.amazon.com/redshift/latest/dg/r_TRUNCATE.html: it commits, with all before it
         if verb == "TRUNCATE" and not self.connection.autocommit:
             self.connection.commit()
+        # https://docs.aws.amazon.com/redshift/latest/dg/r_ANALYZE.html: CREATE TABLE AS analyzes
+        if verb == "CREATE" and self.statusmessage.startswith("SELECT"):
+            with self.connection.plain_cursor() as cursor:
+                cursor.execute(f"ANALYZE {created_table(statement)}")
+
+    def _empty(self, table: str) -> bool:
+        """Delete all rows of a table that nobody else can see now; False where that is not so.
+
+        PostgreSQL's TRUNCATE, other than Redshift's, is undone by a rollback. Unlike a DELETE it leaves
+        nothing behind, and what is loaded afterwards in the same transaction needs no log.
+        """
+        with self.connection.plain_cursor() as cursor:
+            cursor.execute(_IS_LOCKED, [table])
+            if cursor.rowcount == 0:
+                return False
+            cursor.execute(f"SELECT COUNT(*) FROM {table}")
+            self._emptied = cursor.fetchone()[0]
+            cursor.execute(f"TRUNCATE {table}")
+        return True
 
     def _server(self, sql: str, vars=None) -> None:
         """Run PostgreSQL's SQL as it is."""

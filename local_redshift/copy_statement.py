@@ -47,6 +47,7 @@ class CopyStatement:
     roundec: bool = False
     acceptanydate: bool = False
     explicit_ids: bool = False
+    statupdate: bool | None = None  # None: only a table that was empty is analyzed
 
 
 FLAGS = (
@@ -56,7 +57,7 @@ FLAGS = (
 COMPRESSIONS = ("GZIP", "BZIP2")
 TEXTS = ("REGION", "TIMEFORMAT", "DATEFORMAT")
 # where rows lie and how they are compressed has no meaning here: accepted, without effect
-NO_EFFECT = ("COMPUPDATE", "STATUPDATE", "COMPROWS")
+NO_EFFECT = ("COMPUPDATE", "COMPROWS")
 AUTHORIZATION = ("IAM_ROLE", "CREDENTIALS", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
 
 # DG copy-parameters-data-format.html, JSON: these can't be used with it
@@ -64,7 +65,7 @@ NOT_WITH_JSON = "CSV DELIMITER ESCAPE FILLRECORD FIXEDWIDTH IGNOREBLANKLINES NUL
 OTHER_FORMATS = ("CSV", "AVRO", "PARQUET", "ORC", "SHAPEFILE", "FIXEDWIDTH")
 
 TAKEN = (
-    *("FORMAT", "JSON", "MAXERROR", "ACCEPTINVCHARS"),
+    *("FORMAT", "JSON", "MAXERROR", "ACCEPTINVCHARS", "STATUPDATE"),
     *FLAGS,
     *COMPRESSIONS,
     *TEXTS,
@@ -166,6 +167,11 @@ class _Parser:
             raise SyntaxRefused(f"COPY: MAXERROR takes 0 to 100000, not {self._shown(-1)}")
         return replace(copy, maxerror=int(number.text))
 
+    def _statupdate(self, copy: CopyStatement) -> CopyStatement:
+        wanted = {"ON": True, "TRUE": True, "OFF": False, "FALSE": False}.get(self._word())
+        self.at += wanted is not None
+        return replace(copy, statupdate=wanted is not False)
+
     def _acceptinvchars(self, copy: CopyStatement) -> CopyStatement:
         named = self._skip("AS")
         if not named and (self.at == len(self.tokens) or self.tokens[self.at].kind != "string"):
@@ -258,4 +264,5 @@ _OTHER: dict[str, Callable[[_Parser, CopyStatement], CopyStatement]] = {
     "JSON": _Parser._json,
     "MAXERROR": _Parser._maxerror,
     "ACCEPTINVCHARS": _Parser._acceptinvchars,
+    "STATUPDATE": _Parser._statupdate,
 }

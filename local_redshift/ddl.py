@@ -75,6 +75,14 @@ def create_table(statement: list[Token]) -> list[Token]:
     return _spaced(head) + [Token("word", _definitions(definitions))]
 
 
+def created_table(statement: list[Token]) -> str:
+    """The name, as SQL, of the table that a CREATE TABLE makes."""
+    tokens = code(statement)
+    at = _index_of_name(tokens)
+    end = at + 3 if tokens[at + 1 : at + 2] and tokens[at + 1].word == "." else at + 1
+    return text(tokens[at:end])
+
+
 def _index_of_name(tokens: list[Token]) -> int:
     at = next(i for i, token in enumerate(tokens) if token.word == "TABLE") + 1
     if [token.word for token in tokens[at : at + 3]] == ["IF", "NOT", "EXISTS"]:

@@ -5,7 +5,7 @@ Anything not mentioned here goes to PostgreSQL as it is.
 
 from local_redshift.ddl import alter_table, create_table
 from local_redshift.errors import NotSupported
-from local_redshift.sql_tokens import Token, code, text
+from local_redshift.sql_tokens import Token, closing, code, text
 
 STATEMENTS = (
     "ABORT ALTER ANALYZE BEGIN CLOSE COMMENT COMMIT COPY CREATE DECLARE DELETE DROP END EXPLAIN FETCH GRANT "
@@ -137,8 +137,15 @@ def _expressions(tokens: list[Token]) -> list[Token]:
         elif word in ("DECIMAL", "NUMERIC", "DEC") and before in ("::", "AS") and after != "(":
             # https://docs.aws.amazon.com/redshift/latest/dg/r_Numeric_types201.html: the default is (18,0)
             tokens[at] = Token("word", "NUMERIC(18,0)")
-        elif word == "EXTRACT" and after == "(" and n + 2 < len(words):
-            tokens[position[n + 2]] = Token("word", _date_part(tokens[position[n + 2]]))
+        elif word == "EXTRACT" and after == "(" and words[n + 3 : n + 4] == ["FROM"]:
+            # Redshift gives an integer. r_EXTRACT_function.html
+            part = _date_part(tokens[position[n + 2]])
+            cut = "floor" if part in ("epoch", "second") else ""  # the others are whole numbers
+            tokens[at] = Token("word", f"{cut}(date_part")
+            tokens[position[n + 2]] = Token("string", f"'{part}'")
+            tokens[position[n + 3]] = Token("punctuation", ",")
+            end = closing(tokens, position[n + 1])
+            tokens[end] = Token("word", "))::bigint" if part == "epoch" else "))::integer")
         elif word in _DATE_PART_FIRST and after == "(" and n + 2 < len(words):
             part = tokens[position[n + 2]]
             if part.kind == "word":

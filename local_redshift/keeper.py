@@ -6,6 +6,7 @@ for the exclusive lock: once it has it, nobody is left, and it stops the server.
 but the standard library, because it lives as long as the server does.
 """
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -39,22 +40,21 @@ def _command_line(pid: int) -> bytes:
     return subprocess.run(listing, capture_output=True, check=False).stdout
 
 
-def stop(pgdata: Path) -> None:
-    """Stop the server on `pgdata`, if one runs, and wait until it is gone.
+def stop(pgdata: Path, patience: float = STOP_SECONDS) -> bool:
+    """Stop the server on `pgdata`, if one runs; whether it was gone within `patience` seconds.
 
     Open connections are ended ("fast shutdown"): only call this where nobody uses the server.
     """
     pid = server_pid(pgdata)
     if pid is None:
-        return
-    deadline = time.monotonic() + STOP_SECONDS
+        return True
+    deadline = time.monotonic() + patience
     os.kill(pid, signal.SIGINT)
     while server_pid(pgdata) == pid:
         if time.monotonic() > deadline:
-            # an immediate shutdown: the next start recovers from the log, nothing is lost
-            os.kill(pid, signal.SIGQUIT)
-            deadline += STOP_SECONDS
+            return False
         time.sleep(0.005)
+    return True
 
 
 def try_lock(path: Path, mode: int) -> int | None:
@@ -80,7 +80,10 @@ def keep(data_dir: Path) -> None:
     if try_lock(data_dir / "keeper.lock", fcntl.LOCK_EX) is None:
         return  # another keeper is at it
     lock(data_dir / "users.lock", fcntl.LOCK_EX)
-    stop(data_dir / "data")
+    if not stop(data_dir / "data"):
+        # at once, without writing what is dirty: the next start recovers it from the log
+        with contextlib.suppress(OSError, TypeError):
+            os.kill(server_pid(data_dir / "data"), signal.SIGQUIT)
 
 
 if __name__ == "__main__":

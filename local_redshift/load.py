@@ -89,11 +89,16 @@ class _Copy:
             target = find_target(cursor, self.copy)
             self.run_id = CopyRun(target.table_id, started, session, query)
             rows = self._rows(target)
+            cursor.execute(f"SELECT NOT EXISTS (SELECT FROM {target.sql_name})")
+            was_empty = cursor.fetchone()[0] and not self.copy.noload
             cursor.execute("SAVEPOINT local_redshift_copy")
             self._load(target, rows)
         except SourceError as error:
             raise error.with_query(query, session) from error
         cursor.execute("RELEASE SAVEPOINT local_redshift_copy")
+        # DG copy-parameters-data-load.html: by default only what was empty before is analyzed
+        if self.copy.statupdate or (self.copy.statupdate is None and was_empty):
+            cursor.execute(f"ANALYZE {target.sql_name}")
         self._report()
 
     def _rows(self, target: Target) -> Iterator[bytes]:

@@ -41,7 +41,7 @@ def test_query_gives_the_answer_shown(sample: Warehouse, query: str, answer: str
 
 
 def test_load_prints_what_is_shown(sample: Warehouse) -> None:
-    shown = re.search(r"```\n(CHECK.*?)```", README, re.DOTALL)[1]
+    shown = re.search(r"```\n( +[\d,]+ events staged.*?)```", README, re.DOTALL)[1]
     assert sample.output.endswith(shown)
 
 

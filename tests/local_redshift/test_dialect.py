@@ -24,7 +24,9 @@ RESULTS = [  # page, query, the one row that comes out
     ("r_DATEDIFF_function", "SELECT DATEDIFF(qtr, '1998-07-01', '2008-07-01')", None),
     ("r_DATEDIFF_function", "SELECT DATEDIFF(quarter, '1998-07-01', '2008-07-01')", (40,)),
     ("r_DATE_PART_function", "SELECT DATE_PART(week, TIMESTAMP '2008-06-17 09:44:54')", (25.0,)),
-    ("r_EXTRACT_function", "SELECT EXTRACT(weekday FROM DATE '2008-06-17')", (Decimal(2),)),
+    ("r_EXTRACT_function", "SELECT EXTRACT(weekday FROM DATE '2008-06-17')", (2,)),
+    ("r_EXTRACT_function", "SELECT EXTRACT(second FROM TIMESTAMP '2008-06-17 09:44:54.9')", (54,)),
+    ("r_EXTRACT_function", "SELECT EXTRACT(epoch FROM (TIMESTAMP '2108-06-17')) + 1", (4369334401,)),
     ("r_TRUNC_date", "SELECT TRUNC(TIMESTAMP '2011-07-21 10:32:38')", (dt.date(2011, 7, 21),)),
     ("r_ROUND", "SELECT ROUND(28.05::DOUBLE PRECISION, 1)", (28.1,)),
     ("CONVERT_TIMEZONE", "SELECT CONVERT_TIMEZONE('Asia/Tokyo', '2008-02-01 00:00')", (dt.datetime(2008, 2, 1, 9),)),
@@ -142,6 +144,22 @@ def test_truncate_commits_what_came_before(database: psycopg2.extensions.connect
     database.rollback()
     cursor.execute("SELECT a FROM u")
     assert cursor.fetchall() == [(1,)]
+
+
+def test_table_emptied_under_its_lock_comes_back_after_a_rollback(
+    database: psycopg2.extensions.connection,
+) -> None:
+    cursor = database.cursor()
+    cursor.execute("CREATE TABLE t (a INT); INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)")
+    database.commit()
+    cursor.execute("LOCK t")
+    cursor.execute("DELETE FROM t")
+    assert cursor.rowcount == 2
+    cursor.execute("SELECT COUNT(*) FROM t")
+    assert cursor.fetchone() == (0,) and cursor.rowcount == 1
+    database.rollback()
+    cursor.execute("DELETE FROM t")
+    assert cursor.rowcount == 2
 
 
 def test_transaction_sees_one_snapshot(database: psycopg2.extensions.connection) -> None:
