@@ -14,7 +14,7 @@ import msgspec
 
 from local_redshift.columns import INTEGER_RANGES, Column, Field, FieldError, convert, literal_overflow
 from local_redshift.copy_statement import CopyStatement
-from local_redshift.datetimes import EPOCH_UNITS, epoch_formatter
+from local_redshift.datetimes import EPOCH_UNITS, Texts, epoch_formatter
 from local_redshift.jsonpaths import Path
 from local_redshift.records import FloatLiteral, IntegerLiteral
 
@@ -104,22 +104,6 @@ class BulkRows:
         self._decoder = msgspec.json.Decoder(record)
 
 
-class _Texts(dict):
-    """The texts of values seen before: many a column has few different ones."""
-
-    def __init__(self, make: Callable[[object], str | None]) -> None:
-        self._make = make
-
-    def __missing__(self, value: object) -> str | None:
-        text = self[value] = self._make(value)
-        return text
-
-    def forget_many(self) -> None:
-        """Forget all if they are too many."""
-        if len(self) > MEMO_SIZE:
-            self.clear()
-
-
 class _BulkField:
     """One column: the type its values are decoded as, and what is left to do with them then."""
 
@@ -131,7 +115,7 @@ class _BulkField:
         self._copy = copy
         self._column = column
         self._parse_on_server = parse_on_server
-        self._texts = _Texts(self._text)
+        self._texts = Texts(self._text)
         self._get = attrgetter(self.name)
         is_text = column.type in ("varchar", "bpchar")
         self._mapped = column.type not in _NATIVE or (
@@ -188,7 +172,8 @@ class _BulkField:
         if kinds <= {int, type(None)} and self._epoch_texts is not None:
             return self._epoch_texts(values)
         if kinds <= {str, type(None)}:
-            self._texts.forget_many()
+            if len(self._texts) > MEMO_SIZE:
+                self._texts.clear()
             return [self._texts[value] for value in values]
         return [self._text(value) for value in values]
 

@@ -129,8 +129,8 @@ def epoch_formatter(units_a_second: int) -> Callable[[list[int | None]], list[st
     number past the years 1 to 9999.
     """
     day = 86_400 * units_a_second
-    days = _DayTexts()
-    seconds = [f"{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}" for s in range(86_400)]
+    days = Texts(lambda n: (_EPOCH + dt.timedelta(days=n)).date().isoformat() + " ")
+    seconds = Texts(lambda n: f"{n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}")
     digits = len(str(units_a_second)) - 1
     fractions = [f".{n:0{digits}}" if digits else "" for n in range(units_a_second)]
 
@@ -143,11 +143,14 @@ def epoch_formatter(units_a_second: int) -> Callable[[list[int | None]], list[st
     return texts
 
 
-class _DayTexts(dict):
-    """The date, and a blank, of a day by its number after 1970-01-01."""
+class Texts(dict):
+    """The texts of values, each made when it is first asked for."""
 
-    def __missing__(self, day: int) -> str:
-        text = self[day] = (_EPOCH + dt.timedelta(days=day)).date().isoformat() + " "
+    def __init__(self, make: Callable[[object], str | None]) -> None:
+        self._make = make
+
+    def __missing__(self, value: object) -> str | None:
+        text = self[value] = self._make(value)
         return text
 
 

@@ -1,5 +1,7 @@
 """What the tests share: where things are, lines of logs, songs, and a warehouse to run the scripts on."""
 
+import contextlib
+import io
 import itertools
 import json
 import os
@@ -11,6 +13,7 @@ import psycopg2
 import pytest
 
 import common
+import create_tables
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = ROOT.parent / "shared" / "real_data"
@@ -131,7 +134,9 @@ class Warehouse:
         return result
 
     def create_tables(self) -> None:
-        self.run("create_tables.py")
+        """Create the tables by the script's own function: a process for each test would take long."""
+        with contextlib.redirect_stdout(io.StringIO()):
+            create_tables.main(common.Config(self.config), yes=True)
 
     def etl(self, code: int = 0) -> subprocess.CompletedProcess:
         return self.run("etl.py", code=code)
@@ -141,19 +146,26 @@ class Warehouse:
 
     def query(self, sql: str) -> list[tuple]:
         """The rows of a query, in a connection of its own."""
+        return self.queries(sql)[0]
+
+    def queries(self, *queries: str) -> list[list[tuple]]:
+        """The rows of each of the queries, in one transaction of a connection of its own."""
         connection = self.connect()
         try:
-            with connection.cursor() as cursor:
-                cursor.execute(sql)
-                rows = cursor.fetchall() if cursor.description else []
+            found = []
+            for sql in queries:
+                with connection.cursor() as cursor:
+                    cursor.execute(sql)
+                    found.append(cursor.fetchall() if cursor.description else [])
             connection.commit()
-            return rows
+            return found
         finally:
             connection.close()
 
     def counts(self) -> dict[str, int]:
         """The number of rows in each of the seven tables."""
-        return {table: self.query(f"SELECT COUNT(*) FROM {table}")[0][0] for table in TABLES}
+        found = self.queries(*(f"SELECT COUNT(*) FROM {table}" for table in TABLES))
+        return {table: rows[0][0] for table, rows in zip(TABLES, found, strict=True)}
 
     def star(self) -> dict[str, list[tuple]]:
         """All rows of the star schema, songplay_id aside."""
@@ -162,11 +174,13 @@ class Warehouse:
             "start_time, user_id, level, song_id, artist_id, session_id, location, user_agent, "
             "item_in_session, song_title, artist_name, song_length"
         )
-        return {table: sorted(self.query(f"SELECT {columns[table]} FROM {table}"), key=repr) for table in STAR}
+        found = self.queries(*(f"SELECT {columns[table]} FROM {table}" for table in STAR))
+        return {table: sorted(rows, key=repr) for table, rows in zip(STAR, found, strict=True)}
 
     def everything(self) -> dict[str, list[tuple]]:
         """All rows of all tables, with songplay_id: what must not change when a load fails."""
-        return {table: sorted(self.query(f"SELECT * FROM {table}"), key=repr) for table in TABLES}
+        found = self.queries(*(f"SELECT * FROM {table}" for table in TABLES))
+        return {table: sorted(rows, key=repr) for table, rows in zip(TABLES, found, strict=True)}
 
 
 def upload(bucket: object, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Whatever happens in the middle of a load: the tables are as before, and the next run is right."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -80,13 +81,22 @@ def own_server(tmp_path: Path) -> Iterator[Warehouse]:
     warehouse = Warehouse(tmp_path, tmp_path / "data")
     warehouse.create_tables()
     yield warehouse
-    get_server((tmp_path / "data").resolve()).release()
+    stop_server(tmp_path / "data")
+
+
+def stop_server(data_dir: Path) -> None:
+    """Let go of the server and wait until it is gone."""
+    get_server(data_dir.resolve()).release()
+    wait_until_stopped(data_dir)
 
 
 def wait_until_stopped(data_dir: Path) -> None:
+    """Wait, at most half a minute, until neither the server nor its keeper is at the data any longer."""
     deadline = time.monotonic() + 30
-    while keeper.server_pid(data_dir / "data") is not None:
+    while (free := keeper.try_lock(data_dir / "keeper.lock", fcntl.LOCK_EX)) is None:
         assert time.monotonic() < deadline
+    os.close(free)
+    assert keeper.server_pid(data_dir / "data") is None
 
 
 def kill_server(warehouse: Warehouse) -> None:
@@ -174,7 +184,7 @@ def test_server_killed(own_server: Warehouse, point: str) -> None:
 @pytest.mark.parametrize("point", ["copy", "commit"])
 def test_no_server_is_left_behind_by_a_killed_run(own_server: Warehouse, point: str) -> None:
     before = prepare(own_server)
-    get_server((own_server.folder / "data").resolve()).release()
+    stop_server(own_server.folder / "data")
     Paused(own_server, point).signal(signal.SIGKILL)
     wait_until_stopped(own_server.folder / "data")
     assert own_server.everything() == before
@@ -212,7 +222,7 @@ def test_disk_full(tmp_path: Path) -> None:
         warehouse.etl()
         assert warehouse.counts()["songplays"] == 30_001
     finally:
-        get_server((disk / "data").resolve()).release()
+        stop_server(disk / "data")
         subprocess.run(["umount", str(disk)], check=True)
 
 
