@@ -1,0 +1,141 @@
+"""Time the pipeline on data of any size, as whole processes, beside the same job in DuckDB if it is installed.
+
+    python benchmarks/run.py [--events 1000000] [--songs 15000] [--runs 5] [--data DIR]
+
+Each run starts from an empty data directory: create_tables.py (not timed), etl.py, and etl.py again. Printed are
+the medians: seconds by step, whole seconds, events a second, the peak memory of the Python process and of
+the whole process tree, and DuckDB's time in the same round with the ratio. The data are made by the project's
+own generator, or taken from DIR (log-data, song-data and log_json_path.json in it).
+"""
+
+import argparse
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLED_EVERY = 0.05  # seconds between two looks at the memory
+
+CONFIG = """
+[CLUSTER]
+HOST = local
+DB_NAME = dwh
+DB_USER = dwhuser
+DATA_DIR = {folder}/warehouse
+[IAM_ROLE]
+ARN = arn:aws:iam::123456789012:role/dwhRole
+[S3]
+LOG_DATA = {data}/log-data
+LOG_JSONPATH = {data}/log_json_path.json
+SONG_DATA = {data}/song-data
+"""
+
+
+def resident(process: psutil.Process) -> tuple[int, int]:
+    """The bytes resident in a process, and in it and all its children, shared pages counted once."""
+    own, private, shared = 0, 0, 0
+    try:
+        for one in [process, *process.children(recursive=True)]:
+            memory = one.memory_info()
+            own = own or memory.rss
+            private += memory.rss - getattr(memory, "shared", 0)
+            shared = max(shared, getattr(memory, "shared", 0))
+    except psutil.NoSuchProcess:
+        pass
+    return own, private + shared
+
+
+def measured(command: list[str]) -> dict[str, float]:
+    """Run a command; its seconds, the megabytes of its process and tree, and the steps it printed."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    peaks = [0, 0]
+
+    def watch() -> None:
+        while process.poll() is None:
+            peaks[:] = map(max, peaks, resident(psutil.Process(process.pid)))
+            time.sleep(SAMPLED_EVERY)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    output = process.communicate()[0]
+    seconds = time.perf_counter() - began
+    watcher.join()
+    if process.returncode != 0:
+        raise SystemExit(f"{command} failed")
+    steps = re.findall(r"^(\w+ \w+|CHECK): .*?(\d+\.\d\d) s$", output, re.MULTILINE)
+    found = defaultdict(float)
+    for step, took in steps:
+        found[step] += float(took)
+    return {"whole": seconds, "python MB": peaks[0] / 1e6, "tree MB": peaks[1] / 1e6, **found}
+
+
+def one_round(data: Path, with_duckdb: bool) -> dict[str, dict[str, float]]:
+    """A first run, a rerun and the same in DuckDB, one after the other."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        config = Path(folder) / "dwh.cfg"
+        config.write_text(CONFIG.format(folder=folder, data=data))
+        etl = [sys.executable, "etl.py", "--config", str(config)]
+        create = [sys.executable, "create_tables.py", "--config", str(config), "--yes"]
+        subprocess.run(create, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
+        found = {"etl.py": measured(etl), "etl.py again": measured(etl)}
+        if with_duckdb:
+            peer = [sys.executable, str(ROOT / "benchmarks" / "duckdb_peer.py"), str(data), f"{folder}/duck.db"]
+            found["DuckDB"] = measured(peer)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--songs", type=int, default=15_000)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--data", type=Path)
+    arguments = parser.parse_args()
+    try:
+        duckdb = version("duckdb")
+    except ImportError:
+        duckdb = None
+    print(f"{platform.platform()}, {os.cpu_count()} processors, Python {platform.python_version()}, DuckDB {duckdb}")
+    with tempfile.TemporaryDirectory() as made:
+        data = (arguments.data or Path(made)).resolve()
+        if arguments.data is None:
+            sizes = {"events": arguments.events, "songs": arguments.songs, "days": max(1, arguments.events // 40_000)}
+            options = [part for name, value in sizes.items() for part in (f"--{name}", str(value))]
+            generator = str(ROOT / "sample_data" / "generate.py")
+            subprocess.run([sys.executable, generator, "--out", made, *options], check=True)
+        rounds = [one_round(data, duckdb is not None) for _ in range(arguments.runs)]
+    report(rounds, arguments.events)
+
+
+def report(rounds: list[dict[str, dict[str, float]]], events: int) -> None:
+    """Print the medians."""
+    medians = {}
+    for name in rounds[0]:
+        print(f"\n{name}")
+        for step in rounds[0][name]:
+            values = [one[name][step] for one in rounds]
+            median = medians[name, step] = statistics.median(values)
+            if median >= 0.05:
+                print(f"  {step:<26}{median:>9.2f}   ({min(values):.2f} to {max(values):.2f})")
+        print(f"  {'events a second':<26}{events / medians[name, 'whole']:>9,.0f}")
+    print(f"\nthe rerun takes {medians['etl.py again', 'whole'] / medians['etl.py', 'whole']:.2f} times the first run")
+    if ("DuckDB", "whole") in medians:
+        ratio = statistics.median(one["etl.py"]["whole"] / one["DuckDB"]["whole"] for one in rounds)
+        print(f"etl.py takes {ratio:.2f} times DuckDB's time (median of the rounds)")
+
+
+if __name__ == "__main__":
+    main()
