@@ -6,7 +6,18 @@ import time
 import psycopg2
 from psycopg2 import extensions
 
-from common import Config, PipelineError, commit, connect_to, is_load_failure, run, run_script, save_load_errors
+from common import (
+    Config,
+    PipelineError,
+    commit,
+    connect_to,
+    describe_load_error,
+    is_load_failure,
+    run,
+    run_script,
+    save_load_errors,
+    session_load_errors,
+)
 from sql_queries import (
     check_queries,
     clear_staging_queries,
@@ -16,6 +27,7 @@ from sql_queries import (
     songplays_summary,
     songplays_table_insert,
     staged_summary,
+    try_copy_queries,
 )
 
 
@@ -34,7 +46,7 @@ def transform(cursor: extensions.cursor) -> int:
     return written[songplays_table_insert]
 
 
-def check(cursor: extensions.cursor) -> None:
+def check_star(cursor: extensions.cursor) -> None:
     """Raise PipelineError if the star schema is not what it must be; nothing is committed then."""
     started = time.monotonic()
     for wrong, query in check_queries:
@@ -70,17 +82,31 @@ def load(connection: extensions.connection, config: Config) -> None:
     with connection.cursor() as cursor:
         stage(cursor, config)
         new_plays = transform(cursor)
-        check(cursor)
+        check_star(cursor)
         summary = summarize(cursor, new_plays)
     commit(connection)
     print(summary)
 
 
-def main(config: Config) -> None:
-    """Load once; where COPY fails on the data, save what the warehouse says about it."""
+def try_source(connection: extensions.connection, config: Config) -> None:
+    """COPY both sources without loading. Raise PipelineError if anything in them would not load."""
+    with connection.cursor() as cursor:
+        for query in try_copy_queries:
+            run(cursor, query, config.copy_parameters())
+    connection.rollback()
+    errors = session_load_errors(connection)
+    for row in errors:
+        print(describe_load_error(row))
+    if errors:
+        raise PipelineError(f"{len(errors):,} records would not load\n{save_load_errors(connection, config)}")
+    print("everything would load")
+
+
+def main(config: Config, check: bool = False) -> None:
+    """Load once, or only try the source; where COPY fails on the data, save what the warehouse says of it."""
     connection = connect_to(config)
     try:
-        load(connection, config)
+        (try_source if check else load)(connection, config)
     except psycopg2.Error as error:
         if not is_load_failure(error):
             raise
@@ -91,4 +117,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, __doc__))
+    sys.exit(run_script(main, __doc__, check="only try whether everything would load, and change nothing"))

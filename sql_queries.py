@@ -182,6 +182,10 @@ FORMAT AS JSON 'auto'
 STATUPDATE ON
 """
 
+# COPY ... NOLOAD parses all and loads nothing; with as many errors as it takes, it reports them all.
+staging_events_try = staging_events_copy + "NOLOAD\nMAXERROR 100000\n"
+staging_songs_try = staging_songs_copy + "NOLOAD\nMAXERROR 100000\n"
+
 # ---------------------------------------------------------------------------------------------------
 # INSERT INTO THE STAR SCHEMA
 # ---------------------------------------------------------------------------------------------------
@@ -784,11 +788,14 @@ WHERE schemaname = current_schema()
 ORDER BY CASE WHEN LEFT(tablename, 7) = 'staging' THEN 0 ELSE 1 END, tablename
 """
 
+# Each pair: for a provisioned cluster, and for serverless, where stl_load_errors can't be read.
+
 # The rows of load_errors.csv.
 load_errors = "SELECT TOP 25 * FROM stl_load_errors ORDER BY starttime DESC"
+load_errors_detail = "SELECT TOP 25 * FROM sys_load_error_detail ORDER BY start_time DESC"
 
-# The first error of this session's last COPY that failed on its data.
-first_load_error = """
+# The errors of this session, those of its last COPY first: for a message, the first of them is enough.
+session_load_errors = """
 SELECT
     TRIM(filename) AS filename,
     line_number,
@@ -799,8 +806,21 @@ SELECT
     TRIM(err_reason) AS err_reason
 FROM stl_load_errors
 WHERE session = pg_backend_pid()
-ORDER BY query DESC, starttime, line_number
-LIMIT 1
+ORDER BY query DESC, starttime, filename, line_number
+"""
+
+session_load_errors_detail = """
+SELECT
+    TRIM(file_name) AS filename,
+    line_number,
+    TRIM(column_name) AS colname,
+    TRIM(column_type) AS type,
+    TRIM(column_length) AS col_length,
+    error_code AS err_code,
+    TRIM(error_message) AS err_reason
+FROM sys_load_error_detail
+WHERE session_id = pg_backend_pid()
+ORDER BY query_id DESC, start_time, file_name, line_number
 """
 
 # ---------------------------------------------------------------------------------------------------
@@ -830,6 +850,14 @@ create_table_queries = [
 clear_staging_queries = [staging_lock, staging_events_clear, staging_songs_clear]
 
 copy_table_queries = [staging_events_copy, staging_songs_copy]
+
+try_copy_queries = [staging_events_try, staging_songs_try]
+
+# what is tried in turn for the errors: the rows for the file, and those of this session
+load_error_queries = [
+    (load_errors, session_load_errors),
+    (load_errors_detail, session_load_errors_detail),
+]
 
 insert_table_queries = [
     new_songs_create,

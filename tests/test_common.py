@@ -10,6 +10,7 @@ import psycopg2
 import pytest
 from helpers import Warehouse, event, song
 
+import cluster
 import common
 
 SECRET = "hunter2-%-'quoted\\"
@@ -163,20 +164,20 @@ CREDSTASH = "[CREDSTASH]\nKEY = dwh.password\nTABLE = passwords\nREGION = us-wes
 
 
 def test_password_comes_from_credstash(tmp_path: Path, credential_store: str) -> None:
-    assert common.password(config(tmp_path, CREDSTASH)) == SECRET
+    assert cluster.password(config(tmp_path, CREDSTASH)) == SECRET
 
 
 def test_password_in_the_config_goes_first(tmp_path: Path) -> None:
-    assert common.password(config(tmp_path, f"[CLUSTER]\nDB_PASSWORD = x\n{CREDSTASH}")) == "x"
+    assert cluster.password(config(tmp_path, f"[CLUSTER]\nDB_PASSWORD = x\n{CREDSTASH}")) == "x"
 
 
 def test_no_password_and_no_key_leaves_it_to_libpq(tmp_path: Path) -> None:
-    assert common.password(config(tmp_path, "[CLUSTER]\nHOST = x\n")) is None
+    assert cluster.password(config(tmp_path, "[CLUSTER]\nHOST = x\n")) is None
 
 
 def test_region_of_credstash_is_honoured(tmp_path: Path, credential_store: str) -> None:
     with pytest.raises(common.PipelineError, match="eu-west-1"):
-        common.password(config(tmp_path, CREDSTASH.replace("us-west-2", "eu-west-1")))
+        cluster.password(config(tmp_path, CREDSTASH.replace("us-west-2", "eu-west-1")))
 
 
 def test_profile_of_credstash_is_honoured(
@@ -189,9 +190,9 @@ def test_profile_of_credstash_is_honoured(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(profiles))
     credstash.reset_sessions()
     with pytest.raises(common.PipelineError, match="Unable to locate credentials"):
-        common.password(config(tmp_path, CREDSTASH))
+        cluster.password(config(tmp_path, CREDSTASH))
     credstash.reset_sessions()
-    assert common.password(config(tmp_path, f"{CREDSTASH}PROFILE = warehouse\n")) == SECRET
+    assert cluster.password(config(tmp_path, f"{CREDSTASH}PROFILE = warehouse\n")) == SECRET
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def test_failure_of_credstash_is_named(
 ) -> None:
     credstash.reset_sessions()
     with pytest.raises(common.PipelineError, match=problem) as raised:
-        common.password(config(tmp_path, CREDSTASH.replace(*change)))
+        cluster.password(config(tmp_path, CREDSTASH.replace(*change)))
     assert "[CREDSTASH] KEY = " in str(raised.value)
 
 
@@ -216,7 +217,7 @@ def test_kms_refusing_is_named(tmp_path: Path, credential_store: str) -> None:
     item = table.scan()["Items"][0]
     table.put_item(Item=item | {"key": base64.b64encode(b"encrypted with another key").decode()})
     with pytest.raises(common.PipelineError, match="KMS did not decrypt it"):
-        common.password(config(tmp_path, CREDSTASH))
+        cluster.password(config(tmp_path, CREDSTASH))
 
 
 def test_changed_secret_is_named(tmp_path: Path, credential_store: str) -> None:
@@ -224,7 +225,7 @@ def test_changed_secret_is_named(tmp_path: Path, credential_store: str) -> None:
     item = table.scan()["Items"][0]
     table.put_item(Item=item | {"hmac": "00" * 32})
     with pytest.raises(common.PipelineError, match="was changed since it was put there"):
-        common.password(config(tmp_path, CREDSTASH))
+        cluster.password(config(tmp_path, CREDSTASH))
 
 
 def test_script_says_why_credstash_gave_no_password(

@@ -338,3 +338,44 @@ def test_load_errors_csv_has_the_row_a_cluster_wrote(
     assert {name: row[name] for name in compared} == {name: real[name] for name in compared}
     if source == "s3":
         assert row["filename"] == "s3://sparkify/song-data/TRAYFUW128F428F618.json"
+
+
+# only trying
+
+
+def test_check_reports_every_error_and_changes_nothing(tables: Warehouse) -> None:
+    load(tables, [event()], [song()])
+    before = tables.everything()
+    log = tables.write_log([event(), event(userId="me"), event(sessionId="x"), event(song="y" * 2000)], "2018-11-02")
+    tables.write_songs([song(), song(title=None)])
+    result = tables.run("etl.py", "--check", code=1)
+    for line, column in ((2, "user_id"), (3, "session_id"), (4, "song")):
+        assert f"{log}, line {line}, column {column} " in result.stdout
+    assert "TR0001.json, line 1, column title " in result.stdout
+    assert "4 records would not load" in result.stderr
+    assert len(read_csv(tables)) == 4
+    assert tables.everything() == before
+
+
+def test_check_of_good_data_says_so_and_changes_nothing(tables: Warehouse) -> None:
+    tables.use(ROOT / "sample_data")
+    before = tables.everything()
+    assert "everything would load" in tables.run("etl.py", "--check").stdout
+    assert tables.everything() == before
+
+
+def test_serverless_errors_come_from_the_other_view(tables: Warehouse) -> None:
+    break_a_song(tables)
+    tables.query("DROP VIEW local_redshift.stl_load_errors")
+    result = tables.etl(code=1)
+    assert "TR0001.json, line 1, column artist_location varchar(256): String length exceeds" in result.stderr
+    [row] = read_csv(tables)
+    assert row["error_message"] == "String length exceeds DDL length" and row["column_name"] == "artist_location"
+
+
+def test_original_error_is_shown_where_neither_view_can_be_read(tables: Warehouse) -> None:
+    break_a_song(tables)
+    tables.query("DROP VIEW local_redshift.stl_load_errors; DROP VIEW local_redshift.sys_load_error_detail")
+    result = tables.etl(code=1)
+    assert "Load into table 'staging_songs' failed." in result.stderr
+    assert 'can\'t be read from the system tables (relation "sys_load_error_detail" does not exist)' in result.stderr

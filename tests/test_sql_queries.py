@@ -12,7 +12,7 @@ from local_redshift.dialect import NOT_IN_REDSHIFT
 STATEMENTS = {
     name: value for name, value in vars(sql_queries).items() if isinstance(value, str) and not name.startswith("__")
 }
-COPIES = sql_queries.copy_table_queries
+COPIES = sql_queries.copy_table_queries + sql_queries.try_copy_queries
 
 
 def test_each_placeholder_has_a_value_and_each_value_a_placeholder(warehouse: Warehouse) -> None:
@@ -38,16 +38,16 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
         *sql_queries.create_table_queries,
         *sql_queries.clear_staging_queries,
         *sql_queries.copy_table_queries,
+        *sql_queries.try_copy_queries,
         *sql_queries.insert_table_queries,
+        *(query for pair in sql_queries.load_error_queries for query in pair),
         *(query for _, query in sql_queries.check_queries),
     ]
     alone = {name for name, query in STATEMENTS.items() if query not in listed}
     assert alone == {
         "copy_count",
         "existing_tables",
-        "first_load_error",
         "inferred_summary",
-        "load_errors",
         "songplays_summary",
         "staged_summary",
     }

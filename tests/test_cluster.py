@@ -1,0 +1,324 @@
+"""Reaching a cluster, tried on a PostgreSQL server over TCP: TLS, passwords, temporary credentials, patience."""
+
+import contextlib
+import datetime as dt
+import http.server
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import credstash
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from helpers import Warehouse
+
+import cluster
+import common
+from local_redshift import server
+
+SECRET = "s3cret-of-the-cluster"
+TLS_REQUEST = bytes.fromhex("00000008 04d2162f")  # of PostgreSQL's protocol
+GSS_REQUEST = bytes.fromhex("00000008 04d21630")
+HOUR = dt.timedelta(hours=1)
+
+
+def certificate(name: str, issuer: tuple | None = None) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """A certificate for `name` and its key, signed by `issuer` or by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    signer = issuer or (None, key)
+    now = dt.datetime.now(dt.timezone.utc)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer[0].subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - HOUR)
+        .not_valid_after(now + 24 * HOUR)
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+    )
+    return built.sign(signer[1], hashes.SHA256()), key
+
+
+def write_certificates(folder: Path) -> None:
+    """A root (root.crt) and a certificate that it signed for localhost (server.crt, server.key)."""
+    root = certificate("root of the tests")
+    signed, key = certificate("localhost", root)
+    pem = serialization.Encoding.PEM
+    (folder / "root.crt").write_bytes(root[0].public_bytes(pem))
+    (folder / "server.crt").write_bytes(signed.public_bytes(pem))
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "server.key").write_bytes(secret)
+    (folder / "server.key").chmod(0o600)
+
+
+def start_server(folder: Path) -> tuple[subprocess.Popen, int]:
+    """A PostgreSQL server on a port of this machine that asks for a password; it has no TLS of its own."""
+    account = server._server_account()
+    (folder / "password").write_text(SECRET)
+    server._let_account_reach(account, folder, server.binaries())
+    for path in (folder, *folder.iterdir()):
+        if account is not None:
+            os.chown(path, account.pw_uid, account.pw_gid)
+    options = ["--auth-host=scram-sha-256", "--auth-local=trust", "--no-sync", "-U", "dwhuser"]
+    command = [str(server.binaries() / "initdb"), *options, f"--pwfile={folder}/password", f"{folder}/data"]
+    subprocess.run(command, check=True, capture_output=True, **server._as_account(account), cwd="/")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(server.binaries() / "postgres"), "-D", f"{folder}/data", "-p", str(port), "-h", "localhost"]
+    command += ["-k", ""]
+    process = subprocess.Popen(
+        command, **server._as_account(account), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/"
+    )
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("localhost", port)).close()
+            return process, port
+        except ConnectionRefusedError:
+            assert process.poll() is None and time.monotonic() < deadline
+
+
+class TlsFront:
+    """A TLS endpoint in front of a PostgreSQL server: answers the request for TLS, then passes all on."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self._backend = port
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(folder / "server.crt", folder / "server.key")
+        self._listener = socket.create_server(("localhost", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                threading.Thread(target=self._serve, args=(self._listener.accept()[0],), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError), client:
+            while (request := client.recv(8)) == GSS_REQUEST:
+                client.sendall(b"N")
+            if request != TLS_REQUEST:
+                return
+            client.sendall(b"S")
+            with (
+                self._context.wrap_socket(client, server_side=True) as inside,
+                socket.create_connection(("localhost", self._backend)) as backend,
+            ):
+                threading.Thread(target=self._pass_on, args=(backend, inside), daemon=True).start()
+                self._pass_on(inside, backend)
+
+    @staticmethod
+    def _pass_on(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture(scope="module")
+def plain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
+    """A server without TLS: its folder and its port."""
+    folder = tmp_path_factory.mktemp("cluster")
+    process, port = start_server(folder)
+    yield folder, port
+    process.terminate()
+    process.wait()
+    shutil.rmtree(folder / "data")
+
+
+@pytest.fixture(scope="module")
+def tls_server(plain_server: tuple[Path, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
+    """The same server behind a TLS endpoint: the folder of the certificates and the port."""
+    folder = tmp_path_factory.mktemp("tls")
+    write_certificates(folder)
+    front = TlsFront(folder, plain_server[1])
+    yield folder, front.port
+    front.close()
+
+
+def configured(warehouse: Warehouse, at: tuple[Path, int], **changes: str | None) -> Warehouse:
+    """The warehouse pointed at the server, with these keys of [CLUSTER] changed."""
+    folder, port = at
+    keys = {"HOST": "localhost", "DB_PORT": str(port), "DB_NAME": "postgres", "DB_USER": "dwhuser"}
+    keys |= {"DB_PASSWORD": SECRET, "SSLROOTCERT": f"{folder}/root.crt"} | changes
+    warehouse.configure({("CLUSTER", key): value for key, value in keys.items()})
+    return warehouse
+
+
+def refused(warehouse: Warehouse) -> str:
+    with pytest.raises(common.PipelineError) as raised:
+        common.connect(warehouse.config)
+    assert SECRET not in str(raised.value)
+    return str(raised.value)
+
+
+def test_connection_is_verified_patient_and_named(warehouse: Warehouse, tls_server: tuple[Path, int]) -> None:
+    connection = configured(warehouse, tls_server).connect()
+    settings = connection.get_dsn_parameters()
+    assert connection.info.ssl_in_use
+    connection.close()
+    assert settings["sslmode"] == "verify-full" and settings["application_name"] == "sparkify_etl"
+    assert settings["connect_timeout"] == "60" and settings["keepalives"] == "1"
+    # gone well before a load balancer drops an idle connection, at 300 s
+    probes = [int(settings[f"keepalives_{name}"]) for name in ("idle", "interval", "count")]
+    assert probes[0] + probes[1] * probes[2] < 300
+
+
+@pytest.mark.parametrize(
+    ("changes", "message", "advice"),
+    [
+        ({"SSLROOTCERT": None}, "certificate verify failed", "set [CLUSTER] SSLROOTCERT"),
+        ({"HOST": "127.0.0.1"}, "does not match host name", "SSLMODE = verify-ca"),
+        ({"SSLROOTCERT": "nothing.crt"}, "nothing.crt", "SSLROOTCERT"),
+        ({"SSLMODE": "sometimes"}, "sometimes", "SSLMODE takes verify-full"),
+        ({"DB_PASSWORD": "wrong"}, "password authentication failed", "where the password comes from"),
+        ({"DB_PASSWORD": None}, "no password supplied", "IAM_AUTH"),
+        ({"DB_NAME": "nowhere"}, 'database "nowhere" does not exist', "see DB_NAME"),
+    ],
+)
+def test_refusal_says_which_and_what_to_set(
+    warehouse: Warehouse, tls_server: tuple[Path, int], changes: dict, message: str, advice: str
+) -> None:
+    said = refused(configured(warehouse, tls_server, **changes))
+    assert message in said and advice in said
+
+
+def test_server_without_tls_is_refused_unless_that_is_meant(
+    warehouse: Warehouse, plain_server: tuple[Path, int]
+) -> None:
+    said = refused(configured(warehouse, plain_server, SSLROOTCERT=None))
+    assert "does not support SSL" in said and "SSLMODE = prefer" in said
+    connection = configured(warehouse, plain_server, SSLMODE="prefer", SSLROOTCERT=None).connect()
+    assert not connection.info.ssl_in_use
+    connection.close()
+
+
+def test_verify_ca_takes_another_name(warehouse: Warehouse, tls_server: tuple[Path, int]) -> None:
+    configured(warehouse, tls_server, HOST="127.0.0.1", SSLMODE="verify-ca").connect().close()
+
+
+def test_default_roots_have_those_of_amazon() -> None:
+    import certifi
+
+    bundle = Path(certifi.where()).read_text(encoding="utf-8")
+    for root in ("Amazon Root CA 1", "Starfield Services Root Certificate Authority - G2"):
+        assert f'Label: "{root}"' in bundle
+
+
+def test_password_from_the_environment(
+    warehouse: Warehouse, tls_server: tuple[Path, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", SECRET)
+    configured(warehouse, tls_server, DB_PASSWORD=None).connect().close()
+
+
+def test_password_from_credstash(warehouse: Warehouse, tls_server: tuple[Path, int], aws: dict[str, str]) -> None:
+    key = boto3.client("kms").create_key()["KeyMetadata"]["KeyId"]
+    credstash.reset_sessions()
+    credstash.createDdbTable(region="us-west-2", table="cluster-passwords")
+    credstash.putSecret("dwh", SECRET, kms_key=key, table="cluster-passwords")
+    credstash.reset_sessions()
+    warehouse.configure({("CREDSTASH", "KEY"): "dwh", ("CREDSTASH", "TABLE"): "cluster-passwords"})
+    configured(warehouse, tls_server, DB_PASSWORD=None).connect().close()
+
+
+# temporary credentials
+
+PROVISIONED = "dwh.abc123.us-west-2.redshift.amazonaws.com"
+SERVERLESS = "analysts.123456789012.us-west-2.redshift-serverless.amazonaws.com"
+
+
+class Aws(http.server.BaseHTTPRequestHandler):
+    """AWS's answers to requests for temporary credentials; keeps what it was asked."""
+
+    asked: str = ""
+    status = 200
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        Aws.asked = body
+        if self.status != 200:
+            answer = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"
+        elif self.headers.get("X-Amz-Target"):
+            answer = json.dumps({"dbUser": "IAMR:me", "dbPassword": SECRET})
+        else:
+            name = "GetClusterCredentialsWithIAM" if "WithIAM" in body else "GetClusterCredentials"
+            answer = (
+                f"<{name}Response><{name}Result><DbUser>IAM:me</DbUser><DbPassword>{SECRET}</DbPassword>"
+                f"</{name}Result></{name}Response>"
+            )
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer.encode())
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def credentials_server(aws: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Aws]]:
+    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Aws)
+    threading.Thread(target=listening.serve_forever).start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{listening.server_port}")
+    Aws.status = 200
+    yield Aws
+    listening.shutdown()
+    listening.server_close()
+
+
+@pytest.mark.parametrize(
+    ("host", "user", "login", "asked"),
+    [
+        (
+            PROVISIONED,
+            "me",
+            "IAM:me",
+            ["GetClusterCredentials&", "DbUser=me", "ClusterIdentifier=dwh", "AutoCreate=false"],
+        ),
+        (PROVISIONED, None, "IAM:me", ["GetClusterCredentialsWithIAM", "ClusterIdentifier=dwh", "DbName=dev"]),
+        (SERVERLESS, None, "IAMR:me", ['"workgroupName": "analysts"', '"dbName": "dev"']),
+    ],
+)
+def test_temporary_credentials(
+    warehouse: Warehouse, credentials_server: type[Aws], host: str, user: str | None, login: str, asked: list[str]
+) -> None:
+    changes = {"HOST": host, "DB_NAME": "dev", "DB_USER": user, "IAM_AUTH": "yes", "DB_PASSWORD": "unused"}
+    warehouse.configure({("CLUSTER", key): value for key, value in changes.items()})
+    assert cluster.user_and_password(common.Config(warehouse.config)) == (login, SECRET)
+    assert all(part in credentials_server.asked for part in asked), credentials_server.asked
+
+
+def test_temporary_credentials_refused(warehouse: Warehouse, credentials_server: type[Aws]) -> None:
+    credentials_server.status = 403
+    warehouse.configure({("CLUSTER", "HOST"): PROVISIONED, ("CLUSTER", "IAM_AUTH"): "yes"})
+    said = refused(warehouse)
+    assert "no temporary credentials for dwh in us-west-2: AWS refused" in said and "AccessDenied" in said
+
+
+def test_temporary_credentials_without_aws_credentials(warehouse: Warehouse) -> None:
+    warehouse.configure({("CLUSTER", "HOST"): PROVISIONED, ("CLUSTER", "IAM_AUTH"): "yes"})
+    assert "Unable to locate credentials" in warehouse.run("create_tables.py", code=1).stderr
+
+
+def test_temporary_credentials_need_an_endpoint_of_aws(warehouse: Warehouse) -> None:
+    warehouse.configure({("CLUSTER", "HOST"): "dwh.example.com", ("CLUSTER", "IAM_AUTH"): "yes"})
+    assert "the endpoint that AWS shows" in refused(warehouse)
