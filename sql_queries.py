@@ -598,7 +598,8 @@ SELECT
 FROM new_users
 """
 
-# One row a moment at which a play started and that is not there yet.
+# One row a moment at which a play started and that is not there yet. The names are spelt out: TO_CHAR
+# would ask the server's language, and take longer than all the rest.
 time_table_insert = """
 INSERT INTO time (start_time, hour, day, week, month, year, weekday)
 SELECT
@@ -608,7 +609,15 @@ SELECT
     EXTRACT(week FROM start_time),
     EXTRACT(month FROM start_time),
     EXTRACT(year FROM start_time),
-    TRIM(TO_CHAR(start_time, 'Day'))
+    CASE EXTRACT(dow FROM start_time)
+        WHEN 0 THEN 'Sunday'
+        WHEN 1 THEN 'Monday'
+        WHEN 2 THEN 'Tuesday'
+        WHEN 3 THEN 'Wednesday'
+        WHEN 4 THEN 'Thursday'
+        WHEN 5 THEN 'Friday'
+        WHEN 6 THEN 'Saturday'
+    END
 FROM (
     SELECT ts AS start_time
     FROM staging_events
@@ -678,15 +687,13 @@ FROM (
 
 # By moment, session and item in it, which tell plays apart in all but a made-up log.
 lost_plays_check = """
-SELECT COUNT(*), MIN(start_time)
-FROM (
-    SELECT ts AS start_time, session_id, item_in_session
-    FROM staging_events
-    WHERE page = 'NextSong'
-    EXCEPT
-    SELECT start_time, session_id, item_in_session
-    FROM songplays
-) AS lost
+SELECT COUNT(*), MIN(staging_events.ts)
+FROM staging_events
+LEFT JOIN songplays
+    ON songplays.start_time = staging_events.ts
+    AND COALESCE(songplays.session_id, -1) = COALESCE(staging_events.session_id, -1)
+    AND COALESCE(songplays.item_in_session, -1) = COALESCE(staging_events.item_in_session, -1)
+WHERE staging_events.page = 'NextSong' AND songplays.start_time IS NULL
 """
 
 missing_users_check = """
