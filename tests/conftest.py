@@ -10,6 +10,7 @@ from helpers import Warehouse, database_numbers
 from moto.server import ThreadedMotoServer
 
 import local_redshift
+from local_redshift.server import get_server
 
 AWS_SETTINGS = ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN")
 
@@ -29,9 +30,14 @@ def no_aws_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The server that all tests share; each has a database of its own on it."""
-    return tmp_path_factory.mktemp("warehouse")
+    folder = tmp_path_factory.mktemp("warehouse")
+    yield folder
+    server = get_server(folder.resolve())
+    server.release()
+    if server._process is not None:
+        server._process.wait()
 
 
 @pytest.fixture
