@@ -24,7 +24,7 @@ from local_redshift.errors import ServerError
 ADMIN = "rdsdb"  # the name of Redshift's own superuser; DB_USER is made when first asked for
 SERVER_ACCOUNT = "pgserver"  # PostgreSQL refuses to run as root: then it runs as this account
 START_SECONDS = 60
-STOP_SECONDS = 0.3  # as long as a script waits, at its end, for its server to stop
+STOP_SECONDS = 2  # as long as a script waits, at its end, for its server to stop
 IN_USE = "is still in use"  # in PostgreSQL's message when children of a killed server still run
 SOCKET_NAME = ".s.PGSQL.5432"
 SOCKET_PATH_LIMIT = 103  # bytes, of the shortest limit among the systems we run on (macOS)
@@ -111,11 +111,14 @@ class EmbeddedServer:
         atexit.unregister(self.release)
         os.close(self._users_lock)
         self._users_lock = None
+        gone = False
         with contextlib.suppress(OSError):  # the folder may be gone, and the server with it
-            if not self._others_use_it():
-                for child in (self._process, self._keeper):
-                    if child is not None:
-                        child.wait()
+            gone = not self._others_use_it()
+        for child in (self._process, self._keeper):
+            if child is not None and gone:
+                child.wait()
+            elif child is not None and child.poll() is None:
+                child.returncode = 0  # it outlives us on purpose: no warning about that at exit
 
     def _others_use_it(self) -> bool:
         """Whether others, or the keeper, still see to the server; it is stopped when this says no."""
@@ -202,7 +205,7 @@ class EmbeddedServer:
         _let_account_reach(account, self.data_dir, binaries())
         _make_private_dir(self.socket_dir, account)
         self._clear_left_overs()
-        settings = SETTINGS | {"unix_socket_directories": str(self.socket_dir)}
+        settings = SETTINGS | {"unix_socket_directories": _quoted(self.socket_dir)}
         command = [str(binaries() / "postgres"), "-D", str(self.pgdata)]
         command += [f"--{name}={value}" for name, value in settings.items()]
         with open(self.log, "wb") as log:
@@ -251,10 +254,16 @@ def _detached() -> dict:
 
 
 def _socket_dir(pgdata: Path) -> Path:
-    if len(os.fsencode(pgdata / SOCKET_NAME)) <= SOCKET_PATH_LIMIT:
+    # both ends take a list of folders between commas
+    if len(os.fsencode(pgdata / SOCKET_NAME)) <= SOCKET_PATH_LIMIT and "," not in str(pgdata):
         return pgdata
     name = hashlib.sha256(os.fsencode(pgdata)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"local_redshift-{os.getuid()}-{name}"
+
+
+def _quoted(folder: Path) -> str:
+    escaped = str(folder).replace('"', '""')
+    return f'"{escaped}"'
 
 
 def _make_private_dir(path: Path, account: pwd.struct_passwd | None) -> None:

@@ -54,7 +54,7 @@ def test_data_stay_between_runs(tmp_path: Path) -> None:
     code = "import sys, local_redshift as r; c = r.connect(sys.argv[1]); c.cursor().execute(sys.argv[2]); c.commit()"
     for sql in ("CREATE TABLE t (a INT)", "INSERT INTO t VALUES (1)", "SELECT 1 / COUNT(*) FROM t"):
         subprocess.run([sys.executable, "-c", code, str(tmp_path), sql], check=True, cwd=ROOT)
-        assert not server_runs(tmp_path)
+        wait_for_stop(tmp_path)
 
 
 def test_server_stops_with_the_last_of_its_users(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_server_stops_with_the_last_of_its_users(tmp_path: Path) -> None:
     finish(first)
     assert server_runs(tmp_path)
     finish(second)
-    assert not server_runs(tmp_path)
+    wait_for_stop(tmp_path)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
@@ -115,12 +115,20 @@ def test_no_other_user_can_reach_the_socket(database: psycopg2.extensions.connec
     assert stat.S_IMODE(folder.stat().st_mode) & 0o077 == 0
 
 
-def test_long_path_gets_a_socket_elsewhere_that_is_as_private(tmp_path: Path) -> None:
-    data_dir = tmp_path / ("x" * 120)
+@pytest.mark.parametrize("name", ["a b", "é\"q's", "%s\\n"])
+def test_any_path_will_do(tmp_path: Path, name: str) -> None:
+    finish(user_of(tmp_path / name))
+    assert (tmp_path / name / "data").exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 120, "a, b"])
+def test_path_that_no_socket_can_have_gets_one_elsewhere_that_is_as_private(tmp_path: Path, name: str) -> None:
+    data_dir = tmp_path / name
     connection = local_redshift.connect(data_dir)
     folder = Path(connection.get_dsn_parameters()["host"])
     connection.close()
     local_redshift.connection.get_server(data_dir.resolve()).release()
+    wait_for_stop(data_dir)
     assert tmp_path not in folder.parents
     assert stat.S_IMODE(folder.stat().st_mode) & 0o077 == 0
     folder.rmdir()
@@ -156,7 +164,7 @@ def test_many_first_users_at_once(tmp_path: Path) -> None:
     ]
     outputs = [process.communicate(timeout=60)[0] for process in processes]
     assert outputs == [b"up\n"] * 4
-    assert not server_runs(tmp_path)
+    wait_for_stop(tmp_path)
 
 
 def psql(data_dir: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess:
