@@ -21,7 +21,7 @@ _WIDE = Context(prec=200)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _SURROGATES = re.compile("[\ud800-\udfff]+")
 
-INTEGER_RANGES = {  # type: (word in messages, low, high)
+INTEGER_RANGES = {  # by type: the word in messages, the lowest and the highest value
     "int2": ("Short", -(2**15), 2**15 - 1),
     "int4": ("Integer", -(2**31), 2**31 - 1),
     "int8": ("Long", -(2**63), 2**63 - 1),

@@ -89,17 +89,22 @@ class _Copy:
             target = find_target(cursor, self.copy)
             self.run_id = CopyRun(target.table_id, started, session, query)
             rows = self._rows(target)
-            cursor.execute(f"SELECT NOT EXISTS (SELECT FROM {target.sql_name})")
-            was_empty = cursor.fetchone()[0] and not self.copy.noload
+            analyze = self._to_be_analyzed(target)
             cursor.execute("SAVEPOINT local_redshift_copy")
             self._load(target, rows)
         except SourceError as error:
             raise error.with_query(query, session) from error
         cursor.execute("RELEASE SAVEPOINT local_redshift_copy")
-        # DG copy-parameters-data-load.html: by default only what was empty before is analyzed
-        if self.copy.statupdate or (self.copy.statupdate is None and was_empty):
+        if analyze:
             cursor.execute(f"ANALYZE {target.sql_name}")
         self._report()
+
+    def _to_be_analyzed(self, target: Target) -> bool:
+        """Whether statistics are made after the load. DG copy-parameters-data-load.html: STATUPDATE."""
+        if self.copy.noload or self.copy.statupdate is not None:
+            return not self.copy.noload and self.copy.statupdate
+        self.cursor.execute(f"SELECT NOT EXISTS (SELECT FROM {target.sql_name})")
+        return self.cursor.fetchone()[0]
 
     def _rows(self, target: Target) -> Iterator[bytes]:
         """The rows as they go to the server. Raise SourceError at once where the source is at fault."""

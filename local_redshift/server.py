@@ -52,7 +52,7 @@ SETTINGS = {
     "checkpoint_timeout": "1h",
     "shared_buffers": "512MB",
     "work_mem": "256MB",
-    "jit": "off",  # compiling costs more than it gains below some ten million rows
+    "jit": "off",  # a load runs each plan once: it would be compiled for that one time
 }
 
 
@@ -105,7 +105,7 @@ class EmbeddedServer:
                 self._start()
 
     def release(self) -> None:
-        """Let go of the server; the last process to do so stops it and waits for that."""
+        """Let go of the server; the last process to do so stops it and waits, at most STOP_SECONDS, for that."""
         if self._users_lock is None:
             return
         atexit.unregister(self.release)
