@@ -172,6 +172,16 @@ def test_ignoreallerrors(copy) -> None:
     assert copy.load("c INT", BAD * 50 + GOOD, "JSON 'auto' IGNOREALLERRORS") == [(1,)]
 
 
+@pytest.mark.parametrize(
+    ("option", "rows_known"), [("", 2), ("STATUPDATE", 2), ("STATUPDATE ON", 2), ("STATUPDATE OFF", -1), ("NOLOAD", -1)]
+)
+def test_statupdate_makes_statistics(copy, option: str, rows_known: int) -> None:
+    # DG copy-parameters-data-load: by default for a table that was empty; -1 is PostgreSQL's "not known"
+    copy.load("c INT", GOOD * 2, f"JSON 'auto' {option}")
+    copy.cursor.execute("SELECT reltuples FROM pg_class WHERE oid = 't'::regclass")
+    assert copy.cursor.fetchone() == (rows_known,)
+
+
 def test_failed_copy_keeps_the_rows_of_earlier_ones_in_the_transaction(copy) -> None:
     copy.create("c INT")
     copy.connection.autocommit = True
