@@ -5,7 +5,7 @@ import re
 import psycopg2
 from psycopg2 import extensions
 
-from config import Config, PipelineError
+from config import Config, PipelineError, Unreachable
 
 # Seconds. A serverless workgroup that sleeps takes a while to answer the first connection.
 CONNECT_TIMEOUT = 60
@@ -42,11 +42,14 @@ _ADVICE = {
     "timeout expired": "see HOST, and whether the cluster's security group lets this machine in",
 }
 
+# parts of libpq's message that speak of a cluster that restarts, or of a network that failed for a moment
+_PASSES = ("Connection refused", "server closed the connection unexpectedly", "Connection reset", "is starting up")
+
 
 def connect_to_cluster(config: Config) -> extensions.connection:
     """Open a connection to the cluster that the config names, over TLS that is verified in full.
 
-    Raise PipelineError, saying what to change, if it can't be had.
+    Raise PipelineError, saying what to change, if it can't be had; Unreachable where it may be had later.
     """
     host, port = config.get("CLUSTER", "HOST"), config.get("CLUSTER", "DB_PORT", "5439")
     if not port.isdecimal() or not 0 < int(port) < 65536:
@@ -68,7 +71,8 @@ def connect_to_cluster(config: Config) -> extensions.connection:
         )
     except psycopg2.OperationalError as error:
         reason = masked(" ".join(str(error).split()), secret)
-        raise PipelineError(
+        kind = Unreachable if any(part in reason for part in _PASSES) else PipelineError
+        raise kind(
             f"can't connect to {database} on {host}:{port} as {user}: {reason}; {_advice(reason, config)}"
         ) from None
 

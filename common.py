@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psycopg2
@@ -20,14 +20,17 @@ from psycopg2 import extensions
 import sql_queries
 from cluster import connect_to_cluster
 from config import DEFAULT_CONFIG, Config, PipelineError
+from progress import CopyWatch, shown_alive
 
 LOAD_ERRORS_CSV = "load_errors.csv"
+SHOWN_ERRORS = 1000  # as many as somebody may want to scroll through
 
 # a COPY that failed on its data names one of the two views, depending on the age of the cluster
 _LOAD_ERRORS_HINT = re.compile(r"Check '(stl_load_errors|sys_load_error_detail)' system table")
 
-_connections: list[extensions.connection] = []  # those that Ctrl-C has to cancel
+_connections: dict[extensions.connection, Config] = {}  # those that Ctrl-C has to cancel; how to open another
 _outcome = "nothing was changed"  # what is true of the warehouse if this process ends now
+_mark = ""  # of the load under way, which is committed with it
 
 
 def connect(config_path: str | Path = DEFAULT_CONFIG) -> extensions.connection:
@@ -41,7 +44,7 @@ def connect(config_path: str | Path = DEFAULT_CONFIG) -> extensions.connection:
 def connect_to(config: Config) -> extensions.connection:
     """As `connect`, for a config that was read already."""
     connection = _open(config)
-    _connections.append(connection)
+    _connections[connection] = config
     return connection
 
 
@@ -63,18 +66,28 @@ def _connect_local(config: Config, database: str, user: str) -> extensions.conne
 
 def run(cursor: extensions.cursor, query: str, parameters: dict[str, str] | None = None) -> int:
     """Run one statement and print a line about it; the number of rows it wrote, -1 where it wrote none."""
-    started = time.monotonic()
-    cursor.execute(query, parameters)
-    seconds = time.monotonic() - started
     label = _label(query)
+    is_copy = label.startswith("COPY")
+    started = time.monotonic()
+    with shown_alive(label, _watch(cursor.connection) if is_copy else None):
+        cursor.execute(query, parameters)
+    seconds = time.monotonic() - started
     rows = cursor.rowcount
-    if label.startswith("COPY"):
+    if is_copy:
         # what a cluster answers to COPY itself says nothing of rows
         cursor.execute(sql_queries.copy_count)
         rows = cursor.fetchone()[0]
     said = f"{rows:,} rows in " if rows >= 0 and "NOLOAD" not in query else ""
     print(f"{label}: {said}{seconds:.2f} s", flush=True)
     return rows
+
+
+def _watch(connection: extensions.connection) -> CopyWatch | None:
+    """How a COPY on the connection can be watched; None where it is not one that `connect` opened."""
+    config = _connections.get(connection)
+    if config is None:
+        return None
+    return CopyWatch(lambda: _open(config), connection.get_backend_pid())
 
 
 def _label(query: str) -> str:
@@ -87,15 +100,53 @@ def _label(query: str) -> str:
     return f"{match[1].upper()} {match[2]}"
 
 
+class CommitUnanswered(PipelineError):
+    """The connection was lost while the commit was under way; where the load has landed, `mark` is there."""
+
+    def __init__(self, message: str, mark: str) -> None:
+        self.mark = mark
+        super().__init__(message)
+
+
+def mark_load(cursor: extensions.cursor) -> None:
+    """Leave a mark in the transaction by which its load can be told from all others; see `has_landed`."""
+    global _mark
+    _mark = f"staged by load {os.urandom(8).hex()}"
+    cursor.execute(sql_queries.staging_mark, {"mark": _mark})
+
+
+def has_landed(config: Config, mark: str) -> bool:
+    """Whether the load of this mark is what was committed last. Raise as `connect` where that can't be seen."""
+    connection = connect_to(config)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(sql_queries.staging_marked)
+            return cursor.fetchone()[0] == mark
+    finally:
+        connection.close()
+
+
 def commit(connection: extensions.connection) -> None:
-    """Commit. Raise PipelineError if the answer is lost, so that nobody knows whether it landed."""
+    """Commit. Raise CommitUnanswered if the answer is lost; where the warehouse refuses, psycopg2.Error."""
     global _outcome
+    before = _outcome
     _outcome = "the commit was under way; whether it landed is not known: run it again, that does no harm"
     try:
         connection.commit()
-    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        raise PipelineError(f"{_first_line(error)}: {_outcome}") from error
+    except psycopg2.Error as error:
+        if is_connection_lost(error):
+            raise CommitUnanswered(f"{_first_line(error)}: {_outcome}", _mark) from error
+        _outcome = before
+        raise
     _outcome = "everything had been committed"
+
+
+def is_connection_lost(error: psycopg2.Error) -> bool:
+    """Whether the connection ended, by the warehouse or on its way, so that no answer came."""
+    if not isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)):
+        return False
+    # without a code the driver itself found out; 57P01 to 57P03 and class 08 are what a server says as it goes
+    return error.pgcode is None or error.pgcode.startswith(("57P", "08"))
 
 
 def _first_line(error: psycopg2.Error) -> str:
@@ -113,43 +164,73 @@ def save_load_errors(connection: extensions.connection, config: Config) -> str:
     The failed transaction must have been rolled back. Returns a sentence about the first error of this
     session's last COPY and about the file; where no view of the errors can be read, about that.
     """
-    path = config.path.parent / LOAD_ERRORS_CSV
-    for latest, of_session in sql_queries.load_error_queries:
-        try:
-            names, rows = _stripped(connection, latest)
-            _, errors = _stripped(connection, of_session)
-        except psycopg2.Error as error:
-            connection.rollback()
-            problem = _first_line(error)
-            continue
-        first = describe_load_error(errors[0]) if errors else "the system table has no row about it"
-        try:
-            _write_csv(path, [names, *rows])
-        except OSError as error:
-            return f"{first}\n{path} could not be written: {error.strerror}"
-        return f"{first}\nthe latest {len(rows)} load errors are in {path}"
-    return f"what was wrong with the data can't be read from the system tables ({problem})"
+    latest, _, of_session = zip(*sql_queries.load_error_queries, strict=True)
+    try:
+        table = _read_first(connection, latest)
+        _, errors = _read_first(connection, of_session)
+    except psycopg2.Error as error:
+        return f"what was wrong with the data can't be read from the system tables ({_first_line(error)})"
+    first = describe_load_error(errors[0]) if errors else "the system table has no row about it"
+    return f"{first}\n{_save(table, config, 'the latest ')}"
 
 
-def session_load_errors(connection: extensions.connection) -> list[list[str]]:
-    """The load errors of this session; see `describe_load_error`. Raise psycopg2.Error if there is no way."""
-    for _, of_session in sql_queries.load_error_queries:
+def save_tried_load_errors(connection: extensions.connection, config: Config) -> tuple[list[list[str]], str]:
+    """Write all load errors of this session to load_errors.csv, as `save_load_errors` does the latest.
+
+    Returns the errors, as `describe_load_error` takes them, and a sentence about the file. Raise psycopg2.Error
+    where no view of the errors can be read.
+    """
+    _, all_of_session, of_session = zip(*sql_queries.load_error_queries, strict=True)
+    _, errors = _read_first(connection, of_session)
+    if not errors:
+        return [], ""
+    return errors, _save(_read_first(connection, all_of_session), config, "")
+
+
+Table = tuple[list[str], list[list[str]]]  # names of the columns, rows
+
+
+def _read_first(connection: extensions.connection, queries: Sequence[str]) -> Table:
+    """What the first of the queries gives that can be run, as text, without the blanks that pad it."""
+    for query in queries:
         try:
-            return _stripped(connection, of_session)[1]
+            with connection.cursor() as cursor:
+                cursor.execute(query)
+                names = [column.name for column in cursor.description]
+                return names, [[str(value).strip() for value in row] for row in cursor]
         except psycopg2.Error as error:
-            connection.rollback()
             refused = error
+        finally:
+            connection.rollback()
     raise refused
 
 
-def _stripped(connection: extensions.connection, query: str) -> tuple[list[str], list[list[str]]]:
-    """The names of the columns and the rows, as text, without the blanks that pad them."""
-    with connection.cursor() as cursor:
-        cursor.execute(query)
-        names = [column.name for column in cursor.description]
-        rows = [[str(value).strip() for value in row] for row in cursor]
-    connection.rollback()
-    return names, rows
+def _save(table: Table, config: Config, which: str) -> str:
+    path = config.path.parent / LOAD_ERRORS_CSV
+    names, rows = table
+    try:
+        _write_csv(path, [names, *rows])
+    except OSError as error:
+        return f"{path} could not be written: {error.strerror}"
+    return f"{which}{len(rows):,} load errors are in {path}"
+
+
+def show_load_errors(errors: list[list[str]]) -> None:
+    """Print the errors, as `describe_load_error` takes them: a table at a terminal, else a line each."""
+    if not sys.stdout.isatty():
+        for row in errors:
+            print(describe_load_error(row))
+        return
+    from rich.console import Console  # it takes a while to load
+    from rich.table import Table as ScreenTable
+
+    screen = ScreenTable("file", "line", "column", "reason", "code")
+    screen.columns[0].overflow = "fold"  # a path that is cut is of no use
+    for filename, line, column, column_type, length, code, reason in errors[:SHOWN_ERRORS]:
+        screen.add_row(filename, line, f"{column} {column_type}({length})" if column else "", reason, code)
+    Console(file=sys.stdout, markup=False, highlight=False).print(screen)
+    if len(errors) > SHOWN_ERRORS:
+        print(f"and {len(errors) - SHOWN_ERRORS:,} more, which {LOAD_ERRORS_CSV} has")
 
 
 def describe_load_error(row: list[str]) -> str:
@@ -204,7 +285,7 @@ def _run_main(main: Callable[..., None], config: Config, flags: dict[str, bool])
     except PipelineError as error:
         return _failed(str(error))
     except psycopg2.Error as error:
-        return _failed(_database_message(error))
+        return _failed(database_message(error))
     return 0
 
 
@@ -236,16 +317,17 @@ def _cancel_on_signals() -> None:
         with writer:
             while number := reader.recv(1):
                 if number[0] in (signal.SIGINT, signal.SIGTERM):
-                    for connection in _connections:
+                    for connection in list(_connections):
                         with contextlib.suppress(psycopg2.Error):
                             connection.cancel()
 
     threading.Thread(target=cancel, daemon=True).start()
 
 
-def _database_message(error: psycopg2.Error) -> str:
+def database_message(error: psycopg2.Error) -> str:
+    """What an error of the warehouse means for the user, and what is true of the tables now."""
     if isinstance(error, psycopg2.errors.UndefinedTable):
         return f"{_first_line(error)}; run create_tables.py first"
-    if isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)) and error.pgcode is None:
+    if is_connection_lost(error):
         return f"the connection to the warehouse was lost ({_first_line(error)}); {_outcome}"
     return str(error).strip() or type(error).__name__

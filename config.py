@@ -15,6 +15,10 @@ class PipelineError(Exception):
     """Something the user can mend; the message says what failed, where, and what to do next."""
 
 
+class Unreachable(PipelineError):
+    """The warehouse did not take the connection, for a reason that may pass."""
+
+
 class Config:
     """dwh.cfg: values by section and key, quotes around them taken off."""
 

@@ -11,13 +11,15 @@ from common import (
     PipelineError,
     commit,
     connect_to,
-    describe_load_error,
     is_load_failure,
+    mark_load,
     run,
     run_script,
     save_load_errors,
-    session_load_errors,
+    save_tried_load_errors,
+    show_load_errors,
 )
+from retry import persistent
 from sql_queries import (
     check_queries,
     clear_staging_queries,
@@ -38,6 +40,7 @@ def stage(cursor: extensions.cursor, config: Config) -> None:
         run(cursor, query)
     for query in copy_table_queries:
         run(cursor, query, parameters)
+    mark_load(cursor)
 
 
 def transform(cursor: extensions.cursor) -> int:
@@ -94,11 +97,10 @@ def try_source(connection: extensions.connection, config: Config) -> None:
         for query in try_copy_queries:
             run(cursor, query, config.copy_parameters())
     connection.rollback()
-    errors = session_load_errors(connection)
-    for row in errors:
-        print(describe_load_error(row))
+    errors, saved = save_tried_load_errors(connection, config)
     if errors:
-        raise PipelineError(f"{len(errors):,} records would not load\n{save_load_errors(connection, config)}")
+        show_load_errors(errors)
+        raise PipelineError(f"{len(errors):,} records would not load\n{saved}")
     print("everything would load")
 
 
@@ -117,4 +119,4 @@ def main(config: Config, check: bool = False) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, __doc__, check="only try whether everything would load, and change nothing"))
+    sys.exit(run_script(persistent(main), __doc__, check="only try whether everything would load, and change nothing"))

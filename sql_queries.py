@@ -1,7 +1,7 @@
 """Every SQL statement of the pipeline, as text; the lists at the end say what runs, in what order.
 
 All of it is Redshift's SQL. Values from dwh.cfg are psycopg2 parameters: %(log_data)s, %(log_jsonpath)s,
-%(song_data)s, %(iam_role)s, %(region)s.
+%(song_data)s, %(iam_role)s, %(region)s; %(mark)s and %(session)s come from the scripts.
 """
 
 # ---------------------------------------------------------------------------------------------------
@@ -161,6 +161,11 @@ SORTKEY (start_time)
 staging_lock = "LOCK staging_events, staging_songs"
 staging_events_clear = "DELETE FROM staging_events"
 staging_songs_clear = "DELETE FROM staging_songs"
+
+# The mark of the run that staged last. It is committed with the load: where the answer to a commit got lost,
+# it tells whether the commit landed.
+staging_mark = "COMMENT ON TABLE staging_events IS %(mark)s"
+staging_marked = "SELECT obj_description('staging_events'::regclass)"
 
 # STATUPDATE ON: the statements that follow are planned with the sizes of what was just loaded.
 staging_events_copy = """
@@ -764,6 +769,19 @@ WHERE LEFT(song_id, 2) = 'EV' OR LEFT(artist_id, 2) = 'EV'
 
 copy_count = "SELECT pg_last_copy_count()"
 
+# How far the COPY of another session has got; for a provisioned cluster, and for serverless.
+copy_progress = """
+SELECT SUM(num_files_complete), SUM(num_files), SUM(lines)
+FROM stv_load_state
+WHERE session = %(session)s
+"""
+
+copy_progress_detail = """
+SELECT file_count_scanned, source_file_count, loaded_rows
+FROM sys_load_history
+WHERE session_id = %(session)s AND status = 'running'
+"""
+
 staged_summary = """
 SELECT
     COUNT(*) AS events,
@@ -795,11 +813,26 @@ WHERE schemaname = current_schema()
 ORDER BY CASE WHEN LEFT(tablename, 7) = 'staging' THEN 0 ELSE 1 END, tablename
 """
 
-# Each pair: for a provisioned cluster, and for serverless, where stl_load_errors can't be read.
+# Of each two: for a provisioned cluster, and for serverless, where stl_load_errors can't be read.
 
 # The rows of load_errors.csv.
 load_errors = "SELECT TOP 25 * FROM stl_load_errors ORDER BY starttime DESC"
 load_errors_detail = "SELECT TOP 25 * FROM sys_load_error_detail ORDER BY start_time DESC"
+
+# All errors of this session, which tried the whole source without loading it.
+tried_load_errors = """
+SELECT *
+FROM stl_load_errors
+WHERE session = pg_backend_pid()
+ORDER BY query, starttime, filename, line_number
+"""
+
+tried_load_errors_detail = """
+SELECT *
+FROM sys_load_error_detail
+WHERE session_id = pg_backend_pid()
+ORDER BY query_id, start_time, file_name, line_number
+"""
 
 # The errors of this session, those of its last COPY first: for a message, the first of them is enough.
 session_load_errors = """
@@ -860,11 +893,14 @@ copy_table_queries = [staging_events_copy, staging_songs_copy]
 
 try_copy_queries = [staging_events_try, staging_songs_try]
 
-# what is tried in turn for the errors: the rows for the file, and those of this session
+# what is tried in turn for the errors: the latest, and those of this session, for the file; for messages
 load_error_queries = [
-    (load_errors, session_load_errors),
-    (load_errors_detail, session_load_errors_detail),
+    (load_errors, tried_load_errors, session_load_errors),
+    (load_errors_detail, tried_load_errors_detail, session_load_errors_detail),
 ]
+
+# what is tried in turn for how far a COPY has got: files done, all files, rows
+copy_progress_queries = [copy_progress, copy_progress_detail]
 
 insert_table_queries = [
     new_songs_create,

@@ -3,7 +3,7 @@
 Every connection has this schema in its search_path, before pg_catalog.
 """
 
-VERSION = "1"  # changes with the statements below, so that an older data directory is brought up to date
+VERSION = "2"  # changes with the statements below, so that an older data directory is brought up to date
 
 SCHEMA = """
 DROP SCHEMA IF EXISTS local_redshift CASCADE;
@@ -15,6 +15,8 @@ GRANT USAGE ON SCHEMA local_redshift TO PUBLIC;
 # https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_ERRORS.html
 # https://docs.aws.amazon.com/redshift/latest/dg/SYS_LOAD_ERROR_DETAIL.html
 # https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_COMMITS.html
+# https://docs.aws.amazon.com/redshift/latest/dg/r_STV_LOAD_STATE.html
+# https://docs.aws.amazon.com/redshift/latest/dg/SYS_LOAD_HISTORY.html
 SYSTEM_TABLES = """
 CREATE SEQUENCE local_redshift.query_ids AS integer;
 
@@ -103,6 +105,73 @@ SELECT
     0::bigint AS start_offset,
     0::bigint AS copy_job_id
 FROM local_redshift.load_commits;
+
+CREATE TABLE local_redshift.copies (
+    query           integer PRIMARY KEY,
+    session         integer NOT NULL,
+    tbl             integer NOT NULL,
+    starttime       timestamp NOT NULL,
+    data_source     text NOT NULL,
+    files           integer NOT NULL,
+    files_done      integer NOT NULL DEFAULT 0,
+    lines           bigint NOT NULL DEFAULT 0,
+    errors          integer NOT NULL DEFAULT 0,
+    status          text NOT NULL DEFAULT 'running',
+    recordtime      timestamp NOT NULL DEFAULT clock_timestamp()
+);
+
+-- a COPY whose session is gone was killed
+CREATE VIEW local_redshift.running_copies AS
+SELECT copies.*
+FROM local_redshift.copies
+JOIN pg_stat_activity ON pid = session AND backend_start < starttime AT TIME ZONE 'UTC'
+WHERE status = 'running';
+
+CREATE VIEW local_redshift.stv_load_state AS
+SELECT
+    100 AS userid,
+    session,
+    query,
+    0 AS slice,
+    session AS pid,
+    recordtime,
+    0::bigint AS bytes_to_load,
+    0::bigint AS bytes_loaded,
+    0::bigint AS bytes_to_load_compressed,
+    0::bigint AS bytes_loaded_compressed,
+    lines::integer AS lines,
+    files AS num_files,
+    files_done AS num_files_complete,
+    ''::char(256) AS current_file,
+    CASE WHEN files > 0 THEN files_done::bigint * 100 / files ELSE 0 END::integer AS pct_complete
+FROM local_redshift.running_copies;
+
+CREATE VIEW local_redshift.sys_load_history AS
+SELECT
+    100 AS user_id,
+    query::bigint AS query_id,
+    0::bigint AS transaction_id,
+    session AS session_id,
+    current_database()::text AS database_name,
+    CASE
+        WHEN status = 'running' AND query NOT IN (SELECT query FROM local_redshift.running_copies) THEN 'aborted'
+        ELSE status
+    END AS status,
+    (SELECT relname::text FROM pg_class WHERE oid = tbl) AS table_name,
+    starttime AS start_time,
+    CASE WHEN status <> 'running' THEN recordtime END AS end_time,
+    (extract(epoch FROM recordtime - starttime) * 1000000)::bigint AS duration,
+    data_source,
+    'JSON'::text AS file_format,
+    lines AS loaded_rows,
+    0::bigint AS loaded_bytes,
+    files AS source_file_count,
+    0::bigint AS source_file_bytes,
+    files_done AS file_count_scanned,
+    0::bigint AS file_bytes_scanned,
+    errors AS error_count,
+    0::bigint AS copy_job_id
+FROM local_redshift.copies;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA local_redshift TO PUBLIC;
 """

@@ -14,7 +14,8 @@ from local_redshift.copy_statement import CopyStatement, parse_copy
 from local_redshift.ddl import quote
 from local_redshift.errors import RedshiftError
 from local_redshift.jsonpaths import Path, parse_jsonpaths
-from local_redshift.load_errors import CopyRun, log_load_commits, log_load_errors
+from local_redshift.load_errors import CopyRun, log_load_errors
+from local_redshift.load_state import LoadState
 from local_redshift.manifest import objects_to_load
 from local_redshift.objects import (
     BLOCK_BYTES,
@@ -77,8 +78,6 @@ class _Copy:
         self.cursor = cursor
         self.copy = copy
         self.errors = Errors(copy)
-        self.count = 0
-        self.files: list[tuple[str, int]] = []  # read whole: name and number of lines
 
     def run(self) -> None:
         cursor = self.cursor
@@ -111,6 +110,7 @@ class _Copy:
         paths = self._paths(target)
         store = store_of(self.copy.source, self.copy)
         objects = objects_to_load(self.copy, store)
+        self.state = LoadState(self.connection.system(), self.run_id, self.copy.source, len(objects), self.errors.found)
         maker = RowMaker(self.copy, target.columns, paths, self._parse_on_server, self.errors)
         bulk = BulkRows.for_copy(self.copy, target.columns, paths, self._parse_on_server)
         return self._pieces(read_ahead(store, objects), store, maker, bulk)
@@ -123,7 +123,7 @@ class _Copy:
             if bulk is not None and data is not None and self.copy.compression is None:
                 together.append((source.name, data))
                 size += len(data)
-                if size < BLOCK_BYTES:
+                if size < BLOCK_BYTES and not self.state.is_due:
                     continue
                 source = None
             yield from self._rows_of_many(together, maker, bulk)
@@ -142,8 +142,9 @@ class _Copy:
                 yield from self._rows_of(name, io.BytesIO(data), maker, bulk)
             return
         rows, count = made
-        self.count += count
-        self.files += [(name, data.count(b"\n") + (data[-1:] not in b"\n")) for name, data in objects]
+        self.state.rows_made(count)
+        for name, data in objects:
+            self.state.file_done(name, data.count(b"\n") + (data[-1:] not in b"\n"))
         yield rows
 
     def _rows_of(self, name: str, stream: BinaryIO, maker: RowMaker, bulk: BulkRows | None) -> Iterator[bytes]:
@@ -154,14 +155,14 @@ class _Copy:
                 yield from self._exact_rows(maker.rows(reader.feed(block), name))
             else:
                 reader.pass_over(block)
-                self.count += made[1]
+                self.state.rows_made(made[1])
                 yield made[0]
         yield from self._exact_rows(maker.rows(reader.feed(b"", final=True), name))
-        self.files.append((name, reader.lines))
+        self.state.file_done(name, reader.lines)
 
     def _exact_rows(self, rows: Iterator[str]) -> Iterator[bytes]:
         while piece := list(itertools.islice(rows, ROWS_AT_ONCE)):
-            self.count += len(piece)
+            self.state.rows_made(len(piece))
             yield "".join(piece).encode()
 
     def _paths(self, target: Target) -> list[Path] | None:
@@ -195,6 +196,8 @@ class _Copy:
             else:
                 self._copy_expert(f"COPY {target.sql_name} ({names}) FROM STDIN WITH ({ROW_FORMAT})", stream)
         except (psycopg2.Error, LoadFailed, SourceError):
+            rows.close()
+            self.state.tell("aborted")
             self.cursor.execute("ROLLBACK TO SAVEPOINT local_redshift_copy")
             if not isinstance(stream.error, LoadFailed):
                 raise
@@ -215,10 +218,10 @@ class _Copy:
     def _report(self) -> None:
         """Log and tell what was loaded, as a cluster does."""
         table = self.copy.table
-        self._remember(self.count)
-        log_load_commits(self.connection.system(), self.run_id, self.files)
+        self._remember(self.state.rows)
+        self.state.tell("completed")
         done = messages.NOLOAD_COMPLETED if self.copy.noload else messages.LOAD_COMPLETED
-        self.cursor.execute(_INFORM, [done.format(table=table, count=self.count)])
+        self.cursor.execute(_INFORM, [done.format(table=table, count=self.state.rows)])
         if self.errors.found:
             log_load_errors(self.connection.system(), self.run_id, self.errors.found)
             text = messages.SOME_NOT_LOADED.format(table=table, count=len(self.errors.found))

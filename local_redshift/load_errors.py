@@ -15,7 +15,6 @@ SLICE = 0  # the stand-in is a cluster of one slice: one error ends a COPY, so i
 RAW_LENGTH = 1024  # characters of raw_line
 
 _INSERT_ERRORS = "INSERT INTO local_redshift.load_errors VALUES %s"
-_INSERT_COMMITS = "INSERT INTO local_redshift.load_commits (query, filename, lines_scanned) VALUES %s"
 
 
 @dataclass(frozen=True)
@@ -47,16 +46,6 @@ def log_load_errors(system: extensions.connection, run: CopyRun, errors: Sequenc
         extras.execute_values(cursor, _INSERT_ERRORS, rows)
 
 
-def log_load_commits(system: extensions.connection, run: CopyRun, files: Sequence[tuple[str, int]]) -> None:
-    """Write the files that were read, each with its number of lines; this does not prove a commit.
-
-    https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_COMMITS.html
-    """
-    rows = [(run.query, _storable(name), lines) for name, lines in files]
-    with system.cursor() as cursor:
-        extras.execute_values(cursor, _INSERT_COMMITS, rows, page_size=2000)
-
-
 def _row(run: CopyRun, error: LoadError) -> tuple:
     column = error.column
     return (
@@ -66,7 +55,7 @@ def _row(run: CopyRun, error: LoadError) -> tuple:
         run.started,
         run.session,
         run.query,
-        _storable(error.filename),
+        storable(error.filename),
         error.line,
         column.name if column else "",
         column.shown_type if column else "",
@@ -75,7 +64,7 @@ def _row(run: CopyRun, error: LoadError) -> tuple:
         raw_line(error.raw),
         "",  # raw_field_value: blank in every row seen of a JSON load
         error.code,
-        _storable(error.reason),
+        storable(error.reason),
     )
 
 
@@ -90,5 +79,6 @@ def raw_line(text: str) -> str:
     return ascii_only.replace("\\", "\\\\")[:RAW_LENGTH]
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """The text without what the server can't keep: NUL and halves of surrogate pairs."""
     return text.encode("utf-8", "replace").decode().replace("\0", "?")

@@ -155,7 +155,7 @@ class S3Store:
                 "aws_secret_access_key": credentials.secret,
                 "aws_session_token": credentials.token,
             }
-        config = Config(max_pool_connections=64, retries={"mode": "standard", "total_max_attempts": 5})
+        config = Config(max_pool_connections=64, retries={"mode": "standard"})
         self._client = boto3.client("s3", region_name=region or None, config=config, **keys)
         self._client.meta.events.register_first("needs-retry.s3", _stay_in_region)
 

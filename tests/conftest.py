@@ -9,6 +9,7 @@ import psycopg2
 import pytest
 from helpers import Warehouse, database_numbers
 from moto.server import ThreadedMotoServer
+from s3_front import S3Front
 
 import local_redshift
 from local_redshift.server import get_server
@@ -97,3 +98,13 @@ def bucket(aws: dict[str, str]) -> Iterator[object]:
     yield made
     made.objects.delete()
     made.delete()
+
+
+@pytest.fixture
+def s3_front(bucket: object, aws: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Front]:
+    """A server in front of S3, by which the bucket is reached from here on, by scripts too."""
+    front = S3Front(aws["AWS_ENDPOINT_URL"])
+    monkeypatch.setitem(aws, "AWS_ENDPOINT_URL", front.address)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", front.address)
+    yield front
+    front.close()

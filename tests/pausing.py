@@ -1,10 +1,11 @@
 """Run etl.py and stop at one point until told to go on: how the fault tests hit it where they mean to.
 
-    python pausing.py POINT --config PATH
+    python pausing.py POINT [--persistent] --config PATH
 
 POINT is the number of a statement (it stops before that one, from 0), "copy" (rows of the first COPY have
 gone to the server), "commit" (all is done but the commit) or "committed" (right after it). There it prints
-"paused" on a line of its own, and goes on when it reads a line.
+"paused" on a line of its own, and goes on when it reads a line. With --persistent it tries again, at once,
+what failed for a reason that passes; without it this is one try.
 """
 
 import sys
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import common
 import etl
+import retry
 from local_redshift import load
 
 
@@ -56,4 +58,9 @@ def after_the_first(rows: Iterator[bytes]) -> Iterator[bytes]:
 if __name__ == "__main__":
     stop_at(sys.argv.pop(1))
     sys.argv[0] = "etl.py"
-    sys.exit(common.run_script(etl.main, etl.__doc__))
+    main = etl.main
+    if "--persistent" in sys.argv:
+        sys.argv.remove("--persistent")
+        retry.WAITS = (0, 0, 0)
+        main = retry.persistent(main)
+    sys.exit(common.run_script(main, etl.__doc__))

@@ -1,7 +1,9 @@
 """What a load means, seen from outside: the scripts run as processes, the tables are read back."""
 
+import contextlib
 import csv
 import datetime as dt
+import io
 import re
 import shutil
 
@@ -17,7 +19,9 @@ from helpers import (
     upload,
 )
 
+import etl
 import sql_queries
+from common import Config, PipelineError
 
 DAY = 86_400_000
 
@@ -355,6 +359,30 @@ def test_check_reports_every_error_and_changes_nothing(tables: Warehouse) -> Non
     assert "4 records would not load" in result.stderr
     assert len(read_csv(tables)) == 4
     assert tables.everything() == before
+
+
+class Terminal(io.StringIO):
+    """A screen that keeps what it shows."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_check_at_a_terminal_shows_a_table(tables: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    log = tables.write_log([event(ts="[b]soon[/b]"), *[event(userId="me")] * 1000, event()])
+    tables.write_songs([song()])
+    with contextlib.redirect_stdout(Terminal()) as screen, pytest.raises(PipelineError, match="1,001 records"):
+        etl.main(Config(tables.config), check=True)
+    rows = [[cell.strip() for cell in re.split("[│┃]", line)[1:-1]] for line in screen.getvalue().splitlines()]
+    reasons = {
+        1: ("ts timestamp(0)", "Invalid timestamp format or value [epochmillisecs]", "1206"),
+        2: ("user_id int4(0)", "Invalid digit, Value 'm', Pos 0, Type: Integer", "1207"),
+    }
+    for line, (column, reason, code) in reasons.items():
+        assert [str(log), str(line), column, reason, code] in rows
+    assert "and 1 more, which load_errors.csv has" in screen.getvalue()
+    assert len(read_csv(tables)) == 1001
 
 
 def test_check_of_good_data_says_so_and_changes_nothing(tables: Warehouse) -> None:

@@ -27,9 +27,9 @@ SOME_POINTS = ["0", "copy", "4", "13", "commit"]
 class Paused:
     """An etl.py that has stopped at a point."""
 
-    def __init__(self, warehouse: Warehouse, point: str) -> None:
+    def __init__(self, warehouse: Warehouse, point: str, *options: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / "pausing.py"), point, "--config", str(warehouse.config)],
+            [sys.executable, str(ROOT / "tests" / "pausing.py"), point, *options, "--config", str(warehouse.config)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -13,6 +13,7 @@ STATEMENTS = {
     name: value for name, value in vars(sql_queries).items() if isinstance(value, str) and not name.startswith("__")
 }
 COPIES = sql_queries.copy_table_queries + sql_queries.try_copy_queries
+PARAMETRIZED = {"staging_mark": {"mark"}, "copy_progress": {"session"}, "copy_progress_detail": {"session"}}
 
 
 def test_each_placeholder_has_a_value_and_each_value_a_placeholder(warehouse: Warehouse) -> None:
@@ -20,7 +21,15 @@ def test_each_placeholder_has_a_value_and_each_value_a_placeholder(warehouse: Wa
     assert placeholders == set(Config(warehouse.config).copy_parameters())
 
 
-@pytest.mark.parametrize("name", [name for name, query in STATEMENTS.items() if query not in COPIES])
+@pytest.mark.parametrize(("name", "parameters"), PARAMETRIZED.items())
+def test_statements_with_values_from_the_scripts(name: str, parameters: set[str]) -> None:
+    assert set(re.findall(r"%\((\w+)\)s", STATEMENTS[name])) == parameters
+    assert "%" not in re.sub(r"%\(\w+\)s", "", STATEMENTS[name])
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, query in STATEMENTS.items() if query not in COPIES and name not in PARAMETRIZED]
+)
 def test_other_statements_have_no_percent_sign(name: str) -> None:
     assert "%" not in STATEMENTS[name]
 
@@ -41,6 +50,7 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
         *sql_queries.try_copy_queries,
         *sql_queries.insert_table_queries,
         *(query for pair in sql_queries.load_error_queries for query in pair),
+        *sql_queries.copy_progress_queries,
         *(query for _, query in sql_queries.check_queries),
     ]
     alone = {name for name, query in STATEMENTS.items() if query not in listed}
@@ -50,4 +60,6 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
         "inferred_summary",
         "songplays_summary",
         "staged_summary",
+        "staging_mark",
+        "staging_marked",
     }

@@ -1,0 +1,115 @@
+"""Showing that a statement which takes long is alive: how long so far and, for a COPY, how far."""
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import psycopg2
+from psycopg2 import extensions
+
+from config import PipelineError
+from sql_queries import copy_progress_queries
+
+SHOWN_AFTER = 2  # seconds: what ends sooner shows nothing, and opens no second connection
+UPDATED_EVERY = 1  # seconds, at a terminal
+LINE_EVERY = 60  # seconds, where the output goes to a file or a pipe
+
+SoFar = tuple[int, int, int]  # files read, all files, rows
+
+
+class CopyWatch:
+    """How far the COPY of a session has got, as the system tables tell it to a connection of its own."""
+
+    def __init__(self, connect: Callable[[], extensions.connection], session: int) -> None:
+        """`connect` opens the connection when first it is needed; `session` is the other's process id."""
+        self._connect = connect
+        self._session = session
+        self._connection: extensions.connection | None = None
+        self._queries = list(copy_progress_queries)
+
+    def __call__(self) -> SoFar | None:
+        """How far it has got; None where no system table tells."""
+        for query in list(self._queries):
+            try:
+                found = self._ask(query)
+            except (psycopg2.Error, PipelineError):
+                self._queries.remove(query)
+                continue
+            if found is not None and found[0] is not None:
+                return found
+        return None
+
+    def _ask(self, query: str) -> SoFar | None:
+        if self._connection is None:
+            self._connection = self._connect()
+            self._connection.autocommit = True
+        with self._connection.cursor() as cursor:
+            cursor.execute(query, {"session": self._session})
+            return cursor.fetchone()
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+@contextlib.contextmanager
+def shown_alive(label: str, watch: CopyWatch | None = None) -> Iterator[None]:
+    """Show, while the block runs, how long it takes: on one line at a terminal, else by a line a minute."""
+    done = threading.Event()
+    show = _on_one_line if sys.stdout.isatty() else _line_by_line
+    thread = threading.Thread(target=_show, args=(show, label, watch, done), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        # not for as long as a second connection may take that nobody needs any more
+        thread.join(1)
+
+
+def _show(show: Callable[..., None], label: str, watch: CopyWatch | None, done: threading.Event) -> None:
+    started = time.monotonic()
+    if done.wait(SHOWN_AFTER):
+        return
+    with contextlib.suppress(OSError):  # an output that is gone: the script itself will say so
+        show(label, watch, done, started)
+    if watch is not None:
+        watch.close()
+
+
+def _line_by_line(label: str, watch: CopyWatch | None, done: threading.Event, started: float) -> None:
+    while not done.wait(LINE_EVERY - (time.monotonic() - started) % LINE_EVERY):
+        so_far = watch() if watch else None
+        if not done.is_set():
+            print(f"{label}: {time.monotonic() - started:.0f} s so far{_described(so_far)}", flush=True)
+
+
+def _on_one_line(label: str, watch: CopyWatch | None, done: threading.Event, started: float) -> None:
+    from rich.console import Console  # what ends soon does not pay for it
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}:"),
+        TimeElapsedColumn(),
+        BarColumn(20),
+        TextColumn("{task.fields[so_far]}"),
+    )
+    console = Console(file=sys.stdout, markup=False)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as progress:
+        task = progress.add_task(label, total=None, so_far="")
+        progress.tasks[0].start_time = started
+        while not done.wait(UPDATED_EVERY):
+            so_far = watch() if watch else None
+            if so_far is not None:
+                files_done, files, _ = so_far
+                progress.update(task, completed=files_done, total=files, so_far=_described(so_far).removeprefix(", "))
+
+
+def _described(so_far: SoFar | None) -> str:
+    if so_far is None:
+        return ""
+    files_done, files, rows = so_far
+    return f", {files_done:,} of {files:,} files, {rows or 0:,} rows"

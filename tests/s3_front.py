@@ -1,0 +1,62 @@
+"""A server in front of moto's S3 that can hold an object back, or be too busy for a while."""
+
+import http.client
+import http.server
+import threading
+from urllib.parse import urlsplit
+
+NOT_PASSED_ON = {"connection", "content-length", "date", "server", "transfer-encoding"}
+BUSY = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+
+
+class S3Front:
+    """What is asked of `address` is answered by the server at `behind`."""
+
+    def __init__(self, behind: str) -> None:
+        self.busy_for = 0  # so many requests are answered with 503
+        self.held = ""  # an object whose name ends like this is not answered until `let_go`
+        self.let_go = threading.Event()
+        self._behind = urlsplit(behind).netloc
+        self._lock = threading.Lock()
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.address = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,)).start()
+
+    def close(self) -> None:
+        self.let_go.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def answer(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        if self.held and urlsplit(path).path.endswith(self.held):
+            self.let_go.wait(60)
+        with self._lock:
+            if self.busy_for:
+                self.busy_for -= 1
+                return 503, {}, BUSY
+        connection = http.client.HTTPConnection(self._behind)
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        return answer.status, {k: v for k, v in answer.getheaders() if k.lower() not in NOT_PASSED_ON}, body
+
+    def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
+        front = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, headers, body = front.answer(self.command, self.path, dict(self.headers))
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_HEAD = do_GET
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        return Handler

@@ -1,0 +1,94 @@
+"""A long COPY shows that it is alive: how long, and how many files and rows so far."""
+
+import contextlib
+import io
+import re
+
+import pytest
+from helpers import Warehouse, event, song, upload
+from s3_front import S3Front
+
+import common
+import etl
+import progress
+
+
+class Screen(io.StringIO):
+    """An output that lets the held object go once it has shown what it waits for."""
+
+    def __init__(self, front: S3Front, waits_for: str, is_terminal: bool) -> None:
+        super().__init__()
+        self.front, self._waits_for, self._is_terminal = front, waits_for, is_terminal
+
+    def isatty(self) -> bool:
+        return self._is_terminal
+
+    def write(self, text: str) -> int:
+        if re.search(self._waits_for, text):
+            self.front.let_go.set()
+        return super().write(text)
+
+
+@pytest.fixture
+def slow(
+    tables: Warehouse, s3_front: S3Front, bucket: object, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Warehouse, S3Front]:
+    """A source of two logs, the second of which does not come until it is let go."""
+    # large enough not to be read ahead with the other
+    tables.write_log([event(itemInSession=n) for n in range(2000)], "2018-11-01")
+    tables.write_log([event(itemInSession=n) for n in range(2000, 2003)], "2018-11-02")
+    tables.write_songs([song()])
+    upload(bucket, tables.folder)
+    tables.use("s3://sparkify")
+    s3_front.held = "2018-11-02-events.json"
+    monkeypatch.setattr(progress, "SHOWN_AFTER", 0.01)
+    monkeypatch.setattr(progress, "UPDATED_EVERY", 0.01)
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.01)
+    monkeypatch.setattr("local_redshift.load_state.SECONDS", 0)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    return tables, s3_front
+
+
+def load(warehouse: Warehouse, screen: Screen) -> None:
+    with contextlib.redirect_stdout(screen):
+        etl.main(common.Config(warehouse.config))
+    assert screen.front.let_go.is_set()
+    assert warehouse.counts()["songplays"] == 2003
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_copy_shows_files_and_rows_so_far(slow: tuple[Warehouse, S3Front], is_terminal: bool) -> None:
+    warehouse, front = slow
+    screen = Screen(front, "1 of 2 files, 2,000 rows", is_terminal)
+    load(warehouse, screen)
+    shown = screen.getvalue()
+    form = (
+        r"COPY staging_events: .*0:00:\d\d.* 1 of 2 files"
+        if is_terminal
+        else r"COPY staging_events: \d+ s so far, 1 of"
+    )
+    assert re.search(form, shown)
+    assert re.search(r"COPY staging_events: 2,003 rows in \d", shown)
+
+
+@pytest.mark.parametrize("view", ["stv_load_state", "sys_load_history"])
+def test_either_view_will_do(slow: tuple[Warehouse, S3Front], view: str) -> None:
+    warehouse, front = slow
+    other = {"stv_load_state": "sys_load_history", "sys_load_history": "stv_load_state"}[view]
+    warehouse.query(f"DROP VIEW local_redshift.{other}")
+    load(warehouse, Screen(front, "1 of 2 files, 2,000 rows", False))
+
+
+def test_time_is_shown_where_no_view_can_be_read(slow: tuple[Warehouse, S3Front]) -> None:
+    warehouse, front = slow
+    warehouse.query("DROP VIEW local_redshift.stv_load_state; DROP VIEW local_redshift.sys_load_history")
+    screen = Screen(front, r"COPY staging_events: \d+ s so far\n?$", False)
+    load(warehouse, screen)
+    assert "files" not in screen.getvalue()
+
+
+def test_what_ends_soon_shows_nothing(tables: Warehouse) -> None:
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    assert "so far" not in tables.etl().stdout
