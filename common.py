@@ -45,7 +45,21 @@ def connect_to(config: Config) -> extensions.connection:
     """As `connect`, for a config that was read already."""
     connection = _open(config)
     _connections[connection] = config
+    schema = config.get("CLUSTER", "SCHEMA", "")
+    if schema:
+        _enter_schema(connection, schema, config)
     return connection
+
+
+def _enter_schema(connection: extensions.connection, schema: str, config: Config) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql_queries.schema_choice, {"schema": schema})
+        cursor.execute(sql_queries.chosen_schema)
+        found = cursor.fetchone()[0]
+    connection.commit()
+    if found != schema:
+        connection.close()
+        raise PipelineError(f"{config.path}: [CLUSTER] SCHEMA = {schema}: there is no such schema; create it first")
 
 
 def _open(config: Config) -> extensions.connection:

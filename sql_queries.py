@@ -1,7 +1,8 @@
 """Every SQL statement of the pipeline, as text; the lists at the end say what runs, in what order.
 
 All of it is Redshift's SQL. Values from dwh.cfg are psycopg2 parameters: %(log_data)s, %(log_jsonpath)s,
-%(song_data)s, %(iam_role)s, %(region)s; %(mark)s and %(session)s come from the scripts.
+%(song_data)s, %(iam_role)s, %(region)s; %(schema)s,
+%(mark)s and %(session)s come from the scripts.
 """
 
 # ---------------------------------------------------------------------------------------------------
@@ -801,6 +802,10 @@ SELECT
     (SELECT COUNT(*) FROM songs WHERE LEFT(song_id, 2) = 'EV') AS songs,
     (SELECT COUNT(*) FROM artists WHERE LEFT(artist_id, 2) = 'EV') AS artists
 """
+
+# [CLUSTER] SCHEMA, and whether it is there: a schema that does not exist is passed over without a word.
+schema_choice = "SET search_path TO %(schema)s"
+chosen_schema = "SELECT current_schema()"
 
 # Staging first: that is where a load begins to lock, and two that lock in one order never deadlock.
 existing_tables = """

@@ -195,4 +195,12 @@ def _analyze(statement: list[Token]) -> list[Token]:
     return [token for token in statement if token.word not in ("PREDICATE", "ALL", "COLUMNS")]
 
 
-_STATEMENT_RULES = {"LOCK": _lock, "VACUUM": _vacuum, "ANALYZE": _analyze}
+def _set(statement: list[Token]) -> list[Token]:
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html: Redshift's own is always searched
+    words = [token.word for token in code(statement)]
+    if "SEARCH_PATH" in words[1:3] and "DEFAULT" not in words:
+        return [*statement, Token("punctuation", ","), Token("word", " local_redshift, pg_catalog")]
+    return statement
+
+
+_STATEMENT_RULES = {"LOCK": _lock, "VACUUM": _vacuum, "ANALYZE": _analyze, "SET": _set}

@@ -1,5 +1,6 @@
 """Fixtures: a warehouse of its own for each test, S3 and AWS by moto's server."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import boto3
 import psycopg2
 import pytest
+from cluster_warehouse import ClusterWarehouse, machine_settings
 from helpers import Warehouse, database_numbers
 from moto.server import ThreadedMotoServer
 from s3_front import S3Front
@@ -14,15 +16,54 @@ from s3_front import S3Front
 import local_redshift
 from local_redshift.server import get_server
 
-AWS_SETTINGS = ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN")
+CLUSTER_CONFIG = os.environ.get("TEST_DWH_CONFIG")
+ENVIRONMENT = dict(os.environ)
+
+# What a load means is the same on a cluster; left out are tests that look at local paths or into the stand-in.
+ON_CLUSTER = (
+    "test_checks",
+    "test_concurrency",
+    "test_create_tables",
+    "test_etl",
+    "test_incremental",
+    "test_on_cluster",
+)
+NOT_ON_CLUSTER = {
+    "test_check_at_a_terminal_shows_a_table",
+    "test_check_reports_every_error_and_changes_nothing",
+    "test_every_check_is_tried",
+    "test_failing_copy_changes_nothing_and_names_the_error",
+    "test_from_s3_as_from_local_paths",
+    "test_load_errors_csv_has_the_25_latest_and_the_message_the_first_of_this_run",
+    "test_load_errors_csv_has_the_row_a_cluster_wrote",
+    "test_old_load_errors_csv_stays_whole_when_a_new_one_fails_otherwise",
+    "test_original_error_is_shown_where_neither_view_can_be_read",
+    "test_serverless_errors_come_from_the_other_view",
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of what a load means twice: on the stand-in and, where a config is named, on its cluster."""
+    if metafunc.module.__name__ not in ON_CLUSTER or metafunc.function.__name__ in NOT_ON_CLUSTER:
+        return
+    if "warehouse" in metafunc.fixturenames:
+        unnamed = pytest.mark.skipif(CLUSTER_CONFIG is None, reason="TEST_DWH_CONFIG names no config of a cluster")
+        metafunc.parametrize("place", ["local", pytest.param("cluster", marks=unnamed)], indirect=True)
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest) -> str:
+    """Where the warehouse is: local or cluster."""
+    return getattr(request, "param", "local")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def no_aws_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Nothing of the machine's own AWS or libpq settings reaches a test."""
     patch = pytest.MonkeyPatch()
-    for name in (*AWS_SETTINGS, "PGPASSWORD", "PGHOST", "PGUSER", "PGDATABASE", "XDG_RUNTIME_DIR"):
-        patch.delenv(name, raising=False)
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "PG")) or name == "XDG_RUNTIME_DIR":
+            patch.delenv(name)
     nothing = str(tmp_path_factory.mktemp("aws") / "nothing")
     patch.setenv("AWS_CONFIG_FILE", nothing)
     patch.setenv("AWS_SHARED_CREDENTIALS_FILE", nothing)
@@ -53,10 +94,20 @@ def database(data_dir: Path) -> Iterator[psycopg2.extensions.connection]:
 
 
 @pytest.fixture
-def warehouse(tmp_path: Path, data_dir: Path) -> Warehouse:
+def warehouse(
+    place: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Warehouse]:
     """A warehouse whose tables are not created yet."""
-    local_redshift.connect(data_dir, "postgres").close()  # the server runs as long as the tests do
-    return Warehouse(tmp_path, data_dir)
+    if place == "local":
+        data_dir = request.getfixturevalue("data_dir")
+        local_redshift.connect(data_dir, "postgres").close()  # the server runs as long as the tests do
+        yield Warehouse(tmp_path, data_dir)
+        return
+    for name, value in machine_settings(ENVIRONMENT).items():
+        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
+    made = ClusterWarehouse(tmp_path, Path(CLUSTER_CONFIG).expanduser().resolve())
+    yield made
+    made.remove()
 
 
 @pytest.fixture

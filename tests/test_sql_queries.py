@@ -13,7 +13,12 @@ STATEMENTS = {
     name: value for name, value in vars(sql_queries).items() if isinstance(value, str) and not name.startswith("__")
 }
 COPIES = sql_queries.copy_table_queries + sql_queries.try_copy_queries
-PARAMETRIZED = {"staging_mark": {"mark"}, "copy_progress": {"session"}, "copy_progress_detail": {"session"}}
+PARAMETRIZED = {
+    "schema_choice": {"schema"},
+    "staging_mark": {"mark"},
+    "copy_progress": {"session"},
+    "copy_progress_detail": {"session"},
+}
 
 
 def test_each_placeholder_has_a_value_and_each_value_a_placeholder(warehouse: Warehouse) -> None:
@@ -55,9 +60,11 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
     ]
     alone = {name for name, query in STATEMENTS.items() if query not in listed}
     assert alone == {
+        "chosen_schema",
         "copy_count",
         "existing_tables",
         "inferred_summary",
+        "schema_choice",
         "songplays_summary",
         "staged_summary",
         "staging_mark",

@@ -45,6 +45,15 @@ def test_query_gives_the_row(database: psycopg2.extensions.connection, page: str
     assert cursor.fetchall() == [row]
 
 
+@pytest.mark.parametrize("setting", ["SET search_path TO other", "SET SESSION search_path = 'other', public"])
+def test_search_path_keeps_what_is_redshifts_own(database: psycopg2.extensions.connection, setting: str) -> None:
+    cursor = database.cursor()
+    cursor.execute("CREATE SCHEMA other")
+    cursor.execute(setting)
+    cursor.execute("SELECT current_schema(), LEN('abc'), COUNT(*) FROM stl_load_errors")
+    assert cursor.fetchall() == [("other", 3, 0)]
+
+
 TABLES = [  # page, definition of the columns and attributes, statement, the column's value then
     ("r_CREATE_TABLE_NEW", "(a INT SORTKEY DISTKEY) DISTSTYLE KEY", "INSERT INTO t VALUES (1)", 1),
     ("r_CREATE_TABLE_NEW", "(a INT ENCODE az64) DISTSTYLE ALL SORTKEY (a)", "INSERT INTO t VALUES (1)", 1),
