@@ -1,15 +1,17 @@
 """What a cluster is asked for that a load with local paths is not; and that the tests can run on a cluster."""
 
+import contextlib
 import csv
-import os
-import subprocess
-import sys
+import io
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, Warehouse, event, song
+from cluster_warehouse import ClusterWarehouse
+from helpers import Warehouse, event, song
 
-from common import PipelineError, connect
+import etl
+from common import Config, PipelineError, connect
+from local_redshift.server import get_server
 
 
 def test_broken_file_is_named_with_line_and_column(tables: Warehouse) -> None:
@@ -43,16 +45,27 @@ def test_schema_that_does_not_exist_is_refused(warehouse: Warehouse) -> None:
         connect(warehouse.config)
 
 
-def test_suite_runs_against_the_config_that_is_named(tmp_path: Path, bucket: object, aws: dict[str, str]) -> None:
+def test_warehouse_of_the_config_that_is_named_leaves_nothing_behind(tmp_path: Path, bucket: object) -> None:
     tmp_path.chmod(0o755)
-    (tmp_path / "cluster.cfg").write_text(
+    named = tmp_path / "cluster.cfg"
+    named.write_text(
         "[CLUSTER]\nHOST = local\nDB_NAME = dwh\nDB_USER = dwhuser\n"
         "[IAM_ROLE]\nARN = arn:aws:iam::123456789012:role/dwhRole\n[TEST]\nPREFIX = s3://sparkify/tests\n"
     )
-    command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "tests/test_etl.py"]
-    command += ["-k", "cluster and (rerun or catalogue_song)"]
-    environment = os.environ | aws | {"TEST_DWH_CONFIG": str(tmp_path / "cluster.cfg")}
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert result.returncode == 0 and "2 passed" in result.stdout, result.stdout
-    assert (tmp_path / ".local_redshift").is_dir()
+    (tmp_path / "test").mkdir()
+    cluster = ClusterWarehouse(tmp_path / "test", named)
+    cluster.write_log([event()])
+    cluster.write_songs([song()])
+    cluster.create_tables()
+    with contextlib.redirect_stdout(io.StringIO()):
+        etl.main(Config(cluster.config))
+    assert cluster.counts()["songplays"] == 1
+    assert len(list(bucket.objects.all())) == 3
+    cluster.remove()
     assert list(bucket.objects.all()) == []
+    connection = connect(named)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM pg_namespace WHERE nspname LIKE 'test%'")
+        assert cursor.fetchone() == (0,)
+    connection.close()
+    get_server(tmp_path / ".local_redshift").release()
