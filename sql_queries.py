@@ -632,6 +632,7 @@ FROM (
     SELECT start_time
     FROM time
 ) AS new_times
+ORDER BY start_time
 """
 
 temporary_tables_drop = "DROP TABLE new_songs, new_artists, play_songs, new_users"
@@ -657,9 +658,15 @@ SELECT COUNT(*), MIN(artist_id)
 FROM (SELECT artist_id FROM artists GROUP BY artist_id HAVING COUNT(*) > 1) AS duplicates
 """
 
+# The second of each that is there more than once, for which its rows are numbered: they lie in the order of
+# start_time, and sorting what is sorted takes half the time of hashing it.
 duplicate_times_check = """
 SELECT COUNT(*), MIN(start_time)
-FROM (SELECT start_time FROM time GROUP BY start_time HAVING COUNT(*) > 1) AS duplicates
+FROM (
+    SELECT start_time, ROW_NUMBER() OVER (PARTITION BY start_time ORDER BY start_time) AS place
+    FROM time
+) AS numbered
+WHERE place = 2
 """
 
 # Looked for among the plays that share their moment with others, which are few: grouping all plays by
@@ -671,9 +678,11 @@ FROM (
     FROM songplays
     JOIN (
         SELECT start_time
-        FROM songplays
-        GROUP BY start_time
-        HAVING COUNT(*) > 1
+        FROM (
+            SELECT start_time, ROW_NUMBER() OVER (PARTITION BY start_time ORDER BY start_time) AS place
+            FROM songplays
+        ) AS numbered
+        WHERE place = 2
     ) AS shared
         ON shared.start_time = songplays.start_time
     GROUP BY
@@ -691,15 +700,19 @@ FROM (
 ) AS duplicates
 """
 
-# By moment, session and item in it, which tell plays apart in all but a made-up log.
+# By moment, session and item in it, which tell plays apart in all but a made-up log. EXCEPT compares NULLs as
+# equal; sorted, because both sides nearly are.
 lost_plays_check = """
-SELECT COUNT(*), MIN(staging_events.ts)
-FROM staging_events
-LEFT JOIN songplays
-    ON songplays.start_time = staging_events.ts
-    AND COALESCE(songplays.session_id, -1) = COALESCE(staging_events.session_id, -1)
-    AND COALESCE(songplays.item_in_session, -1) = COALESCE(staging_events.item_in_session, -1)
-WHERE staging_events.page = 'NextSong' AND songplays.start_time IS NULL
+SELECT COUNT(*), MIN(start_time)
+FROM (
+    SELECT ts AS start_time, session_id, item_in_session
+    FROM staging_events
+    WHERE page = 'NextSong'
+    EXCEPT
+    SELECT start_time, session_id, item_in_session
+    FROM songplays
+    ORDER BY start_time, session_id, item_in_session
+) AS lost
 """
 
 missing_users_check = """
@@ -745,16 +758,26 @@ WHERE song_id IS NULL AND song_title <> ''
 
 unplayed_inferred_songs_check = """
 SELECT COUNT(*), MIN(song_id)
-FROM songs
-WHERE LEFT(song_id, 2) = 'EV'
-    AND NOT EXISTS (SELECT 1 FROM songplays WHERE songplays.song_id = songs.song_id)
+FROM (
+    SELECT song_id
+    FROM songs
+    WHERE LEFT(song_id, 2) = 'EV'
+    EXCEPT
+    SELECT song_id
+    FROM songplays
+) AS unplayed
 """
 
 unplayed_inferred_artists_check = """
 SELECT COUNT(*), MIN(artist_id)
-FROM artists
-WHERE LEFT(artist_id, 2) = 'EV'
-    AND NOT EXISTS (SELECT 1 FROM songplays WHERE songplays.artist_id = artists.artist_id)
+FROM (
+    SELECT artist_id
+    FROM artists
+    WHERE LEFT(artist_id, 2) = 'EV'
+    EXCEPT
+    SELECT artist_id
+    FROM songplays
+) AS unplayed
 """
 
 # A catalogue that used the prefix of the inferred ids would be taken for them.

@@ -51,8 +51,8 @@ DECIMAL_TYPES = ("DECIMAL", "NUMERIC", "DEC")
 # A length counts bytes; PostgreSQL's counts characters, so a check stands beside it. Blanks past the
 # length are let through, as Redshift cuts them. What raises Redshift's error is only called to do so.
 _BYTES_CHECK = (
-    "CONSTRAINT {check} CHECK (CASE WHEN octet_length({column}) > {n} AND octet_length(rtrim({column})) > {n} "
-    "THEN local_redshift.too_long('{type}') END)"
+    "CONSTRAINT {check} CHECK ((octet_length({column}) <= {n}) IS NOT FALSE "
+    "OR octet_length(rtrim({column})) <= {n} OR local_redshift.too_long('{type}'))"
 )
 
 _TABLE_ATTRIBUTES = "DISTSTYLE DISTKEY SORTKEY COMPOUND INTERLEAVED ENCODE BACKUP".split()

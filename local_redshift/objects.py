@@ -254,11 +254,12 @@ def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """The same bytes, cut at the ends of lines where a line is not longer than a block."""
     rest = b""
     for piece in pieces:
-        piece = rest + piece
-        end = piece.rfind(b"\n") + 1 or (len(piece) if len(piece) > BLOCK_BYTES else 0)
-        rest = piece[end:]
+        end = piece.rfind(b"\n") + 1 or (len(piece) if len(rest) + len(piece) > BLOCK_BYTES else 0)
         if end:
-            yield piece[:end]
+            yield b"".join((rest, memoryview(piece)[:end]))
+            rest = piece[end:]
+        else:
+            rest += piece
     if rest:
         yield rest
 

@@ -51,7 +51,10 @@ SETTINGS = {
     "max_wal_size": "4GB",  # no checkpoint in the middle of a load
     "checkpoint_timeout": "1h",
     "shared_buffers": "512MB",
-    "work_mem": "256MB",
+    "work_mem": "64MB",
+    "max_parallel_workers_per_gather": "1",
+    "parallel_setup_cost": "100",
+    "parallel_tuple_cost": "0.01",
     "jit": "off",  # a load runs each plan once: it would be compiled for that one time
 }
 
