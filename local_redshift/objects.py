@@ -78,6 +78,9 @@ class Store(Protocol):
     def open(self, name: str) -> BinaryIO:
         """The object's bytes as a stream. Raise NoSuchObject if there is none of that name."""
 
+    def head(self, name: str, limit: int) -> bytes:
+        """The object's first `limit` bytes, or all of them if it has fewer; as `open`, in less time."""
+
     def missing(self, prefix: str) -> SourceError:
         """The error for a prefix that no object has."""
 
@@ -121,6 +124,19 @@ class LocalStore:
             raise NoSuchObject(f"{name} does not exist") from error
         except OSError as error:
             raise SourceError(f"{name} can't be read: {error.strerror}") from error
+
+    def head(self, name: str, limit: int) -> bytes:
+        # in half the time of a file object's
+        try:
+            descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        except OSError:
+            with self.open(name) as stream, read_errors(name):  # which knows what to say of it
+                return stream.read(limit)
+        with read_errors(name):
+            try:
+                return os.read(descriptor, limit)
+            finally:
+                os.close(descriptor)
 
     def missing(self, prefix: str) -> SourceError:
         return NoSuchObject(f"no file's path starts with {prefix}")
@@ -175,6 +191,10 @@ class S3Store:
         bucket, key = _bucket_and_key(name)
         with _key_errors(name):
             return self._client.get_object(Bucket=bucket, Key=key)["Body"]
+
+    def head(self, name: str, limit: int) -> bytes:
+        with self.open(name) as stream, read_errors(name):
+            return stream.read(limit)
 
     def missing(self, prefix: str) -> SourceError:
         return NoSuchObject(messages.NO_PREFIX.format(prefix=_bucket_and_key(prefix)[1]))

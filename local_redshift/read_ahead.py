@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from local_redshift.objects import SourceObject, Store, read_errors
+from local_redshift.objects import SourceObject, Store
 
 SMALL = 64 << 10  # bytes; larger objects are streamed when it is their turn
 AHEAD = 4  # batches a reader may be ahead: with SMALL and Store.batch this bounds the memory
@@ -42,8 +42,7 @@ def _read_batch(store: Store, batch: list[SourceObject]) -> list[Read]:
 def _read_small(store: Store, found: SourceObject) -> bytes | None:
     if found.size is not None and found.size > SMALL:
         return None
-    with store.open(found.name) as stream, read_errors(found.name):
-        data = stream.read(SMALL + 1)
+    data = store.head(found.name, SMALL + 1)
     return data if len(data) <= SMALL else None
 
 
