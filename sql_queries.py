@@ -349,17 +349,26 @@ FROM (
             MIN(artist_id) AS earlier_artist_id
         FROM (
             SELECT
-                song AS song_title,
-                artist AS artist_name,
-                length AS song_length,
-                NULL AS song_id,
-                NULL AS artist_id
-            FROM staging_events
-            WHERE page = 'NextSong'
-            UNION ALL
-            SELECT song_title, artist_name, song_length, song_id, artist_id
-            FROM songplays
-        ) AS plays
+                song_title,
+                artist_name,
+                song_length,
+                MIN(song_id) AS song_id,
+                MIN(artist_id) AS artist_id
+            FROM (
+                SELECT
+                    song AS song_title,
+                    artist AS artist_name,
+                    length AS song_length,
+                    NULL AS song_id,
+                    NULL AS artist_id
+                FROM staging_events
+                WHERE page = 'NextSong'
+                UNION ALL
+                SELECT song_title, artist_name, song_length, song_id, artist_id
+                FROM songplays
+            ) AS plays
+            GROUP BY song_title, artist_name, song_length
+        ) AS spellings
         GROUP BY 1, 2, 3
     ) AS heard
     LEFT JOIN songs AS catalogue
