@@ -765,6 +765,7 @@ FROM songplays
 WHERE song_id IS NULL AND song_title <> ''
 """
 
+# DISTINCT, so that each node hands on few rows of the big table.
 unplayed_inferred_songs_check = """
 SELECT COUNT(*), MIN(song_id)
 FROM (
@@ -772,7 +773,7 @@ FROM (
     FROM songs
     WHERE LEFT(song_id, 2) = 'EV'
     EXCEPT
-    SELECT song_id
+    SELECT DISTINCT song_id
     FROM songplays
 ) AS unplayed
 """
@@ -784,7 +785,7 @@ FROM (
     FROM artists
     WHERE LEFT(artist_id, 2) = 'EV'
     EXCEPT
-    SELECT artist_id
+    SELECT DISTINCT artist_id
     FROM songplays
 ) AS unplayed
 """

@@ -229,11 +229,12 @@ def _column_attributes(tokens: list[Token]) -> list[str]:
 
 
 def _identity(generated: str, tokens: list[Token]) -> tuple[str, list[Token]]:
+    # a session takes a thousand numbers at a time: gaps are normal on a cluster too
     arguments, rest = _arguments(tokens)
     seed, step = (text(argument) for argument in split_list(arguments))
     return (
         f"GENERATED {generated} AS IDENTITY "
-        f"(MINVALUE {min(int(seed), 0)} START WITH {seed} INCREMENT BY {step}) NOT NULL"
+        f"(MINVALUE {min(int(seed), 0)} START WITH {seed} INCREMENT BY {step} CACHE 1000) NOT NULL"
     ), rest
 
 
