@@ -96,11 +96,9 @@ def run(cursor: extensions.cursor, query: str, parameters: dict[str, str] | None
     return rows
 
 
-def _watch(connection: extensions.connection) -> CopyWatch | None:
-    """How a COPY on the connection can be watched; None where it is not one that `connect` opened."""
-    config = _connections.get(connection)
-    if config is None:
-        return None
+def _watch(connection: extensions.connection) -> CopyWatch:
+    """What tells how far a COPY on the connection has got."""
+    config = _connections[connection]
     return CopyWatch(lambda: _open(config), connection.get_backend_pid())
 
 
@@ -159,7 +157,7 @@ def is_connection_lost(error: psycopg2.Error) -> bool:
     """Whether the connection ended, by the warehouse or on its way, so that no answer came."""
     if not isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)):
         return False
-    # without a code the driver itself found out; 57P01 to 57P03 and class 08 are what a server says as it goes
+    # without a code the driver itself found out; those of 57P and 08 are what a server says as it goes
     return error.pgcode is None or error.pgcode.startswith(("57P", "08"))
 
 

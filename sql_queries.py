@@ -614,7 +614,8 @@ FROM new_users
 """
 
 # One row a moment at which a play started and that is not there yet. The names are spelt out: TO_CHAR
-# would ask the server's language, and take longer than all the rest.
+# would ask the server's language, and take longer than all the rest. In the order of the sort key, so that
+# nothing is left to be sorted later.
 time_table_insert = """
 INSERT INTO time (start_time, hour, day, week, month, year, weekday)
 SELECT
@@ -709,19 +710,15 @@ FROM (
 ) AS duplicates
 """
 
-# By moment, session and item in it, which tell plays apart in all but a made-up log. EXCEPT compares NULLs as
-# equal; sorted, because both sides nearly are.
+# By moment, session and item in it, which tell plays apart in all but a made-up log.
 lost_plays_check = """
-SELECT COUNT(*), MIN(start_time)
-FROM (
-    SELECT ts AS start_time, session_id, item_in_session
-    FROM staging_events
-    WHERE page = 'NextSong'
-    EXCEPT
-    SELECT start_time, session_id, item_in_session
-    FROM songplays
-    ORDER BY start_time, session_id, item_in_session
-) AS lost
+SELECT COUNT(*), MIN(staging_events.ts)
+FROM staging_events
+LEFT JOIN songplays
+    ON songplays.start_time = staging_events.ts
+    AND COALESCE(songplays.session_id, -1) = COALESCE(staging_events.session_id, -1)
+    AND COALESCE(songplays.item_in_session, -1) = COALESCE(staging_events.item_in_session, -1)
+WHERE staging_events.page = 'NextSong' AND songplays.start_time IS NULL
 """
 
 missing_users_check = """

@@ -79,7 +79,7 @@ class Store(Protocol):
         """The object's bytes as a stream. Raise NoSuchObject if there is none of that name."""
 
     def head(self, name: str, limit: int) -> bytes:
-        """The object's first `limit` bytes, or all of them if it has fewer; as `open`, in less time."""
+        """The object's first `limit` bytes, or all of them if it has fewer. Raise as `open` does."""
 
     def missing(self, prefix: str) -> SourceError:
         """The error for a prefix that no object has."""
@@ -118,21 +118,13 @@ class LocalStore:
         return sorted(found, key=lambda found_object: os.fsencode(found_object.name))
 
     def open(self, name: str) -> BinaryIO:
-        try:
+        with _file_errors(name):
             return open(name, "rb", buffering=0)
-        except FileNotFoundError as error:
-            raise NoSuchObject(f"{name} does not exist") from error
-        except OSError as error:
-            raise SourceError(f"{name} can't be read: {error.strerror}") from error
 
     def head(self, name: str, limit: int) -> bytes:
-        # in half the time of a file object's
-        try:
+        # a file object would take twice the time
+        with _file_errors(name):
             descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        except OSError:
-            with self.open(name) as stream, read_errors(name):  # which knows what to say of it
-                return stream.read(limit)
-        with read_errors(name):
             try:
                 return os.read(descriptor, limit)
             finally:
@@ -140,6 +132,16 @@ class LocalStore:
 
     def missing(self, prefix: str) -> SourceError:
         return NoSuchObject(f"no file's path starts with {prefix}")
+
+
+@contextmanager
+def _file_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NoSuchObject(f"{name} does not exist") from error
+    except OSError as error:
+        raise SourceError(f"{name} can't be read: {error.strerror}") from error
 
 
 def _leads_back(above: str, name: str) -> bool:

@@ -25,26 +25,26 @@ class ClusterWarehouse(Warehouse):
         parser.read_string(named.read_text())
         self._named = named
         self._schema = f"test_{uuid.uuid4().hex[:16]}"
-        self._url = f"{parser['TEST']['PREFIX'].rstrip('/')}/{self._schema}"
-        bucket, _, self._prefix = self._url.removeprefix("s3://").partition("/")
+        url = f"{parser['TEST']['PREFIX'].rstrip('/')}/{self._schema}"
+        bucket, _, self._prefix = url.removeprefix("s3://").partition("/")
         self._bucket = boto3.resource("s3").Bucket(bucket)
         super().__init__(folder, named.parent / ".local_redshift")
         given = {(section, key): value for section in parser for key, value in parser[section].items()}
         kept = {key: value for key, value in self.values.items() if key[0] == "S3" and key[1] in SOURCES}
         data_dir = given.get(("CLUSTER", "DATA_DIR"), ".local_redshift")
         self.values = given | kept | {("CLUSTER", "DATA_DIR"): str(named.parent / data_dir)}
-        self._run("CREATE SCHEMA")
+        self._run(f"CREATE SCHEMA {self._schema}")
         self.configure({("CLUSTER", "SCHEMA"): self._schema})
 
     def remove(self) -> None:
         """Drop the schema and delete what was uploaded."""
-        self._run("DROP SCHEMA", " CASCADE")
+        self._run(f"DROP SCHEMA {self._schema} CASCADE")
         self._bucket.objects.filter(Prefix=self._prefix + "/").delete()
 
-    def _run(self, verb: str, end: str = "") -> None:
+    def _run(self, statement: str) -> None:
         connection = common.connect(self._named)
         with connection.cursor() as cursor:
-            cursor.execute(f"{verb} {self._schema}{end}")
+            cursor.execute(statement)
         connection.commit()
         connection.close()
 

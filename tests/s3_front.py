@@ -9,6 +9,21 @@ NOT_PASSED_ON = {"connection", "content-length", "date", "server", "transfer-enc
 BUSY = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 
 
+class QuietHandler(http.server.BaseHTTPRequestHandler):
+    """Replies in one call, and keeps no log on the screen."""
+
+    def reply(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
 class S3Front:
     """What is asked of `address` is answered by the server at `behind`."""
 
@@ -44,19 +59,11 @@ class S3Front:
     def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
         front = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_GET(self) -> None:
                 status, headers, body = front.answer(self.command, self.path, dict(self.headers))
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.reply(status, body, headers)
 
             do_HEAD = do_GET
-
-            def log_message(self, *arguments: object) -> None:
-                pass
 
         return Handler

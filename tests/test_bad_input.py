@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from helpers import ROOT, Warehouse, event, song
+from s3_front import QuietHandler
 
 CLUSTER, ROLE, S3 = "CLUSTER", "IAM_ROLE", "S3"
 REMOTE = {
@@ -149,7 +150,7 @@ def test_no_aws_credentials(loaded: Warehouse) -> None:
     assert "Unable to locate credentials" in fails(loaded)
 
 
-class Answers(http.server.BaseHTTPRequestHandler):
+class Answers(QuietHandler):
     """An S3 server that gives the same answer to everything."""
 
     answer: tuple[int, str, str] = (200, "", "")
@@ -157,15 +158,9 @@ class Answers(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         status, code, message = self.answer
         body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self.reply(status, body)
 
     do_HEAD = do_GET
-
-    def log_message(self, *arguments: object) -> None:
-        pass
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from helpers import Warehouse
+from s3_front import QuietHandler
 
 import cluster
 import common
@@ -246,7 +247,7 @@ PROVISIONED = "dwh.abc123.us-west-2.redshift.amazonaws.com"
 SERVERLESS = "analysts.123456789012.us-west-2.redshift-serverless.amazonaws.com"
 
 
-class Aws(http.server.BaseHTTPRequestHandler):
+class Aws(QuietHandler):
     """AWS's answers to requests for temporary credentials; keeps what it was asked."""
 
     asked: str = ""
@@ -265,13 +266,7 @@ class Aws(http.server.BaseHTTPRequestHandler):
                 f"<{name}Response><{name}Result><DbUser>IAM:me</DbUser><DbPassword>{SECRET}</DbPassword>"
                 f"</{name}Result></{name}Response>"
             )
-        self.send_response(self.status)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer.encode())
-
-    def log_message(self, *arguments: object) -> None:
-        pass
+        self.reply(self.status, answer.encode())
 
 
 @pytest.fixture

@@ -66,6 +66,14 @@ def prepare(warehouse: Warehouse) -> dict:
     return warehouse.everything()
 
 
+def cut(warehouse: Warehouse) -> None:
+    """End all connections to the database, from the side of the server."""
+    warehouse.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+
+
 def assert_next_run_is_right(warehouse: Warehouse) -> None:
     warehouse.etl()
     after = warehouse.star()
@@ -160,10 +168,7 @@ def test_statement_under_way_is_cancelled_on_the_server(tables: Warehouse, numbe
 def test_connection_cut(tables: Warehouse, point: str) -> None:
     before = prepare(tables)
     paused = Paused(tables, point)
-    tables.query(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
+    cut(tables)
     errors = paused.finish(1)
     expected = "whether it landed is not known" if point == "commit" else "nothing was changed"
     assert expected in errors
@@ -243,10 +248,7 @@ def test_closed_output_is_no_traceback(tables: Warehouse) -> None:
 
 def test_psycopg2_knows_the_errors_as_its_own(tables: Warehouse) -> None:
     connection = tables.connect()
-    tables.query(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
+    cut(tables)
     with pytest.raises(psycopg2.OperationalError):
         connection.cursor().execute("SELECT 1")
     connection.close()

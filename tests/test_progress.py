@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import time
 
 import pytest
 from helpers import Warehouse, event, song, upload
@@ -88,7 +89,10 @@ def test_time_is_shown_where_no_view_can_be_read(slow: tuple[Warehouse, S3Front]
     assert "files" not in screen.getvalue()
 
 
-def test_what_ends_soon_shows_nothing(tables: Warehouse) -> None:
-    tables.write_log([event()])
-    tables.write_songs([song()])
-    assert "so far" not in tables.etl().stdout
+def test_what_ends_soon_shows_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.001)
+    with progress.shown_alive("SELECT"):
+        until = time.monotonic() + 0.1  # a hundred lines, if it did not wait before the first
+        while time.monotonic() < until:
+            pass
+    assert capsys.readouterr().out == ""

@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 from helpers import Warehouse, event, song, upload
 from s3_front import S3Front
-from test_faults import SOME_POINTS, Paused, assert_next_run_is_right, prepare
+from test_faults import SOME_POINTS, Paused, assert_next_run_is_right, cut, prepare
 
 import common
 import etl
@@ -19,14 +19,6 @@ BEFORE_USERS = str(
     len(sql_queries.clear_staging_queries + sql_queries.copy_table_queries)
     + sql_queries.insert_table_queries.index(sql_queries.users_table_delete)
 )
-
-
-def cut(warehouse: Warehouse) -> None:
-    """End all connections to the database, from the side of the server."""
-    warehouse.query(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
 
 
 @pytest.mark.parametrize("point", SOME_POINTS)
