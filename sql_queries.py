@@ -349,24 +349,17 @@ FROM (
             MIN(artist_id) AS earlier_artist_id
         FROM (
             SELECT
-                song_title,
-                artist_name,
-                song_length,
-                MIN(song_id) AS song_id,
-                MIN(artist_id) AS artist_id
-            FROM (
-                SELECT
-                    song AS song_title,
-                    artist AS artist_name,
-                    length AS song_length,
-                    NULL AS song_id,
-                    NULL AS artist_id
-                FROM staging_events
-                WHERE page = 'NextSong'
-                UNION ALL
-                SELECT song_title, artist_name, song_length, song_id, artist_id
-                FROM songplays
-            ) AS plays
+                song AS song_title,
+                artist AS artist_name,
+                length AS song_length,
+                NULL AS song_id,
+                NULL AS artist_id
+            FROM staging_events
+            WHERE page = 'NextSong'
+            GROUP BY song, artist, length
+            UNION ALL
+            SELECT song_title, artist_name, song_length, MIN(song_id), MIN(artist_id)
+            FROM songplays
             GROUP BY song_title, artist_name, song_length
         ) AS spellings
         GROUP BY 1, 2, 3
@@ -644,6 +637,11 @@ FROM (
 ) AS new_times
 ORDER BY start_time
 """
+
+# The checks join the big tables by their moments: statistics of these alone. A cluster passes over a table
+# of which little has changed.
+songplays_table_analyze = "ANALYZE songplays (start_time)"
+time_table_analyze = "ANALYZE time (start_time)"
 
 temporary_tables_drop = "DROP TABLE new_songs, new_artists, play_songs, new_users"
 
@@ -955,6 +953,8 @@ insert_table_queries = [
     users_table_delete,
     users_table_insert,
     time_table_insert,
+    songplays_table_analyze,
+    time_table_analyze,
     temporary_tables_drop,
 ]
 

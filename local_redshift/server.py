@@ -48,13 +48,14 @@ SETTINGS = {
     "max_wal_senders": "0",
     "wal_init_zero": "off",
     "wal_buffers": "64MB",
+    "wal_writer_delay": "10ms",  # a load's log is written beside it, not by the load itself
     "max_wal_size": "4GB",  # no checkpoint in the middle of a load
     "checkpoint_timeout": "1h",
     "shared_buffers": "512MB",
     # logs come nearly sorted: a sort of a million wide rows takes two thirds of the time of hashing them, so
-    # sorts get much and hash tables little more
-    "work_mem": "112MB",
-    "hash_mem_multiplier": "1.45",
+    # sorts get much and hash tables no more
+    "work_mem": "128MB",
+    "hash_mem_multiplier": "1",
     # two processes to a query, also where the rows to gather are many
     "max_parallel_workers_per_gather": "1",
     "parallel_setup_cost": "100",
