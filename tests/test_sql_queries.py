@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from helpers import Warehouse
+from helpers import ROOT, Warehouse
 
 import sql_queries
 from common import Config
@@ -70,3 +70,11 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
         "staging_mark",
         "staging_marked",
     }
+
+
+def test_load_leaves_statistics_of_the_tables_that_checks_join_by_moments(tables: Warehouse) -> None:
+    tables.use(ROOT / "sample_data")
+    tables.etl()
+    known = tables.query("SELECT relname, reltuples FROM pg_class WHERE relname IN ('songplays', 'time')")
+    counts = tables.counts()
+    assert dict(known) == {name: counts[name] for name in ("songplays", "time")}
