@@ -1,54 +1,64 @@
-"""Drop and create the seven tables, in one transaction: all rows in them are lost."""
+"""Drop and create the tables, in one transaction: all rows in them are lost."""
 
+import pipeline.startup  # noqa: F401  # before all that takes a while to load
+
+# isort: split
+
+import argparse
 import sys
 
-from psycopg2 import extensions
-
-from common import Config, PipelineError, commit, connect_to, run, run_script
-from sql_queries import create_table_queries, drop_table_queries, existing_tables
-
-
-def rows_at_stake(cursor: extensions.cursor) -> dict[str, int]:
-    """How many rows each of the tables holds that are there; locks them, so that no load is under way."""
-    cursor.execute(existing_tables)
-    tables = [table for (table,) in cursor.fetchall()]
-    if tables:
-        run(cursor, f"LOCK {', '.join(tables)}")
-    counts = {}
-    for table in tables:
-        cursor.execute(f"SELECT COUNT(*) FROM {table}")
-        counts[table] = cursor.fetchone()[0]
-    return counts
+from common import commit, counted_rows, run
+from pipeline.command_line import parser_with_config, run_script
+from pipeline.errors import PipelineError
+from pipeline.existing_tables import lock_and_count, place_of, rows_at_stake
+from pipeline.session import Session
+from sql_queries import create_table_queries, drop_table_queries
 
 
-def confirm(counts: dict[str, int], yes: bool) -> None:
-    """Say what will be dropped and, at a terminal, ask. Raise PipelineError if the answer is no."""
+def confirm(session: Session, counts: dict[str, int], yes: bool) -> None:
+    """Ask whether tables with these rows may be dropped. Raise PipelineError unless the answer is yes."""
     filled = {table: rows for table, rows in counts.items() if rows}
-    for table, rows in filled.items():
-        print(f"dropping {table} with its {rows:,} rows", flush=True)
-    # without a terminal nobody could answer: a scheduler's run goes on
-    if not filled or yes or not sys.stdin.isatty():
+    if not filled or yes:
         return
+    print(f"These tables hold rows, in {place_of(session)}:")
+    for table, rows in filled.items():
+        print(f"  {table}: {counted_rows(rows)}")
+    if not sys.stdin.isatty():
+        raise PipelineError(
+            "nothing was changed: create_tables.py drops tables that hold rows only when told to; "
+            "answer its question at a terminal, or give it --yes"
+        )
     try:
-        answer = input("Drop them? [y/N] ")
+        answer = input("Drop them, with all their rows? [y/N] ")
     except EOFError:
         answer = ""
     if answer.strip().lower() not in ("y", "yes"):
         raise PipelineError("not confirmed; nothing was changed")
 
 
-def main(config: Config, yes: bool = False) -> None:
+def main(session: Session, yes: bool = False) -> None:
     """Drop what is there and create the tables, empty; `yes` answers what would be asked."""
-    connection = connect_to(config)
-    try:
-        with connection.cursor() as cursor:
-            confirm(rows_at_stake(cursor), yes)
-            for query in drop_table_queries + create_table_queries:
-                run(cursor, query)
-        commit(connection)
-    finally:
-        connection.close()
+    counts = rows_at_stake(session)
+    confirm(session, counts, yes)
+    while (locked := lock_and_count(session)) != counts and not yes:
+        # what came in while the question was open has to be asked about, too, and nobody may wait for the answer
+        session.rollback()
+        counts = locked
+        confirm(session, counts, yes)
+    for query in drop_table_queries + create_table_queries:
+        run(session, query)
+    commit(session)
+    for table, rows in locked.items():
+        if rows:
+            print(f"dropped {table} with its {counted_rows(rows)}")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = parser_with_config(__doc__)
+    made.add_argument("--yes", action="store_true", help="drop tables that hold rows without asking")
+    return made
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, __doc__, yes="drop tables that hold rows without asking"))
+    sys.exit(run_script(lambda session, options: main(session, options.yes), parser()))

@@ -1,25 +1,19 @@
 """Load the logs and the song catalogue into the star schema: all of it or, on any failure, nothing."""
 
+import pipeline.startup  # noqa: F401  # before all that takes a while to load
+
+# isort: split
+
+import argparse
 import sys
 import time
 
-import psycopg2
-from psycopg2 import extensions
-
-from common import (
-    Config,
-    PipelineError,
-    commit,
-    connect_to,
-    is_load_failure,
-    mark_load,
-    run,
-    run_script,
-    save_load_errors,
-    save_tried_load_errors,
-    show_load_errors,
-)
-from retry import persistent
+from common import commit, run, save_load_errors, save_tried_load_errors
+from pipeline.command_line import parser_with_config, run_script
+from pipeline.errors import CopyFailed, PipelineError
+from pipeline.load_errors import show_load_errors
+from pipeline.retry import WAITS
+from pipeline.session import Session
 from sql_queries import (
     check_queries,
     clear_staging_queries,
@@ -33,90 +27,85 @@ from sql_queries import (
 )
 
 
-def stage(cursor: extensions.cursor, config: Config) -> None:
+def stage(session: Session) -> None:
     """Wait until no other run is staging, then COPY the source into the emptied staging tables."""
-    parameters = config.copy_parameters()
     for query in clear_staging_queries:
-        run(cursor, query)
+        run(session, query)
     for query in copy_table_queries:
-        run(cursor, query, parameters)
-    mark_load(cursor)
+        run(session, query, session.source_parameters)
+    session.mark_load()
 
 
-def transform(cursor: extensions.cursor) -> int:
+def transform(session: Session) -> int:
     """Bring the star schema up to what is staged; the number of plays that were new."""
-    written = {query: run(cursor, query) for query in insert_table_queries}
+    written = {query: run(session, query) for query in insert_table_queries}
     return written[songplays_table_insert]
 
 
-def check_star(cursor: extensions.cursor) -> None:
+def check_star(session: Session) -> None:
     """Raise PipelineError if the star schema is not what it must be; nothing is committed then."""
     started = time.monotonic()
     for wrong, query in check_queries:
-        cursor.execute(query)
-        count, example = cursor.fetchone()
+        [(count, example)] = session.rows(query)
         if count:
             raise PipelineError(f"check failed, nothing was loaded: {wrong}: {count:,}, for example {example}")
     print(f"CHECK: {len(check_queries)} passed in {time.monotonic() - started:.2f} s", flush=True)
 
 
-def summarize(cursor: extensions.cursor, new_plays: int) -> str:
+def summarize(session: Session, new_plays: int) -> str:
     """What was staged, what became of it, and how much of all plays the catalogue covers."""
-    cursor.execute(staged_summary)
-    events, staged_plays = cursor.fetchone()
-    cursor.execute(songplays_summary)
-    plays, matched = cursor.fetchone()
-    cursor.execute(inferred_summary)
-    songs, artists = cursor.fetchone()
+    [(events, staged_plays)] = session.rows(staged_summary)
+    [(plays, matched)] = session.rows(songplays_summary)
+    [(songs, artists)] = session.rows(inferred_summary)
     share = f" ({matched / plays:.1%})" if plays else ""
+    why = ": it has no song with the title and artist of any play" if plays and not matched else ""
     return f"""
 {events:>12,} events staged
 {staged_plays or 0:>12,} plays among them
 {new_plays:>12,} plays loaded now
 {(staged_plays or 0) - new_plays:>12,} plays already there
 {plays:>12,} plays in songplays
-{matched or 0:>12,} plays matched to the catalogue{share}
+{matched or 0:>12,} plays matched to the catalogue{share}{why}
 {songs:>12,} inferred songs
 {artists:>12,} inferred artists"""
 
 
-def load(connection: extensions.connection, config: Config) -> None:
+def load(session: Session) -> None:
     """Stage, transform, check and commit, in one transaction."""
-    with connection.cursor() as cursor:
-        stage(cursor, config)
-        new_plays = transform(cursor)
-        check_star(cursor)
-        summary = summarize(cursor, new_plays)
-    commit(connection)
+    stage(session)
+    new_plays = transform(session)
+    check_star(session)
+    summary = summarize(session, new_plays)
+    commit(session)
     print(summary)
 
 
-def try_source(connection: extensions.connection, config: Config) -> None:
+def try_source(session: Session) -> None:
     """COPY both sources without loading. Raise PipelineError if anything in them would not load."""
-    with connection.cursor() as cursor:
-        for query in try_copy_queries:
-            run(cursor, query, config.copy_parameters())
-    connection.rollback()
-    errors, saved = save_tried_load_errors(connection, config)
+    for query in try_copy_queries:
+        run(session, query, session.source_parameters)
+    errors, saved = save_tried_load_errors(session)
     if errors:
         show_load_errors(errors)
-        raise PipelineError(f"{len(errors):,} records would not load\n{saved}")
+        records = "1 record" if len(errors) == 1 else f"{len(errors):,} records"
+        raise PipelineError(f"{records} would not load\n{saved}")
     print("everything would load")
 
 
-def main(config: Config, check: bool = False) -> None:
+def main(session: Session, check: bool = False) -> None:
     """Load once, or only try the source; where COPY fails on the data, save what the warehouse says of it."""
-    connection = connect_to(config)
     try:
-        (try_source if check else load)(connection, config)
-    except psycopg2.Error as error:
-        if not is_load_failure(error):
-            raise
-        connection.rollback()
-        raise PipelineError(f"{str(error).strip()}\n{save_load_errors(connection, config)}") from error
-    finally:
-        connection.close()
+        (try_source if check else load)(session)
+    except CopyFailed as error:
+        raise PipelineError(f"{error}\n{save_load_errors(session)}") from error
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = parser_with_config(__doc__)
+    made.add_argument("--check", action="store_true", help="only try whether everything would load, and change nothing")
+    return made
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(persistent(main), __doc__, check="only try whether everything would load, and change nothing"))
+    sys.exit(run_script(lambda session, options: main(session, options.check), parser(), WAITS, needs_source=True))

@@ -1,8 +1,8 @@
 """Every SQL statement of the pipeline, as text; the lists at the end say what runs, in what order.
 
 All of it is Redshift's SQL. Values from dwh.cfg are psycopg2 parameters: %(log_data)s, %(log_jsonpath)s,
-%(song_data)s, %(iam_role)s, %(region)s; %(schema)s,
-%(mark)s and %(session)s come from the scripts.
+%(song_data)s, %(iam_role)s, %(region)s; %(schema)s, %(table)s,
+%(tables)s, %(mark)s and %(session)s come from the scripts.
 """
 
 # ---------------------------------------------------------------------------------------------------
@@ -835,16 +835,21 @@ SELECT
 schema_choice = "SET search_path TO %(schema)s"
 chosen_schema = "SELECT current_schema()"
 
-# Staging first: that is where a load begins to lock, and two that lock in one order never deadlock.
-existing_tables = """
-SELECT tablename
-FROM pg_tables
-WHERE schemaname = current_schema()
-    AND tablename IN (
-        'staging_events', 'staging_songs', 'songplays', 'users', 'songs', 'artists', 'time'
-    )
-ORDER BY CASE WHEN LEFT(tablename, 7) = 'staging' THEN 0 ELSE 1 END, tablename
+# Whether a table is there, as DROP TABLE would find it: in the schema that is named or, where none is, first in the
+# search path.
+existing_table = """
+SELECT 1
+FROM pg_class
+JOIN pg_namespace ON pg_namespace.oid = pg_class.relnamespace
+WHERE relkind = 'r'
+    AND relname = %(table)s
+    AND (nspname = %(schema)s OR (%(schema)s = '' AND pg_table_is_visible(pg_class.oid)))
 """
+
+# What create_tables.py asks about, and then keeps from changing. Names of tables can't be bound as values: these
+# are those of drop_table_queries, as they stand there.
+table_count = "SELECT COUNT(*) FROM %(table)s"
+tables_lock = "LOCK %(tables)s"
 
 # Of each two: for a provisioned cluster, and for serverless, where stl_load_errors can't be read.
 

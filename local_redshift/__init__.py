@@ -1,5 +1,15 @@
 """A stand-in for an Amazon Redshift cluster on this machine; see README.md beside this file."""
 
+import importlib.util
+import sys
+
+# while `python -m local_redshift` looks for its module, that is the name of the program
+if sys.argv[:1] == ["-m"] and importlib.util.find_spec("psycopg2") is None:
+    sys.exit(
+        f"local_redshift: the package psycopg2 is not installed for {sys.executable}; activate the virtual "
+        "environment (. .venv/bin/activate)"
+    )
+
 from local_redshift.connection import connect
 from local_redshift.errors import LocalRedshiftError
 

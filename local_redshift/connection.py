@@ -2,6 +2,7 @@
 
 import functools
 import re
+import threading
 from pathlib import Path
 
 import psycopg2
@@ -86,6 +87,15 @@ class RedshiftConnection(extensions.connection):
     """A psycopg2 connection whose cursors, of whatever class, take Redshift's SQL."""
 
     _system: extensions.connection | None = None
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.copy_cancelled = threading.Event()  # a COPY is at work here, too, where the server can't be told to stop
+
+    def cancel(self) -> None:
+        """End the statement that is under way; see psycopg2's `connection.cancel`."""
+        self.copy_cancelled.set()
+        super().cancel()
 
     def cursor(self, name=None, cursor_factory=None, *args, **kwargs):
         """Open a cursor; see psycopg2's `connection.cursor`."""

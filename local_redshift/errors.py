@@ -7,6 +7,7 @@ Exception
     ├── NotSupported      what the stand-in, or Redshift itself, does not take
     ├── SyntaxRefused     a statement of a wrong form
     ├── NoSuchColumn
+    ├── Cancelled             a statement that another thread ended by connection.cancel()
     └── objects.SourceError
         └── NoSuchObject
 """
@@ -50,3 +51,9 @@ class NoSuchColumn(RedshiftError):
     """A column that the table does not have."""
 
     sqlstate = "42703"
+
+
+class Cancelled(RedshiftError):
+    """A statement that was ended on request."""
+
+    sqlstate = "57014"

@@ -2,7 +2,7 @@
 
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 import psycopg2
@@ -12,7 +12,7 @@ from local_redshift import messages
 from local_redshift.bulk import BulkRows
 from local_redshift.copy_statement import CopyStatement, parse_copy
 from local_redshift.ddl import quote
-from local_redshift.errors import RedshiftError
+from local_redshift.errors import Cancelled, RedshiftError
 from local_redshift.jsonpaths import Path, parse_jsonpaths
 from local_redshift.load_errors import CopyRun, log_load_errors
 from local_redshift.load_state import LoadState
@@ -57,6 +57,7 @@ def run_copy(connection: "RedshiftConnection", statement: list[Token]) -> None:
     second connection, so that they outlive the rollback.
     """
     copy = parse_copy(statement)
+    connection.copy_cancelled.clear()
     cursor = connection.plain_cursor()
     if not connection.autocommit:
         _Copy(connection, cursor, copy).run()
@@ -92,7 +93,8 @@ class _Copy:
             cursor.execute("SAVEPOINT local_redshift_copy")
             self._load(target, rows)
         except SourceError as error:
-            raise error.with_query(query, session) from error
+            # a cluster knows no local files, so there is nothing to imitate for them
+            raise error.with_query(query, session) if self.copy.source.startswith("s3://") else error from error
         cursor.execute("RELEASE SAVEPOINT local_redshift_copy")
         if analyze:
             cursor.execute(f"ANALYZE {target.sql_name}")
@@ -188,14 +190,14 @@ class _Copy:
 
     def _load(self, target: Target, rows: Iterator[bytes]) -> None:
         rows = in_background(rows, PIECES_AHEAD)
-        stream = _RowStream(rows)
+        stream = _RowStream(rows, self._check_cancelled)
         names = ", ".join(quote(column.name) for column in target.columns)
         try:
             if self.copy.noload:
                 stream.drain()
             else:
                 self._copy_expert(f"COPY {target.sql_name} ({names}) FROM STDIN WITH ({ROW_FORMAT})", stream)
-        except (psycopg2.Error, LoadFailed, SourceError):
+        except (psycopg2.Error, LoadFailed, RedshiftError):
             rows.close()
             self.state.tell("aborted")
             self.cursor.execute("ROLLBACK TO SAVEPOINT local_redshift_copy")
@@ -206,6 +208,10 @@ class _Copy:
             raise RedshiftError(messages.LOAD_FAILED.format(table=self.copy.table)) from None
         finally:
             rows.close()
+
+    def _check_cancelled(self) -> None:
+        if self.connection.copy_cancelled.is_set():
+            raise Cancelled(messages.CANCELLED.format(query=self.run_id.query))
 
     def _copy_expert(self, sql: str, stream: "_RowStream") -> None:
         try:
@@ -243,13 +249,15 @@ def _are_whole(objects: list[tuple[str, bytes]]) -> bool:
 class _RowStream:
     """The rows as the file that psycopg2 reads from; keeps the error that ended them."""
 
-    def __init__(self, rows: Iterator[bytes]) -> None:
+    def __init__(self, rows: Iterator[bytes], check_cancelled: Callable[[], None]) -> None:
         self._rows = rows
+        self._check_cancelled = check_cancelled
         self.error: BaseException | None = None
 
     def read(self, size: int = -1) -> bytes:
         """The next piece, of whatever size; nothing at the end."""
         try:
+            self._check_cancelled()
             # an empty piece would mean the end
             return next((piece for piece in self._rows if piece), b"")
         except BaseException as error:

@@ -12,14 +12,17 @@ from local_redshift.columns import Column
 
 ADMIN_ID = 100  # the userid of a cluster's first admin user
 SLICE = 0  # the stand-in is a cluster of one slice: one error ends a COPY, so it logs one row
-RAW_LENGTH = 1024  # characters of raw_line
+RAW_LENGTH = 1024  # characters of raw_line and of raw_field_value
 
 _INSERT_ERRORS = "INSERT INTO local_redshift.load_errors VALUES %s"
 
 
 @dataclass(frozen=True)
 class LoadError:
-    """One record that did not load. `column` is None for errors of the JSON itself."""
+    """One record that did not load.
+
+    `column` is None for errors of the JSON itself; `value` is the text that the column could not take.
+    """
 
     filename: str
     line: int
@@ -27,6 +30,7 @@ class LoadError:
     code: int
     reason: str
     column: Column | None = None
+    value: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,21 +65,24 @@ def _row(run: CopyRun, error: LoadError) -> tuple:
         column.shown_type if column else "",
         column.shown_length if column else "",
         0,  # position: 0 in every row seen of a JSON load
-        raw_line(error.raw),
-        "",  # raw_field_value: blank in every row seen of a JSON load
+        raw_text(error.raw),
+        raw_text(error.value),
         error.code,
         storable(error.reason),
     )
 
 
-def raw_line(text: str) -> str:
-    """The record as raw_line has it: backslashes doubled, a period for each byte that is not ASCII.
+def raw_text(text: str) -> str:
+    """The text as raw_line and raw_field_value have it: backslashes doubled, a period for each byte that is not ASCII.
 
     Doubling was seen in rows of two clusters; periods are in the guide (one a byte is a guess).
     """
-    # source text has no surrogates but those that stand for bytes: escapes are not decoded in it
-    head = text[:RAW_LENGTH].encode("utf-8", "surrogateescape")
-    ascii_only = "".join(chr(byte) if 0 < byte < 0x80 else "." for byte in head)
+    head = text[:RAW_LENGTH]
+    try:
+        encoded = head.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a lone surrogate that was an escape, which source text does not have
+        encoded = head.encode("utf-8", "surrogatepass")
+    ascii_only = "".join(chr(byte) if 0 < byte < 0x80 else "." for byte in encoded)
     return ascii_only.replace("\\", "\\\\")[:RAW_LENGTH]
 
 

@@ -54,6 +54,8 @@ SOME_NOT_LOADED = (
 )
 NOLOAD_COMPLETED = "Load into table '{table}' completed, {count} record(s) scanned successfully."  # guess
 
+CANCELLED = "Query ({query}) cancelled on user's request"  # guess
+
 # Before loading starts: no row is logged
 NO_TABLE = "Cannot COPY into nonexistent table {table}"  # seen
 NO_PREFIX = "The specified S3 prefix '{prefix}' does not exist"  # seen

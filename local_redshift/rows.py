@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from local_redshift import messages
-from local_redshift.columns import Column, Field, FieldError, convert, literal_overflow
+from local_redshift.columns import Column, Field, FieldError, convert, found_text, literal_overflow
 from local_redshift.copy_statement import CopyStatement
 from local_redshift.jsonpaths import MISSING, Path, PathError, follow, source_text
 from local_redshift.load_errors import LoadError
@@ -78,10 +78,12 @@ class RowMaker:
                 return LoadError(filename, record.line, str(value), messages.BAD_LINE, reason)
         texts = []
         for column, path, value in zip(self.columns, paths, values, strict=True):
+            field = self._field(column, path, value, record)
             try:
-                texts.append(convert(self._field(column, path, value, record)))
+                texts.append(convert(field))
             except FieldError as error:
-                return LoadError(filename, record.line, record.text, error.code, error.reason, column)
+                shown = found_text(field) if error.shows_value else ""
+                return LoadError(filename, record.line, record.text, error.code, error.reason, column, shown)
         return _csv_line(texts)
 
     def _values(self, record: Record) -> tuple[list[Path], list[object]]:

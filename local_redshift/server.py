@@ -9,6 +9,7 @@ import importlib.util
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,10 @@ STOP_SECONDS = 2  # as long as a script waits, at its end, for its server to sto
 IN_USE = "is still in use"  # in PostgreSQL's message when children of a killed server still run
 SOCKET_NAME = ".s.PGSQL.5432"
 SOCKET_PATH_LIMIT = 103  # bytes, of the shortest limit among the systems we run on (macOS)
+
+# Where the processes of a query share what they hash. Linux's default, files in /dev/shm, fails where that is small, as
+# in a container, or read-only; macOS has no such folder, but narrow limits on the other way.
+_SHARED_MEMORY = "sysv" if sys.platform.startswith("linux") else "posix"
 
 SETTINGS = {
     "listen_addresses": "",
@@ -60,6 +65,7 @@ SETTINGS = {
     "max_parallel_workers_per_gather": "1",
     "parallel_setup_cost": "100",
     "parallel_tuple_cost": "0.01",
+    "dynamic_shared_memory_type": _SHARED_MEMORY,
     "jit": "off",  # a load runs each plan once: it would be compiled for that one time
 }
 
@@ -189,12 +195,13 @@ class EmbeddedServer:
             "--no-instructions",
             "--no-data-checksums",
             f"--username={ADMIN}",
+            f"--set=dynamic_shared_memory_type={_SHARED_MEMORY}",
         ]
         # Redshift compares text byte by byte; this locale does, and knows upper and lower case
         options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         command = [str(binaries() / "initdb"), *options, f"--pgdata={new}"]
         result = subprocess.run(
-            command, **_as_account(account), stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd="/"
+            command, **_detached(), **_as_account(account), capture_output=True, text=True, check=False
         )
         if result.returncode != 0:
             raise ServerError(f"initdb failed in {self.data_dir}: {result.stderr.strip()}")
@@ -210,6 +217,7 @@ class EmbeddedServer:
         if keeper.server_pid(self.pgdata) is not None and time.monotonic() < deadline:
             return self._accepts()
         account = _server_account()
+        _check_owner(self.pgdata, account)
         _let_account_reach(account, self.data_dir, binaries())
         _make_private_dir(self.socket_dir, account)
         self._clear_left_overs()
@@ -246,7 +254,7 @@ class EmbeddedServer:
         last = self.log.read_text(errors="replace").strip().splitlines()[-5:]
         return "\n".join(
             [f"the local server did not start on {self.pgdata}; the end of {self.log}:", *last]
-            + ["A data directory that is past repair can be deleted: it will be made again, empty."]
+            + ["Nothing in that folder was changed. To go on without it, name another DATA_DIR in the config file."]
         )
 
 
@@ -279,10 +287,27 @@ def _make_private_dir(path: Path, account: pwd.struct_passwd | None) -> None:
     path.mkdir(mode=0o700, exist_ok=True)
     if account is not None and path.stat().st_uid == os.getuid():
         os.chown(path, account.pw_uid, account.pw_gid)
+    _check_owner(path, account)
+    if path.lstat().st_mode & 0o077:
+        raise ServerError(f"others may enter {path}, which has to be private: chmod 700 {path}")
+
+
+def _check_owner(path: Path, account: pwd.struct_passwd | None) -> None:
+    """Raise ServerError if the folder is not the server's own, as that of another user of the machine."""
     owner = os.getuid() if account is None else account.pw_uid
     found = path.lstat()
-    if path.is_symlink() or found.st_uid != owner or found.st_mode & 0o077:
-        raise ServerError(f"{path} is not this server's own folder: remove it and try again")
+    if path.is_symlink() or found.st_uid != owner:
+        raise ServerError(
+            f"{path} belongs to {_user_name(found.st_uid)}, but the server would run as {_user_name(owner)}: "
+            "run this as the owner, or name a DATA_DIR of your own in the config file"
+        )
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def _server_account() -> pwd.struct_passwd | None:
@@ -313,7 +338,8 @@ def _as_account(account: pwd.struct_passwd | None) -> dict:
 def _let_account_reach(account: pwd.struct_passwd | None, *paths: Path) -> None:
     """Where we are root, let the server's account pass through the folders above its files.
 
-    Passing through (x) is all that is given, and only where it is missing: nobody can list more.
+    Passing through (x) is all that is given, and only where it is missing: nobody can list more. It is said on
+    stderr, since such a folder may be anybody's; the first of the paths is our own.
     """
     if account is None:
         return
@@ -321,4 +347,15 @@ def _let_account_reach(account: pwd.struct_passwd | None, *paths: Path) -> None:
         for folder in [path, *path.parents]:
             mode = folder.stat().st_mode
             if not mode & 0o001:
+                if folder != paths[0]:  # that one is our own
+                    _say_chmod(folder, mode, mode | 0o001, account)
                 folder.chmod(mode | 0o001)
+
+
+def _say_chmod(folder: Path, old: int, new: int, account: pwd.struct_passwd) -> None:
+    print(
+        f"local_redshift: chmod {stat.S_IMODE(new):o} {folder} (it was {stat.S_IMODE(old):o}): the server, which runs "
+        f"as {account.pw_name} where we are root, has to pass through",
+        file=sys.stderr,
+        flush=True,
+    )

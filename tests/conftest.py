@@ -42,6 +42,12 @@ NOT_ON_CLUSTER = {
 }
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Three workers, on two processors too, since many tests wait; none for single tests and for a debugger."""
+    single = config.args and all("::" in argument for argument in config.args)
+    return 0 if single or config.getoption("usepdb") else 3
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the tests of what a load means twice: on the stand-in and, where a config is named, on its cluster."""
     if metafunc.module.__name__ not in ON_CLUSTER or metafunc.function.__name__ in NOT_ON_CLUSTER:
@@ -70,6 +76,15 @@ def no_aws_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     yield
     patch.undo()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def passable_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let the server's account pass through the folders of the tests, where we are root: it would be said."""
+    base = tmp_path_factory.getbasetemp()
+    for folder in (base, *base.parents):
+        if folder.name.startswith(("pytest-", "popen-")):
+            folder.chmod(folder.stat().st_mode | 0o001)
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,16 @@
 """What the tests share: where things are, lines of logs, songs, and a warehouse to run the scripts on."""
 
 import contextlib
+import fcntl
 import io
 import itertools
 import json
 import os
+import pty
 import subprocess
 import sys
+import termios
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg2
@@ -14,6 +18,9 @@ import pytest
 
 import common
 import create_tables
+import etl
+from pipeline.session import Session
+from pipeline.settings import read_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = ROOT.parent / "shared" / "real_data"
@@ -118,8 +125,10 @@ class Warehouse:
         for number, one in enumerate(songs):
             (folder / f"TR{number:04}.json").write_text(json.dumps(one))
 
-    def run(self, script: str, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess:
-        """Run a script to its end and check its exit status."""
+    def run(
+        self, script: str, *arguments: str, code: int | None = 0, answer: str | None = None
+    ) -> subprocess.CompletedProcess:
+        """Run a script to its end, without a terminal, and check its exit status."""
         command = [sys.executable, str(ROOT / script), "--config", str(self.config), *arguments]
         result = subprocess.run(
             command,
@@ -128,6 +137,7 @@ class Warehouse:
             text=True,
             cwd=self.folder,
             timeout=100,
+            **({"stdin": subprocess.DEVNULL} if answer is None else {"input": answer}),
         )
         assert code is None or result.returncode == code, result.stdout + result.stderr
         assert "Traceback" not in result.stderr
@@ -135,8 +145,13 @@ class Warehouse:
 
     def create_tables(self) -> None:
         """Create the tables by the script's own function: a process for each test would take long."""
-        with contextlib.redirect_stdout(io.StringIO()):
-            create_tables.main(common.Config(self.config), yes=True)
+        with contextlib.redirect_stdout(io.StringIO()), Session(read_settings(self.config)) as session:
+            create_tables.main(session, yes=True)
+
+    def load(self, check: bool = False) -> None:
+        """Load by the script's own function, in this process."""
+        with Session(read_settings(self.config, needs_source=True)) as session:
+            etl.main(session, check)
 
     def etl(self, code: int = 0) -> subprocess.CompletedProcess:
         return self.run("etl.py", code=code)
@@ -187,3 +202,33 @@ def upload(bucket: object, folder: Path) -> None:
     """Put all files of the folder into the bucket, under their paths in it."""
     for path in sorted(folder.rglob("*.json")):
         bucket.upload_file(str(path), path.relative_to(folder).as_posix())
+
+
+def take_terminal() -> None:
+    """Make the terminal of this process the one whose Ctrl-C it gets."""
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def at_terminal(
+    warehouse: Warehouse, answer: str, *arguments: str, before_answer: Callable[[], None] = lambda: None
+) -> tuple[int, str]:
+    """Run create_tables.py at a terminal, answer what it asks; exit status and what was on the screen."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, str(ROOT / "create_tables.py"), "--config", str(warehouse.config), *arguments]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, preexec_fn=take_terminal)
+    os.close(theirs)
+    screen = ""
+    while True:
+        try:
+            read = os.read(ours, 1000).decode()
+        except OSError:  # how Linux says that the other end is closed
+            break
+        if not read:
+            break
+        if "[y/N]" in read and answer:
+            before_answer()
+            os.write(ours, answer.encode())
+        screen += read
+    os.close(ours)
+    return process.wait(), screen

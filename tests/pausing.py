@@ -1,23 +1,26 @@
 """Run etl.py and stop at one point until told to go on: how the fault tests hit it where they mean to.
 
-    python pausing.py POINT [--persistent] --config PATH
+    python pausing.py POINT [--wait SECONDS] --config PATH
 
 POINT is the number of a statement (it stops before that one, from 0), "copy" (rows of the first COPY have
-gone to the server), "commit" (all is done but the commit) or "committed" (right after it). There it prints
-"paused" on a line of its own, and goes on when it reads a line. With --persistent it tries again, at once,
-what failed for a reason that passes; without it this is one try.
+gone to the server), "commit" (all is done but the commit), "committing" (the commit is about to go out, and no
+longer to be prevented) or "committed" (right after it). There it prints "paused" on a line of its own, and goes on
+when it reads a line. With --wait it tries again, up to three times, what failed for a reason that passes; without
+it this is one try.
 """
 
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import common
 import etl
-import retry
 from local_redshift import load
+from local_redshift.connection import RedshiftConnection
+from pipeline.command_line import run_script
+from pipeline.session import Session
 
 
 def pause() -> None:
@@ -35,18 +38,24 @@ def stop_at(point: str) -> None:
         counted["statements"] += 1
         return run(*arguments)
 
-    def pausing_commit(connection: object) -> None:
+    def pausing_commit(session: Session) -> None:
         if point == "commit":
             pause()
-        commit(connection)
+        commit(session)
         if point == "committed":
             pause()
 
-    def pausing_init(self: object, rows: Iterator[bytes]) -> None:
+    def pausing_init(self: object, rows: Iterator[bytes], *others: object) -> None:
         counted["copies"] += 1
-        init(self, after_the_first(rows) if point == "copy" and counted["copies"] == 1 else rows)
+        init(self, after_the_first(rows) if point == "copy" and counted["copies"] == 1 else rows, *others)
+
+    def pausing_driver_commit(connection: RedshiftConnection) -> None:
+        if point == "committing" and threading.current_thread() is not threading.main_thread():
+            pause()
+        driver_commit(connection)
 
     etl.run, etl.commit, load._RowStream.__init__ = pausing_run, pausing_commit, pausing_init
+    driver_commit, RedshiftConnection.commit = RedshiftConnection.commit, pausing_driver_commit
 
 
 def after_the_first(rows: Iterator[bytes]) -> Iterator[bytes]:
@@ -58,9 +67,7 @@ def after_the_first(rows: Iterator[bytes]) -> Iterator[bytes]:
 if __name__ == "__main__":
     stop_at(sys.argv.pop(1))
     sys.argv[0] = "etl.py"
-    main = etl.main
-    if "--persistent" in sys.argv:
-        sys.argv.remove("--persistent")
-        retry.WAITS = (0, 0, 0)
-        main = retry.persistent(main)
-    sys.exit(common.run_script(main, etl.__doc__))
+    parser = etl.parser()
+    parser.add_argument("--wait", type=int)
+    waits = () if (wait := parser.parse_args().wait) is None else (wait,) * 3
+    sys.exit(run_script(lambda session, _: etl.main(session), parser, waits, needs_source=True))

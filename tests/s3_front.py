@@ -31,6 +31,7 @@ class S3Front:
         self.busy_for = 0  # so many requests are answered with 503
         self.held = ""  # an object whose name ends like this is not answered until `let_go`
         self.let_go = threading.Event()
+        self.asked = threading.Event()  # whether it was asked for
         self._behind = urlsplit(behind).netloc
         self._lock = threading.Lock()
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -44,6 +45,7 @@ class S3Front:
 
     def answer(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
         if self.held and urlsplit(path).path.endswith(self.held):
+            self.asked.set()
             self.let_go.wait(60)
         with self._lock:
             if self.busy_for:

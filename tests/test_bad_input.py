@@ -2,14 +2,11 @@
 
 import http.server
 import os
-import pty
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
-from helpers import ROOT, Warehouse, event, song
+from helpers import Warehouse, at_terminal, event, song
 from s3_front import QuietHandler
 
 CLUSTER, ROLE, S3 = "CLUSTER", "IAM_ROLE", "S3"
@@ -18,6 +15,7 @@ REMOTE = {
     (S3, "LOG_DATA"): "s3://b/log",
     (S3, "LOG_JSONPATH"): "s3://b/paths",
     (S3, "SONG_DATA"): "s3://b/song",
+    (S3, "REGION"): "us-west-2",
 }
 EVIL = "x'; DROP TABLE songplays; --"
 
@@ -30,7 +28,8 @@ CONFIGS = [  # what is changed in the config, what the message says
     ({(S3, "LOG_DATA"): None}, "[S3] LOG_DATA is missing"),
     ({(S3, "SONG_DATA"): "''"}, "[S3] SONG_DATA is missing"),
     ({(S3, "LOG_JSONPATH"): None}, "[S3] LOG_JSONPATH is missing"),
-    ({(CLUSTER, "HOST"): "no-such-host.invalid"}, "no-such-host.invalid"),
+    (REMOTE | {(CLUSTER, "HOST"): "no-such-host.invalid"}, "can't connect to"),
+    ({(CLUSTER, "HOST"): "dwh.example.com"}, "[S3] LOG_DATA = log-data is a path on this machine"),
     (REMOTE | {(CLUSTER, "DB_PORT"): "54x9"}, "[CLUSTER] DB_PORT = 54x9 is not a port number"),
     (REMOTE | {(CLUSTER, "DB_PORT"): "99999"}, "[CLUSTER] DB_PORT = 99999 is not a port number"),
     (REMOTE | {(CLUSTER, "DB_PORT"): "1"}, "can't connect to"),
@@ -77,8 +76,8 @@ def test_config(loaded: Warehouse, changes: dict, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("HOST = local\n", "no section headers"),
-        ("[CLUSTER]\nHOST = a\nHOST = b\n", "already exists"),
+        ("HOST = local\n", "there is no [SECTION] above this line"),
+        ("[CLUSTER]\nHOST = a\nHOST = b\n", "HOST is there twice"),
         ("[CLUSTER\n", "dwh.cfg"),
         ("\xff\xfe", "is not UTF-8 text"),
     ],
@@ -98,10 +97,10 @@ def test_tables_not_created_yet(warehouse: Warehouse) -> None:
     ("line", "message"),
     [
         ({"foo": 1}, "column page varchar(64): Missing data for not-null field"),
-        ({"page": "NextSong"}, "column ts timestamp(0): Missing data for not-null field"),
+        ({"page": "NextSong"}, "column ts timestamp: Missing data for not-null field"),
         ([1, 2], "Member is not an object"),
-        (event(ts="yesterday"), "column ts timestamp(0): Invalid timestamp format or value [epochmillisecs]"),
-        (event(userId="me"), "column user_id int4(0): Invalid digit, Value 'm', Pos 0, Type: Integer"),
+        (event(ts="yesterday"), "column ts timestamp: Invalid timestamp format or value [epochmillisecs]"),
+        (event(userId="me"), "column user_id int4: Invalid digit, Value 'm', Pos 0, Type: Integer"),
         (event(song="x" * 2000), "column song varchar(1024): String length exceeds DDL length"),
     ],
 )
@@ -202,31 +201,11 @@ def test_s3_refuses(
 # create_tables.py at a terminal
 
 
-def at_terminal(warehouse: Warehouse, answer: str, *arguments: str) -> tuple[int, str]:
-    """Run create_tables.py at a terminal, answer what it asks; exit status and what was on the screen."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, str(ROOT / "create_tables.py"), "--config", str(warehouse.config), *arguments]
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    screen = ""
-    while True:
-        try:
-            read = os.read(ours, 1000).decode()
-        except OSError:  # how Linux says that the other end is closed
-            break
-        if not read:
-            break
-        if "[y/N]" in read and answer:
-            os.write(ours, answer.encode())
-        screen += read
-    os.close(ours)
-    return process.wait(), screen
-
-
 @pytest.mark.parametrize("answer", ["n\n", "\n", "what\n", "\x04"])
 def test_create_tables_keeps_the_rows_unless_told_yes(loaded: Warehouse, answer: str) -> None:
     status, screen = at_terminal(loaded, answer)
-    assert status == 1 and "dropping songplays with its 1 rows" in screen and "not confirmed" in screen
+    assert status == 1 and "songplays: 1 row\r\n" in screen and "not confirmed; nothing was changed" in screen
+    assert "dropped" not in screen
     assert loaded.counts()["songplays"] == 1
 
 
@@ -241,8 +220,13 @@ def test_create_tables_does_not_ask_about_empty_tables(tables: Warehouse) -> Non
     assert status == 0 and "[y/N]" not in screen
 
 
-def test_create_tables_goes_on_without_a_terminal(loaded: Warehouse) -> None:
-    loaded.run("create_tables.py")
+@pytest.mark.parametrize("answer", [None, "n\n", "y\n"])
+def test_create_tables_needs_to_be_told_yes_where_there_is_no_terminal(loaded: Warehouse, answer: str | None) -> None:
+    before = loaded.everything()
+    result = loaded.run("create_tables.py", code=1, answer=answer)
+    assert "nothing was changed" in result.stderr and "--yes" in result.stderr
+    assert loaded.everything() == before
+    loaded.run("create_tables.py", "--yes")
     assert loaded.counts()["songplays"] == 0
 
 

@@ -5,7 +5,7 @@ from helpers import Warehouse, event, song
 
 import etl
 import sql_queries
-from common import Config, PipelineError
+from pipeline.errors import PipelineError
 
 BREAKS = {  # the query of the check: SQL that breaks just that, the count and the example in the message
     "duplicate_users_check": ("INSERT INTO users SELECT * FROM users", "1, for example 7"),
@@ -50,7 +50,7 @@ def test_check_fires_and_nothing_is_loaded(tables: Warehouse, name: str, monkeyp
     only = [(wrong, check) for wrong, check in sql_queries.check_queries if check == query]
     monkeypatch.setattr(etl, "check_queries", only)
     with pytest.raises(PipelineError, match="nothing was loaded") as raised:
-        etl.main(Config(tables.config))
+        tables.load()
     assert f"{only[0][0]}: {example}" in str(raised.value)
     assert tables.everything() == before
 

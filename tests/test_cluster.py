@@ -23,9 +23,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from helpers import Warehouse
 from s3_front import QuietHandler
 
-import cluster
 import common
 from local_redshift import server
+from pipeline.credentials import user_and_password
+from pipeline.errors import PipelineError
+from pipeline.settings import read_settings
 
 SECRET = "s3cret-of-the-cluster"
 TLS_REQUEST = bytes.fromhex("00000008 04d2162f")  # of PostgreSQL's protocol
@@ -165,7 +167,7 @@ def configured(warehouse: Warehouse, at: tuple[Path, int], **changes: str | None
 
 
 def refused(warehouse: Warehouse) -> str:
-    with pytest.raises(common.PipelineError) as raised:
+    with pytest.raises(PipelineError) as raised:
         common.connect(warehouse.config)
     assert SECRET not in str(raised.value)
     return str(raised.value)
@@ -298,7 +300,7 @@ def test_temporary_credentials(
 ) -> None:
     changes = {"HOST": host, "DB_NAME": "dev", "DB_USER": user, "IAM_AUTH": "yes", "DB_PASSWORD": "unused"}
     warehouse.configure({("CLUSTER", key): value for key, value in changes.items()})
-    assert cluster.user_and_password(common.Config(warehouse.config)) == (login, SECRET)
+    assert user_and_password(read_settings(warehouse.config)) == (login, SECRET)
     assert all(part in credentials_server.asked for part in asked), credentials_server.asked
 
 

@@ -10,19 +10,35 @@ import psycopg2
 import pytest
 from helpers import Warehouse, event, song
 
-import cluster
 import common
+from pipeline.credentials import password
+from pipeline.errors import PipelineError
+from pipeline.settings import Settings, read_settings
 
 SECRET = "hunter2-%-'quoted\\"
 
 
-def config(tmp_path: Path, text: str) -> common.Config:
+SHORTEST = {
+    "CLUSTER": {"HOST": "dwh.example.com", "DB_NAME": "dwh", "DB_USER": "dwhuser"},
+    "IAM_ROLE": {"ARN": "arn:aws:iam::123456789012:role/dwhRole"},
+    "S3": {"LOG_DATA": "s3://b/l", "LOG_JSONPATH": "s3://b/p", "SONG_DATA": "s3://b/s", "REGION": "us-west-2"},
+}
+
+
+def config(tmp_path: Path, changes: dict[str, dict[str, str | None]]) -> Settings:
+    """Settings from the shortest config for a cluster, with some keys changed, or left out where they are None."""
+    sections = {name: SHORTEST.get(name, {}) | changes.get(name, {}) for name in {**SHORTEST, **changes}}
+    lines = [
+        line
+        for name, keys in sections.items()
+        for line in (f"[{name}]", *(f"{key} = {value}" for key, value in keys.items() if value is not None))
+    ]
     path = tmp_path / "dwh.cfg"
-    path.write_text(text, encoding="utf-8")
-    return common.Config(path)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return read_settings(path, needs_source=True)
 
 
-# Config
+# the config
 
 
 @pytest.mark.parametrize(
@@ -35,45 +51,138 @@ def config(tmp_path: Path, text: str) -> common.Config:
         ("%(x)s", "%(x)s"),
         ("it's", "it's"),
         ("'it's'", "it's"),
+        ("'unpaired", "'unpaired"),
+        ("unpaired'", "unpaired'"),
+        ("'two kinds\"", "'two kinds\""),
+        ("'", "'"),
         ("a#b;c", "a#b;c"),
+        ("a #b ;c", "a #b ;c"),
         ("ключ=1:2", "ключ=1:2"),
         (r"back\slash", r"back\slash"),
     ],
 )
-def test_value_is_what_is_written_less_its_quotes(tmp_path: Path, written: str, value: str) -> None:
-    assert config(tmp_path, f"[S]\nKEY = {written}\n").get("S", "KEY") == value
+def test_password_is_what_is_written_less_its_quotes(tmp_path: Path, written: str, value: str) -> None:
+    assert config(tmp_path, {"CLUSTER": {"DB_PASSWORD": written}}).password == value
 
 
-@pytest.mark.parametrize("text", ["", "[S]\n", "[S]\nKEY =\n", "[S]\nKEY = ''\n"])
-def test_missing_value_is_named(tmp_path: Path, text: str) -> None:
-    with pytest.raises(common.PipelineError, match=r"dwh.cfg: \[S\] KEY is missing"):
-        config(tmp_path, text).get("S", "KEY")
+@pytest.mark.parametrize("value", [None, "", "''", '""'])
+def test_missing_value_is_named(tmp_path: Path, value: str | None) -> None:
+    with pytest.raises(PipelineError, match=r"dwh.cfg: \[S3\] SONG_DATA is missing"):
+        config(tmp_path, {"S3": {"SONG_DATA": value}})
+
+
+def test_keys_may_be_written_in_small_letters(tmp_path: Path) -> None:
+    assert config(tmp_path, {"CLUSTER": {"db_port": "5440"}}).port == 5440
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "message"),
+    [
+        ("CLUSTER", "DB_PASSWROD", "x", "[CLUSTER] has no key DB_PASSWROD: did you mean DB_PASSWORD?"),
+        ("CLUSTER", "db_pasword", "x", "[CLUSTER] has no key db_pasword: did you mean DB_PASSWORD?"),
+        ("CLUSTER", "ARN", "x", "[CLUSTER] has no key ARN: did you mean the one of [IAM_ROLE]?"),
+        ("S3", "BUCKETS", "x", "[S3] has no key BUCKETS; there are LOG_DATA, LOG_JSONPATH, SONG_DATA, REGION"),
+        ("CLUSTR", "HOST", "x", "[CLUSTR] is not one of the sections: did you mean CLUSTER?"),
+        ("cluster", "HOST", "x", "[cluster] is not one of the sections: did you mean CLUSTER?"),
+        ("CLUSTER", "IAM_AUTH", "ja", "[CLUSTER] IAM_AUTH = ja is neither yes nor no"),
+        ("CLUSTER", "SSLMODE", "sometimes", "[CLUSTER] SSLMODE takes verify-full, "),
+        ("CLUSTER", "host", "x", "[CLUSTER] HOST is there twice"),
+        ("CLUSTER", "HOST", "local  # note", "[CLUSTER] HOST = local  # note: put the comment on a line of its own"),
+        ("S3", "LOG_DATA", "s3://b/l ; note", "[S3] LOG_DATA = s3://b/l ; note: put the comment on a line of its own"),
+        ("CLUSTER", "HOST", "a\n  DB_PORT = 1", "[CLUSTER] HOST goes on in the indented line below it"),
+    ],
+)
+def test_what_is_unknown_or_malformed_is_refused_by_name(
+    tmp_path: Path, section: str, key: str, value: str, message: str
+) -> None:
+    with pytest.raises(PipelineError) as raised:
+        config(tmp_path, {section: {key: value}})
+    assert message in str(raised.value)
+
+
+def test_value_in_quotes_may_hold_what_looks_like_a_comment(tmp_path: Path) -> None:
+    found = config(tmp_path, {"S3": {"LOG_DATA": "'s3://b/l #1'"}})
+    assert found.source and found.source.log_data == "s3://b/l #1"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("HOST = local\n", "line 1: there is no [SECTION] above this line"),
+        ("[CLUSTER]\nHOST = a\nHOST = b\n", "line 3: [CLUSTER] HOST is there twice"),
+        ("[CLUSTER]\nHOST = a\n\n[CLUSTER]\n", "line 4: [CLUSTER] is there twice"),
+        ("[CLUSTER]\nHOST = a\nDB_PASSWORD hunter2\n", "line 3: this is neither [SECTION] nor KEY = value"),
+    ],
+)
+def test_parse_error_has_its_line_and_not_what_is_on_it(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "dwh.cfg").write_text(text)
+    with pytest.raises(PipelineError) as raised:
+        read_settings(tmp_path / "dwh.cfg")
+    assert f"dwh.cfg, {message}" in str(raised.value) and "hunter2" not in str(raised.value)
+
+
+AWS_HOST = "dwh.abc123.eu-central-1.redshift.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"HOST": AWS_HOST}, (AWS_HOST, 5439, "dwh")),
+        ({"HOST": f"{AWS_HOST}:5440/dev", "DB_NAME": None}, (AWS_HOST, 5440, "dev")),
+        ({"HOST": f"{AWS_HOST}:5440/dwh", "DB_PORT": "5440"}, (AWS_HOST, 5440, "dwh")),
+        ({"HOST": f"{AWS_HOST}:5440"}, (AWS_HOST, 5440, "dwh")),
+        ({"HOST": f"{AWS_HOST}/dev", "DB_NAME": None}, (AWS_HOST, 5439, "dev")),
+    ],
+)
+def test_host_may_be_the_endpoint_as_the_console_shows_it(tmp_path: Path, changes: dict, expected: tuple) -> None:
+    found = config(tmp_path, {"CLUSTER": changes})
+    assert (found.host, found.port, found.database) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"HOST": f"{AWS_HOST}:5440/dwh", "DB_PORT": "5439"}, "[CLUSTER] HOST ends in 5440, but DB_PORT = 5439"),
+        ({"HOST": f"{AWS_HOST}:5439/dev"}, "[CLUSTER] HOST ends in dev, but DB_NAME = dwh"),
+        ({"HOST": f"{AWS_HOST}:x"}, "[CLUSTER] DB_PORT = x is not a port number"),
+    ],
+)
+def test_endpoint_that_other_keys_contradict_is_refused(tmp_path: Path, changes: dict, message: str) -> None:
+    with pytest.raises(PipelineError) as raised:
+        config(tmp_path, {"CLUSTER": changes})
+    assert message in str(raised.value)
 
 
 def test_local_paths_are_relative_to_the_config_file(tmp_path: Path) -> None:
-    found = config(tmp_path, "[CLUSTER]\nHOST = local\n[S3]\nLOG_DATA = a/../logs/\nSONG_DATA = /songs\n")
-    assert found.source("LOG_DATA") == f"{tmp_path}/logs/"
-    assert found.source("SONG_DATA") == "/songs"
+    changes = {"CLUSTER": {"HOST": "local"}, "S3": {"LOG_DATA": "a/../logs/", "SONG_DATA": "/songs"}}
+    found = config(tmp_path, changes).source
+    assert found and (found.log_data, found.song_data) == (f"{tmp_path}/logs/", "/songs")
 
 
-def test_region_is_the_clusters_where_none_is_given(warehouse: Warehouse) -> None:
-    warehouse.configure(
-        {
-            ("CLUSTER", "HOST"): "dwh.abc123.eu-central-1.redshift.amazonaws.com",
-            ("S3", "LOG_DATA"): "s3://b/l",
-            ("S3", "LOG_JSONPATH"): "s3://b/p",
-            ("S3", "SONG_DATA"): "s3://b/s",
-        }
-    )
-    assert common.Config(warehouse.config).copy_parameters()["region"] == "eu-central-1"
-    warehouse.configure({("S3", "REGION"): "us-west-2"})
-    assert common.Config(warehouse.config).copy_parameters()["region"] == "us-west-2"
+def test_region_is_the_clusters_where_none_is_given(tmp_path: Path) -> None:
+    without = config(tmp_path, {"CLUSTER": {"HOST": AWS_HOST}, "S3": {"REGION": None}}).source
+    assert without and without.region == "eu-central-1"
+    given = config(tmp_path, {"CLUSTER": {"HOST": AWS_HOST}}).source
+    assert given and given.region == "us-west-2"
 
 
-def test_cluster_is_told_that_it_cant_read_local_paths(warehouse: Warehouse) -> None:
-    warehouse.configure({("CLUSTER", "HOST"): "dwh.example.com"})
-    with pytest.raises(common.PipelineError, match=r"\[S3\] LOG_DATA = log-data is a path on this machine"):
-        common.Config(warehouse.config).copy_parameters()
+def test_cluster_is_told_that_it_cant_read_local_paths(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"\[S3\] LOG_DATA = log-data is a path on this machine"):
+        config(tmp_path, {"S3": {"LOG_DATA": "log-data"}})
+
+
+def test_what_is_wrong_is_found_before_anything_is_connected(warehouse: Warehouse) -> None:
+    warehouse.configure({("CLUSTER", "DATA_DIR"): str(warehouse.folder / "new"), ("S3", "LOG_DATA"): "ftp://x/y"})
+    assert "must be s3://bucket/... or a path" in warehouse.run("etl.py", code=1).stderr
+    assert not (warehouse.folder / "new").exists()
+
+
+def test_localhost_is_told_apart_from_the_stand_in(warehouse: Warehouse) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = str(unused.getsockname()[1])
+        warehouse.configure({("CLUSTER", "HOST"): "localhost", ("CLUSTER", "DB_PORT"): port})
+        assert "HOST = local is the stand-in" in warehouse.run("create_tables.py", code=1).stdout
 
 
 def test_unknown_option_is_wrong_usage(warehouse: Warehouse) -> None:
@@ -160,24 +269,28 @@ def credential_store(aws: dict[str, str]) -> str:
     credstash.reset_sessions()
 
 
-CREDSTASH = "[CREDSTASH]\nKEY = dwh.password\nTABLE = passwords\nREGION = us-west-2\n"
+CREDSTASH = {"KEY": "dwh.password", "TABLE": "passwords", "REGION": "us-west-2"}
+
+
+def with_credstash(tmp_path: Path, **changes: str | None) -> Settings:
+    return config(tmp_path, {"CREDSTASH": CREDSTASH | changes})
 
 
 def test_password_comes_from_credstash(tmp_path: Path, credential_store: str) -> None:
-    assert cluster.password(config(tmp_path, CREDSTASH)) == SECRET
+    assert password(with_credstash(tmp_path)) == SECRET
 
 
 def test_password_in_the_config_goes_first(tmp_path: Path) -> None:
-    assert cluster.password(config(tmp_path, f"[CLUSTER]\nDB_PASSWORD = x\n{CREDSTASH}")) == "x"
+    assert password(config(tmp_path, {"CLUSTER": {"DB_PASSWORD": "x"}, "CREDSTASH": CREDSTASH})) == "x"
 
 
 def test_no_password_and_no_key_leaves_it_to_libpq(tmp_path: Path) -> None:
-    assert cluster.password(config(tmp_path, "[CLUSTER]\nHOST = x\n")) is None
+    assert password(config(tmp_path, {})) is None
 
 
 def test_region_of_credstash_is_honoured(tmp_path: Path, credential_store: str) -> None:
-    with pytest.raises(common.PipelineError, match="eu-west-1"):
-        cluster.password(config(tmp_path, CREDSTASH.replace("us-west-2", "eu-west-1")))
+    with pytest.raises(PipelineError, match="eu-west-1"):
+        password(with_credstash(tmp_path, REGION="eu-west-1"))
 
 
 def test_profile_of_credstash_is_honoured(
@@ -189,26 +302,26 @@ def test_profile_of_credstash_is_honoured(
     profiles.write_text("[warehouse]\naws_access_key_id = AKIAOTHER\naws_secret_access_key = other\n")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(profiles))
     credstash.reset_sessions()
-    with pytest.raises(common.PipelineError, match="Unable to locate credentials"):
-        cluster.password(config(tmp_path, CREDSTASH))
+    with pytest.raises(PipelineError, match="Unable to locate credentials"):
+        password(with_credstash(tmp_path))
     credstash.reset_sessions()
-    assert cluster.password(config(tmp_path, f"{CREDSTASH}PROFILE = warehouse\n")) == SECRET
+    assert password(with_credstash(tmp_path, PROFILE="warehouse")) == SECRET
 
 
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (("KEY = dwh.password", "KEY = other"), "table passwords has no such key"),
-        (("TABLE = passwords", "TABLE = nowhere"), "AWS refused .*ResourceNotFoundException"),
-        (("REGION = us-west-2", "PROFILE = nobody"), "AWS can't be asked .*nobody"),
+        ({"KEY": "other"}, "table passwords has no such key"),
+        ({"TABLE": "nowhere"}, "AWS refused .*ResourceNotFoundException"),
+        ({"PROFILE": "nobody", "REGION": None}, "AWS can't be asked .*nobody"),
     ],
 )
 def test_failure_of_credstash_is_named(
-    tmp_path: Path, credential_store: str, change: tuple[str, str], problem: str
+    tmp_path: Path, credential_store: str, change: dict[str, str | None], problem: str
 ) -> None:
     credstash.reset_sessions()
-    with pytest.raises(common.PipelineError, match=problem) as raised:
-        cluster.password(config(tmp_path, CREDSTASH.replace(*change)))
+    with pytest.raises(PipelineError, match=problem) as raised:
+        password(with_credstash(tmp_path, **change))
     assert "[CREDSTASH] KEY = " in str(raised.value)
 
 
@@ -216,16 +329,16 @@ def test_kms_refusing_is_named(tmp_path: Path, credential_store: str) -> None:
     table = boto3.resource("dynamodb").Table("passwords")
     item = table.scan()["Items"][0]
     table.put_item(Item=item | {"key": base64.b64encode(b"encrypted with another key").decode()})
-    with pytest.raises(common.PipelineError, match="KMS did not decrypt it"):
-        cluster.password(config(tmp_path, CREDSTASH))
+    with pytest.raises(PipelineError, match="KMS did not decrypt it"):
+        password(with_credstash(tmp_path))
 
 
 def test_changed_secret_is_named(tmp_path: Path, credential_store: str) -> None:
     table = boto3.resource("dynamodb").Table("passwords")
     item = table.scan()["Items"][0]
     table.put_item(Item=item | {"hmac": "00" * 32})
-    with pytest.raises(common.PipelineError, match="was changed since it was put there"):
-        cluster.password(config(tmp_path, CREDSTASH))
+    with pytest.raises(PipelineError, match="was changed since it was put there"):
+        password(with_credstash(tmp_path))
 
 
 def test_script_says_why_credstash_gave_no_password(
@@ -235,7 +348,7 @@ def test_script_says_why_credstash_gave_no_password(
     warehouse.configure(
         {("CLUSTER", "HOST"): "dwh.example.com", ("CREDSTASH", "KEY"): "nope", ("CREDSTASH", "TABLE"): "passwords"}
     )
-    assert "has no such key; put it there with: credstash put nope" in warehouse.run("etl.py", code=1).stderr
+    assert "has no such key; put it there with: credstash put nope" in warehouse.run("create_tables.py", code=1).stderr
 
 
 def test_local_warehouse_needs_no_password(tables: Warehouse) -> None:

@@ -12,9 +12,9 @@ STATE = "SELECT " + ", ".join(f"(SELECT COUNT(*) FROM {table})" for table in STA
 JOINED = "SELECT COUNT(*) FROM songplays p JOIN songs s ON s.song_id = p.song_id"
 
 
-def start(warehouse: Warehouse, script: str) -> subprocess.Popen:
+def start(warehouse: Warehouse, script: str, *arguments: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, str(ROOT / script), "--config", str(warehouse.config)],
+        [sys.executable, str(ROOT / script), "--config", str(warehouse.config), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -75,11 +75,11 @@ def test_reader_sees_before_or_after_and_never_waits(tables: Warehouse) -> None:
 
 def test_create_tables_waits_for_a_load(tables: Warehouse) -> None:
     tables.use(ROOT / "sample_data")
-    finish([start(tables, "etl.py"), start(tables, "create_tables.py"), start(tables, "etl.py")])
+    finish([start(tables, "etl.py"), start(tables, "create_tables.py", "--yes"), start(tables, "etl.py")])
     # whatever the order was, each found the tables whole
     assert tables.counts()["songplays"] in (0, 1535)
 
 
 def test_two_create_tables_at_once(tables: Warehouse) -> None:
-    finish([start(tables, "create_tables.py") for _ in range(3)])
+    finish([start(tables, "create_tables.py", "--yes") for _ in range(3)])
     assert tables.counts() == dict.fromkeys(TABLES, 0)

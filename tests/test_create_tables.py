@@ -1,6 +1,17 @@
 """create_tables.py: what it drops, what it says, what it leaves."""
 
-from helpers import ROOT, TABLES, Warehouse, event, song
+import contextlib
+import io
+
+import psycopg2
+import pytest
+from helpers import ROOT, TABLES, Warehouse, at_terminal, event, song
+
+import create_tables
+from pipeline import existing_tables
+from pipeline.errors import PipelineError
+from pipeline.session import Session
+from pipeline.settings import read_settings
 
 
 def test_creates_the_seven_tables_empty(tables: Warehouse) -> None:
@@ -11,14 +22,14 @@ def test_says_which_tables_with_rows_it_drops(tables: Warehouse) -> None:
     tables.write_log([event(), event(itemInSession=1)])
     tables.write_songs([song()])
     tables.etl()
-    output = tables.run("create_tables.py").stdout
-    assert "dropping songplays with its 2 rows" in output
-    assert "dropping users with its 1 rows" in output
+    output = tables.run("create_tables.py", "--yes").stdout
+    assert "dropped songplays with its 2 rows\n" in output
+    assert "dropped users with its 1 row\n" in output
     assert tables.counts() == dict.fromkeys(TABLES, 0)
 
 
 def test_says_nothing_of_rows_where_there_are_none(tables: Warehouse) -> None:
-    assert "dropping" not in tables.run("create_tables.py").stdout
+    assert "dropped" not in tables.run("create_tables.py").stdout
 
 
 def test_failure_leaves_the_old_tables_with_their_rows(tables: Warehouse) -> None:
@@ -27,6 +38,98 @@ def test_failure_leaves_the_old_tables_with_their_rows(tables: Warehouse) -> Non
     before = tables.everything()
     # a view on a table keeps it from being dropped
     tables.query("CREATE VIEW loud AS SELECT * FROM songplays")
-    result = tables.run("create_tables.py", code=1)
-    assert "loud" in result.stderr
+    result = tables.run("create_tables.py", "--yes", code=1)
+    assert "loud" in result.stderr and "dropped songplays" not in result.stdout
     assert tables.everything() == before
+
+
+@pytest.fixture
+def filled(tables: Warehouse) -> Warehouse:
+    """Tables with a play in them."""
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    tables.load()
+    return tables
+
+
+def test_question_names_place_and_tables_with_their_rows(filled: Warehouse) -> None:
+    filled.query("INSERT INTO users SELECT * FROM users")
+    _, screen = at_terminal(filled, "n\n")
+    name, data_dir = filled.values["CLUSTER", "DB_NAME"], filled.values["CLUSTER", "DATA_DIR"]
+    assert f"These tables hold rows, in {name}.public on local ({data_dir}):" in screen
+    assert "  songplays: 1 row\r\n" in screen and "  users: 2 rows\r\n" in screen
+
+
+def test_nobody_waits_while_the_question_is_open(filled: Warehouse) -> None:
+    def look() -> None:
+        filled.queries(
+            "SET statement_timeout TO 2000", "SELECT COUNT(*) FROM songplays", "UPDATE users SET level = 'x'"
+        )
+
+    status, _ = at_terminal(filled, "n\n", before_answer=look)
+    assert status == 1
+    assert filled.query("SELECT level FROM users") == [("x",)]
+
+
+def test_rows_that_came_in_while_the_question_was_open_are_asked_about(filled: Warehouse) -> None:
+    def add() -> None:
+        if filled.counts()["users"] == 1:
+            filled.query("INSERT INTO users (user_id, last_event_time) VALUES (9, '2018-11-01')")
+
+    status, screen = at_terminal(filled, "y\n", before_answer=add)
+    assert screen.count("[y/N]") == 2 and "  users: 2 rows\r\n" in screen
+    assert status == 0 and "dropped users with its 2 rows" in screen
+    assert filled.counts()["users"] == 0
+
+
+def test_row_that_is_committed_while_the_lock_is_waited_for_is_not_dropped(tables: Warehouse) -> None:
+    writer = tables.connect()
+    writer.cursor().execute("INSERT INTO users (user_id, last_event_time) VALUES (9, '2018-11-01')")
+    asked = []
+
+    class Watched(Session):
+        """Commits the row of the other session as soon as this one waits for its lock."""
+
+        def execute(self, query: str, parameters: dict | None = None) -> psycopg2.extensions.cursor:
+            if "LOCK" in query and not asked:
+                asked.append(query)
+                writer.commit()
+            return super().execute(query, parameters)
+
+    with Watched(read_settings(tables.config)) as session, pytest.raises(PipelineError, match="--yes"):
+        create_tables.main(session)
+    writer.close()
+    assert asked and tables.counts()["users"] == 1
+
+
+def test_tables_are_locked_while_they_are_counted_for_the_last_time(filled: Warehouse) -> None:
+    with Session(read_settings(filled.config)) as session:
+        assert existing_tables.lock_and_count(session)["users"] == 1
+        late = filled.connect()
+        with late.cursor() as cursor:
+            cursor.execute("SET lock_timeout TO 50")
+            with pytest.raises(psycopg2.errors.LockNotAvailable):
+                cursor.execute("INSERT INTO users (user_id, last_event_time) VALUES (9, '2018-11-01')")
+        late.close()
+
+
+def test_table_of_the_users_own_is_counted_and_named_like_the_others(
+    filled: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled.query("CREATE TABLE Promotions AS SELECT 1 AS promotion_id")
+    queries = [*existing_tables.drop_table_queries, "DROP TABLE IF EXISTS Promotions CASCADE;"]
+    monkeypatch.setattr(existing_tables, "drop_table_queries", queries)
+    monkeypatch.setattr(create_tables, "drop_table_queries", queries)
+    settings = read_settings(filled.config)
+    with Session(settings) as session, pytest.raises(PipelineError), contextlib.redirect_stdout(io.StringIO()) as said:
+        create_tables.main(session)
+    assert "  Promotions: 1 row\n" in said.getvalue()
+    with Session(settings) as session, contextlib.redirect_stdout(io.StringIO()) as said:
+        create_tables.main(session, yes=True)
+    assert "dropped Promotions with its 1 row\n" in said.getvalue()
+
+
+def test_tables_that_a_schema_further_down_the_search_path_has_are_found(filled: Warehouse) -> None:
+    # where the config names no schema DROP TABLE takes the first of that name, and so must the count
+    filled.query("CREATE SCHEMA dwhuser")
+    assert filled.run("create_tables.py", code=1).stdout.count("songplays: 1 row") == 1

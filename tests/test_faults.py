@@ -36,10 +36,18 @@ class Paused:
             text=True,
             env=os.environ | warehouse.environment,
         )
+        self.wait_until_paused()
+
+    def wait_until_paused(self) -> None:
         for line in self.process.stdout:
             if line == "paused\n":
                 return
         raise AssertionError(self.process.communicate()[1])
+
+    def go_on(self) -> None:
+        """Let it go on, to the next such point or to its end."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
 
     def finish(self, code: int) -> str:
         """Let it go on, wait for its end, check its exit status; what it wrote to stderr."""
@@ -51,7 +59,8 @@ class Paused:
     def signal(self, number: int) -> str:
         """Send the signal, wait for the end; what it wrote to stderr."""
         self.process.send_signal(number)
-        errors = self.process.communicate(timeout=60)[1]
+        self.process.wait(timeout=60)  # before its input is closed, which would let it go on
+        errors = self.process.communicate()[1]
         assert "Traceback" not in errors
         return errors
 

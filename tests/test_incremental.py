@@ -8,10 +8,6 @@ from helpers import Warehouse, event, song
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import create_tables
-import etl
-from common import Config
-
 TITLES, NAMES = ["Song", "Other", "Song ", None], ["Band", "X", None]
 
 plays = st.builds(
@@ -60,16 +56,15 @@ class InProcess:
 
     def __init__(self, warehouse: Warehouse) -> None:
         self.warehouse = warehouse
-        self.config = Config(warehouse.config)
 
     def load(self, runs: list[tuple[list[dict], list[dict]]]) -> dict[str, list[tuple]]:
         """The star schema after these runs, from empty tables."""
         with contextlib.redirect_stdout(io.StringIO()):
-            create_tables.main(self.config, yes=True)
+            self.warehouse.create_tables()
             for events, catalogue in runs:
                 self.warehouse.write_log(events)
                 self.warehouse.write_songs(catalogue)
-                etl.main(self.config)
+                self.warehouse.load()
         return self.warehouse.star()
 
 

@@ -9,9 +9,9 @@ import pytest
 from cluster_warehouse import ClusterWarehouse
 from helpers import Warehouse, event, song
 
-import etl
-from common import Config, PipelineError, connect
+from common import connect
 from local_redshift.server import get_server
+from pipeline.errors import PipelineError
 
 
 def test_broken_file_is_named_with_line_and_column(tables: Warehouse) -> None:
@@ -58,7 +58,7 @@ def test_warehouse_of_the_config_that_is_named_leaves_nothing_behind(tmp_path: P
     cluster.write_songs([song()])
     cluster.create_tables()
     with contextlib.redirect_stdout(io.StringIO()):
-        etl.main(Config(cluster.config))
+        cluster.load()
     assert cluster.counts()["songplays"] == 1
     assert len(list(bucket.objects.all())) == 3
     cluster.remove()

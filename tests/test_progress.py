@@ -9,9 +9,7 @@ import pytest
 from helpers import Warehouse, event, song, upload
 from s3_front import S3Front
 
-import common
-import etl
-import progress
+from pipeline import progress
 
 
 class Screen(io.StringIO):
@@ -53,7 +51,7 @@ def slow(
 
 def load(warehouse: Warehouse, screen: Screen) -> None:
     with contextlib.redirect_stdout(screen):
-        etl.main(common.Config(warehouse.config))
+        warehouse.load()
     assert screen.front.let_go.is_set()
     assert warehouse.counts()["songplays"] == 2003
 

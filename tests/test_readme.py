@@ -49,7 +49,7 @@ def test_every_file_named_is_there() -> None:
     first_table = README.split("| File |")[1].split("More:")[0]
     first_cells = re.findall(r"^\| (`.*?`) \|", first_table, re.MULTILINE)
     names = re.findall(r"`([\w./]+)`", " ".join(first_cells))
-    assert len(names) == 8
+    assert len(names) == 7
     for name in names:
         assert (ROOT / name).exists(), name
 

@@ -6,8 +6,8 @@ import pytest
 from helpers import ROOT, Warehouse
 
 import sql_queries
-from common import Config
 from local_redshift.dialect import NOT_IN_REDSHIFT
+from pipeline.settings import read_settings
 
 STATEMENTS = {
     name: value for name, value in vars(sql_queries).items() if isinstance(value, str) and not name.startswith("__")
@@ -16,6 +16,9 @@ COPIES = sql_queries.copy_table_queries + sql_queries.try_copy_queries
 PARAMETRIZED = {
     "schema_choice": {"schema"},
     "staging_mark": {"mark"},
+    "existing_table": {"schema", "table"},
+    "table_count": {"table"},
+    "tables_lock": {"tables"},
     "copy_progress": {"session"},
     "copy_progress_detail": {"session"},
 }
@@ -23,7 +26,7 @@ PARAMETRIZED = {
 
 def test_each_placeholder_has_a_value_and_each_value_a_placeholder(warehouse: Warehouse) -> None:
     placeholders = set(re.findall(r"%\((\w+)\)s", "".join(COPIES)))
-    assert placeholders == set(Config(warehouse.config).copy_parameters())
+    assert placeholders == set(read_settings(warehouse.config, needs_source=True).source.copy_parameters())
 
 
 @pytest.mark.parametrize(("name", "parameters"), PARAMETRIZED.items())
@@ -62,13 +65,15 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
     assert alone == {
         "chosen_schema",
         "copy_count",
-        "existing_tables",
+        "existing_table",
         "inferred_summary",
         "schema_choice",
         "songplays_summary",
         "staged_summary",
         "staging_mark",
         "staging_marked",
+        "table_count",
+        "tables_lock",
     }
 
 

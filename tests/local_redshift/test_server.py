@@ -1,6 +1,8 @@
 """The embedded server: started on demand, private, gone with its last user however that went."""
 
 import os
+import pwd
+import re
 import signal
 import stat
 import subprocess
@@ -135,6 +137,7 @@ def test_path_that_no_socket_can_have_gets_one_elsewhere_that_is_as_private(tmp_
 
 
 def test_first_start_says_nothing(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
     code = "import sys, local_redshift; local_redshift.connect(sys.argv[1]).close()"
     command = [sys.executable, "-W", "error", "-c", code, str(tmp_path)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -152,7 +155,60 @@ def test_damaged_data_are_named_with_what_the_server_said(tmp_path: Path) -> Non
     (tmp_path / "data" / "global" / "pg_control").unlink()
     with pytest.raises(local_redshift.LocalRedshiftError, match="did not start") as raised:
         local_redshift.connect(tmp_path)
-    assert "pg_control" in str(raised.value)
+    said = str(raised.value)
+    assert "pg_control" in said
+    # what is left may be whole, or somebody else's: no advice to remove it
+    assert "name another DATA_DIR" in said and not re.search("delete|remove", said)
+
+
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can do this")
+
+
+@as_root
+def test_data_of_another_user_are_left_alone(tmp_path: Path) -> None:
+    finish(user_of(tmp_path))
+    wait_for_stop(tmp_path)
+    nobody = pwd.getpwnam("nobody")
+    subprocess.run(["chown", "-R", "nobody", str(tmp_path)], check=True)
+    tmp_path.chmod(0o700)
+    with pytest.raises(local_redshift.LocalRedshiftError) as raised:
+        local_redshift.connect(tmp_path)
+    said = str(raised.value)
+    assert f"{tmp_path}/data belongs to nobody" in said and "run this as the owner" in said
+    assert not re.search("delete|remove", said)
+    assert (tmp_path / "data").stat().st_uid == nobody.pw_uid and stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
+@as_root
+def test_folder_above_that_is_made_passable_is_named(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    tmp_path.chmod(0o755)
+    code = "import sys, local_redshift; local_redshift.connect(sys.argv[1]).close()"
+    command = [sys.executable, "-c", code, str(closed / "data")]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stderr.startswith(f"local_redshift: chmod 701 {closed} (it was 700): ") and ran.stderr.count("\n") == 1
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stderr == ""
+
+
+@pytest.mark.parametrize("options", ["ro", "size=4k"])
+def test_shared_memory_folder_may_be_small_or_read_only(tmp_path: Path, options: str) -> None:
+    # Docker's default is 64 MB, which the joins of a large load would fill
+    code = """
+import sys, local_redshift
+cursor = local_redshift.connect(sys.argv[1]).cursor()
+cursor.execute("SET max_parallel_workers_per_gather = 2; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0")
+cursor.execute("SET min_parallel_table_scan_size = 0")
+cursor.execute("CREATE TABLE t AS SELECT n, repeat('x', 200) AS x FROM generate_series(1, 50000) AS n")
+cursor.execute("SELECT COUNT(*) FROM t AS a JOIN t AS b ON a.n = b.n AND a.x = b.x")
+print(cursor.fetchone()[0])
+"""
+    mount = f"mount -t tmpfs -o {options} tmpfs /dev/shm"
+    if subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True, check=False).returncode != 0:
+        pytest.skip("a folder can't be mounted here")
+    command = ["unshare", "-m", "sh", "-c", f'{mount} && exec "$0" -c "$1" "$2"', sys.executable, code, str(tmp_path)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.stdout == "50000\n", ran.stderr
 
 
 def test_many_first_users_at_once(tmp_path: Path) -> None:

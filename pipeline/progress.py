@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import psycopg2
 from psycopg2 import extensions
 
-from config import PipelineError
+from pipeline.errors import PipelineError
 from sql_queries import copy_progress_queries
 
 SHOWN_AFTER = 2  # seconds: what ends sooner shows nothing, and opens no second connection
@@ -56,6 +56,23 @@ class CopyWatch:
 
 
 @contextlib.contextmanager
+def said_if_slow(awaited: str) -> Iterator[None]:
+    """Print what is waited for, if the block takes long."""
+    timer = threading.Timer(SHOWN_AFTER, _say, [f"waiting for {awaited}"])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError):  # an output that is gone: the script itself will say so
+        print(line, flush=True)
+
+
+@contextlib.contextmanager
 def shown_alive(label: str, watch: CopyWatch | None = None) -> Iterator[None]:
     """Show, while the block runs, how long it takes: on one line at a terminal, else by a line a minute."""
     done = threading.Event()
@@ -78,6 +95,15 @@ def _show(show: Callable[..., None], label: str, watch: CopyWatch | None, done: 
         show(label, watch, done, started)
     if watch is not None:
         watch.close()
+
+
+def leave_terminal_in_order() -> None:
+    """Show the cursor again, which a line that is being redrawn hides, where nothing else will."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console(file=sys.stdout).show_cursor()
+        print(flush=True)
 
 
 def _line_by_line(label: str, watch: CopyWatch | None, done: threading.Event, started: float) -> None:

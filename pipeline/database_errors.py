@@ -1,0 +1,109 @@
+"""What an error of the warehouse means: which statement it is about, what was wrong, what to do next."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg2
+
+import sql_queries
+from pipeline.errors import CopyFailed, StatementFailed
+from pipeline.run import Outcome
+from pipeline.settings import Settings
+
+# a COPY that failed on its data names one of the two views, depending on the age of the cluster
+_LOAD_FAILED = re.compile(r"Check '(stl_load_errors|sys_load_error_detail)' system table")
+
+# https://docs.aws.amazon.com/redshift/latest/dg/r_Load_Error_Reference.html: codes of errors in the data
+_DATA_CODE = re.compile(r"\bcode:\s+12\d\d\b")
+_QUOTED = re.compile(r"(?<=: )[\"'].*[\"']|(?<=\bValue )[\"'].*?[\"']|(?<=\bvalue )[\"'].*?[\"']", re.DOTALL)
+
+_NO_SOURCE = re.compile(r"S3 prefix '.*' does not exist|no file's path starts with|jsonpaths file .* was not found")
+_NO_TABLE = re.compile(r"Cannot COPY into nonexistent table")
+_TABLE_CODES = ("42P01", "42703")  # undefined table, undefined column
+
+_VERB_AND_TABLE = re.compile(
+    r"\s*(\w+)(?:\s+(?:TEMP\s+|TABLE\s+|INTO\s+|FROM\s+|ON\s+|IF\s+EXISTS\s+)*(\w+(?:, \w+)*))?", re.IGNORECASE
+)
+
+
+def label(query: str) -> str:
+    """The verb and the table of a statement, as "COPY staging_events"; of a query, the verb alone."""
+    match = _VERB_AND_TABLE.match(query)
+    if match is None:
+        return "a statement"
+    verb = match[1].upper()
+    return f"{verb} {match[2]}" if match[2] and verb != "SELECT" else verb
+
+
+def constant_name(query: str) -> str | None:
+    """The name in sql_queries.py of a statement; None if it is not from there."""
+    return next((name for name, value in vars(sql_queries).items() if value == query), None)
+
+
+def is_connection_lost(error: psycopg2.Error) -> bool:
+    """Whether the connection ended, by the warehouse or on its way, so that no answer came."""
+    if not isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)):
+        return False
+    # without a code the driver itself found out; those of 57P and 08 are what a server says as it goes
+    return error.pgcode is None or error.pgcode.startswith(("57P", "08"))
+
+
+def first_line(error: psycopg2.Error) -> str:
+    """What the driver or the warehouse says, in its first line."""
+    return str(error).strip().split("\n")[0] or type(error).__name__
+
+
+def statement_failed(
+    error: psycopg2.Error, query: str, parameters: Mapping[str, Any] | None, settings: Settings, outcome: Outcome
+) -> StatementFailed:
+    """The error for a statement that the warehouse refused, or whose connection was lost."""
+    name = constant_name(query)
+    what = f"{label(query)} ({name} in sql_queries.py)" if name else label(query)
+    if is_connection_lost(error):
+        lost = f"the connection to the warehouse was lost ({first_line(error)})"
+        return StatementFailed(f"{what} failed: {lost}; {outcome.value}", error)
+    said = _said(error)
+    advice = _advice(error, query, parameters, settings)
+    kind = CopyFailed if _LOAD_FAILED.search(said) else StatementFailed
+    return kind(f"{what} failed: {said}" + (f"\n{advice}" if advice else ""), error)
+
+
+def _said(error: psycopg2.Error) -> str:
+    """The warehouse's own words, without what they hold of the data and without its CONTEXT lines."""
+    primary = error.diag.message_primary
+    if primary is None:
+        return first_line(error)
+    if _is_about_data(error):
+        return _QUOTED.sub("a value", primary)
+    parts = [primary]
+    if error.diag.message_detail:
+        parts.append(f"DETAIL:  {error.diag.message_detail.rstrip()}")
+    return "\n".join(parts)
+
+
+def _is_about_data(error: psycopg2.Error) -> bool:
+    """Whether the error may quote a row: PostgreSQL's classes 22 and 23, Redshift's codes of load errors."""
+    code = error.pgcode or ""
+    return code.startswith(("22", "23")) or bool(_DATA_CODE.search(error.diag.message_detail or ""))
+
+
+def _advice(error: psycopg2.Error, query: str, parameters: Mapping[str, Any] | None, settings: Settings) -> str:
+    said = error.diag.message_primary or ""
+    if error.pgcode in _TABLE_CODES or _NO_TABLE.search(said):
+        return (
+            "if the tables are not there yet, or sql_queries.py was changed since they were made: "
+            "run create_tables.py first"
+        )
+    if _NO_SOURCE.search(said):
+        used = {name: str(value) for name, value in (parameters or {}).items() if f"%({name})s" in query}
+        named = [name for name, value in used.items() if _names(said, value)]
+        key = max(named, key=lambda name: len(used[name]), default="log_data or song_data")
+        return f"see [S3] {key.upper()} in {settings.path}"
+    return ""
+
+
+def _names(said: str, value: str) -> bool:
+    """Whether a message is about this place: S3's have the key alone, without the bucket."""
+    key = re.sub(r"^s3://[^/]*/?", "", value)
+    return bool(key) and (value in said or f"'{key}'" in said)

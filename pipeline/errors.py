@@ -1,0 +1,41 @@
+"""What can go wrong with a run; each class carries the one message that the user gets.
+
+BaseException
+├── Stopped                     somebody ended the run by Ctrl-C or SIGTERM
+└── Exception
+    └── PipelineError           something the user can mend
+        ├── Unreachable         the warehouse did not take the connection
+        ├── StatementFailed     the warehouse refused a statement
+        │   └── CopyFailed      a COPY met records that it could not load
+        └── CommitUnanswered    the answer to a commit was lost
+"""
+
+import psycopg2
+
+
+class Stopped(BaseException):
+    """Somebody ended the run; no handler for ordinary errors may catch this."""
+
+
+class PipelineError(Exception):
+    """Something the user can mend; the message says what failed, where, and what to do next."""
+
+
+class Unreachable(PipelineError):
+    """The warehouse did not take the connection, for a reason that may pass."""
+
+
+class StatementFailed(PipelineError):
+    """The warehouse refused a statement; `cause` is the driver's error."""
+
+    def __init__(self, message: str, cause: psycopg2.Error) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class CopyFailed(StatementFailed):
+    """A COPY met records that it could not load; the system tables have rows about them."""
+
+
+class CommitUnanswered(PipelineError):
+    """The connection was lost while the commit was under way, so nobody knows yet whether it landed."""

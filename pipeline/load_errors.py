@@ -1,0 +1,105 @@
+"""Load errors: read from the warehouse's system tables, shown, and written to a file."""
+
+import csv
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg2
+from psycopg2 import extensions
+
+LOAD_ERRORS_CSV = "load_errors.csv"
+SHOWN_ERRORS = 1000  # as many as somebody may want to scroll through
+SESSION_COLUMNS = ("session", "session_id")  # of stl_load_errors and of sys_load_error_detail
+
+
+class LoadError(NamedTuple):
+    """Where a record that did not load is, and why it did not; all as text, blank where the warehouse says nothing."""
+
+    filename: str
+    line: str
+    column: str
+    column_type: str
+    column_length: str
+    code: str
+    reason: str
+
+    @property
+    def target(self) -> str:
+        """The column with its type, as "song varchar(1024)"; empty for an error of the record itself."""
+        if not self.column:
+            return ""
+        length = f"({self.column_length})" if self.column_length not in ("", "0") else ""
+        return f"{self.column} {self.column_type}{length}"
+
+    def __str__(self) -> str:
+        what = f", column {self.target}" if self.column else ""
+        return f"{self.filename}, line {self.line}{what}: {self.reason} (error {self.code})"
+
+
+class Table(NamedTuple):
+    """What a query gave: the names of its columns, and its rows as text without the blanks that pad them."""
+
+    columns: list[str]
+    rows: list[list[str]]
+
+    def of_session(self, session: int) -> int:
+        """How many of the rows are about a session, which is the process id of its connection."""
+        at = next((self.columns.index(name) for name in SESSION_COLUMNS if name in self.columns), None)
+        return 0 if at is None else sum(row[at] == str(session) for row in self.rows)
+
+
+def read_first(connection: extensions.connection, queries: Sequence[str]) -> Table:
+    """What the first of the queries gives that can be run. Raise psycopg2.Error where none can."""
+    for query in queries:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(query)
+                names = [column.name for column in cursor.description or ()]
+                return Table(names, [[str(value).strip() for value in row] for row in cursor])
+        except psycopg2.Error as error:
+            refused = error
+        finally:
+            connection.rollback()
+    raise refused
+
+
+def counted(count: int) -> str:
+    """So many load errors, in words."""
+    return "1 load error" if count == 1 else f"{count:,} load errors"
+
+
+def write_csv(path: Path, table: Table) -> None:
+    """Write the table to a file, whole or not at all, readable by whom the umask allows. Raise OSError."""
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        with open(unfinished, "w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([table.columns, *table.rows])
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def show_load_errors(errors: Sequence[LoadError]) -> None:
+    """Print the errors: at a terminal by file, with a table for each, else a line each."""
+    if not sys.stdout.isatty():
+        for error in errors:
+            print(error)
+        return
+    from rich.console import Console  # it takes a while to load
+    from rich.table import Table as ScreenTable
+
+    console = Console(file=sys.stdout, markup=False, highlight=False)
+    shown = errors[:SHOWN_ERRORS]
+    for filename in dict.fromkeys(error.filename for error in shown):
+        print(filename)  # not cut or folded by rich: it is there to be copied
+        table = ScreenTable("line", "column", "reason", "code")
+        for error in shown:
+            if error.filename == filename:
+                table.add_row(error.line, error.target, error.reason, error.code)
+        console.print(table)
+    if len(errors) > SHOWN_ERRORS:
+        print(f"and {len(errors) - SHOWN_ERRORS:,} more, which {LOAD_ERRORS_CSV} has")

@@ -1,0 +1,72 @@
+"""Trying again what failed for a reason that passes: the connection, a conflict, S3 that is busy."""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg2
+
+from pipeline.database_errors import is_connection_lost
+from pipeline.errors import CommitUnanswered, PipelineError, StatementFailed, Unreachable
+from pipeline.run import Outcome, Run
+from pipeline.session import Session
+from pipeline.settings import Settings
+
+WAITS = (1, 3, 10)  # seconds before the second, third and fourth try
+
+# A conflict with another transaction: PostgreSQL has a code for it, Redshift an error called 1023 or, with
+# snapshot isolation, a sentence. 1018 is what a load gets that waited for a table's lock while
+# create_tables.py dropped the table. https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html
+_CONFLICT_CODE = "40001"
+_CONFLICT = re.compile(
+    r"\A(?:ERROR: *)?(?:1023|1018)\b|Serializable isolation violation|conflict with concurrent transaction"
+)
+
+# S3 asks to slow down. https://docs.aws.amazon.com/redshift/latest/dg/s3serviceexception-error.html
+_BUSY_S3 = re.compile(r"S3ServiceException:[^\n]*,Status 503,")
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether the same run may well succeed a little later: nothing that has to be mended first."""
+    if isinstance(error, StatementFailed):
+        return _passes(error.cause)
+    return isinstance(error, (Unreachable, CommitUnanswered))
+
+
+def _passes(error: psycopg2.Error) -> bool:
+    text = str(error)
+    return (
+        is_connection_lost(error)
+        or error.pgcode == _CONFLICT_CODE
+        or bool(_CONFLICT.search(text) or _BUSY_S3.search(text))
+    )
+
+
+def try_until_done(work: Callable[[Session], None], settings: Settings, run: Run, waits: tuple[int, ...]) -> None:
+    """Do `work` in a session; whole and in a new one, again after each transient failure and its wait.
+
+    Each failure is said, the last is raised. That is safe for work that changes all or nothing and that, done
+    twice, changes nothing the second time. Where only the answer to a commit was lost, the next try first finds
+    out whether it landed.
+    """
+    unanswered = ""
+    for number, seconds in enumerate((*waits, None), start=2):
+        try:
+            with Session(settings, run) as session:
+                try:
+                    if unanswered and session.find_out(unanswered) is Outcome.COMMITTED:
+                        print("the commit had landed, only its answer was lost: everything is loaded")
+                        return None
+                    unanswered = ""
+                    return work(session)
+                except CommitUnanswered:
+                    unanswered = session.mark
+                    raise
+        except PipelineError as error:
+            if seconds is None or not is_transient(error):
+                raise
+            what_next = f"trying again in {seconds} s (try {number} of {len(waits) + 1})"
+            print(f"{Path(sys.argv[0]).name}: {error}\n{what_next}", file=sys.stderr, flush=True)
+            run.sleep(seconds)
+    return None

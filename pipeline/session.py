@@ -1,0 +1,98 @@
+"""One try of a run: a connection, the statements on it, and what becomes of its commit."""
+
+import os
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import psycopg2
+from psycopg2 import extensions
+
+import sql_queries
+from pipeline.database_errors import first_line, is_connection_lost, statement_failed
+from pipeline.errors import CommitUnanswered
+from pipeline.run import Outcome, Run
+from pipeline.settings import Settings
+from pipeline.warehouse import enter_schema, open_connection
+
+Parameters = Mapping[str, Any]
+
+
+class Session:
+    """A connection to the warehouse of `settings`, open from `with` to its end, in transactions of its own.
+
+    `run` is what this is a try of. Each method raises Stopped where the run is to stop, and StatementFailed
+    where the warehouse refuses a statement.
+    """
+
+    def __init__(self, settings: Settings, run: Run | None = None) -> None:
+        self.settings = settings
+        self.run = run or Run()
+        self.mark = ""  # of the load that this session stages; see `mark_load`
+        self.connection: extensions.connection
+
+    def __enter__(self) -> "Session":
+        """Connect. Raise PipelineError if the warehouse can't be reached or lacks the schema."""
+        self.run.check()
+        self.connection = open_connection(self.settings)
+        self.run.cancel_by(self.connection.cancel)
+        if self.settings.schema:
+            enter_schema(self.connection, self.settings)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.run.cancel_by(None)
+        self.connection.close()
+
+    @property
+    def source_parameters(self) -> Parameters:
+        """The values for the placeholders of the COPY statements, of settings that were read for a load."""
+        if self.settings.source is None:
+            raise ValueError("these settings were read without their source")
+        return self.settings.source.copy_parameters()
+
+    def execute(self, query: str, parameters: Parameters | None = None) -> extensions.cursor:
+        """Run one statement; the cursor has its rows and their number."""
+        self.run.check()
+        cursor = self.connection.cursor()
+        try:
+            cursor.execute(query, parameters)
+        except psycopg2.Error as error:
+            self.run.check()  # that is why it was cancelled
+            raise statement_failed(error, query, parameters, self.settings, self.run.outcome) from error
+        return cursor
+
+    def rows(self, query: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        with self.execute(query, parameters) as cursor:
+            return cursor.fetchall()
+
+    def rollback(self) -> None:
+        """Undo what this session has not committed."""
+        self.connection.rollback()
+
+    def mark_load(self) -> None:
+        """Leave a mark in the transaction by which its load can be told from all others; see `find_out`."""
+        self.mark = f"staged by load {os.urandom(8).hex()}"
+        self.execute(sql_queries.staging_mark, {"mark": self.mark})
+
+    def find_out(self, mark: str) -> Outcome:
+        """What became of the load of this mark, whose commit was not answered; the run knows it from now on."""
+        landed = self.rows(sql_queries.staging_marked)[0][0] == mark
+        self.rollback()
+        self.run.outcome = Outcome.COMMITTED if landed else Outcome.UNCHANGED
+        return self.run.outcome
+
+    def commit(self) -> None:
+        """Commit. Raise CommitUnanswered if the answer is lost, StatementFailed where it is refused."""
+        with self.run.committing():
+            try:
+                self.connection.commit()
+            except psycopg2.Error as error:
+                if is_connection_lost(error):
+                    raise CommitUnanswered(f"{first_line(error)}: {self.run.outcome.value}") from error
+                self.run.outcome = Outcome.UNCHANGED
+                raise statement_failed(error, "COMMIT", None, self.settings, self.run.outcome) from error
+            self.run.outcome = Outcome.COMMITTED

@@ -1,0 +1,131 @@
+"""Every failure says which statement it was, where, and what to do next."""
+
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers import ROOT, Warehouse, event, song
+from test_bad_input import fails
+
+from pipeline.database_errors import label
+
+
+@pytest.fixture
+def sourced(tables: Warehouse) -> Warehouse:
+    """Tables that are empty, with a source to load."""
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    return tables
+
+
+@pytest.mark.parametrize(
+    ("break_it", "arguments", "expected"),
+    [
+        ("DROP TABLE time", [], "INSERT time (time_table_insert in sql_queries.py) failed"),
+        ("ALTER TABLE users DROP COLUMN level", [], "CREATE new_users (new_users_create in sql_queries.py) failed"),
+        ("DROP TABLE staging_songs", ["--check"], "COPY staging_songs (staging_songs_try in sql_queries.py) failed"),
+        (
+            "ALTER TABLE staging_songs DROP COLUMN year",
+            [],
+            "CREATE new_songs (new_songs_create in sql_queries.py) failed",
+        ),
+    ],
+)
+def test_missing_table_or_column_names_the_statement_and_create_tables(
+    sourced: Warehouse, break_it: str, arguments: list[str], expected: str
+) -> None:
+    sourced.query(break_it)
+    message = sourced.run("etl.py", *arguments, code=1).stderr
+    assert message.startswith(f"etl.py: {expected}: ") and "run create_tables.py" in message
+
+
+@pytest.mark.parametrize("key", ["LOG_DATA", "SONG_DATA", "LOG_JSONPATH"])
+@pytest.mark.parametrize("where", ["nothing-here", "s3://sparkify/nothing-here"])
+def test_source_that_is_not_there_names_the_key(
+    sourced: Warehouse, aws: dict[str, str], bucket: object, key: str, where: str
+) -> None:
+    sourced.environment = aws
+    sourced.configure({("S3", key): where})
+    message = fails(sourced)
+    assert f"see [S3] {key} in {sourced.config}\n" in message and "nothing-here" in message
+    if key != "LOG_JSONPATH":
+        assert ("-----" in message) == where.startswith("s3://")
+
+
+def test_failed_copy_says_how_many_rows_are_its_own_and_how_to_see_the_rest(sourced: Warehouse) -> None:
+    path = sourced.folder / "load_errors.csv"
+    sourced.write_log([event(userId="me")])
+    message = fails(sourced)
+    assert f"{path} has 1 load error; from this run: 1\n" in message
+    assert "python etl.py --check shows every record that would not load\n" in message
+    sourced.write_log([event(userId="me"), event(userId="you")])
+    assert f"{path} has the latest 2 load errors; from this run: 1\n" in fails(sourced)
+    assert "2 records would not load\n" in sourced.run("etl.py", "--check", code=1).stderr
+
+
+@pytest.mark.parametrize(("mask", "mode"), [("022", 0o644), ("077", 0o600)])
+def test_load_errors_csv_is_for_whom_the_umask_says(sourced: Warehouse, mask: str, mode: int) -> None:
+    sourced.write_log([event(userId="me")])
+    command = f'umask {mask}; exec "$0" "$1" --config "$2"'
+    ran = subprocess.run(["sh", "-c", command, sys.executable, str(ROOT / "etl.py"), str(sourced.config)], check=False)
+    assert ran.returncode == 1
+    assert stat.S_IMODE((sourced.folder / "load_errors.csv").stat().st_mode) == mode
+
+
+def test_catalogue_that_matches_nothing_is_explained(sourced: Warehouse) -> None:
+    sourced.write_songs([song(title="Other")])
+    output = sourced.etl().stdout
+    assert "0 plays matched to the catalogue (0.0%): it has no song with the title and artist of any play\n" in output
+
+
+def test_catalogue_that_matches_something_is_not(sourced: Warehouse) -> None:
+    assert "1 plays matched to the catalogue (100.0%)\n" in sourced.etl().stdout
+
+
+@pytest.mark.parametrize("script", ["create_tables.py", "etl.py"])
+def test_shell_without_the_virtual_environment_is_told_to_activate_it(script: str) -> None:
+    ran = subprocess.run([sys.executable, "-S", str(ROOT / script)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1 and ran.stdout == ""
+    assert ran.stderr.startswith(f"{script}: the package psycopg2 is not installed")
+    assert ". .venv/bin/activate" in ran.stderr and ran.stderr.count("\n") == 1
+
+
+def test_psql_without_the_virtual_environment_says_so_too() -> None:
+    command = [sys.executable, "-S", "-m", "local_redshift"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert ran.returncode == 1 and ". .venv/bin/activate" in ran.stderr and ran.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("options", [["--pdb"], []])
+def test_a_single_test_runs_by_itself(options: list[str]) -> None:
+    one = "tests/test_readme.py::test_there_are_five_questions"
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, one]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0 and "1 passed" in ran.stdout, ran.stdout + ran.stderr
+    assert "workers" not in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("\nINSERT INTO users (a)\nSELECT 1", "INSERT users"),
+        ("CREATE TEMP TABLE new_songs AS SELECT 1", "CREATE new_songs"),
+        ("DROP TABLE IF EXISTS time", "DROP time"),
+        ("LOCK staging_events, staging_songs", "LOCK staging_events, staging_songs"),
+        ("SELECT COUNT(*) FROM users", "SELECT"),
+        ("COMMIT", "COMMIT"),
+    ],
+)
+def test_label_is_the_verb_and_the_table(statement: str, expected: str) -> None:
+    assert label(statement) == expected
+
+
+def test_terminal_has_no_path_folded(sourced: Warehouse, tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 120)
+    deep.mkdir()
+    shutil.move(sourced.write_log([event(userId="me")]), deep / "2018-11-01-events.json")
+    sourced.configure({("S3", "LOG_DATA"): str(deep)})
+    assert f"{deep}/2018-11-01-events.json, line 1, column user_id int4: Invalid digit" in fails(sourced)
