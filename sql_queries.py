@@ -204,33 +204,30 @@ staging_songs_try = staging_songs_copy + "NOLOAD\nMAXERROR 100000\n"
 # One row a song id of the catalogue, the most complete; ties go by the values.
 new_songs_create = """
 CREATE TEMP TABLE new_songs AS
-SELECT song_id, title, artist_id, year, duration, artist_name
-FROM (
+WITH versions AS (
+    SELECT song_id, title, artist_id, year, duration, artist_name
+    FROM staging_songs
+    UNION ALL
+    SELECT songs.*
+    FROM songs
+    WHERE LEFT(song_id, 2) <> 'EV'
+),
+ranked AS (
     SELECT
-        song_id,
-        title,
-        artist_id,
-        year,
-        duration,
-        artist_name,
+        versions.*,
         ROW_NUMBER() OVER (
             PARTITION BY song_id
             ORDER BY
                 CASE WHEN year > 0 THEN 1 ELSE 0 END + CASE WHEN duration > 0 THEN 1 ELSE 0 END DESC,
                 title, artist_name, artist_id, year, duration
         ) AS place
-    FROM (
-        SELECT song_id, title, artist_id, year, duration, artist_name
-        FROM staging_songs
-        UNION ALL
-        SELECT song_id, title, artist_id, year, duration, artist_name
-        FROM songs
-        WHERE LEFT(song_id, 2) <> 'EV'
-    ) AS versions
-) AS ranked
+    FROM versions
+)
+SELECT song_id, title, artist_id, year, duration, artist_name
+FROM ranked
 WHERE place = 1
 EXCEPT
-SELECT song_id, title, artist_id, year, duration, artist_name
+SELECT songs.*
 FROM songs
 """
 
@@ -241,22 +238,30 @@ WHERE songs.song_id = new_songs.song_id
 """
 
 songs_table_insert = """
-INSERT INTO songs (song_id, title, artist_id, year, duration, artist_name)
-SELECT song_id, title, artist_id, year, duration, artist_name
+INSERT INTO songs
+SELECT new_songs.*
 FROM new_songs
 """
 
 # One row an artist id of the catalogue, the most complete; ties go by the values.
 new_artists_create = """
 CREATE TEMP TABLE new_artists AS
-SELECT artist_id, name, location, latitude, longitude
-FROM (
+WITH versions AS (
     SELECT
         artist_id,
-        name,
-        location,
-        latitude,
-        longitude,
+        artist_name AS name,
+        artist_location AS location,
+        artist_latitude AS latitude,
+        artist_longitude AS longitude
+    FROM staging_songs
+    UNION ALL
+    SELECT artists.*
+    FROM artists
+    WHERE LEFT(artist_id, 2) <> 'EV'
+),
+ranked AS (
+    SELECT
+        versions.*,
         ROW_NUMBER() OVER (
             PARTITION BY artist_id
             ORDER BY
@@ -265,23 +270,13 @@ FROM (
                     + CASE WHEN longitude IS NOT NULL THEN 1 ELSE 0 END DESC,
                 name, location, latitude, longitude
         ) AS place
-    FROM (
-        SELECT
-            artist_id,
-            artist_name AS name,
-            artist_location AS location,
-            artist_latitude AS latitude,
-            artist_longitude AS longitude
-        FROM staging_songs
-        UNION ALL
-        SELECT artist_id, name, location, latitude, longitude
-        FROM artists
-        WHERE LEFT(artist_id, 2) <> 'EV'
-    ) AS versions
-) AS ranked
+    FROM versions
+)
+SELECT artist_id, name, location, latitude, longitude
+FROM ranked
 WHERE place = 1
 EXCEPT
-SELECT artist_id, name, location, latitude, longitude
+SELECT artists.*
 FROM artists
 """
 
@@ -292,19 +287,74 @@ WHERE artists.artist_id = new_artists.artist_id
 """
 
 artists_table_insert = """
-INSERT INTO artists (artist_id, name, location, latitude, longitude)
-SELECT artist_id, name, location, latitude, longitude
+INSERT INTO artists
+SELECT new_artists.*
 FROM new_artists
 """
 
 # One row a distinct title, artist name and length among all plays, staged or loaded before: the song
 # and artist it is, and those that plays of earlier runs have. It is the catalogue's song of this title
 # and artist name whose duration is the closest, or else an inferred one; the artist may be in the
-# catalogue where the song is not. Redshift ignores trailing blanks when it compares: RTRIM has
+# catalogue where the song is not. Without a title there is no song, without a name no artist, and without
+# either no match, whatever blanks the catalogue has. Redshift ignores trailing blanks when it compares: RTRIM has
 # everything that hashes or groups agree. The big tables are read once each and hashed to few rows; the
 # joins are with songs, of which each node has a copy.
 play_songs_create = """
 CREATE TEMP TABLE play_songs AS
+WITH spellings AS (
+    SELECT
+        song AS song_title,
+        artist AS artist_name,
+        length AS song_length,
+        CAST(NULL AS VARCHAR(64)) AS song_id,
+        CAST(NULL AS VARCHAR(64)) AS artist_id
+    FROM staging_events
+    WHERE page = 'NextSong'
+    GROUP BY song, artist, length
+    UNION ALL
+    SELECT song_title, artist_name, song_length, MIN(song_id), MIN(artist_id)
+    FROM songplays
+    GROUP BY song_title, artist_name, song_length
+),
+heard AS (
+    SELECT
+        COALESCE(RTRIM(song_title), '') AS song_key,
+        COALESCE(RTRIM(artist_name), '') AS artist_key,
+        COALESCE(song_length, -1) AS length_key,
+        MIN(song_title) AS song_title,
+        MIN(artist_name) AS artist_name,
+        MIN(song_id) AS earlier_song_id,
+        MIN(artist_id) AS earlier_artist_id
+    FROM spellings
+    GROUP BY 1, 2, 3
+),
+namesakes AS (
+    SELECT RTRIM(artist_name) AS artist_key, MIN(artist_id) AS artist_id
+    FROM songs
+    WHERE LEFT(song_id, 2) <> 'EV'
+    GROUP BY 1
+),
+ranked AS (
+    SELECT
+        heard.*,
+        catalogue.song_id AS catalogue_song_id,
+        catalogue.artist_id AS catalogue_artist_id,
+        namesakes.artist_id AS namesake_id,
+        ROW_NUMBER() OVER (
+            PARTITION BY heard.song_key, heard.artist_key, heard.length_key
+            ORDER BY ABS(catalogue.duration - heard.length_key), catalogue.song_id
+        ) AS place
+    FROM heard
+    LEFT JOIN songs AS catalogue
+        ON RTRIM(catalogue.title) = heard.song_key
+        AND RTRIM(catalogue.artist_name) = heard.artist_key
+        AND heard.song_key <> ''
+        AND heard.artist_key <> ''
+        AND LEFT(catalogue.song_id, 2) <> 'EV'
+    LEFT JOIN namesakes
+        ON namesakes.artist_key = heard.artist_key
+        AND heard.artist_key <> ''
+)
 SELECT
     song_key,
     artist_key,
@@ -322,60 +372,7 @@ SELECT
     END AS artist_id,
     earlier_song_id,
     earlier_artist_id
-FROM (
-    SELECT
-        heard.song_key,
-        heard.artist_key,
-        heard.length_key,
-        heard.song_title,
-        heard.artist_name,
-        heard.earlier_song_id,
-        heard.earlier_artist_id,
-        catalogue.song_id AS catalogue_song_id,
-        catalogue.artist_id AS catalogue_artist_id,
-        namesakes.artist_id AS namesake_id,
-        ROW_NUMBER() OVER (
-            PARTITION BY heard.song_key, heard.artist_key, heard.length_key
-            ORDER BY ABS(catalogue.duration - heard.length_key), catalogue.song_id
-        ) AS place
-    FROM (
-        SELECT
-            COALESCE(RTRIM(song_title), '') AS song_key,
-            COALESCE(RTRIM(artist_name), '') AS artist_key,
-            COALESCE(song_length, -1) AS length_key,
-            MIN(song_title) AS song_title,
-            MIN(artist_name) AS artist_name,
-            MIN(song_id) AS earlier_song_id,
-            MIN(artist_id) AS earlier_artist_id
-        FROM (
-            SELECT
-                song AS song_title,
-                artist AS artist_name,
-                length AS song_length,
-                NULL AS song_id,
-                NULL AS artist_id
-            FROM staging_events
-            WHERE page = 'NextSong'
-            GROUP BY song, artist, length
-            UNION ALL
-            SELECT song_title, artist_name, song_length, MIN(song_id), MIN(artist_id)
-            FROM songplays
-            GROUP BY song_title, artist_name, song_length
-        ) AS spellings
-        GROUP BY 1, 2, 3
-    ) AS heard
-    LEFT JOIN songs AS catalogue
-        ON RTRIM(catalogue.title) = heard.song_key
-        AND RTRIM(catalogue.artist_name) = heard.artist_key
-        AND LEFT(catalogue.song_id, 2) <> 'EV'
-    LEFT JOIN (
-        SELECT RTRIM(artist_name) AS artist_key, MIN(artist_id) AS artist_id
-        FROM songs
-        WHERE LEFT(song_id, 2) <> 'EV'
-        GROUP BY 1
-    ) AS namesakes
-        ON namesakes.artist_key = heard.artist_key
-) AS ranked
+FROM ranked
 WHERE place = 1
 """
 
@@ -412,20 +409,7 @@ INSERT INTO songplays (
     artist_name,
     song_length
 )
-SELECT
-    new_plays.start_time,
-    new_plays.user_id,
-    new_plays.level,
-    play_songs.song_id,
-    play_songs.artist_id,
-    new_plays.session_id,
-    new_plays.location,
-    new_plays.user_agent,
-    new_plays.item_in_session,
-    new_plays.song_title,
-    new_plays.artist_name,
-    new_plays.song_length
-FROM (
+WITH new_plays AS (
     SELECT
         ts AS start_time,
         user_id,
@@ -452,7 +436,21 @@ FROM (
         artist_name,
         song_length
     FROM songplays
-) AS new_plays
+)
+SELECT
+    new_plays.start_time,
+    new_plays.user_id,
+    new_plays.level,
+    play_songs.song_id,
+    play_songs.artist_id,
+    new_plays.session_id,
+    new_plays.location,
+    new_plays.user_agent,
+    new_plays.item_in_session,
+    new_plays.song_title,
+    new_plays.artist_name,
+    new_plays.song_length
+FROM new_plays
 JOIN play_songs
     ON play_songs.song_key = COALESCE(RTRIM(new_plays.song_title), '')
     AND play_songs.artist_key = COALESCE(RTRIM(new_plays.artist_name), '')
@@ -508,91 +506,39 @@ WHERE LEFT(artist_id, 2) = 'EV'
 # join leaves a row or two a user: ranking them takes no sort of all events.
 new_users_create = """
 CREATE TEMP TABLE new_users AS
-SELECT
-    user_id,
-    first_name,
-    last_name,
-    gender,
-    level,
-    last_event_time,
-    last_session_id,
-    last_item_in_session
-FROM (
+WITH latest AS (
+    SELECT user_id, MAX(ts) AS last_ts
+    FROM staging_events
+    GROUP BY user_id
+),
+versions AS (
     SELECT
-        user_id,
+        staging_events.user_id,
         first_name,
         last_name,
         gender,
         level,
-        last_event_time,
-        last_session_id,
-        last_item_in_session,
+        ts AS last_event_time,
+        session_id AS last_session_id,
+        item_in_session AS last_item_in_session
+    FROM staging_events
+    JOIN latest
+        ON latest.user_id = staging_events.user_id
+        AND latest.last_ts = staging_events.ts
+    UNION ALL
+    SELECT users.*
+    FROM users
+),
+ranked AS (
+    SELECT
+        versions.*,
         ROW_NUMBER() OVER (
             PARTITION BY user_id
             ORDER BY
                 last_event_time DESC, last_session_id DESC, last_item_in_session DESC,
                 level, first_name, last_name, gender
         ) AS place
-    FROM (
-        SELECT
-            staging_events.user_id,
-            first_name,
-            last_name,
-            gender,
-            level,
-            ts AS last_event_time,
-            session_id AS last_session_id,
-            item_in_session AS last_item_in_session
-        FROM staging_events
-        JOIN (
-            SELECT user_id, MAX(ts) AS last_ts
-            FROM staging_events
-            GROUP BY user_id
-        ) AS latest
-            ON latest.user_id = staging_events.user_id AND latest.last_ts = staging_events.ts
-        UNION ALL
-        SELECT
-            user_id,
-            first_name,
-            last_name,
-            gender,
-            level,
-            last_event_time,
-            last_session_id,
-            last_item_in_session
-        FROM users
-    ) AS versions
-) AS ranked
-WHERE place = 1
-EXCEPT
-SELECT
-    user_id,
-    first_name,
-    last_name,
-    gender,
-    level,
-    last_event_time,
-    last_session_id,
-    last_item_in_session
-FROM users
-"""
-
-users_table_delete = """
-DELETE FROM users
-USING new_users
-WHERE users.user_id = new_users.user_id
-"""
-
-users_table_insert = """
-INSERT INTO users (
-    user_id,
-    first_name,
-    last_name,
-    gender,
-    level,
-    last_event_time,
-    last_session_id,
-    last_item_in_session
+    FROM versions
 )
 SELECT
     user_id,
@@ -603,6 +549,22 @@ SELECT
     last_event_time,
     last_session_id,
     last_item_in_session
+FROM ranked
+WHERE place = 1
+EXCEPT
+SELECT users.*
+FROM users
+"""
+
+users_table_delete = """
+DELETE FROM users
+USING new_users
+WHERE users.user_id = new_users.user_id
+"""
+
+users_table_insert = """
+INSERT INTO users
+SELECT new_users.*
 FROM new_users
 """
 
@@ -611,6 +573,14 @@ FROM new_users
 # nothing is left to be sorted later.
 time_table_insert = """
 INSERT INTO time (start_time, hour, day, week, month, year, weekday)
+WITH new_times AS (
+    SELECT ts AS start_time
+    FROM staging_events
+    WHERE page = 'NextSong'
+    EXCEPT
+    SELECT start_time
+    FROM time
+)
 SELECT
     start_time,
     EXTRACT(hour FROM start_time),
@@ -627,14 +597,7 @@ SELECT
         WHEN 5 THEN 'Friday'
         WHEN 6 THEN 'Saturday'
     END
-FROM (
-    SELECT ts AS start_time
-    FROM staging_events
-    WHERE page = 'NextSong'
-    EXCEPT
-    SELECT start_time
-    FROM time
-) AS new_times
+FROM new_times
 ORDER BY start_time
 """
 
@@ -757,7 +720,7 @@ WHERE songs.artist_id IS NOT NULL AND artists.artist_id IS NULL
 plays_without_song_check = """
 SELECT COUNT(*), MIN(song_title)
 FROM songplays
-WHERE song_id IS NULL AND song_title <> ''
+WHERE song_id IS NULL AND RTRIM(song_title) <> ''
 """
 
 # DISTINCT, so that each node hands on few rows of the big table.

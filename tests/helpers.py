@@ -125,6 +125,11 @@ class Warehouse:
         for number, one in enumerate(songs):
             (folder / f"TR{number:04}.json").write_text(json.dumps(one))
 
+    def write_song_file(self, songs: list[dict]) -> None:
+        """Write songs to one file, in the place of those there are: many small files would take long."""
+        self.write_songs([])
+        (self.folder / "song-data" / "all.json").write_text("".join(json.dumps(one) + "\n" for one in songs))
+
     def run(
         self, script: str, *arguments: str, code: int | None = 0, answer: str | None = None
     ) -> subprocess.CompletedProcess:

@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -142,8 +143,8 @@ def plain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pat
     folder = tmp_path_factory.mktemp("cluster")
     process, port = start_server(folder)
     yield folder, port
-    process.terminate()
-    process.wait()
+    process.send_signal(signal.SIGINT)  # not SIGTERM, which waits for connections that a failed test left open
+    process.wait(30)
     shutil.rmtree(folder / "data")
 
 

@@ -1,5 +1,6 @@
 """Every failure says which statement it was, where, and what to do next."""
 
+import os
 import shutil
 import stat
 import subprocess
@@ -73,6 +74,16 @@ def test_load_errors_csv_is_for_whom_the_umask_says(sourced: Warehouse, mask: st
     ran = subprocess.run(["sh", "-c", command, sys.executable, str(ROOT / "etl.py"), str(sourced.config)], check=False)
     assert ran.returncode == 1
     assert stat.S_IMODE((sourced.folder / "load_errors.csv").stat().st_mode) == mode
+
+
+def test_load_errors_csv_is_put_in_the_place_of_the_old_one_whole(sourced: Warehouse) -> None:
+    path = sourced.folder / "load_errors.csv"
+    path.write_text("old")
+    os.link(path, sourced.folder / "being_read.csv")
+    sourced.write_log([event(userId="me")])
+    fails(sourced)
+    assert path.read_text() != "old" and (sourced.folder / "being_read.csv").read_text() == "old"
+    assert sorted(one.name for one in sourced.folder.iterdir() if one.name.startswith("load_")) == ["load_errors.csv"]
 
 
 def test_catalogue_that_matches_nothing_is_explained(sourced: Warehouse) -> None:

@@ -14,7 +14,8 @@ import sql_queries
 from local_redshift.connection import RedshiftConnection
 from pipeline.errors import PipelineError, StatementFailed
 from pipeline.retry import is_transient, try_until_done
-from pipeline.run import Run
+from pipeline.run import Outcome, Run
+from pipeline.session import Session
 from pipeline.settings import read_settings
 
 BEFORE_USERS = str(
@@ -95,6 +96,31 @@ def test_lost_answer_is_looked_into_before_anything_is_tried_again(
     assert ("the commit had landed" in said.out) == landing
     assert len(sent) == (1 if landing else 2)
     monkeypatch.undo()
+    assert tables.counts()["songplays"] == 1
+
+
+def test_refused_commit_has_changed_nothing_and_is_tried_again(
+    tables: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    commit, outcomes = RedshiftConnection.commit, []
+
+    def refused_once(connection: RedshiftConnection) -> None:
+        if len(outcomes) == 1:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT local_redshift.fail('XX000', '1023', 'Serializable isolation violation')")
+        commit(connection)
+
+    def work(session: Session) -> None:
+        outcomes.append(session.run.outcome)
+        etl.main(session)
+
+    monkeypatch.setattr(RedshiftConnection, "commit", refused_once, raising=False)
+    run = Run()
+    try_until_done(work, read_settings(tables.config, needs_source=True), run, (0, 0, 0))
+    assert outcomes == [Outcome.UNCHANGED, Outcome.UNCHANGED] and run.outcome is Outcome.COMMITTED
+    assert "etl.py" not in (said := capsys.readouterr().err) and "COMMIT failed: 1023" in said
     assert tables.counts()["songplays"] == 1
 
 

@@ -59,7 +59,7 @@ VALUES = [  # fact, column, the value in the file, options after JSON 'auto', wh
     ("DG TRIMBLANKS", "VARCHAR", '" a  "', "TRIMBLANKS", " a"),
     ("DG r_Character_types: blanks past the length go", "VARCHAR(3)", '"abc   "', "", "abc"),
     ("DG TRUNCATECOLUMNS", "VARCHAR(3)", '"abcdef"', "TRUNCATECOLUMNS", "abc"),
-    ("guess: never within a character", "VARCHAR(3)", '"aéé"', "TRUNCATECOLUMNS", "aé"),
+    ("guess: never within a character", "VARCHAR(3)", '"éé"', "TRUNCATECOLUMNS", "é"),
     ("seen: escapes are decoded", "VARCHAR", r'"a\n\t\\\"\u00e3\/"', "", 'a\n\t\\"ã/'),
     ("seen: 255 characters in 264 bytes did not fit 256; 256 bytes do", "VARCHAR(256)", json.dumps("é" * 128), "", "é" * 128),
     ("JSON", "VARCHAR", r'"\ud83d\ude00"', "", "😀"),

@@ -1,0 +1,187 @@
+"""What a load means, once more in plain Python: the five star tables that any number of runs have to end in.
+
+It is written from README.md and design, not from the SQL, and says nothing of how a cluster gets there. All runs
+together mean the same as one run of everything, so it takes all events and all song files there ever were.
+"""
+
+import datetime as dt
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+Row = tuple[Any, ...]
+Star = dict[str, set[Row]]
+
+EPOCH = dt.datetime(1970, 1, 1)
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+def star(events: Iterable[dict], songs: Iterable[dict]) -> Star:
+    """The rows of each table, without songplay_id, for these events and song files."""
+    events, songs = list(events), list(songs)
+    catalogue = best_of(songs, "song_id", song_order)
+    artists = best_of(songs, "artist_id", artist_order)
+    plays = [event for event in events if event["page"] == "NextSong"]
+    matched = match(plays, catalogue)
+    return {
+        "songplays": {play_row(play, *matched[identity(play)]) for play in plays},
+        "users": {user_row(event) for event in latest_by_user(events)},
+        "songs": {song_row(song) for song in catalogue} | inferred_songs(plays, matched),
+        "artists": {artist_row(song) for song in artists} | inferred_artists(plays, matched),
+        "time": {time_row(moment(play)) for play in plays},
+    }
+
+
+# Of several rows for one song or artist the most complete wins; among equally complete ones the first by its values,
+# column by column, an unknown value being the last.
+
+
+def best_of(songs: list[dict], key: str, order: Callable[[dict], Row]) -> list[dict]:
+    found: dict[str, dict] = {}
+    for song in sorted(songs, key=order):
+        found.setdefault(song[key], song)
+    return list(found.values())
+
+
+def song_order(song: dict) -> Row:
+    known = ((song["year"] or 0) > 0) + ((song["duration"] or 0) > 0)
+    values = [song[name] for name in ("title", "artist_name", "artist_id", "year", "duration")]
+    return (-known, ascending(values))
+
+
+def artist_order(song: dict) -> Row:
+    location, latitude, longitude = (song[f"artist_{name}"] for name in ("location", "latitude", "longitude"))
+    known = bool(location) + (latitude is not None) + (longitude is not None)
+    return (-known, ascending([song["artist_name"], location, latitude, longitude]))
+
+
+def ascending(values: Sequence[Any]) -> list[Row]:
+    return [(value is None, value) if value is not None else (True,) for value in values]
+
+
+# A play is of the catalogue's song with this title and artist name; trailing blanks do not count. Of several the one
+# whose duration is the closest wins (a play without a length counts as one of -1 seconds, a song without a duration
+# comes last), then the one with the lowest id. A play that lacks the title or the name is matched to nothing.
+
+
+def key(text: str | None) -> str:
+    return (text or "").rstrip(" ")
+
+
+def identity(play: dict) -> Row:
+    return key(play["song"]), key(play["artist"]), play["length"]
+
+
+def match(plays: list[dict], catalogue: list[dict]) -> dict[Row, tuple[str | None, str | None]]:
+    """The song id and the artist id of each title, artist name and length among the plays."""
+    by_names: dict[Row, list[dict]] = {}
+    namesakes: dict[str, str] = {}
+    for song in catalogue:
+        name = key(song["artist_name"])
+        by_names.setdefault((key(song["title"]), name), []).append(song)
+        namesakes[name] = min(song["artist_id"], namesakes.get(name, song["artist_id"]))
+    found: dict[Row, tuple[str | None, str | None]] = {}
+    for title, artist, length in {identity(play) for play in plays}:
+        candidates = by_names.get((title, artist), []) if title and artist else []
+        if candidates:
+            wanted = -1 if length is None else length
+            closest = min(candidates, key=lambda song: (distance(song["duration"], wanted), song["song_id"]))
+            found[title, artist, length] = closest["song_id"], closest["artist_id"]
+        else:
+            found[title, artist, length] = inferred_ids(title, artist, namesakes.get(artist))
+    return found
+
+
+def distance(duration: float | None, wanted: float) -> float:
+    return float("inf") if duration is None else abs(duration - wanted)
+
+
+# What the catalogue lacks is inferred: an id that starts with EV and is a hash of the names; where the catalogue
+# knows the artist by another song, that artist. No title means no song, no name no artist.
+
+
+def inferred_ids(title: str, artist: str, namesake: str | None) -> tuple[str | None, str | None]:
+    song_id = "EV" + md5(md5(artist) + title) if title else None
+    artist_id = (namesake or "EV" + md5(artist)) if artist else None
+    return song_id, artist_id
+
+
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode()).hexdigest()
+
+
+def inferred_songs(plays: list[dict], matched: dict[Row, tuple[str | None, str | None]]) -> set[Row]:
+    titles = first_spellings((identity(play)[:2], play["song"]) for play in plays)
+    names = first_spellings((key(play["artist"]), play["artist"]) for play in plays)
+    return {
+        (song_id, titles[title, artist], artist_id, None, None, names[artist])
+        for (title, artist, _), (song_id, artist_id) in matched.items()
+        if song_id is not None and song_id.startswith("EV")
+    }
+
+
+def inferred_artists(plays: list[dict], matched: dict[Row, tuple[str | None, str | None]]) -> set[Row]:
+    names = first_spellings((key(play["artist"]), play["artist"]) for play in plays)
+    return {
+        (artist_id, names[artist], None, None, None)
+        for (_, artist, _), (_, artist_id) in matched.items()
+        if artist_id is not None and artist_id.startswith("EV")
+    }
+
+
+def first_spellings(spelled: Iterable[tuple[Any, str | None]]) -> dict[Any, str | None]:
+    """The first spelling for each key, of those that differ in trailing blanks alone."""
+    found: dict[Any, str | None] = {}
+    for same, text in spelled:
+        known = found.setdefault(same, text)
+        if text is not None and (known is None or text < known):
+            found[same] = text
+    return found
+
+
+# One row per user, from the latest event of any page; at one moment the later session, in it the later item, counts,
+# where an unknown one is the latest; then the first by level and names.
+
+
+def latest_by_user(events: list[dict]) -> list[dict]:
+    found: dict[int, dict] = {}
+    for event in sorted(events, key=recency):
+        if event["userId"]:
+            found.setdefault(int(event["userId"]), event)
+    return list(found.values())
+
+
+def recency(event: dict) -> Row:
+    later = [(number is not None, -(number or 0)) for number in (event["sessionId"], event["itemInSession"])]
+    return (-event["ts"], later, ascending([event[name] for name in ("level", "firstName", "lastName", "gender")]))
+
+
+# The rows, column by column.
+
+
+def moment(event: dict) -> dt.datetime:
+    return EPOCH + dt.timedelta(milliseconds=event["ts"])
+
+
+def play_row(play: dict, song_id: str | None, artist_id: str | None) -> Row:
+    user_id = int(play["userId"]) if play["userId"] else None
+    names = ("sessionId", "location", "userAgent", "itemInSession", "song", "artist", "length")
+    return (moment(play), user_id, play["level"], song_id, artist_id, *(play[name] for name in names))
+
+
+def user_row(event: dict) -> Row:
+    names = [event[name] for name in ("firstName", "lastName", "gender", "level")]
+    return (int(event["userId"]), *names, moment(event), event["sessionId"], event["itemInSession"])
+
+
+def song_row(song: dict) -> Row:
+    return tuple(song[name] for name in ("song_id", "title", "artist_id", "year", "duration", "artist_name"))
+
+
+def artist_row(song: dict) -> Row:
+    names = ("artist_id", "artist_name", "artist_location", "artist_latitude", "artist_longitude")
+    return tuple(song[name] for name in names)
+
+
+def time_row(at: dt.datetime) -> Row:
+    return (at, at.hour, at.day, at.isocalendar().week, at.month, at.year, WEEKDAYS[at.weekday()])

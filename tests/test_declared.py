@@ -1,0 +1,150 @@
+"""The tables as they are declared, and the options of COPY: what a cluster makes of them is not seen in a result."""
+
+import re
+
+import pytest
+
+import sql_queries
+
+DECLARED = """
+staging_events   DISTSTYLE EVEN
+    artist               VARCHAR(1024)
+    auth                 VARCHAR(64)
+    first_name           VARCHAR(256)
+    gender               VARCHAR(16)
+    item_in_session      INTEGER
+    last_name            VARCHAR(256)
+    length               DOUBLE PRECISION
+    level                VARCHAR(16)
+    location             VARCHAR(1024)
+    method               VARCHAR(16)
+    page                 VARCHAR(64) NOT NULL
+    registration         DOUBLE PRECISION
+    session_id           INTEGER
+    song                 VARCHAR(1024)
+    status               INTEGER
+    ts                   TIMESTAMP NOT NULL
+    user_agent           VARCHAR(1024)
+    user_id              INTEGER
+staging_songs    DISTSTYLE EVEN
+    num_songs            INTEGER
+    artist_id            VARCHAR(64) NOT NULL
+    artist_latitude      DOUBLE PRECISION
+    artist_longitude     DOUBLE PRECISION
+    artist_location      VARCHAR(1024)
+    artist_name          VARCHAR(1024) NOT NULL
+    song_id              VARCHAR(64) NOT NULL
+    title                VARCHAR(1024) NOT NULL
+    duration             DOUBLE PRECISION
+    year                 INTEGER
+songplays        DISTSTYLE EVEN  SORTKEY (start_time)
+    songplay_id          BIGINT IDENTITY(0, 1)
+    start_time           TIMESTAMP NOT NULL
+    user_id              INTEGER
+    level                VARCHAR(16)
+    song_id              VARCHAR(64)
+    artist_id            VARCHAR(64)
+    session_id           INTEGER
+    location             VARCHAR(1024)
+    user_agent           VARCHAR(1024)
+    item_in_session      INTEGER
+    song_title           VARCHAR(1024)
+    artist_name          VARCHAR(1024)
+    song_length          DOUBLE PRECISION
+    PRIMARY KEY (songplay_id)
+users            DISTSTYLE ALL  SORTKEY (user_id)
+    user_id              INTEGER NOT NULL
+    first_name           VARCHAR(256)
+    last_name            VARCHAR(256)
+    gender               VARCHAR(16)
+    level                VARCHAR(16)
+    last_event_time      TIMESTAMP NOT NULL
+    last_session_id      INTEGER
+    last_item_in_session INTEGER
+    PRIMARY KEY (user_id)
+songs            DISTSTYLE ALL  SORTKEY (song_id)
+    song_id              VARCHAR(64) NOT NULL
+    title                VARCHAR(1024)
+    artist_id            VARCHAR(64)
+    year                 INTEGER
+    duration             DOUBLE PRECISION
+    artist_name          VARCHAR(1024)
+    PRIMARY KEY (song_id)
+artists          DISTSTYLE ALL  SORTKEY (artist_id)
+    artist_id            VARCHAR(64) NOT NULL
+    name                 VARCHAR(1024)
+    location             VARCHAR(1024)
+    latitude             DOUBLE PRECISION
+    longitude            DOUBLE PRECISION
+    PRIMARY KEY (artist_id)
+time             DISTSTYLE ALL  SORTKEY (start_time)
+    start_time           TIMESTAMP NOT NULL
+    hour                 SMALLINT NOT NULL
+    day                  SMALLINT NOT NULL
+    week                 SMALLINT NOT NULL
+    month                SMALLINT NOT NULL
+    year                 SMALLINT NOT NULL
+    weekday              VARCHAR(9) NOT NULL
+    PRIMARY KEY (start_time)
+"""
+
+COPIES = {
+    "staging_events_copy": [
+        "COPY staging_events",
+        "FROM %(log_data)s",
+        "IAM_ROLE %(iam_role)s",
+        "REGION %(region)s",
+        "FORMAT AS JSON %(log_jsonpath)s",
+        "TIMEFORMAT AS 'epochmillisecs'",
+        "STATUPDATE ON",
+    ],
+    "staging_songs_copy": [
+        "COPY staging_songs",
+        "FROM %(song_data)s",
+        "IAM_ROLE %(iam_role)s",
+        "REGION %(region)s",
+        "FORMAT AS JSON 'auto'",
+        "STATUPDATE ON",
+    ],
+}
+COPIES["staging_events_try"] = [*COPIES["staging_events_copy"], "NOLOAD", "MAXERROR 100000"]
+COPIES["staging_songs_try"] = [*COPIES["staging_songs_copy"], "NOLOAD", "MAXERROR 100000"]
+
+
+def by_table(listing: str) -> dict[str, str]:
+    """The part of the listing about each table, white space folded."""
+    parts = re.findall(r"^(\w+) +(.*(?:\n .*)+)", listing, re.MULTILINE)
+    return {name: " ".join(rest.split()) for name, rest in parts}
+
+
+def declared(create: str) -> tuple[str, str]:
+    """The name of the table that a CREATE TABLE makes, and the rest as DECLARED has it."""
+    found = re.fullmatch(r"\s*CREATE TABLE (\w+) \((.*)\)\s*(DISTSTYLE \w+)\s*(SORTKEY \(\w+\))?\s*", create, re.DOTALL)
+    assert found, create
+    columns = re.sub(r",\n", "\n", found[2])
+    return found[1], " ".join(f"{found[3]} {found[4] or ''} {columns}".split())
+
+
+@pytest.mark.parametrize("table", by_table(DECLARED))
+def test_table_is_declared_as_listed(table: str) -> None:
+    created = dict(map(declared, sql_queries.create_table_queries))
+    assert created[table] == by_table(DECLARED)[table]
+
+
+def test_all_tables_are_listed_dropped_and_created() -> None:
+    listed = list(by_table(DECLARED))
+    assert [declared(query)[0] for query in sql_queries.create_table_queries] == listed
+    assert sql_queries.drop_table_queries == [f"DROP TABLE IF EXISTS {table}" for table in listed]
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_copy_has_these_options(name: str) -> None:
+    assert getattr(sql_queries, name).strip().splitlines() == COPIES[name]
+
+
+def test_staging_is_locked_first_and_emptied_without_a_commit() -> None:
+    assert sql_queries.clear_staging_queries == [
+        "LOCK staging_events, staging_songs",
+        "DELETE FROM staging_events",
+        "DELETE FROM staging_songs",
+    ]
