@@ -8,11 +8,12 @@ from psycopg2 import extensions
 
 import sql_queries
 from pipeline.database_errors import first_line, label
+from pipeline.errors import PipelineError, StatementFailed
 from pipeline.load_errors import LOAD_ERRORS_CSV, LoadError, Table, counted, read_first, write_csv
-from pipeline.progress import CopyWatch, shown_alive
+from pipeline.progress import CopyWatch
 from pipeline.session import Parameters, Session
 from pipeline.settings import DEFAULT_CONFIG, Settings, read_settings
-from pipeline.warehouse import enter_schema, open_connection
+from pipeline.warehouse import open_connection
 
 
 def connect(config_path: str | Path = DEFAULT_CONFIG) -> extensions.connection:
@@ -20,11 +21,7 @@ def connect(config_path: str | Path = DEFAULT_CONFIG) -> extensions.connection:
 
     Raise PipelineError if the config is wrong or the warehouse can't be reached.
     """
-    settings = read_settings(config_path)
-    connection = open_connection(settings)
-    if settings.schema:
-        enter_schema(connection, settings)
-    return connection
+    return Session(read_settings(config_path)).__enter__().connection
 
 
 def run(session: Session, query: str, parameters: Parameters | None = None) -> int:
@@ -32,8 +29,7 @@ def run(session: Session, query: str, parameters: Parameters | None = None) -> i
     name = label(query)
     is_copy = name.startswith("COPY")
     started = time.monotonic()
-    with shown_alive(name, _watch(session) if is_copy else None):
-        rows = session.execute(query, parameters).rowcount
+    rows = session.execute(query, parameters, _watch(session) if is_copy else None).rowcount
     seconds = time.monotonic() - started
     if is_copy:
         # what a cluster answers to COPY itself says nothing of rows
@@ -64,39 +60,52 @@ def save_load_errors(session: Session) -> str:
     Undoes what the session has not committed. Returns a sentence about the first error of the session's last COPY
     and one about the file; where no view of the errors can be read, about that.
     """
-    session.rollback()
     latest, _, of_session = zip(*sql_queries.load_error_queries, strict=True)
     try:
+        session.rollback()
         table = read_first(session.connection, latest)
         errors = read_first(session.connection, of_session).rows
     except psycopg2.Error as error:
         return f"what was wrong with the data can't be read from the system tables ({first_line(error)})"
+    except StatementFailed as error:
+        return f"what was wrong with the data can't be read from the system tables ({error})"
     first = str(LoadError(*errors[0])) if errors else "the system table has no row about it"
     ours = table.of_session(session.connection.get_backend_pid())
     return (
-        f"{first}\n{_save(table, session.settings, 'the latest ')}; from this run: {ours:,}\n"
-        "python etl.py --check shows every record that would not load"
+        f"{first}\n{_save(table, session.settings, 'the latest ', f'; from this run: {ours:,}')}\n"
+        f"{check_command(session.settings)} shows every record that would not load"
     )
+
+
+def check_command(settings: Settings) -> str:
+    """The command that tries the whole source of these settings."""
+    config = "" if settings.path == DEFAULT_CONFIG else f" --config {settings.path}"
+    return f"python etl.py --check{config}"
 
 
 def save_tried_load_errors(session: Session) -> tuple[list[LoadError], str]:
     """Write all load errors of this session to load_errors.csv, as `save_load_errors` does the latest.
 
-    Returns the errors and a sentence about the file. Raise psycopg2.Error where no view of the errors can be read.
+    Returns the errors and a sentence about the file. Raise PipelineError where no view of the errors can be read.
     """
     session.rollback()
     _, all_of_session, of_session = zip(*sql_queries.load_error_queries, strict=True)
-    errors = [LoadError(*row) for row in read_first(session.connection, of_session).rows]
-    if not errors:
-        return [], ""
-    table = read_first(session.connection, all_of_session)
-    return errors, _save(table, session.settings, "")
+    try:
+        errors = [LoadError(*row) for row in read_first(session.connection, of_session).rows]
+        if not errors:
+            return [], ""
+        table = read_first(session.connection, all_of_session)
+    except psycopg2.Error as error:
+        raise PipelineError(
+            f"what would not load can't be read from the system tables ({first_line(error)})"
+        ) from error
+    return errors, _save(table, session.settings, "", "")
 
 
-def _save(table: Table, settings: Settings, which: str) -> str:
+def _save(table: Table, settings: Settings, which: str, ours: str) -> str:
     path = settings.path.parent / LOAD_ERRORS_CSV
     try:
         write_csv(path, table)
     except OSError as error:
         return f"{path} could not be written: {error.strerror}"
-    return f"{path} has {which if len(table.rows) > 1 else ''}{counted(len(table.rows))}"
+    return f"{path} has {which if len(table.rows) > 1 else ''}{counted(len(table.rows))}{ours}"

@@ -12,6 +12,7 @@ from pipeline.command_line import parser_with_config, run_script
 from pipeline.errors import PipelineError
 from pipeline.existing_tables import lock_and_count, place_of, rows_at_stake
 from pipeline.session import Session
+from pipeline.terminal import is_terminal
 from sql_queries import create_table_queries, drop_table_queries
 
 
@@ -23,7 +24,7 @@ def confirm(session: Session, counts: dict[str, int], yes: bool) -> None:
     print(f"These tables hold rows, in {place_of(session)}:")
     for table, rows in filled.items():
         print(f"  {table}: {counted_rows(rows)}")
-    if not sys.stdin.isatty():
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise PipelineError(
             "nothing was changed: create_tables.py drops tables that hold rows only when told to; "
             "answer its question at a terminal, or give it --yes"

@@ -21,7 +21,7 @@ time_table_drop = "DROP TABLE IF EXISTS time"
 # CREATE TABLES
 # ---------------------------------------------------------------------------------------------------
 
-# One row a line of the logs, in the order of the JSONPaths file. NOT NULL makes COPY itself refuse a
+# One row per log line, in the order of the JSONPaths file. NOT NULL makes COPY itself refuse a
 # line that is no event, naming file and line. Lengths are bytes, with room for what users type.
 staging_events_table_create = """
 CREATE TABLE staging_events (
@@ -47,7 +47,7 @@ CREATE TABLE staging_events (
 DISTSTYLE EVEN
 """
 
-# One row a song file. COPY matches the columns to the JSON keys by their names ('auto'). Numbers with a
+# One row per song file. COPY matches the columns to the JSON keys by their names ('auto'). Numbers with a
 # fraction are DOUBLE PRECISION: a DECIMAL would cut off what is past its scale.
 staging_songs_table_create = """
 CREATE TABLE staging_songs (
@@ -89,7 +89,7 @@ DISTSTYLE EVEN
 SORTKEY (start_time)
 """
 
-# One row a user, from the user's latest event; the last three columns say which event that was, so
+# One row per user, from the user's latest event; the last three columns say which event that was, so
 # that an older log loaded later does not bring an old level back.
 users_table_create = """
 CREATE TABLE users (
@@ -107,7 +107,7 @@ DISTSTYLE ALL
 SORTKEY (user_id)
 """
 
-# One row a song of the catalogue, and one a song that was played but is not in it (its id starts with
+# One row per song of the catalogue, and one per song that was played but is not in it (its id starts with
 # EV). artist_name is what plays are matched on: an artist may have more names than artists can hold.
 songs_table_create = """
 CREATE TABLE songs (
@@ -123,7 +123,7 @@ DISTSTYLE ALL
 SORTKEY (song_id)
 """
 
-# One row an artist of the catalogue, and one an artist who was played but is not in it (EV again).
+# One row per artist of the catalogue, and one per artist who was played but is not in it (EV again).
 artists_table_create = """
 CREATE TABLE artists (
     artist_id VARCHAR(64)       NOT NULL,
@@ -137,7 +137,7 @@ DISTSTYLE ALL
 SORTKEY (artist_id)
 """
 
-# One row a moment at which a play started; week is ISO 8601's, weekday the English name.
+# One row per moment at which a play started; week is ISO 8601's, weekday the English name.
 time_table_create = """
 CREATE TABLE time (
     start_time TIMESTAMP  NOT NULL,
@@ -197,18 +197,20 @@ staging_songs_try = staging_songs_copy + "NOLOAD\nMAXERROR 100000\n"
 # ---------------------------------------------------------------------------------------------------
 
 # Songs, artists and users are written in three steps: the rows that are new or have changed go into a
-# temporary table, their old versions out, then they in. Which of the rows of one key wins is decided by
-# a total order of the rows, the one already there among them, so never by which was loaded first.
+# temporary table, their old versions are deleted, then the new ones are inserted. Which of the rows of one
+# key wins is decided by a total order of the rows, including the one that is already there, so it never
+# depends on which was loaded first. Columns of these tables are named one by one, not as songs.*: a table
+# that got a column by ALTER TABLE has them in another order than one that was created with it.
 # Ids that start with EV are inferred: made here for what was played but is not in the catalogue.
 
-# One row a song id of the catalogue, the most complete; ties go by the values.
+# One row per song id of the catalogue, the most complete; ties go by the values.
 new_songs_create = """
 CREATE TEMP TABLE new_songs AS
 WITH versions AS (
     SELECT song_id, title, artist_id, year, duration, artist_name
     FROM staging_songs
     UNION ALL
-    SELECT songs.*
+    SELECT song_id, title, artist_id, year, duration, artist_name
     FROM songs
     WHERE LEFT(song_id, 2) <> 'EV'
 ),
@@ -227,7 +229,7 @@ SELECT song_id, title, artist_id, year, duration, artist_name
 FROM ranked
 WHERE place = 1
 EXCEPT
-SELECT songs.*
+SELECT song_id, title, artist_id, year, duration, artist_name
 FROM songs
 """
 
@@ -238,12 +240,12 @@ WHERE songs.song_id = new_songs.song_id
 """
 
 songs_table_insert = """
-INSERT INTO songs
+INSERT INTO songs (song_id, title, artist_id, year, duration, artist_name)
 SELECT new_songs.*
 FROM new_songs
 """
 
-# One row an artist id of the catalogue, the most complete; ties go by the values.
+# One row per artist id of the catalogue, the most complete; ties go by the values.
 new_artists_create = """
 CREATE TEMP TABLE new_artists AS
 WITH versions AS (
@@ -255,7 +257,7 @@ WITH versions AS (
         artist_longitude AS longitude
     FROM staging_songs
     UNION ALL
-    SELECT artists.*
+    SELECT artist_id, name, location, latitude, longitude
     FROM artists
     WHERE LEFT(artist_id, 2) <> 'EV'
 ),
@@ -276,7 +278,7 @@ SELECT artist_id, name, location, latitude, longitude
 FROM ranked
 WHERE place = 1
 EXCEPT
-SELECT artists.*
+SELECT artist_id, name, location, latitude, longitude
 FROM artists
 """
 
@@ -287,12 +289,12 @@ WHERE artists.artist_id = new_artists.artist_id
 """
 
 artists_table_insert = """
-INSERT INTO artists
+INSERT INTO artists (artist_id, name, location, latitude, longitude)
 SELECT new_artists.*
 FROM new_artists
 """
 
-# One row a distinct title, artist name and length among all plays, staged or loaded before: the song
+# One row per distinct title, artist name and length among all plays, staged or loaded before: the song
 # and artist it is, and those that plays of earlier runs have. It is the catalogue's song of this title
 # and artist name whose duration is the closest, or else an inferred one; the artist may be in the
 # catalogue where the song is not. Without a title there is no song, without a name no artist, and without
@@ -392,7 +394,7 @@ WHERE COALESCE(RTRIM(songplays.song_title), '') = play_songs.song_key
     )
 """
 
-# One row a distinct NextSong event that is not there yet. EXCEPT compares NULLs as equal, which a join
+# One row per distinct NextSong event that is not there yet. EXCEPT compares NULLs as equal, which a join
 # would not.
 songplays_table_insert = """
 INSERT INTO songplays (
@@ -471,7 +473,7 @@ WHERE LEFT(song_id, 2) = 'EV'
     )
 """
 
-# One row a song that was played but is not in the catalogue: title and artist as the events have them.
+# One row per song that was played but is not in the catalogue: title and artist as the events have them.
 inferred_songs_insert = """
 INSERT INTO songs (song_id, title, artist_id, artist_name)
 SELECT DISTINCT song_id, song_title, artist_id, artist_name
@@ -492,7 +494,7 @@ WHERE LEFT(artist_id, 2) = 'EV'
     )
 """
 
-# One row an artist who was played but is not in the catalogue.
+# One row per artist who was played but is not in the catalogue.
 inferred_artists_insert = """
 INSERT INTO artists (artist_id, name)
 SELECT DISTINCT artist_id, artist_name
@@ -501,7 +503,7 @@ WHERE LEFT(artist_id, 2) = 'EV'
     AND NOT EXISTS (SELECT 1 FROM artists WHERE artists.artist_id = play_songs.artist_id)
 """
 
-# One row a user, from the latest event of any page; ties at one moment go to the later session, then
+# One row per user, from the latest event of any page; ties at one moment go to the later session, then
 # to the later item in it. Events of users who are logged out have no user_id and join with nothing. The
 # join leaves a row or two a user: ranking them takes no sort of all events.
 new_users_create = """
@@ -526,7 +528,15 @@ versions AS (
         ON latest.user_id = staging_events.user_id
         AND latest.last_ts = staging_events.ts
     UNION ALL
-    SELECT users.*
+    SELECT
+        user_id,
+        first_name,
+        last_name,
+        gender,
+        level,
+        last_event_time,
+        last_session_id,
+        last_item_in_session
     FROM users
 ),
 ranked AS (
@@ -552,7 +562,15 @@ SELECT
 FROM ranked
 WHERE place = 1
 EXCEPT
-SELECT users.*
+SELECT
+    user_id,
+    first_name,
+    last_name,
+    gender,
+    level,
+    last_event_time,
+    last_session_id,
+    last_item_in_session
 FROM users
 """
 
@@ -563,12 +581,21 @@ WHERE users.user_id = new_users.user_id
 """
 
 users_table_insert = """
-INSERT INTO users
+INSERT INTO users (
+    user_id,
+    first_name,
+    last_name,
+    gender,
+    level,
+    last_event_time,
+    last_session_id,
+    last_item_in_session
+)
 SELECT new_users.*
 FROM new_users
 """
 
-# One row a moment at which a play started and that is not there yet. The names are spelt out: TO_CHAR
+# One row per moment at which a play started and that is not there yet. The names are spelt out: TO_CHAR
 # would ask the server's language, and take longer than all the rest. In the order of the sort key, so that
 # nothing is left to be sorted later.
 time_table_insert = """

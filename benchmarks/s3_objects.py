@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import boto3
 
-from local_redshift.objects import S3Store
-from local_redshift.read_ahead import read_ahead
+from local_redshift.sources import read_ahead
+from local_redshift.sources.s3 import S3Store
 
 REGION = "us-west-2"
 ONE_AFTER_ANOTHER = 1000  # objects

@@ -11,10 +11,9 @@ import sys
 from pathlib import Path
 
 from local_redshift.connection import databases
-from local_redshift.dialect import translate
 from local_redshift.errors import LocalRedshiftError, RedshiftError
 from local_redshift.server import ADMIN, binaries, get_server
-from local_redshift.sql_tokens import code, statements
+from local_redshift.sql import code, statements, translate
 
 
 def main() -> int:

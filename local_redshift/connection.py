@@ -3,17 +3,15 @@
 import functools
 import re
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg2
 from psycopg2 import extensions
 
-from local_redshift import catalog
-from local_redshift.ddl import created_table
-from local_redshift.dialect import translate
 from local_redshift.errors import NotSupported, RedshiftError
-from local_redshift.server import ADMIN, EmbeddedServer, get_server
-from local_redshift.sql_tokens import Token, code, statements
+from local_redshift.server import ADMIN, EmbeddedServer, catalogue, get_server
+from local_redshift.sql import Token, code, created_table, statements, translate
 
 _IS_LOCKED = """
 SELECT FROM pg_locks
@@ -67,9 +65,9 @@ def _prepare(server: EmbeddedServer, dbname: str, user: str) -> None:
 def _install_catalog(server: EmbeddedServer, dbname: str) -> None:
     admin = server.connect_as_admin(dbname)
     with admin.cursor() as cursor:
-        cursor.execute(catalog.FIND_VERSION)
-        if cursor.fetchone() != (catalog.VERSION,):
-            cursor.execute("".join(["BEGIN;", *catalog.INSTALL, ";COMMIT"]))
+        cursor.execute(catalogue.FIND_VERSION)
+        if cursor.fetchone() != (catalogue.VERSION,):
+            cursor.execute("".join(["BEGIN;", *catalogue.INSTALL, ";COMMIT"]))
     admin.close()
 
 
@@ -90,17 +88,26 @@ class RedshiftConnection(extensions.connection):
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self.copy_cancelled = threading.Event()  # a COPY is at work here, too, where the server can't be told to stop
+        self._copy_cancelled = threading.Event()  # a COPY is at work here, too, where the server can't be told to stop
 
     def cancel(self) -> None:
         """End the statement that is under way; see psycopg2's `connection.cancel`."""
-        self.copy_cancelled.set()
+        self.note_cancel()
         super().cancel()
+
+    def note_cancel(self) -> None:
+        """End a COPY that is under way where it is at work here; the server has to be told, too."""
+        self._copy_cancelled.set()
 
     def cursor(self, name=None, cursor_factory=None, *args, **kwargs):
         """Open a cursor; see psycopg2's `connection.cursor`."""
         factory = cursor_factory or self.cursor_factory or extensions.cursor
         return super().cursor(name, _redshift_cursor(factory), *args, **kwargs)
+
+    def begin_copy(self) -> Callable[[], bool]:
+        """Note that a COPY begins; what is returned says whether it was cancelled since."""
+        self._copy_cancelled.clear()
+        return self._copy_cancelled.is_set
 
     def plain_cursor(self) -> extensions.cursor:
         """Open a cursor that takes PostgreSQL's SQL as it is."""
@@ -158,7 +165,7 @@ class RedshiftCursor:
         tokens = code(statement)
         verb = tokens[0].word
         if verb == "COPY":
-            from local_redshift.load import run_copy  # a session without a COPY does not pay for it
+            from local_redshift.copy import run_copy  # a session without a COPY does not pay for it
 
             run_copy(self.connection, statement)
             return

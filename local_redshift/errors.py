@@ -2,14 +2,14 @@
 
 Exception
 ├── LocalRedshiftError
-│   └── ServerError       the embedded server can't be installed, started or reached
-└── RedshiftError         what a cluster would answer; becomes psycopg2's own class at the edge
-    ├── NotSupported      what the stand-in, or Redshift itself, does not take
-    ├── SyntaxRefused     a statement of a wrong form
+│   └── ServerError           the embedded server can't be installed, started or reached
+└── RedshiftError             what a cluster would answer; becomes psycopg2's own class at the edge
+    ├── NotSupported          what the stand-in, or Redshift itself, does not take
+    ├── SyntaxRefused         a statement of a wrong form
     ├── NoSuchColumn
     ├── Cancelled             a statement that another thread ended by connection.cancel()
-    └── objects.SourceError
-        └── NoSuchObject
+    └── SourceError           what a COPY reads from can't be read
+        └── NoSuchObject      ... because it is not there
 """
 
 
@@ -57,3 +57,23 @@ class Cancelled(RedshiftError):
     """A statement that was ended on request."""
 
     sqlstate = "57014"
+
+
+class SourceError(RedshiftError):
+    """The source can't be read; raised before loading starts, so it gets the DETAIL block and no row.
+
+    `context`, `location` and `process` are what the block says: what was being done, the place in the cluster's own
+    source, and which of its processes it was.
+    """
+
+    def __init__(
+        self, message: str, context: str = "", location: str = "s3_utility.cpp:568", process: str = "padbmaster"
+    ) -> None:
+        super().__init__(message)
+        self.context = context
+        self.location = location
+        self.process = process
+
+
+class NoSuchObject(SourceError):
+    """The object named does not exist."""

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+import psycopg2
+
+from pipeline.database_errors import first_line
 from pipeline.errors import PipelineError
 from pipeline.progress import leave_terminal_in_order
 from pipeline.retry import try_until_done
@@ -45,7 +48,7 @@ def run_script(
     1 failed, 130 or 143 ended by Ctrl-C or SIGTERM; wrong usage exits with 2.
     """
     arguments = parser.parse_args()
-    run = Run()
+    run = Run("run it again, that does no harm") if waits else Run()
 
     def do_all() -> None:
         settings = read_settings(arguments.config, needs_source=needs_source)
@@ -96,7 +99,14 @@ def _supervised(work: Callable[[], None], run: Run) -> int:
     first = _next(inbox)
     if isinstance(first, signal.Signals):
         return _ended_by(first, worker, run, inbox)
+    _ignore_signals()
     return _status(worker.error, run)
+
+
+def _ignore_signals() -> None:
+    """Have nothing end the process from here on but its own exit: what it has to say is said."""
+    for number in _WORDS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _next(inbox: "queue.SimpleQueue[object]") -> object:
@@ -112,40 +122,49 @@ def _status(error: BaseException | None, run: Run) -> int:
         return 0
     if isinstance(error, PipelineError):
         return _failed(_with_outcome(str(error), run))
-    if isinstance(error, BrokenPipeError):
+    if isinstance(error, psycopg2.Error):
+        return _failed(f"the warehouse failed ({first_line(error)}); {run.said}")
+    if isinstance(error, OSError):
         # what is still to be written at exit has nowhere to go either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _failed(f"its output was closed; {run.outcome.value}")
+        what = "its output was closed" if isinstance(error, BrokenPipeError) else f"it failed ({error})"
+        return _failed(f"{what}; {run.said}")
     raise error
 
 
 def _with_outcome(message: str, run: Run) -> str:
     """The message, and what is true of the warehouse if that is not known and the message does not say so."""
-    if run.outcome is Outcome.UNKNOWN and run.outcome.value not in message:
-        return f"{message}\n{run.outcome.value}"
+    if run.outcome is Outcome.UNKNOWN and run.said not in message:
+        return f"{message}\n{run.said}"
     return message
 
 
 def _ended_by(number: signal.Signals, worker: _Worker, run: Run, inbox: "queue.SimpleQueue[object]") -> int:
-    """End the run: cancel what is under way, wait for a commit that went out, say what is true now."""
+    """End the run: wait for a commit that went out, say what is true now, cancel what is under way."""
     run.stop()
     if run.is_committing:
         print("waiting for the answer to the commit", file=sys.stderr, flush=True)
         _next(inbox)  # the answer, or somebody who will not wait for it
-    for each in _WORDS:
-        # the driver's cancel keeps all of Python waiting where the server hangs: a second signal ends even that
-        signal.signal(each, signal.SIG_DFL)
-    threading.Thread(target=_keep_cancelling, args=(run, worker), daemon=True).start()
-    worker.join(PATIENCE)
-    status = _failed(f"{_WORDS[number]}; {run.outcome.value}", 128 + number)
+    _ignore_signals()
+    # no commit goes out any more, so this stays true whatever the rest of the run does
+    leave_terminal_in_order()
+    status = _failed(f"{_WORDS[number]}; {run.said}", 128 + number)
+    _cancel_for(PATIENCE, run, worker)
     if worker.is_alive():
-        leave_terminal_in_order()
         _leave_at_once(status)
     return status
 
 
+def _cancel_for(seconds: float, run: Run, worker: _Worker) -> None:
+    """Cancel what the run has under way, again and again, until it ends or the time is over.
+
+    The next statement may begin just after a cancel that found none.
+    """
+    threading.Thread(target=_keep_cancelling, args=(run, worker), daemon=True).start()
+    worker.join(seconds)
+
+
 def _keep_cancelling(run: Run, worker: _Worker) -> None:
-    # again and again: the next statement may begin just after a cancel that found none
     while worker.is_alive():
         run.cancel()
         worker.join(CANCEL_EVERY)

@@ -8,7 +8,6 @@ import psycopg2
 
 import sql_queries
 from pipeline.errors import CopyFailed, StatementFailed
-from pipeline.run import Outcome
 from pipeline.settings import Settings
 
 # a COPY that failed on its data names one of the two views, depending on the age of the cluster
@@ -16,11 +15,23 @@ _LOAD_FAILED = re.compile(r"Check '(stl_load_errors|sys_load_error_detail)' syst
 
 # https://docs.aws.amazon.com/redshift/latest/dg/r_Load_Error_Reference.html: codes of errors in the data
 _DATA_CODE = re.compile(r"\bcode:\s+12\d\d\b")
-_QUOTED = re.compile(r"(?<=: )[\"'].*[\"']|(?<=\bValue )[\"'].*?[\"']|(?<=\bvalue )[\"'].*?[\"']", re.DOTALL)
+_QUOTED = re.compile(r"([\"']).*?\1", re.DOTALL)
+_AFTER_COLON = re.compile(r"(?<=: )[^:]*\Z")
 
-_NO_SOURCE = re.compile(r"S3 prefix '.*' does not exist|no file's path starts with|jsonpaths file .* was not found")
+_NO_SOURCE = re.compile(
+    r"S3 prefix '.*' does not exist|no file's path starts with|jsonpaths file .* was not found|JSONPaths file"
+    r"|^/.* (?:can't be read|does not exist)"
+)
+_COUNT_OF_PATHS = re.compile(r"Number of jsonpath")
+_S3_REFUSED = re.compile(r"S3ServiceException|S3 can't be read|authorized to assume IAM Role")
 _NO_TABLE = re.compile(r"Cannot COPY into nonexistent table")
 _TABLE_CODES = ("42P01", "42703")  # undefined table, undefined column
+
+_ADVICE = {  # by SQLSTATE
+    "22001": "give the column more room in sql_queries.py, then run create_tables.py and load again",
+    "2BP01": "drop what depends on the table first, or give the view WITH NO SCHEMA BINDING",
+    "42804": "the tables are not those of sql_queries.py: run create_tables.py",
+}
 
 _VERB_AND_TABLE = re.compile(
     r"\s*(\w+)(?:\s+(?:TEMP\s+|TABLE\s+|INTO\s+|FROM\s+|ON\s+|IF\s+EXISTS\s+)*(\w+(?:, \w+)*))?", re.IGNORECASE
@@ -34,6 +45,12 @@ def label(query: str) -> str:
         return "a statement"
     verb = match[1].upper()
     return f"{verb} {match[2]}" if match[2] and verb != "SELECT" else verb
+
+
+def shown_name(query: str) -> str:
+    """What a statement is called while it runs: its label or, for a query, its name in sql_queries.py."""
+    name = label(query)
+    return constant_name(query) or name if name == "SELECT" else name
 
 
 def constant_name(query: str) -> str | None:
@@ -55,14 +72,14 @@ def first_line(error: psycopg2.Error) -> str:
 
 
 def statement_failed(
-    error: psycopg2.Error, query: str, parameters: Mapping[str, Any] | None, settings: Settings, outcome: Outcome
+    error: psycopg2.Error, query: str, parameters: Mapping[str, Any] | None, settings: Settings, outcome: str
 ) -> StatementFailed:
     """The error for a statement that the warehouse refused, or whose connection was lost."""
     name = constant_name(query)
     what = f"{label(query)} ({name} in sql_queries.py)" if name else label(query)
     if is_connection_lost(error):
         lost = f"the connection to the warehouse was lost ({first_line(error)})"
-        return StatementFailed(f"{what} failed: {lost}; {outcome.value}", error)
+        return StatementFailed(f"{what} failed: {lost}; {outcome}", error)
     said = _said(error)
     advice = _advice(error, query, parameters, settings)
     kind = CopyFailed if _LOAD_FAILED.search(said) else StatementFailed
@@ -75,7 +92,10 @@ def _said(error: psycopg2.Error) -> str:
     if primary is None:
         return first_line(error)
     if _is_about_data(error):
-        return _QUOTED.sub("a value", primary)
+        pattern = _QUOTED if _QUOTED.search(primary) else _AFTER_COLON
+        return pattern.sub("(a value)", primary)
+    if (error.pgcode or "").startswith("23"):
+        return primary  # its DETAIL has the row
     parts = [primary]
     if error.diag.message_detail:
         parts.append(f"DETAIL:  {error.diag.message_detail.rstrip()}")
@@ -83,14 +103,14 @@ def _said(error: psycopg2.Error) -> str:
 
 
 def _is_about_data(error: psycopg2.Error) -> bool:
-    """Whether the error may quote a row: PostgreSQL's classes 22 and 23, Redshift's codes of load errors."""
-    code = error.pgcode or ""
-    return code.startswith(("22", "23")) or bool(_DATA_CODE.search(error.diag.message_detail or ""))
+    """Whether the message may quote a value: PostgreSQL's class 22, Redshift's codes of load errors."""
+    return (error.pgcode or "").startswith("22") or bool(_DATA_CODE.search(error.diag.message_detail or ""))
 
 
 def _advice(error: psycopg2.Error, query: str, parameters: Mapping[str, Any] | None, settings: Settings) -> str:
     said = error.diag.message_primary or ""
-    if error.pgcode in _TABLE_CODES or _NO_TABLE.search(said):
+    makes_tables = query in sql_queries.drop_table_queries + sql_queries.create_table_queries
+    if not makes_tables and (error.pgcode in _TABLE_CODES or _NO_TABLE.search(said)):
         return (
             "if the tables are not there yet, or sql_queries.py was changed since they were made: "
             "run create_tables.py first"
@@ -100,7 +120,15 @@ def _advice(error: psycopg2.Error, query: str, parameters: Mapping[str, Any] | N
         named = [name for name, value in used.items() if _names(said, value)]
         key = max(named, key=lambda name: len(used[name]), default="log_data or song_data")
         return f"see [S3] {key.upper()} in {settings.path}"
-    return ""
+    if _COUNT_OF_PATHS.search(said):
+        return (
+            f"the columns of the table and [S3] LOG_JSONPATH in {settings.path} have to agree; "
+            "if sql_queries.py was changed: run create_tables.py"
+        )
+    if _S3_REFUSED.search(said):
+        key = "SONG_DATA" if "%(song_data)s" in query else "LOG_DATA or LOG_JSONPATH"
+        return f"see [S3] {key}, REGION and [IAM_ROLE] ARN in {settings.path}"
+    return _ADVICE.get(error.pgcode or "", "")
 
 
 def _names(said: str, value: str) -> bool:

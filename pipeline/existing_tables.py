@@ -5,10 +5,16 @@ from typing import NamedTuple
 
 from psycopg2.extensions import AsIs
 
+from pipeline.errors import PipelineError
 from pipeline.session import Session
 from sql_queries import chosen_schema, drop_table_queries, existing_table, table_count, tables_lock
 
-_DROPPED = re.compile(r"\s*DROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?(.*?)(?:\s+(?:CASCADE|RESTRICT))?[\s;]*", re.I | re.S)
+_NAME = r'"?\w+"?(?:\."?\w+"?)?'
+_DROPPED = re.compile(
+    rf"\s*DROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?({_NAME}(?:\s*,\s*{_NAME})*)(?:\s+(?:CASCADE|RESTRICT))?[\s;]*",
+    re.IGNORECASE,
+)
+_COMMENT = re.compile(r"--[^\n]*")
 
 
 class TableName(NamedTuple):
@@ -20,11 +26,17 @@ class TableName(NamedTuple):
 
 
 def dropped_tables() -> list[TableName]:
-    """The tables that `drop_table_queries` drop, in their order."""
+    """The tables that `drop_table_queries` drop, in their order.
+
+    Raise PipelineError for a query that names them otherwise than DROP TABLE does: what is not understood would be
+    dropped without a question.
+    """
     names = []
     for query in drop_table_queries:
-        listed = _DROPPED.fullmatch(query)
-        for written in listed[1].split(",") if listed else []:
+        listed = _DROPPED.fullmatch(_COMMENT.sub("", query))
+        if listed is None:
+            raise PipelineError(f"drop_table_queries in sql_queries.py: not one DROP TABLE: {' '.join(query.split())}")
+        for written in listed[1].split(","):
             # names are folded, also in quotes. https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
             schema, _, table = written.strip().replace('"', "").lower().rpartition(".")
             names.append(TableName(schema, table, written.strip()))

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import psycopg2
 from psycopg2 import extensions
 
+from pipeline.terminal import is_terminal
+
 LOAD_ERRORS_CSV = "load_errors.csv"
 SHOWN_ERRORS = 1000  # as many as somebody may want to scroll through
 SESSION_COLUMNS = ("session", "session_id")  # of stl_load_errors and of sys_load_error_detail
@@ -58,7 +60,7 @@ def read_first(connection: extensions.connection, queries: Sequence[str]) -> Tab
             with connection.cursor() as cursor:
                 cursor.execute(query)
                 names = [column.name for column in cursor.description or ()]
-                return Table(names, [[str(value).strip() for value in row] for row in cursor])
+                return Table(names, [["" if value is None else str(value).strip() for value in row] for row in cursor])
         except psycopg2.Error as error:
             refused = error
         finally:
@@ -85,7 +87,7 @@ def write_csv(path: Path, table: Table) -> None:
 
 def show_load_errors(errors: Sequence[LoadError]) -> None:
     """Print the errors: at a terminal by file, with a table for each, else a line each."""
-    if not sys.stdout.isatty():
+    if not is_terminal(sys.stdout):
         for error in errors:
             print(error)
         return

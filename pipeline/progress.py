@@ -10,6 +10,7 @@ import psycopg2
 from psycopg2 import extensions
 
 from pipeline.errors import PipelineError
+from pipeline.terminal import is_terminal
 from sql_queries import copy_progress_queries
 
 SHOWN_AFTER = 2  # seconds: what ends sooner shows nothing, and opens no second connection
@@ -76,7 +77,7 @@ def _say(line: str) -> None:
 def shown_alive(label: str, watch: CopyWatch | None = None) -> Iterator[None]:
     """Show, while the block runs, how long it takes: on one line at a terminal, else by a line a minute."""
     done = threading.Event()
-    show = _on_one_line if sys.stdout.isatty() else _line_by_line
+    show = _on_one_line if is_terminal(sys.stdout) else _line_by_line
     thread = threading.Thread(target=_show, args=(show, label, watch, done), daemon=True)
     thread.start()
     try:
@@ -99,7 +100,7 @@ def _show(show: Callable[..., None], label: str, watch: CopyWatch | None, done: 
 
 def leave_terminal_in_order() -> None:
     """Show the cursor again, which a line that is being redrawn hides, where nothing else will."""
-    if sys.stdout.isatty():
+    if is_terminal(sys.stdout):
         from rich.console import Console
 
         Console(file=sys.stdout).show_cursor()

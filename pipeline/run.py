@@ -14,7 +14,7 @@ class Outcome(enum.Enum):
     """What is true of the warehouse if the run ended now; the value is how a message says it."""
 
     UNCHANGED = "nothing was changed"
-    UNKNOWN = "the commit was under way; whether it landed is not known: run it again, that does no harm"
+    UNKNOWN = "the commit was under way; whether it landed is not known"
     COMMITTED = "everything had been committed"
 
 
@@ -22,15 +22,22 @@ class Run:
     """All tries of one script, from its command line to its exit status.
 
     The script does its work in one thread; `stop` is called from another. `outcome` is set by whoever
-    finds out: the commit itself or, where its answer was lost, the next try.
+    finds out: the commit itself or, where its answer was lost, the next try. `advice` is what to do where
+    nobody has found out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, advice: str = "look before you run it again") -> None:
         self.outcome = Outcome.UNCHANGED
+        self._advice = advice
         self.is_committing = False
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._cancel: Callable[[], None] | None = None
+
+    @property
+    def said(self) -> str:
+        """What is true of the warehouse, for a message."""
+        return f"{self.outcome.value}: {self._advice}" if self.outcome is Outcome.UNKNOWN else self.outcome.value
 
     def cancel_by(self, cancel: Callable[[], None] | None) -> None:
         """Set what ends the statement that is under way, from any thread; None where there is no connection."""

@@ -1,7 +1,7 @@
 """One try of a run: a connection, the statements on it, and what becomes of its commit."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -9,11 +9,13 @@ import psycopg2
 from psycopg2 import extensions
 
 import sql_queries
-from pipeline.database_errors import first_line, is_connection_lost, statement_failed
-from pipeline.errors import CommitUnanswered
+from pipeline.cancel import canceller
+from pipeline.database_errors import first_line, is_connection_lost, shown_name, statement_failed
+from pipeline.errors import CommitUnanswered, PipelineError
+from pipeline.progress import CopyWatch, shown_alive
 from pipeline.run import Outcome, Run
 from pipeline.settings import Settings
-from pipeline.warehouse import enter_schema, open_connection
+from pipeline.warehouse import open_connection
 
 Parameters = Mapping[str, Any]
 
@@ -35,14 +37,33 @@ class Session:
         """Connect. Raise PipelineError if the warehouse can't be reached or lacks the schema."""
         self.run.check()
         self.connection = open_connection(self.settings)
-        self.run.cancel_by(self.connection.cancel)
-        if self.settings.schema:
-            enter_schema(self.connection, self.settings)
+        self.run.cancel_by(canceller(self.connection))
+        try:
+            self._enter_schema()
+        except BaseException:
+            self.close()
+            raise
         return self
+
+    def _enter_schema(self) -> None:
+        """Have the tables be those of [CLUSTER] SCHEMA, if it is set."""
+        schema = self.settings.schema
+        if not schema:
+            return
+        self.execute(sql_queries.schema_choice, {"schema": schema})
+        if self.rows(sql_queries.chosen_schema) != [(schema,)]:
+            raise PipelineError(
+                f"{self.settings.path}: [CLUSTER] SCHEMA = {schema}: there is no such schema; create it first"
+            )
+        self._end("COMMIT", self.connection.commit)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the session: what it has not committed is undone."""
         self.run.cancel_by(None)
         self.connection.close()
 
@@ -53,15 +74,21 @@ class Session:
             raise ValueError("these settings were read without their source")
         return self.settings.source.copy_parameters()
 
-    def execute(self, query: str, parameters: Parameters | None = None) -> extensions.cursor:
-        """Run one statement; the cursor has its rows and their number."""
+    def execute(
+        self, query: str, parameters: Parameters | None = None, watch: CopyWatch | None = None
+    ) -> extensions.cursor:
+        """Run one statement; the cursor has its rows and their number.
+
+        Where it takes long, that is shown, with how far it is if `watch` tells.
+        """
         self.run.check()
         cursor = self.connection.cursor()
         try:
-            cursor.execute(query, parameters)
+            with shown_alive(shown_name(query), watch):
+                cursor.execute(query, parameters)
         except psycopg2.Error as error:
             self.run.check()  # that is why it was cancelled
-            raise statement_failed(error, query, parameters, self.settings, self.run.outcome) from error
+            raise statement_failed(error, query, parameters, self.settings, self.run.said) from error
         return cursor
 
     def rows(self, query: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
@@ -71,7 +98,15 @@ class Session:
 
     def rollback(self) -> None:
         """Undo what this session has not committed."""
-        self.connection.rollback()
+        self._end("ROLLBACK", self.connection.rollback)
+
+    def _end(self, statement: str, end: Callable[[], None]) -> None:
+        """End a transaction that nothing hangs on."""
+        try:
+            end()
+        except psycopg2.Error as error:
+            self.run.check()
+            raise statement_failed(error, statement, None, self.settings, self.run.said) from error
 
     def mark_load(self) -> None:
         """Leave a mark in the transaction by which its load can be told from all others; see `find_out`."""
@@ -79,8 +114,12 @@ class Session:
         self.execute(sql_queries.staging_mark, {"mark": self.mark})
 
     def find_out(self, mark: str) -> Outcome:
-        """What became of the load of this mark, whose commit was not answered; the run knows it from now on."""
-        landed = self.rows(sql_queries.staging_marked)[0][0] == mark
+        """What became of the load of this mark, whose commit was not answered; the run knows it from now on.
+
+        The lock is had only when the session that sent the commit has ended, which on a cluster may take a while.
+        """
+        self.execute(sql_queries.staging_lock)
+        landed = self.rows(sql_queries.staging_marked) == [(mark,)]
         self.rollback()
         self.run.outcome = Outcome.COMMITTED if landed else Outcome.UNCHANGED
         return self.run.outcome
@@ -91,8 +130,9 @@ class Session:
             try:
                 self.connection.commit()
             except psycopg2.Error as error:
-                if is_connection_lost(error):
-                    raise CommitUnanswered(f"{first_line(error)}: {self.run.outcome.value}") from error
+                # only a code proves that the warehouse answered
+                if error.pgcode is None or is_connection_lost(error):
+                    raise CommitUnanswered(f"COMMIT failed: {first_line(error)}; {self.run.said}") from error
                 self.run.outcome = Outcome.UNCHANGED
-                raise statement_failed(error, "COMMIT", None, self.settings, self.run.outcome) from error
+                raise statement_failed(error, "COMMIT", None, self.settings, self.run.said) from error
             self.run.outcome = Outcome.COMMITTED

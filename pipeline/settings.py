@@ -26,9 +26,12 @@ KNOWN_KEYS = {
 SSLMODES = ("verify-full", "verify-ca", "require", "prefer", "allow", "disable")
 _SWITCH = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
 
+# one role, or several with commas between them: each takes on the next
 _ROLE_ARN = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 _REGION_OF_HOST = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.redshift(?:-serverless)?\.amazonaws\.com")
 _ENDPOINT = re.compile(r"(?P<host>[^/:]+)(?::(?P<port>[^/:]*))?(?:/(?P<database>.*))?")  # as AWS's console shows it
+_HOST = re.compile(r"[\w.-]+|/.*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")  # a name, the folder of a socket, or IPv6
+_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d+")
 _COMMENT = re.compile(r"\s[#;]")
 
 
@@ -124,17 +127,24 @@ class _Values:
 
     def _check_section(self, section: str) -> None:
         if section not in KNOWN_KEYS:
-            raise PipelineError(f"{self.path}: [{section}] is not one of the sections{_nearest(section, KNOWN_KEYS)}")
+            raise PipelineError(
+                f"{self.path}: [{_shown_key(section)}] is not one of the sections{_nearest(section, KNOWN_KEYS)}"
+            )
 
     def _add(self, section: str, key: str, value: str) -> None:
         name = key.upper()
+        if len(key.split()) > 1:
+            # what stands before the = may be part of a password
+            raise PipelineError(f"{self.path}: [{section}] a line that begins with {key.split()[0]} is not KEY = value")
         if name not in KNOWN_KEYS[section]:
-            raise PipelineError(f"{self.path}: [{section}] has no key {key}{_nearest_key(section, name)}")
+            raise PipelineError(f"{self.path}: [{section}] has no key {_shown_key(key)}{_nearest_key(section, name)}")
         if (section, name) in self._values:
             raise PipelineError(f"{self.path}: [{section}] {name} is there twice")
         self._values[section, name] = self._plain(section, name, value.strip())
 
     def _plain(self, section: str, key: str, value: str) -> str:
+        if "\0" in value:
+            raise PipelineError(f"{self.path}: [{section}] {key} has a NUL byte in it")
         if "\n" in value:
             raise PipelineError(
                 f"{self.path}: [{section}] {key} goes on in the indented line below it; "
@@ -192,6 +202,11 @@ def _parse_problem(error: configparser.Error) -> str:
     return "which is not a config file"
 
 
+def _shown_key(key: str) -> str:
+    """A key or a section for a message: what looks like none may be a password that got to the wrong place."""
+    return key if re.fullmatch(r"[A-Za-z]\w{1,11}(?:_\w{1,11})?", key) and not re.search(r"\d", key) else "of that name"
+
+
 def _nearest(word: str, known: tuple[str, ...]) -> str:
     found = difflib.get_close_matches(word.upper(), known, 1)
     return f": did you mean {found[0]}?" if found else f"; there are {', '.join(known)}"
@@ -207,12 +222,16 @@ def _nearest_key(section: str, name: str) -> str:
 def _endpoint(values: _Values) -> tuple[str, int, str]:
     """Host, port and database; HOST may name all three, as AWS's console shows them."""
     given = values.get("CLUSTER", "HOST")
+    if "://" in given or "@" in given:
+        raise PipelineError(f"{values.path}: [CLUSTER] HOST is a URL; give the endpoint alone, as name:5439/database")
     parts = _ENDPOINT.fullmatch(given)
     host, port, database = parts.group("host", "port", "database") if parts else (given, None, None)
     if host.lower() == "local":
         host = "local"
+    if not _HOST.fullmatch(host):
+        raise PipelineError(f"{values.path}: [CLUSTER] HOST = {given} is neither local nor the name of a host")
     port = _same(values, "DB_PORT", port) or "5439"
-    if not port.isdecimal() or not 0 < int(port) < 65536:
+    if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
         raise PipelineError(f"{values.path}: [CLUSTER] DB_PORT = {port} is not a port number, such as 5439")
     return host, int(port), _same(values, "DB_NAME", database) or values.get("CLUSTER", "DB_NAME")
 
@@ -261,7 +280,7 @@ def _credstash(values: _Values) -> CredstashEntry | None:
 
 def _source(values: _Values, host: str) -> Source:
     role = values.get("IAM_ROLE", "ARN")
-    if not _ROLE_ARN.fullmatch(role):
+    if not all(_ROLE_ARN.fullmatch(one) for one in role.split(",")):
         raise PipelineError(
             f"{values.path}: [IAM_ROLE] ARN = {role} is not the ARN of a role, "
             "which looks like arn:aws:iam::123456789012:role/name"
@@ -278,9 +297,9 @@ def _source(values: _Values, host: str) -> Source:
 def _location(values: _Values, key: str, host: str) -> str:
     """[S3] `key` as COPY takes it: s3:// as it is, another path from the config file's folder."""
     value = values.get("S3", key)
-    if value.startswith("s3://"):
+    if re.match(r"s3://[^/]", value):
         return value
-    if "://" in value:
+    if "://" in value or value.startswith("s3:"):
         raise PipelineError(f"{values.path}: [S3] {key} = {value} must be s3://bucket/... or a path")
     if host != "local":
         raise PipelineError(
@@ -295,4 +314,7 @@ def _region(values: _Values, host: str) -> str:
     """[S3] REGION, or what COPY itself would use without one: the region of the cluster."""
     in_host = _REGION_OF_HOST.search(host)
     default = in_host[1] if in_host else "us-east-1" if host == "local" else None
-    return values.get("S3", "REGION", default)
+    given = values.get("S3", "REGION", default)
+    if not _REGION.fullmatch(given):
+        raise PipelineError(f"{values.path}: [S3] REGION = {given} is not a region of AWS, such as us-west-2")
+    return given

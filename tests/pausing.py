@@ -17,8 +17,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import etl
-from local_redshift import load
 from local_redshift.connection import RedshiftConnection
+from local_redshift.copy.stream import RowStream
 from pipeline.command_line import run_script
 from pipeline.session import Session
 
@@ -29,7 +29,7 @@ def pause() -> None:
 
 
 def stop_at(point: str) -> None:
-    run, commit, init = etl.run, etl.commit, load._RowStream.__init__
+    run, commit, init = etl.run, etl.commit, RowStream.__init__
     counted = {"statements": 0, "copies": 0}
 
     def pausing_run(*arguments: object) -> int:
@@ -54,7 +54,7 @@ def stop_at(point: str) -> None:
             pause()
         driver_commit(connection)
 
-    etl.run, etl.commit, load._RowStream.__init__ = pausing_run, pausing_commit, pausing_init
+    etl.run, etl.commit, RowStream.__init__ = pausing_run, pausing_commit, pausing_init
     driver_commit, RedshiftConnection.commit = RedshiftConnection.commit, pausing_driver_commit
 
 

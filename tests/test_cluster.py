@@ -25,7 +25,8 @@ from helpers import Warehouse
 from s3_front import QuietHandler
 
 import common
-from local_redshift import server
+from local_redshift.server import binaries
+from local_redshift.server.accounts import as_account, let_account_reach, server_account
 from pipeline.credentials import user_and_password
 from pipeline.errors import PipelineError
 from pipeline.settings import read_settings
@@ -70,22 +71,22 @@ def write_certificates(folder: Path) -> None:
 
 def start_server(folder: Path) -> tuple[subprocess.Popen, int]:
     """A PostgreSQL server on a port of this machine that asks for a password; it has no TLS of its own."""
-    account = server._server_account()
+    account = server_account()
     (folder / "password").write_text(SECRET)
-    server._let_account_reach(account, folder, server.binaries())
+    let_account_reach(account, folder, binaries())
     for path in (folder, *folder.iterdir()):
         if account is not None:
             os.chown(path, account.pw_uid, account.pw_gid)
     options = ["--auth-host=scram-sha-256", "--auth-local=trust", "--no-sync", "-U", "dwhuser"]
-    command = [str(server.binaries() / "initdb"), *options, f"--pwfile={folder}/password", f"{folder}/data"]
-    subprocess.run(command, check=True, capture_output=True, **server._as_account(account), cwd="/")
+    command = [str(binaries() / "initdb"), *options, f"--pwfile={folder}/password", f"{folder}/data"]
+    subprocess.run(command, check=True, capture_output=True, **as_account(account), cwd="/")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [str(server.binaries() / "postgres"), "-D", f"{folder}/data", "-p", str(port), "-h", "localhost"]
+    command = [str(binaries() / "postgres"), "-D", f"{folder}/data", "-p", str(port), "-h", "localhost"]
     command += ["-k", ""]
     process = subprocess.Popen(
-        command, **server._as_account(account), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/"
+        command, **as_account(account), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/"
     )
     deadline = time.monotonic() + 30
     while True:

@@ -87,6 +87,19 @@ def test_keys_may_be_written_in_small_letters(tmp_path: Path) -> None:
         ("CLUSTER", "IAM_AUTH", "ja", "[CLUSTER] IAM_AUTH = ja is neither yes nor no"),
         ("CLUSTER", "SSLMODE", "sometimes", "[CLUSTER] SSLMODE takes verify-full, "),
         ("CLUSTER", "host", "x", "[CLUSTER] HOST is there twice"),
+        ("CLUSTER", "DB_PASSWORD hunter2", "x", "[CLUSTER] a line that begins with DB_PASSWORD is not KEY = value"),
+        ("CLUSTER", "HOST", "postgres://u:hunter2@h:5439/dwh", "[CLUSTER] HOST is a URL; give the endpoint alone"),
+        ("CLUSTER", "HOST", "jdbc:redshift://h:5439/dwh", "[CLUSTER] HOST is a URL; give the endpoint alone"),
+        ("IAM_ROLE", "ARN", "arn:aws:iam::123456789012:role/a,b", "[IAM_ROLE] ARN = "),
+        ("CLUSTER", "hunter2", "x", "[CLUSTER] has no key of that name; there are HOST, "),
+        ("hunter2", "HOST", "x", "[of that name] is not one of the sections; there are CLUSTER, "),
+        ("CLUSTER", "HOST", "a.example.com,b.example.com", "is neither local nor the name of a host"),
+        ("CLUSTER", "HOST", "'local", "is neither local nor the name of a host"),
+        ("CLUSTER", "DB_PORT", "٥٤٣٩", "[CLUSTER] DB_PORT = ٥٤٣٩ is not a port number"),
+        ("CLUSTER", "DB_USER", "a\0b", "[CLUSTER] DB_USER has a NUL byte in it"),
+        ("S3", "LOG_DATA", "s3://", "[S3] LOG_DATA = s3:// must be s3://bucket/... or a path"),
+        ("S3", "LOG_DATA", "s3:/bucket/x", "[S3] LOG_DATA = s3:/bucket/x must be s3://bucket/... or a path"),
+        ("S3", "REGION", "Oregon", "[S3] REGION = Oregon is not a region of AWS"),
         ("CLUSTER", "HOST", "local  # note", "[CLUSTER] HOST = local  # note: put the comment on a line of its own"),
         ("S3", "LOG_DATA", "s3://b/l ; note", "[S3] LOG_DATA = s3://b/l ; note: put the comment on a line of its own"),
         ("CLUSTER", "HOST", "a\n  DB_PORT = 1", "[CLUSTER] HOST goes on in the indented line below it"),
@@ -97,7 +110,13 @@ def test_what_is_unknown_or_malformed_is_refused_by_name(
 ) -> None:
     with pytest.raises(PipelineError) as raised:
         config(tmp_path, {section: {key: value}})
-    assert message in str(raised.value)
+    assert message in str(raised.value) and "hunter2" not in str(raised.value)
+
+
+def test_roles_may_be_chained(tmp_path: Path) -> None:
+    role = SHORTEST["IAM_ROLE"]["ARN"]
+    found = config(tmp_path, {"IAM_ROLE": {"ARN": f"{role},{role}2"}}).source
+    assert found and found.iam_role == f"{role},{role}2"
 
 
 def test_value_in_quotes_may_hold_what_looks_like_a_comment(tmp_path: Path) -> None:

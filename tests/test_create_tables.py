@@ -82,13 +82,13 @@ def test_rows_that_came_in_while_the_question_was_open_are_asked_about(filled: W
     assert filled.counts()["users"] == 0
 
 
-def test_row_that_is_committed_while_the_lock_is_waited_for_is_not_dropped(tables: Warehouse) -> None:
+def test_row_that_is_committed_between_the_count_and_the_lock_is_not_dropped(tables: Warehouse) -> None:
     writer = tables.connect()
     writer.cursor().execute("INSERT INTO users (user_id, last_event_time) VALUES (9, '2018-11-01')")
     asked = []
 
     class Watched(Session):
-        """Commits the row of the other session as soon as this one waits for its lock."""
+        """Commits the row of the other session just before this one asks for its lock."""
 
         def execute(self, query: str, parameters: dict | None = None) -> psycopg2.extensions.cursor:
             if "LOCK" in query and not asked:
@@ -127,6 +127,13 @@ def test_table_of_the_users_own_is_counted_and_named_like_the_others(
     with Session(settings) as session, contextlib.redirect_stdout(io.StringIO()) as said:
         create_tables.main(session, yes=True)
     assert "dropped Promotions with its 1 row\n" in said.getvalue()
+
+
+@pytest.mark.parametrize("query", ["DROP TABLE a; DROP TABLE b", "DROP VIEW a", "DROP TABLE $$a$$"])
+def test_drop_that_is_not_understood_is_refused(tables: Warehouse, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
+    monkeypatch.setattr(existing_tables, "drop_table_queries", [query])
+    with Session(read_settings(tables.config)) as session, pytest.raises(PipelineError, match="not one DROP TABLE"):
+        create_tables.main(session, yes=True)
 
 
 def test_tables_that_a_schema_further_down_the_search_path_has_are_found(filled: Warehouse) -> None:

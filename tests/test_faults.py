@@ -16,8 +16,7 @@ import pytest
 from helpers import ROOT, Warehouse, event, song
 
 import sql_queries
-from local_redshift import keeper
-from local_redshift.server import get_server
+from local_redshift.server import get_server, keeper
 
 STATEMENTS = len(sql_queries.clear_staging_queries + sql_queries.copy_table_queries + sql_queries.insert_table_queries)
 POINTS = ["copy", *map(str, range(STATEMENTS)), "commit"]

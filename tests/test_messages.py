@@ -1,17 +1,24 @@
 """Every failure says which statement it was, where, and what to do next."""
 
 import os
+import re
 import shutil
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
+import psycopg2
 import pytest
 from helpers import ROOT, Warehouse, event, song
 from test_bad_input import fails
+from test_common import config
 
-from pipeline.database_errors import label
+import etl
+from common import save_load_errors
+from pipeline.database_errors import label, statement_failed
+from pipeline.errors import PipelineError
+from pipeline.session import Session
 
 
 @pytest.fixture
@@ -61,7 +68,7 @@ def test_failed_copy_says_how_many_rows_are_its_own_and_how_to_see_the_rest(sour
     sourced.write_log([event(userId="me")])
     message = fails(sourced)
     assert f"{path} has 1 load error; from this run: 1\n" in message
-    assert "python etl.py --check shows every record that would not load\n" in message
+    assert f"python etl.py --check --config {sourced.config} shows every record that would not load\n" in message
     sourced.write_log([event(userId="me"), event(userId="you")])
     assert f"{path} has the latest 2 load errors; from this run: 1\n" in fails(sourced)
     assert "2 records would not load\n" in sourced.run("etl.py", "--check", code=1).stderr
@@ -117,6 +124,78 @@ def test_a_single_test_runs_by_itself(options: list[str]) -> None:
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0 and "1 passed" in ran.stdout, ran.stdout + ran.stderr
     assert "workers" not in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "detail", "expected"),
+    [
+        ("22P02", 'invalid input syntax for type integer: "Kevin"', "", "type integer: (a value)"),
+        ("22003", 'value "Kevin" is out of range for type integer', "", "value (a value) is out of range for type"),
+        ("22023", 'time zone "Kevin" not recognized', "", "time zone (a value) not recognized"),
+        ("22008", "Error converting text to date: Kevin", "", "Error converting text to date: (a value)"),
+        ("23502", 'null value in column "level" violates', "Failing row contains (Kevin).", 'column "level" violates'),
+        # https://docs.aws.amazon.com/redshift/latest/dg/r_Load_Error_Reference.html
+        ("XX000", "Invalid digit, Value 'Kevin', Pos 0, Type: Integer", "  code:      1207", "Value (a value), Pos 0"),
+        ("2BP01", "cannot drop table songplays", "view loud depends on it", "view loud depends on it"),
+    ],
+)
+def test_message_of_the_warehouse_loses_what_it_quotes_of_the_data(
+    database: psycopg2.extensions.connection, tmp_path: Path, code: str, said: str, detail: str, expected: str
+) -> None:
+    with pytest.raises(psycopg2.Error) as raised:
+        database.cursor().execute("SELECT local_redshift.fail(%s, %s, %s)", [code, said, detail])
+    settings = config(tmp_path, {})
+    message = str(statement_failed(raised.value, "INSERT INTO users SELECT 1", None, settings, "nothing was changed"))
+    assert message.startswith("INSERT users failed: ") and expected in message and "Kevin" not in message
+
+
+@pytest.mark.parametrize("key", ["LOG_DATA", "SONG_DATA"])
+def test_bucket_that_is_not_there_names_the_keys(sourced: Warehouse, aws: dict[str, str], key: str) -> None:
+    sourced.environment = aws
+    sourced.configure({("S3", key): "s3://no-such-bucket/log"})
+    message = fails(sourced)
+    assert re.search(rf"see \[S3\] [\w ]*{key}[\w ]*, REGION and \[IAM_ROLE\] ARN in {sourced.config}\n", message)
+
+
+def test_connection_lost_after_a_failed_copy_does_not_hide_its_error(
+    sourced: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sourced.write_log([event(userId="me")])
+
+    def lost_first(session: Session) -> str:
+        session.connection.close()
+        return save_load_errors(session)
+
+    monkeypatch.setattr(etl, "save_load_errors", lost_first)
+    with pytest.raises(PipelineError) as raised:
+        sourced.load()
+    assert "Load into table 'staging_events' failed" in str(raised.value)
+    assert "can't be read from the system tables" in str(raised.value)
+
+
+def test_check_where_no_view_can_be_read_is_one_message(sourced: Warehouse) -> None:
+    sourced.write_log([event(userId="me")])
+    sourced.query("DROP VIEW local_redshift.stl_load_errors; DROP VIEW local_redshift.sys_load_error_detail")
+    message = sourced.run("etl.py", "--check", code=1).stderr
+    assert message.startswith("etl.py: what would not load can't be read") and message.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_full_output_is_one_message(sourced: Warehouse) -> None:
+    command = [sys.executable, str(ROOT / "etl.py"), "--config", str(sourced.config)]
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr == "etl.py: it failed ([Errno 28] No space left on device); nothing was changed\n"
+
+
+@pytest.mark.parametrize("closed", ["0<&-", ">&-"])
+def test_closed_standard_streams_are_no_traceback(sourced: Warehouse, closed: str) -> None:
+    command = f'exec "$0" "$1" --config "$2" {closed}'
+    for script, code in (("etl.py", 0), ("create_tables.py", 1)):
+        arguments = ["sh", "-c", command, sys.executable, str(ROOT / script), str(sourced.config)]
+        ran = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        assert ran.returncode == code and "Traceback" not in ran.stderr, ran.stderr
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def slow(
     monkeypatch.setattr(progress, "SHOWN_AFTER", 0.01)
     monkeypatch.setattr(progress, "UPDATED_EVERY", 0.01)
     monkeypatch.setattr(progress, "LINE_EVERY", 0.01)
-    monkeypatch.setattr("local_redshift.load_state.SECONDS", 0)
+    monkeypatch.setattr("local_redshift.copy.progress.SECONDS", 0)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     return tables, s3_front

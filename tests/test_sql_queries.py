@@ -6,7 +6,7 @@ import pytest
 from helpers import ROOT, Warehouse
 
 import sql_queries
-from local_redshift.dialect import NOT_IN_REDSHIFT
+from local_redshift.sql.translation import NOT_IN_REDSHIFT
 from pipeline.settings import read_settings
 
 STATEMENTS = {

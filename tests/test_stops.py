@@ -18,6 +18,8 @@ from helpers import ROOT, Warehouse, at_terminal, event, song, upload
 from s3_front import QuietHandler, S3Front
 from test_faults import Paused, assert_next_run_is_right, cut, prepare, stop_server
 
+from local_redshift.server import keeper
+
 SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 MANY = 150_000  # events: more than a COPY reads while a test looks on
 
@@ -218,11 +220,46 @@ def test_copy_that_is_cancelled_from_another_thread_ends_as_any_statement_does(t
 
     threading.Thread(target=cancel_while_it_reads).start()
     with pytest.raises(psycopg2.errors.QueryCanceled):
-        cursor.execute(f"COPY staging_songs FROM '{pipe}' JSON 'auto'")
+        # nothing goes to the server, which alone would notice nothing
+        cursor.execute(f"COPY staging_songs FROM '{pipe}' JSON 'auto' NOLOAD")
     connection.rollback()
     cursor.execute("SELECT COUNT(*) FROM staging_songs")
     assert cursor.fetchone() == (0,)
     connection.close()
+
+
+def test_in_a_statement_while_the_server_hangs(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path, tmp_path / "data")
+    warehouse.create_tables()
+    prepare(warehouse)
+    holder = warehouse.connect()
+    holder.cursor().execute("LOCK staging_events")
+    started = Started(warehouse)
+    watching = warehouse.connect()
+    watching.autocommit = True
+    with watching.cursor() as cursor:
+        cursor.execute("SELECT 0")
+        while cursor.fetchone() == (0,):
+            cursor.execute("SELECT COUNT(*) FROM pg_locks WHERE NOT granted")
+    watching.close()
+    postmaster = keeper.server_pid(tmp_path / "data" / "data")
+    os.kill(postmaster, signal.SIGSTOP)
+    try:
+        assert started.end(signal.SIGINT) == (130, "etl.py: interrupted; nothing was changed\n")
+    finally:
+        os.kill(postmaster, signal.SIGCONT)
+    holder.close()
+    stop_server(tmp_path / "data")
+
+
+def test_two_signals_at_once_are_as_good_as_one(tables: Warehouse) -> None:
+    before = prepare(tables)
+    large_source(tables)
+    started = Started(tables)
+    started.read_until("DELETE staging_songs")
+    started.process.send_signal(signal.SIGINT)
+    assert started.end(signal.SIGINT) == (130, "etl.py: interrupted; nothing was changed\n")
+    assert tables.everything() == before
 
 
 def test_nothing_of_the_data_is_in_a_message(tables: Warehouse) -> None:

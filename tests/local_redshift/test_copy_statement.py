@@ -9,10 +9,10 @@ import pytest
 from helpers import REAL_LOAD_ERRORS, ROOT
 from psycopg2 import errors
 
-from local_redshift import copy_statement
-from local_redshift.columns import TYPES
-from local_redshift.ddl import DECIMAL_TYPES, PLAIN_TYPES, TEXT_TYPES
-from local_redshift.sql_tokens import tokenize
+from local_redshift.copy import statement
+from local_redshift.copy.values import TYPES
+from local_redshift.sql.tables import DECIMAL_TYPES, PLAIN_TYPES, TEXT_TYPES
+from local_redshift.sql.tokens import tokenize
 
 GOOD = '{"c": 1}\n'
 BAD = '{"c": "x"}\n'
@@ -66,7 +66,7 @@ def test_what_is_not_taken_is_refused_by_name(copy, options: str, named: str) ->
 def test_refusal_lists_what_is_taken(copy) -> None:
     copy.create("c INT")
     message = str(copy.refusal(errors.FeatureNotSupported, options="JSON 'auto' PARALLEL"))
-    assert all(re.search(rf"\b{option}\b", message) for option in copy_statement.TAKEN)
+    assert all(re.search(rf"\b{option}\b", message) for option in statement.TAKEN)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ AUTHORIZATIONS = [
 def test_forms_of_authorization(copy, authorization: str) -> None:
     copy.source.authorization = authorization
     assert copy.load("c INT", GOOD) == [(1,)]
-    parsed = copy_statement.parse_copy(tokenize(f"COPY t FROM 's3://b/k' {authorization} JSON 'auto'"))
+    parsed = statement.parse_copy(tokenize(f"COPY t FROM 's3://b/k' {authorization} JSON 'auto'"))
     assert SECRET not in repr(parsed)
 
 
@@ -452,7 +452,7 @@ def test_readme_lists_the_options_and_types_of_the_code() -> None:
     readme = (ROOT / "local_redshift" / "README.md").read_text(encoding="utf-8")
     table = readme.split("| Options | Effect |")[1].split("\n\n")[0]
     listed = re.findall(r"`([A-Z_0-9]+)`", "".join(line.split("|")[1] for line in table.splitlines()[2:]))
-    assert sorted(listed) == sorted(copy_statement.TAKEN)
+    assert sorted(listed) == sorted(statement.TAKEN)
     types = readme.split("have these types:")[1].split(".\n")[0]
     found = {
         PLAIN_TYPES.get(name) or TEXT_TYPES.get(name, ("",))[0] or ("numeric" if name in DECIMAL_TYPES else name)

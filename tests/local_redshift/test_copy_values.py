@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from local_redshift.columns import TYPES
+from local_redshift.copy.values import TYPES
 
 UTC = dt.timezone.utc
 

@@ -15,7 +15,7 @@ import pytest
 from helpers import ROOT
 
 import local_redshift
-from local_redshift import keeper
+from local_redshift.server import keeper
 
 HOLD = """
 import sys, local_redshift
@@ -129,7 +129,7 @@ def test_path_that_no_socket_can_have_gets_one_elsewhere_that_is_as_private(tmp_
     connection = local_redshift.connect(data_dir)
     folder = Path(connection.get_dsn_parameters()["host"])
     connection.close()
-    local_redshift.connection.get_server(data_dir.resolve()).release()
+    local_redshift.server.get_server(data_dir.resolve()).release()
     wait_for_stop(data_dir)
     assert tmp_path not in folder.parents
     assert stat.S_IMODE(folder.stat().st_mode) & 0o077 == 0

@@ -1,27 +1,28 @@
 """The fast way from JSON to rows: a block of records at a time, decoded and checked in C.
 
-What does not fit is left to the exact way (records.py, columns.py), which then finds the error, if there is
-one: a block goes the fast way only if the exact way would make the same rows of it. Rows are those of
-PostgreSQL's CSV with backslash as the escape, because that is what an encoder of JSON writes.
+What does not fit is left to the exact way (exact.py), which then finds the error, if there is one: a block goes
+the fast way only if the exact way would make the same rows of it. Rows are those of PostgreSQL's CSV with backslash
+as the escape, because that is what an encoder of JSON writes.
 """
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Sequence
 from itertools import repeat
 from operator import attrgetter
 from typing import Annotated
 
 import msgspec
 
-from local_redshift.columns import INTEGER_RANGES, Column, Field, FieldError, convert, literal_overflow
-from local_redshift.copy_statement import CopyStatement
-from local_redshift.datetimes import EPOCH_UNITS, Texts, epoch_formatter
-from local_redshift.jsonpaths import Path
-from local_redshift.records import FloatLiteral, IntegerLiteral
+from local_redshift.copy.columns import INTEGER_RANGES, MOST_BYTES, ValueRefused, surely_fits
+from local_redshift.copy.datetimes import EPOCH_UNITS, Texts, epoch_formatter
+from local_redshift.copy.jsonpaths import JsonPath
+from local_redshift.copy.numeric import literal_overflow
+from local_redshift.copy.piece import Piece
+from local_redshift.copy.records import FloatLiteral, IntegerLiteral
+from local_redshift.copy.values import Converter
 
 MEMO_SIZE = 100_000  # texts of one column that are remembered; past it they are forgotten, to bound memory
-_TEXT_OPTIONS = ("acceptinvchars", "blanksasnull", "emptyasnull", "trimblanks", "truncatecolumns")
 _NATIVE = {"varchar": str, "float8": float, "bool": bool} | dict.fromkeys(INTEGER_RANGES, int)
 
 # Where one array ends and the next begins: no string has a newline as it is. A pattern, because it replaces a
@@ -38,46 +39,35 @@ class _DoesNotFit(Exception):
     """The block has a value that only the exact way can deal with."""
 
 
-class BulkRows:
+class FastRows:
     """Makes rows of whole blocks, for one COPY; `for_copy` says whether that can be done."""
 
     @staticmethod
     def for_copy(
-        copy: CopyStatement,
-        columns: tuple[Column, ...],
-        paths: list[Path] | None,
-        parse_on_server: Callable[[str, str], str | None],
-    ) -> "BulkRows | None":
+        converters: Sequence[Converter], paths: list[JsonPath] | None, ignores_case: bool
+    ) -> "FastRows | None":
         """The maker of rows, or None where columns or paths need the exact way throughout."""
-        keys = [(column.name,) for column in columns] if paths is None else paths
+        keys = [(converter.column.name,) for converter in converters] if paths is None else paths
         names = [path[0] for path in keys if len(path) == 1 and isinstance(path[0], str)]
-        if len(set(names)) < len(columns) or copy.json == "auto ignorecase":
+        if len(set(names)) < len(converters) or ignores_case:
             return None
-        if any(column.type == "jsonb" for column in columns):
+        if any(converter.column.type == "jsonb" for converter in converters):
             return None
-        return BulkRows(copy, columns, names, parse_on_server)
+        return FastRows(converters, names)
 
-    def __init__(
-        self,
-        copy: CopyStatement,
-        columns: tuple[Column, ...],
-        keys: list[str],
-        parse_on_server: Callable[[str, str], str | None],
-    ) -> None:
-        self._fields = [
-            _BulkField(copy, column, key, parse_on_server) for column, key in zip(columns, keys, strict=True)
-        ]
+    def __init__(self, converters: Sequence[Converter], keys: list[str]) -> None:
+        self._fields = [_FastField(converter, key) for converter, key in zip(converters, keys, strict=True)]
         self._encoder = msgspec.json.Encoder()
         self._any_decoder = msgspec.json.Decoder(dict)
-        self._make_decoder()
+        self._decoder = self._new_decoder()
 
-    def rows(self, block: bytes) -> tuple[bytes, int] | None:
-        """The rows of a block of whole records, and their number; None if it has to go the exact way."""
+    def piece(self, block: bytes) -> Piece | None:
+        """The rows of a block of whole records; None if it has to go the exact way."""
         try:
             records = self._decode(block)
             for field in self._fields:
                 field.finish(records)
-            return self._csv(records), len(records)
+            return Piece(self._csv(records), len(records))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError, _DoesNotFit):
             return None
 
@@ -99,33 +89,29 @@ class BulkRows:
         """Widen what the fields take to what is in the records; whether that changed anything."""
         changed = [field.adapt([record.get(field.key) for record in records]) for field in self._fields]
         if any(changed):
-            self._make_decoder()
+            self._decoder = self._new_decoder()
         return any(changed)
 
-    def _make_decoder(self) -> None:
+    def _new_decoder(self) -> msgspec.json.Decoder:
         definitions = [field.definition() for field in self._fields]
         rename = {field.name: field.key for field in self._fields}
         record = msgspec.defstruct("Record", definitions, rename=rename, kw_only=True, gc=False)
-        self._decoder = msgspec.json.Decoder(record)
+        return msgspec.json.Decoder(record)
 
 
-class _BulkField:
+class _FastField:
     """One column: the type its values are decoded as, and what is left to do with them then."""
 
-    def __init__(
-        self, copy: CopyStatement, column: Column, key: str, parse_on_server: Callable[[str, str], str | None]
-    ) -> None:
+    def __init__(self, converter: Converter, key: str) -> None:
+        column, copy = converter.column, converter.copy
         self.name = f"c_{column.name.encode().hex()}"  # a column's name need not be one of Python's
         self.key = key
-        self._copy = copy
         self._column = column
-        self._parse_on_server = parse_on_server
+        self._converter = converter
         self._texts = Texts(self._text)
         self._get = attrgetter(self.name)
         is_text = column.type in ("varchar", "bpchar")
-        self._mapped = column.type not in _NATIVE or (
-            is_text and any(getattr(copy, option) for option in _TEXT_OPTIONS)
-        )
+        self._mapped = column.type not in _NATIVE or (is_text and copy.changes_text)
         self._wide = False  # whether texts are taken whose bytes have to be counted
         self._epoch_texts = None
         if column.type in ("timestamp", "timestamptz") and copy.timeformat in EPOCH_UNITS:
@@ -141,8 +127,8 @@ class _BulkField:
         if self._mapped:
             return str | int | float | bool
         if column.type == "varchar":
-            # four bytes are the most that a character has
-            return Annotated[str, msgspec.Meta(max_length=column.length if self._wide else column.length // 4)]
+            most = column.length if self._wide else column.length // MOST_BYTES
+            return Annotated[str, msgspec.Meta(max_length=most)]
         if column.type in INTEGER_RANGES:
             _, low, high = INTEGER_RANGES[column.type]
             return Annotated[int, msgspec.Meta(ge=low, le=high)]
@@ -153,7 +139,7 @@ class _BulkField:
         if self._mapped:
             return False
         if self._column.type == "varchar":
-            longer = any(isinstance(value, str) and len(value) * 4 > self._column.length for value in values)
+            longer = any(isinstance(value, str) and not surely_fits(value, self._column.length) for value in values)
             changed, self._wide = longer and not self._wide, self._wide or longer
             return changed
         native = _NATIVE[self._column.type]
@@ -168,7 +154,7 @@ class _BulkField:
         elif self._wide:
             length = self._column.length
             for value in map(self._get, records):
-                if value is not None and len(value) * 4 > length and len(value.encode()) > length:
+                if value is not None and not surely_fits(value, length) and len(value.encode()) > length:
                     raise _DoesNotFit
 
     def _all_texts(self, values: list[object]) -> list[str | None]:
@@ -194,8 +180,8 @@ class _BulkField:
         if literal_overflow(value, self._column):
             raise _DoesNotFit
         try:
-            return convert(Field(value, self._column, self._copy, lambda: "", self._parse_on_server))
-        except FieldError as error:
+            return self._converter.text(value, _no_source)
+        except ValueRefused as error:
             raise _DoesNotFit from error
 
 
@@ -211,3 +197,8 @@ def _plain(escape: bytes) -> bytes:
     if escape not in _PLAIN:
         raise _DoesNotFit
     return _PLAIN[escape]
+
+
+def _no_source() -> str:
+    """Objects and arrays, which are loaded as they are written, never go the fast way."""
+    return ""

@@ -5,20 +5,12 @@ https://docs.aws.amazon.com/redshift/latest/dg/r_COPY.html
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from local_redshift.errors import NotSupported, RedshiftError, SyntaxRefused
 from local_redshift.messages import BAD_CREDENTIALS
-from local_redshift.sql_tokens import Token, closing, code, split_list
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """An access key given in the statement; never shown."""
-
-    key_id: str = field(repr=False)
-    secret: str = field(repr=False)
-    token: str | None = field(default=None, repr=False)
+from local_redshift.sources import Credentials
+from local_redshift.sql import Token, closing, code, split_list
 
 
 @dataclass(frozen=True)
@@ -48,6 +40,27 @@ class CopyStatement:
     acceptanydate: bool = False
     explicit_ids: bool = False
     statupdate: bool | None = None  # None: only a table that was empty is analyzed
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether columns are found by the JSON keys of their names, not by a JSONPaths file."""
+        return self.json in ("auto", "auto ignorecase")
+
+    @property
+    def ignores_case(self) -> bool:
+        """Whether the keys may differ from the columns' names in case."""
+        return self.json == "auto ignorecase"
+
+    @property
+    def changes_text(self) -> bool:
+        """Whether an option has text loaded otherwise than it is in the file."""
+        return bool(
+            self.acceptinvchars is not None
+            or self.blanksasnull
+            or self.emptyasnull
+            or self.trimblanks
+            or self.truncatecolumns
+        )
 
 
 FLAGS = (

@@ -1,4 +1,4 @@
-"""Load errors: what stl_load_errors says of each record that did not load.
+"""The load errors of a COPY: those it has met, and what stl_load_errors says of each.
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_ERRORS.html
 """
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from psycopg2 import extensions, extras
 
-from local_redshift.columns import Column
+from local_redshift.copy.columns import Column
+from local_redshift.copy.statement import CopyStatement
 
 ADMIN_ID = 100  # the userid of a cluster's first admin user
 SLICE = 0  # the stand-in is a cluster of one slice: one error ends a COPY, so it logs one row
@@ -34,8 +35,8 @@ class LoadError:
 
 
 @dataclass(frozen=True)
-class CopyRun:
-    """What the rows of one COPY have in common. `started` is the server's clock, as text."""
+class CopyId:
+    """Which COPY it is: what all its rows in the system tables have in common. `started` is the server's clock."""
 
     table_id: int
     started: str
@@ -43,22 +44,42 @@ class CopyRun:
     query: int
 
 
-def log_load_errors(system: extensions.connection, run: CopyRun, errors: Sequence[LoadError]) -> None:
+class LoadErrors:
+    """The load errors of a COPY so far, and how many it puts up with."""
+
+    def __init__(self, copy: CopyStatement) -> None:
+        # DG copy-parameters-data-load.html: 0 and 1 both mean that the first error ends the COPY
+        self._limit = None if copy.ignoreallerrors else max(copy.maxerror, 1)
+        self._fatal = False
+        self.found: list[LoadError] = []
+
+    def add(self, error: LoadError, fatal: bool = False) -> None:
+        """Note an error; a `fatal` one ends the COPY whatever it puts up with."""
+        self.found.append(error)
+        self._fatal = self._fatal or fatal
+
+    @property
+    def too_many(self) -> bool:
+        """Whether the COPY fails on them."""
+        return self._fatal or (self._limit is not None and len(self.found) >= self._limit)
+
+
+def log_load_errors(system: extensions.connection, copy: CopyId, errors: Sequence[LoadError]) -> None:
     """Write the errors to the system table, on a connection in autocommit: a rollback leaves them."""
-    rows = [_row(run, error) for error in errors]
+    rows = [_row(copy, error) for error in errors]
     with system.cursor() as cursor:
         extras.execute_values(cursor, _INSERT_ERRORS, rows)
 
 
-def _row(run: CopyRun, error: LoadError) -> tuple:
+def _row(copy: CopyId, error: LoadError) -> tuple:
     column = error.column
     return (
         ADMIN_ID,
         SLICE,
-        run.table_id,
-        run.started,
-        run.session,
-        run.query,
+        copy.table_id,
+        copy.started,
+        copy.session,
+        copy.query,
         storable(error.filename),
         error.line,
         column.name if column else "",

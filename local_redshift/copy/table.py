@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from psycopg2 import extensions
 
-from local_redshift import columns, messages
-from local_redshift.columns import Column
-from local_redshift.copy_statement import CopyStatement
-from local_redshift.ddl import MAX_VARCHAR, quote
+from local_redshift import messages
+from local_redshift.copy.columns import Column
+from local_redshift.copy.statement import CopyStatement
+from local_redshift.copy.values import TYPES
 from local_redshift.errors import NoSuchColumn, NotSupported, RedshiftError
+from local_redshift.sql import MAX_VARCHAR, quote
 
 _FIND_COLUMNS = """
 SELECT a.attrelid, a.attname, t.typname, a.atttypmod, a.attnotnull, a.attidentity
@@ -23,7 +24,7 @@ ORDER BY a.attnum
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetTable:
     """The table: its id, its name as SQL, and the columns to fill, in the order of the data."""
 
     table_id: int
@@ -31,7 +32,7 @@ class Target:
     columns: tuple[Column, ...]
 
 
-def find_target(cursor: extensions.cursor, copy: CopyStatement) -> Target:
+def find_table(cursor: extensions.cursor, copy: CopyStatement) -> TargetTable:
     """Look the table up on the server.
 
     Raise RedshiftError if there is none, NoSuchColumn for a column it has not, and NotSupported for
@@ -43,7 +44,7 @@ def find_target(cursor: extensions.cursor, copy: CopyStatement) -> Target:
     if not found:
         raise RedshiftError(messages.NO_TABLE.format(table=copy.table))
     all_columns = {name: (_column(name, *rest), identity) for _, name, *rest, identity in found}
-    return Target(found[0][0], sql_name, tuple(_filled(all_columns, copy)))
+    return TargetTable(found[0][0], sql_name, tuple(_filled(all_columns, copy)))
 
 
 def _filled(all_columns: dict[str, tuple[Column, str]], copy: CopyStatement) -> list[Column]:
@@ -69,6 +70,6 @@ def _column(name: str, sql_type: str, modifier: int, not_null: bool) -> Column:
     if sql_type == "numeric":
         packed = modifier - 4 if modifier > 0 else (38 << 16) | 18
         return Column(name, sql_type, 0, packed >> 16, packed & 0x7FF, not_null)
-    if sql_type not in columns.TYPES:
+    if sql_type not in TYPES:
         raise NotSupported(f"column {name} has the type {sql_type}, which COPY from JSON can't fill")
     return Column(name, sql_type, not_null=not_null)

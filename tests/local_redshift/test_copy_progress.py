@@ -54,7 +54,7 @@ def test_running_copy_tells_how_far_it_has_got(
     s3_front: S3Front,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("local_redshift.load_state.SECONDS", 0)
+    monkeypatch.setattr("local_redshift.copy.progress.SECONDS", 0)
     copy = threading.Thread(target=database.cursor().execute, args=(COPY + "MAXERROR 5",))
     copy.start()
     while rows(watcher, RUNNING, parts) != [(1, 3, 3, 33)]:

@@ -5,11 +5,11 @@ every million records; here it is once a second.
 """
 
 import time
-from collections.abc import Sequence
 
 from psycopg2 import extensions, extras
 
-from local_redshift.load_errors import CopyRun, LoadError, storable
+from local_redshift.copy.error_log import CopyId, LoadErrors, storable
+from local_redshift.copy.piece import Piece
 
 SECONDS = 1  # between two looks that another session would find changed
 
@@ -25,36 +25,32 @@ WHERE query = %s
 _TELL_FILES = "INSERT INTO local_redshift.load_commits (query, filename, lines_scanned) VALUES %s"
 
 
-class LoadState:
+class CopyProgress:
     """The files and rows of one COPY so far, told to the system tables on a connection in autocommit."""
 
     def __init__(
-        self, system: extensions.connection, run: CopyRun, source: str, files: int, errors: Sequence[LoadError]
+        self, system: extensions.connection, copy: CopyId, source: str, files: int, errors: LoadErrors
     ) -> None:
         """`files` is how many there are to read; `errors` grows as bad records are found."""
         self.rows = 0
         self._system = system
-        self._query = run.query
+        self._query = copy.query
         self._errors = errors
         self._files_done = 0
         self._untold: list[tuple[int, str, int]] = []
         self._told = time.monotonic()
         with system.cursor() as cursor:
-            cursor.execute(_BEGIN, [run.query, run.session, run.table_id, run.started, storable(source), files])
+            cursor.execute(_BEGIN, [copy.query, copy.session, copy.table_id, copy.started, storable(source), files])
 
-    def rows_made(self, count: int) -> None:
-        """So many more rows are on their way to the table."""
-        self.rows += count
-        if self.is_due:
-            self.tell("running")
+    def count(self, piece: Piece) -> None:
+        """Count the rows and files of a piece; tell the system tables where it is time to.
 
-    def file_done(self, name: str, lines: int) -> None:
-        """A file was read to its end. That does not prove a commit.
-
+        A file that was read to its end does not prove a commit.
         https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_COMMITS.html
         """
-        self._files_done += 1
-        self._untold.append((self._query, storable(name), lines))
+        self.rows += piece.count
+        self._files_done += len(piece.files)
+        self._untold += [(self._query, storable(file.name), file.lines) for file in piece.files]
         if self.is_due:
             self.tell("running")
 
@@ -68,6 +64,6 @@ class LoadState:
         with self._system.cursor() as cursor:
             if self._untold:
                 extras.execute_values(cursor, _TELL_FILES, self._untold, page_size=2000)
-            cursor.execute(_TELL, [self._files_done, self.rows, len(self._errors), status, self._query])
+            cursor.execute(_TELL, [self._files_done, self.rows, len(self._errors.found), status, self._query])
         self._untold.clear()
         self._told = time.monotonic()

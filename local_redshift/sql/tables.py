@@ -4,7 +4,7 @@ https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html
 """
 
 from local_redshift.errors import NotSupported
-from local_redshift.sql_tokens import Token, closing, code, split_list, text
+from local_redshift.sql.tokens import Token, closing, code, split_list, text
 
 MAX_VARCHAR = 65535  # bytes
 MAX_CHAR = 4096

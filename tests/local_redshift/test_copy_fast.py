@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from local_redshift import bulk, load
+from local_redshift.copy import encoder, fast
 
 COLUMNS = (
     "a SMALLINT, b INT, c BIGINT, d DECIMAL(6,2), e REAL, f DOUBLE PRECISION, g BOOLEAN, h CHAR(4), i VARCHAR(9), "
@@ -65,7 +65,7 @@ def target(copy_connection: psycopg2.extensions.connection, tmp_path: Path, monk
 
     def loaded(data: bytes, options: str, in_bulk: bool) -> tuple:
         """The rows, or the error; and the load errors, in the order of the lines."""
-        monkeypatch.setattr(load, "BulkRows", bulk.BulkRows if in_bulk else NoBulk)
+        monkeypatch.setattr(encoder, "FastRows", fast.FastRows if in_bulk else NoBulk)
         (tmp_path / "data").write_bytes(data)
         try:
             cursor.execute(f"COPY both_ways FROM '{tmp_path}/data' JSON 'auto' {options}")
@@ -103,8 +103,8 @@ def test_both_ways_end_the_same(target, lines: list[dict], options: str, ascii_o
 
 def test_logs_and_songs_go_the_fast_way(target, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    rows = bulk.BulkRows.rows
-    monkeypatch.setattr(bulk.BulkRows, "rows", lambda self, block: seen.append(rows(self, block)) or seen[-1])
+    rows = fast.FastRows.piece
+    monkeypatch.setattr(fast.FastRows, "piece", lambda self, block: seen.append(rows(self, block)) or seen[-1])
     lines = [{"b": str(n), "i": "naïve", "j": 'a "quoted" \x19\\ text', "f": n / 7, "l": n} for n in range(2000)]
     data = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
     target(data, "TIMEFORMAT 'epochmillisecs'", in_bulk=True)

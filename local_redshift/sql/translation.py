@@ -3,9 +3,9 @@
 Anything not mentioned here goes to PostgreSQL as it is.
 """
 
-from local_redshift.ddl import alter_table, create_table
 from local_redshift.errors import NotSupported
-from local_redshift.sql_tokens import Token, closing, code, text
+from local_redshift.sql.tables import alter_table, create_table
+from local_redshift.sql.tokens import Token, closing, code, text
 
 STATEMENTS = (
     "ABORT ALTER ANALYZE BEGIN CLOSE COMMENT COMMIT COPY CREATE DECLARE DELETE DROP END EXPLAIN FETCH GRANT "

@@ -7,10 +7,10 @@ import json
 import re
 
 from local_redshift import messages
-from local_redshift.objects import SourceError
-from local_redshift.records import elements, members
+from local_redshift.copy.records import elements, members
+from local_redshift.errors import SourceError
 
-Path = tuple[str | int, ...]  # member names and array indexes from the root, as ("a", 0, "b")
+JsonPath = tuple[str | int, ...]  # member names and array indexes from the root, as ("a", 0, "b")
 
 MISSING = object()  # what a path leads to where the record has no such member
 
@@ -23,7 +23,7 @@ class PathError(Exception):
     """A path that does not fit the record; the message is Redshift's."""
 
 
-def parse_jsonpaths(data: bytes, name: str) -> list[Path] | None:
+def parse_jsonpaths(data: bytes, name: str) -> list[JsonPath] | None:
     """The paths of the JSONPaths file `name`, or None where its key is not "jsonpaths" ('auto' is used).
 
     Raise SourceError, saying what is wrong with it, if it is malformed.
@@ -44,7 +44,7 @@ def parse_jsonpaths(data: bytes, name: str) -> list[Path] | None:
     return [parse_path(path, name) for path in paths]
 
 
-def parse_path(path: object, name: str) -> Path:
+def parse_path(path: object, name: str) -> JsonPath:
     """The steps of "$.a.b[0]" or "$['a']['b'][0]". Raise SourceError if it is neither."""
     if not isinstance(path, str) or not path:
         raise _invalid(name, f"{json.dumps(path)} is not a path")
@@ -85,7 +85,7 @@ def _invalid(name: str, problem: str) -> SourceError:
     return SourceError(messages.JSONPATHS_INVALID.format(path=name, problem=problem))
 
 
-def follow(path: Path, value: object) -> object:
+def follow(path: JsonPath, value: object) -> object:
     """What `path` leads to in a record, or MISSING. Raise PathError where it does not fit."""
     for step in path:
         if isinstance(step, int):
@@ -101,7 +101,7 @@ def follow(path: Path, value: object) -> object:
     return value
 
 
-def source_text(path: Path, text: str) -> str:
+def source_text(path: JsonPath, text: str) -> str:
     """The source text of what `path`, which must fit, leads to in the record `text`."""
     for step in path:
         if isinstance(step, int):

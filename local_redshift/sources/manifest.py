@@ -6,17 +6,17 @@ https://docs.aws.amazon.com/redshift/latest/dg/loading-data-files-using-manifest
 import json
 
 from local_redshift import messages
-from local_redshift.copy_statement import CopyStatement
-from local_redshift.objects import NoSuchObject, SourceError, SourceObject, Store, read_object
+from local_redshift.errors import NoSuchObject, SourceError
+from local_redshift.sources.stores import SourceObject, Store, read_object
 
 
-def objects_to_load(copy: CopyStatement, store: Store) -> list[SourceObject]:
+def objects_to_load(source: str, store: Store, is_manifest: bool) -> list[SourceObject]:
     """The objects in the order they are read. Raise SourceError if there are none."""
-    if copy.manifest:
-        return _listed(copy.source, store)
-    found = store.find(copy.source)
+    if is_manifest:
+        return _listed(source, store)
+    found = store.find(source)
     if not found:
-        raise store.missing(copy.source)
+        raise store.missing(source)
     return found
 
 

@@ -1,0 +1,6 @@
+"""COPY from JSON: the statement, what becomes of records and values, load errors, progress."""
+
+from local_redshift.copy.run import run_copy
+from local_redshift.copy.statement import CopyStatement, parse_copy
+
+__all__ = ["CopyStatement", "parse_copy", "run_copy"]

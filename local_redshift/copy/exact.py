@@ -1,0 +1,90 @@
+"""The exact way from records to rows: value by value, every record that fails to a load error."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+
+from local_redshift import messages
+from local_redshift.copy.columns import ValueRefused
+from local_redshift.copy.error_log import LoadError, LoadErrors
+from local_redshift.copy.jsonpaths import MISSING, JsonPath, PathError, follow, source_text
+from local_redshift.copy.numeric import literal_overflow
+from local_redshift.copy.piece import Piece
+from local_redshift.copy.records import BadRecord, Record
+from local_redshift.copy.values import Converter
+
+ROWS_AT_ONCE = 1000  # joined to one piece for the server
+
+
+class ExactRows:
+    """Makes the rows of one COPY, in the order of its converters.
+
+    `paths` are those of the JSONPaths file, one for each column; None for 'auto'.
+    """
+
+    def __init__(
+        self, converters: Sequence[Converter], paths: list[JsonPath] | None, ignores_case: bool, errors: LoadErrors
+    ) -> None:
+        self._converters = converters
+        self._paths = paths
+        self._ignores_case = ignores_case
+        self._errors = errors
+
+    def pieces(self, records: Iterable[Record | BadRecord], filename: str) -> Iterator[Piece]:
+        """The rows of those records that load; the others go to the errors, of which one too many ends this."""
+        rows = self._rows(records, filename)
+        while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
+            yield Piece("".join(some).encode(), len(some))
+
+    def _rows(self, records: Iterable[Record | BadRecord], filename: str) -> Iterator[str]:
+        for record in records:
+            if isinstance(record, BadRecord):
+                error = LoadError(filename, record.line, record.text, messages.BAD_LINE, record.reason)
+                self._errors.add(error, record.fatal)
+            elif isinstance(row := self._row_or_error(record, filename), str):
+                yield row
+            else:
+                self._errors.add(row)
+            if self._errors.too_many:
+                return
+
+    def _row_or_error(self, record: Record, filename: str) -> str | LoadError:
+        try:
+            paths, values = self._values(record)
+        except PathError as error:
+            return LoadError(filename, record.line, record.text, messages.BAD_LINE, str(error))
+        for converter, value in zip(self._converters, values, strict=True):
+            if reason := literal_overflow(value, converter.column):
+                # seen: the row has the number alone, and no column
+                return LoadError(filename, record.line, str(value), messages.BAD_LINE, reason)
+        texts = []
+        for converter, path, value in zip(self._converters, paths, values, strict=True):
+
+            def source(path: JsonPath = path) -> str:
+                return source_text(path, record.text)
+
+            try:
+                texts.append(converter.text(value, source))
+            except ValueRefused as refused:
+                shown = converter.shown(value, source) if refused.shows_value else ""
+                where = (filename, record.line, record.text)
+                return LoadError(*where, refused.code, refused.reason, converter.column, shown)
+        return _csv_line(texts)
+
+    def _values(self, record: Record) -> tuple[Sequence[JsonPath], list[object]]:
+        if self._paths is not None:
+            return self._paths, [follow(path, record.value) for path in self._paths]
+        if not isinstance(record.value, dict):
+            raise PathError(messages.NOT_AN_OBJECT)
+        keys = {(key.lower() if self._ignores_case else key): key for key in record.value}
+        names = [converter.column.name for converter in self._converters]
+        paths: list[JsonPath] = [(keys[name],) if name in keys else () for name in names]
+        return paths, [record.value[path[0]] if path else MISSING for path in paths]
+
+
+def _csv_line(texts: list[str | None]) -> str:
+    quoted = ("null" if text is None else f'"{_escaped(text)}"' for text in texts)
+    return ",".join(quoted) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')

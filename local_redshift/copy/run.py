@@ -1,0 +1,200 @@
+"""Running a COPY: its table, its objects, the rows to the server, and what a cluster says of it."""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from psycopg2 import extensions
+
+from local_redshift import messages
+from local_redshift.copy.encoder import Encoder
+from local_redshift.copy.error_log import CopyId, LoadErrors, log_load_errors
+from local_redshift.copy.jsonpaths import JsonPath, parse_jsonpaths
+from local_redshift.copy.piece import ROW_FORMAT
+from local_redshift.copy.progress import CopyProgress
+from local_redshift.copy.statement import CopyStatement, parse_copy
+from local_redshift.copy.stream import RowStream, in_background
+from local_redshift.copy.table import TargetTable, find_table
+from local_redshift.errors import Cancelled, NoSuchObject, RedshiftError, SourceError
+from local_redshift.sources import objects_to_load, read_ahead, read_object, store_of
+from local_redshift.sql import Token, quote
+
+PIECES_AHEAD = 4  # made while the server is at earlier ones: both processors are busy
+READ_BYTES = 1 << 16  # psycopg2 asks for so many at a time; our pieces are of their own size
+
+_START = "SELECT nextval('local_redshift.query_ids')::integer, clock_timestamp()::timestamp::text"
+_REMEMBER = (
+    "SELECT set_config('local_redshift.last_copy_id', %s, false),"
+    " set_config('local_redshift.last_copy_count', %s, false)"
+)
+_INFORM = "SELECT local_redshift.inform(%s)"
+_IS_VALID = "SELECT pg_input_is_valid(%s, %s)"
+_PARSE = "SELECT (%s::{type})::text"
+
+
+class CopyingConnection(Protocol):
+    """What a COPY needs of the connection it runs on."""
+
+    autocommit: bool
+
+    def plain_cursor(self) -> extensions.cursor:
+        """A cursor that takes PostgreSQL's SQL."""
+
+    def system(self) -> extensions.connection:
+        """A second connection, in autocommit: what it writes outlives a rollback."""
+
+    def get_backend_pid(self) -> int:
+        """The number of the session."""
+
+    def begin_copy(self) -> Callable[[], bool]:
+        """Note that a COPY begins; what is returned says whether it was cancelled since."""
+
+
+def run_copy(connection: CopyingConnection, statement: list[Token]) -> None:
+    """Run the COPY in the transaction that `connection` is in.
+
+    Raise RedshiftError, with nothing loaded, where a cluster would fail. Load errors are written on a
+    second connection, so that they outlive the rollback.
+    """
+    copy = parse_copy(statement)
+    cursor = connection.plain_cursor()
+    if not connection.autocommit:
+        _CopyRun(connection, cursor, copy).run()
+        return
+    cursor.execute("BEGIN")
+    try:
+        _CopyRun(connection, cursor, copy).run()
+    except BaseException:
+        cursor.execute("ROLLBACK")
+        raise
+    cursor.execute("COMMIT")
+
+
+class _CopyRun:
+    """One COPY on its way: sets up, has the rows streamed, and reports."""
+
+    def __init__(self, connection: CopyingConnection, cursor: extensions.cursor, copy: CopyStatement) -> None:
+        self._cursor = cursor
+        self._copy = copy
+        self._system = connection.system()
+        self._session = connection.get_backend_pid()
+        self._is_cancelled = connection.begin_copy()
+        cursor.execute(_START)
+        self._query, self._started = cursor.fetchall()[0]
+        self._errors = LoadErrors(copy)
+
+    def run(self) -> None:
+        try:
+            self._run()
+        except SourceError as error:
+            self._add_detail(error)
+            raise
+
+    def _run(self) -> None:
+        table = find_table(self._cursor, self._copy)
+        copy_id = CopyId(table.table_id, self._started, self._session, self._query)
+        paths = self._paths(table)
+        store = store_of(self._copy.source, self._copy.region, self._copy.credentials)
+        objects = objects_to_load(self._copy.source, store, self._copy.manifest)
+        progress = CopyProgress(self._system, copy_id, self._copy.source, len(objects), self._errors)
+        encoder = Encoder(self._copy, table.columns, paths, self._parse_on_server, self._errors)
+        pieces = encoder.pieces(store, read_ahead(store, objects), lambda: progress.is_due)
+
+        def rows() -> Iterator[bytes]:
+            for piece in pieces:
+                progress.count(piece)
+                yield piece.rows
+
+        analyze = self._to_be_analyzed(table)
+        self._load(table, rows(), copy_id, progress)
+        if analyze:
+            self._cursor.execute(f"ANALYZE {table.sql_name}")
+        self._report(copy_id, progress)
+
+    def _paths(self, table: TargetTable) -> list[JsonPath] | None:
+        if self._copy.is_auto:
+            return None
+        name = self._copy.json
+        try:
+            store = store_of(name, self._copy.region, self._copy.credentials)
+            paths = parse_jsonpaths(read_object(store, name), name)
+        except NoSuchObject as error:
+            raise SourceError(messages.JSONPATHS_MISSING.format(path=name)) from error
+        if paths is not None and len(paths) != len(table.columns):
+            counts = {"paths": len(paths), "columns": len(table.columns)}
+            raise SourceError(messages.JSONPATHS_COUNT.format(**counts))
+        return paths
+
+    def _to_be_analyzed(self, table: TargetTable) -> bool:
+        """Whether statistics are made after the load. DG copy-parameters-data-load.html: STATUPDATE."""
+        if self._copy.noload:
+            return False
+        if self._copy.statupdate is not None:
+            return self._copy.statupdate
+        self._cursor.execute(f"SELECT NOT EXISTS (SELECT FROM {table.sql_name})")
+        return bool(self._cursor.fetchall()[0][0])
+
+    def _load(self, table: TargetTable, rows: Iterator[bytes], copy_id: CopyId, progress: CopyProgress) -> None:
+        """Have the server take the rows; on any failure it has none of them."""
+        self._cursor.execute("SAVEPOINT local_redshift_copy")
+        made = in_background(rows, PIECES_AHEAD)
+        try:
+            self._stream(table, RowStream(made, self._check_cancelled))
+        except Exception:
+            made.close()
+            progress.tell("aborted")
+            self._cursor.execute("ROLLBACK TO SAVEPOINT local_redshift_copy")
+            raise
+        finally:
+            made.close()
+        if self._errors.too_many:
+            progress.tell("aborted")
+            self._cursor.execute("ROLLBACK TO SAVEPOINT local_redshift_copy")
+            log_load_errors(self._system, copy_id, self._errors.found)
+            self._remember(0)
+            raise RedshiftError(messages.LOAD_FAILED.format(table=self._copy.table))
+        self._cursor.execute("RELEASE SAVEPOINT local_redshift_copy")
+
+    def _stream(self, table: TargetTable, stream: RowStream) -> None:
+        if self._copy.noload:
+            stream.drain()
+        else:
+            names = ", ".join(quote(column.name) for column in table.columns)
+            sql = f"COPY {table.sql_name} ({names}) FROM STDIN WITH ({ROW_FORMAT})"
+            self._cursor.copy_expert(sql, stream, READ_BYTES)
+        if stream.error is not None:
+            raise stream.error
+
+    def _check_cancelled(self) -> None:
+        if self._is_cancelled():
+            raise Cancelled(messages.CANCELLED.format(query=self._query))
+
+    def _parse_on_server(self, text: str, sql_type: str) -> str | None:
+        with self._system.cursor() as cursor:
+            cursor.execute(_IS_VALID, [text, sql_type])
+            if cursor.fetchone() != (True,):
+                return None
+            cursor.execute(_PARSE.format(type=sql_type), [text])
+            return str(cursor.fetchall()[0][0])
+
+    def _report(self, copy_id: CopyId, progress: CopyProgress) -> None:
+        """Log and tell what was loaded, as a cluster does."""
+        table = self._copy.table
+        self._remember(progress.rows)
+        progress.tell("completed")
+        done = messages.NOLOAD_COMPLETED if self._copy.noload else messages.LOAD_COMPLETED
+        self._cursor.execute(_INFORM, [done.format(table=table, count=progress.rows)])
+        if self._errors.found:
+            log_load_errors(self._system, copy_id, self._errors.found)
+            text = messages.SOME_NOT_LOADED.format(table=table, count=len(self._errors.found))
+            self._cursor.execute(_INFORM, [text])
+
+    def _remember(self, count: int) -> None:
+        self._cursor.execute(_REMEMBER, [str(self._query), str(count)])
+
+    def _add_detail(self, error: SourceError) -> None:
+        """Give the error the DETAIL block that a cluster gives it; it knows no local files, which get none."""
+        if self._copy.source.startswith("s3://"):
+            process = f"{error.process} [pid={self._session}]"
+            error.detail = messages.detail_block(
+                error.message, messages.EXTERNAL, error.context, self._query, error.location, process
+            )

@@ -1,0 +1,68 @@
+"""Rows on their way to the server: made in the background, handed over as the file that psycopg2 reads from."""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+class RowStream:
+    """The rows as a file. What goes wrong while they are made ends the file, and is kept in `error`.
+
+    The driver would hide an exception that is raised while it reads.
+    """
+
+    def __init__(self, rows: Iterator[bytes], check_cancelled: Callable[[], None]) -> None:
+        self._rows = rows
+        self._check_cancelled = check_cancelled
+        self.error: Exception | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        """The next piece, of whatever size; nothing at the end."""
+        try:
+            self._check_cancelled()
+            # an empty piece would mean the end
+            return next((piece for piece in self._rows if piece), b"")
+        except Exception as error:
+            self.error = error
+            return b""
+
+    def drain(self) -> None:
+        """Read all and keep nothing."""
+        while self.read():
+            pass
+
+
+def in_background(items: Iterator[Item], ahead: int) -> Generator[Item, None, None]:
+    """The same items, made by a thread that is at most `ahead` of them in front.
+
+    What ends the items there is raised here. Close this iterator to end the thread before its time.
+    """
+    made: queue.Queue[Item | BaseException | None] = queue.Queue(ahead)
+    unwanted = threading.Event()
+
+    def make() -> None:
+        try:
+            for item in items:
+                made.put(item)
+                if unwanted.is_set():
+                    return
+            made.put(None)
+        except BaseException as error:
+            made.put(error)
+
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    try:
+        while (item := made.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        unwanted.set()
+        while thread.is_alive():  # it may be waiting for a place
+            with contextlib.suppress(queue.Empty):
+                made.get(timeout=0.01)

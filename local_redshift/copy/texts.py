@@ -1,0 +1,102 @@
+"""What a value becomes in a VARCHAR or a CHAR, or why it does not.
+
+https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-conversion.html
+"""
+
+import re
+
+from local_redshift import messages
+from local_redshift.copy.columns import ValueRefused, surely_fits
+from local_redshift.copy.field import Field, text_of
+from local_redshift.copy.statement import CopyStatement
+
+SURROGATES = re.compile("[\ud800-\udfff]+")
+
+
+def to_varchar(field: Field) -> str | None:
+    text = _without_nul(text_of(field))
+    text = _valid_utf8(text, field.copy.acceptinvchars)
+    text = _blanks(text, field.copy)
+    if text is None or surely_fits(text, field.column.length):
+        return text
+    return _fitted(text, field, messages.VARCHAR_TOO_LONG)
+
+
+def to_char(field: Field) -> str | None:
+    text = _without_nul(text_of(field))
+    for char in text:
+        if not char.isascii():
+            shown = char.encode("utf-8", "surrogateescape" if _is_bad_byte(char) else "surrogatepass").hex(" ")
+            raise ValueRefused(messages.BAD_UTF8, messages.MULTIBYTE_IN_CHAR.format(bytes=shown))
+    text = _blanks(text, field.copy)
+    return text if text is None else _fitted(text, field, messages.CHAR_TOO_LONG)
+
+
+def _without_nul(text: str) -> str:
+    if text.startswith("\0") and len(text) > 1:
+        raise ValueRefused(messages.NULL_BYTE, messages.NULL_BYTE_FIRST)
+    return text.split("\0", 1)[0]
+
+
+def _blanks(text: str, copy: CopyStatement) -> str | None:
+    if text == "":
+        return None if copy.emptyasnull else text
+    if copy.blanksasnull and not text.strip(" "):
+        return None
+    return text.rstrip(" ") if copy.trimblanks else text
+
+
+def _fitted(text: str, field: Field, reason: str) -> str:
+    length = field.column.length
+    encoded = text.encode()
+    if len(encoded) <= length:
+        return text
+    cut = encoded[:length].decode(errors="ignore")  # never in the middle of a character
+    if field.copy.truncatecolumns or not encoded[length:].strip(b" "):
+        return cut
+    raise ValueRefused(messages.TOO_LONG, reason, shows_value=reason != messages.VARCHAR_TOO_LONG)  # seen
+
+
+def _is_bad_byte(char: str) -> bool:
+    return "\udc80" <= char <= "\udcff"  # a byte that was not UTF-8; other surrogates are JSON escapes
+
+
+def _valid_utf8(text: str, replacement: str | None) -> str:
+    if text.isascii() or not SURROGATES.search(text):
+        return text
+    if replacement is not None:
+        # as many as the character has bytes: one for a bad byte, three for a surrogate that is alone
+        return SURROGATES.sub(
+            lambda match: "".join(replacement * (1 if _is_bad_byte(char) else 3) for char in match[0]), text
+        )
+    at = SURROGATES.search(text).start()
+    if _is_bad_byte(text[at]):
+        # four bytes are the longest sequence; an escaped surrogate after it is no continuation anyway
+        there = "".join(c if _is_bad_byte(c) else "?" if SURROGATES.match(c) else c for c in text[at : at + 4])
+        sequence, error = _bad_sequence(there.encode("utf-8", "surrogateescape"))
+    else:
+        sequence, error = text[at].encode("utf-8", "surrogatepass"), 5
+    shown = messages.INVALID_UTF8.format(bytes=sequence.hex(" "), error=error)
+    raise ValueRefused(messages.BAD_UTF8, shown)
+
+
+def _bad_sequence(there: bytes) -> tuple[bytes, int]:
+    """The bad sequence at the start of `there` and Redshift's number for what is wrong with it.
+
+    DG multi-byte-character-load-errors.html
+    """
+    first = there[0]
+    if first < 0xC0 or first > 0xFD:
+        return there[:1], 3
+    if first >= 0xF8:
+        return there[:1], 1
+    length = 2 if first < 0xE0 else 3 if first < 0xF0 else 4
+    for i, byte in enumerate(there[1:length], 1):
+        if not 0x80 <= byte <= 0xBF:
+            return there[: i + 1], 4
+    if len(there) < length:
+        return there, 2
+    sequence = there[:length]
+    if first == 0xED:
+        return sequence, 5
+    return sequence, 8 if first >= 0xF4 else 9

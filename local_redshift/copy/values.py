@@ -1,0 +1,151 @@
+"""What a JSON value becomes in its column, or the refusal where it does not go.
+
+A value goes to the server as the text of PostgreSQL's COPY before escaping; None is NULL.
+https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-conversion.html
+"""
+
+import json
+import re
+from collections.abc import Callable
+
+from local_redshift import messages
+from local_redshift.copy import datetimes
+from local_redshift.copy.columns import Column, ValueRefused
+from local_redshift.copy.field import Field, ParseOnServer, found_text, scalar_text, text_of
+from local_redshift.copy.jsonpaths import MISSING
+from local_redshift.copy.numeric import NUMBER, to_decimal, to_float, to_integer
+from local_redshift.copy.statement import CopyStatement
+from local_redshift.copy.texts import SURROGATES, to_char, to_varchar
+
+_TRUE = ("t", "true", "y", "yes", "1")  # DG r_Boolean_type.html
+_FALSE = ("f", "false", "n", "no", "0")
+
+
+class Converter:
+    """Makes the texts of one column from JSON values, for one COPY."""
+
+    def __init__(self, copy: CopyStatement, column: Column, parse_on_server: ParseOnServer) -> None:
+        self.column = column
+        self.copy = copy
+        self._parse_on_server = parse_on_server
+        self._convert = _CONVERTERS[column.type]
+
+    def text(self, value: object, source: Callable[[], str]) -> str | None:
+        """The column's text for a value, None for NULL; `source` gives the value as it is written.
+
+        Raise ValueRefused where it does not go.
+        """
+        found = None if value is None or value is MISSING else self._convert(self._field(value, source))
+        if found is None and self.column.not_null:
+            raise ValueRefused(messages.MISSING_DATA, messages.NOT_NULL)
+        return found
+
+    def shown(self, value: object, source: Callable[[], str]) -> str:
+        """The text of a refused value for the load error; empty where there was none."""
+        return found_text(self._field(value, source))
+
+    def _field(self, value: object, source: Callable[[], str]) -> Field:
+        return Field(value, self.column, self.copy, source, self._parse_on_server)
+
+
+def _to_boolean(field: Field) -> str | None:
+    text = scalar_text(field)
+    if text is None:
+        return None
+    word = text.strip(" ").lower()
+    if word not in _TRUE and word not in _FALSE:
+        raise ValueRefused(messages.BAD_BOOLEAN, messages.INVALID_BOOLEAN)
+    return "t" if word in _TRUE else "f"
+
+
+def _to_date(field: Field) -> str | None:
+    template = field.copy.dateformat or datetimes.DEFAULT_DATE
+    text = scalar_text(field)
+    if text is None:
+        return None
+    short = field.copy.dateformat is None and len(text) < len(datetimes.DEFAULT_DATE)
+    if template == "auto":
+        found = _by_server(text, field)
+    else:
+        moment = None if short else datetimes.parse(text, template)
+        found = moment and moment.date().isoformat()
+    if found is None and not field.copy.acceptanydate:
+        reason = messages.DATE_TOO_SHORT if short else messages.INVALID_DATE.format(format=template)
+        raise ValueRefused(messages.BAD_DATE, reason)
+    return found
+
+
+def _to_timestamp(field: Field) -> str | None:
+    with_zone = field.column.type == "timestamptz"
+    default = datetimes.DEFAULT_TIMESTAMPTZ if with_zone else datetimes.DEFAULT_TIMESTAMP
+    template = field.copy.timeformat or default
+    text = scalar_text(field)
+    if text is None:
+        return None
+    if template == "auto":
+        found = _by_server(text, field)
+    else:
+        moment = _moment(text, template)
+        found = None if moment is None else _iso(moment, with_zone)
+    if found is None and not field.copy.acceptanydate:
+        shown = datetimes.SHOWN.get(template, template)
+        raise ValueRefused(messages.BAD_TIMESTAMP, messages.INVALID_TIMESTAMP.format(format=shown))
+    return found
+
+
+def _moment(text: str, template: str) -> "datetimes.dt.datetime | None":
+    units = datetimes.EPOCH_UNITS.get(template)
+    return datetimes.from_epoch(text, units) if units else datetimes.parse(text, template)
+
+
+def _iso(moment: "datetimes.dt.datetime", with_zone: bool) -> str:
+    # an epoch gives a moment of UTC; a TIMESTAMP keeps its clock
+    return moment.isoformat(" ") if with_zone else moment.replace(tzinfo=None).isoformat(" ")
+
+
+def _by_server(text: str, field: Field) -> str | None:
+    # 'auto' takes what PostgreSQL's own parser takes, from which Redshift's comes, less its words
+    # ("now", "infinity"). DG automatic-recognition.html. More than six digits of a fraction are refused.
+    bare_number = NUMBER.fullmatch(text) and "." not in text  # 'auto' knows no epochs
+    if bare_number or not re.search(r"\d", text) or re.search(r"\.\d{7}", text):
+        return None
+    return field.parse_on_server(text.strip(), field.column.type)
+
+
+def _to_time(field: Field) -> str | None:
+    text = scalar_text(field)
+    if text is None:
+        return None
+    time = datetimes.parse_time(text)
+    if time is None:
+        raise ValueRefused(messages.BAD_TIMESTAMP, messages.INVALID_TIME)
+    return time.isoformat()
+
+
+def _to_super(field: Field) -> str:
+    value = field.value
+    text = json.dumps(value) if type(value) is str else text_of(field)
+    # jsonb takes neither \u0000 nor a surrogate that is alone; SUPER is said to keep them
+    if SURROGATES.search(text) or field.parse_on_server(text, "jsonb") is None:
+        raise ValueRefused(messages.BAD_SUPER, messages.INVALID_SUPER)
+    return text
+
+
+_CONVERTERS: dict[str, Callable[[Field], str | None]] = {
+    "varchar": to_varchar,
+    "bpchar": to_char,
+    "int2": to_integer,
+    "int4": to_integer,
+    "int8": to_integer,
+    "numeric": to_decimal,
+    "float4": to_float,
+    "float8": to_float,
+    "bool": _to_boolean,
+    "date": _to_date,
+    "timestamp": _to_timestamp,
+    "timestamptz": _to_timestamp,
+    "time": _to_time,
+    "jsonb": _to_super,
+}
+
+TYPES = tuple(_CONVERTERS)

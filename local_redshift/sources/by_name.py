@@ -1,0 +1,17 @@
+"""Which store an object is in, by its name."""
+
+from local_redshift.errors import NotSupported
+from local_redshift.sources.local_files import LocalStore
+from local_redshift.sources.stores import Credentials, Store
+
+
+def store_of(name: str, region: str | None, credentials: Credentials | None) -> Store:
+    """The store that an object or a prefix of this name is in; region and credentials are for S3."""
+    if name.startswith("s3://"):
+        from local_redshift.sources.s3 import S3Store  # only a load from S3 pays for boto3
+
+        return S3Store(region, credentials)
+    if "://" in name:
+        scheme = name.split("://", 1)[0]
+        raise NotSupported(f"the local stand-in's COPY takes s3:// and local paths, not {scheme}://")
+    return LocalStore()

@@ -1,0 +1,49 @@
+"""Small objects read ahead of their turn, by threads, in memory that is bounded."""
+
+import itertools
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+from local_redshift.sources.stores import SourceObject, Store
+
+SMALL = 64 << 10  # bytes; larger objects are streamed when it is their turn
+AHEAD = 4  # batches a reader may be ahead: with SMALL and Store.batch this bounds the memory
+
+
+class ObjectRead(NamedTuple):
+    """An object whose turn it is: its bytes if it is small, None if it is to be streamed."""
+
+    object: SourceObject
+    data: bytes | None
+
+
+def read_ahead(store: Store, objects: list[SourceObject]) -> Iterator[ObjectRead]:
+    """Each object in its order.
+
+    Raise SourceError, when its turn comes, for an object that can't be read.
+    """
+    left = iter(objects)
+    waiting: deque[Future[list[ObjectRead]]] = deque()
+    pool = ThreadPoolExecutor(store.readers)
+    try:
+        while batch := list(itertools.islice(left, store.batch)):
+            waiting.append(pool.submit(_read_batch, store, batch))
+            if len(waiting) >= store.readers * AHEAD:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _read_batch(store: Store, batch: list[SourceObject]) -> list[ObjectRead]:
+    return [ObjectRead(found, _read_small(store, found)) for found in batch]
+
+
+def _read_small(store: Store, found: SourceObject) -> bytes | None:
+    if found.size is not None and found.size > SMALL:
+        return None
+    data = store.head(found.name, SMALL + 1)
+    return data if len(data) <= SMALL else None

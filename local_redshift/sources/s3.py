@@ -1,0 +1,117 @@
+"""Objects in S3, and what S3 says in Redshift's words where they can't be read."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, BinaryIO, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local_redshift import messages
+from local_redshift.errors import NoSuchObject, SourceError
+from local_redshift.sources.stores import Credentials, SourceObject
+
+# what S3 answers where a bucket is in another region than REGION says
+_OTHER_REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
+
+
+class S3Store:
+    """Objects in S3, by boto3 with its ordinary credential chain; see Store.
+
+    The role a COPY names can't be taken on here, so it is not used; an access key is.
+    """
+
+    readers = 32
+    batch = 1
+
+    def __init__(self, region: str | None, credentials: Credentials | None) -> None:
+        keys = {}
+        if credentials is not None:
+            keys = {
+                "aws_access_key_id": credentials.key_id,
+                "aws_secret_access_key": credentials.secret,
+                "aws_session_token": credentials.token,
+            }
+        config = Config(max_pool_connections=64, retries={"mode": "standard"})
+        self._client = boto3.client("s3", region_name=region or None, config=config, **keys)
+        self._client.meta.events.register_first("needs-retry.s3", _stay_in_region)
+
+    def find(self, prefix: str) -> list[SourceObject]:
+        bucket, key = _bucket_and_key(prefix)
+        with _s3_errors(f"Listing bucket={bucket} prefix={key}"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
+            # keys that end in a slash are the folders that consoles draw; they hold nothing
+            return [
+                SourceObject(f"s3://{bucket}/{found['Key']}", found["Size"])
+                for page in pages
+                for found in page.get("Contents", [])
+                if not found["Key"].endswith("/")
+            ]
+
+    def open(self, name: str) -> BinaryIO:
+        bucket, key = _bucket_and_key(name)
+        with self._key_errors(name):
+            return cast(BinaryIO, self._client.get_object(Bucket=bucket, Key=key)["Body"])
+
+    def head(self, name: str, limit: int) -> bytes:
+        with self.open(name) as stream, self.reading(name):
+            return stream.read(limit)
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[None]:
+        try:
+            with self._key_errors(name):
+                yield
+        except OSError as error:
+            raise SourceError(f"{name} can't be read: {error.strerror or error}") from error
+
+    @staticmethod
+    def _key_errors(name: str) -> AbstractContextManager[None]:
+        return _s3_errors(f"S3 key being read : {name}", "table_s3_scanner.cpp:354", "query0_30")
+
+    def missing(self, prefix: str) -> SourceError:
+        return NoSuchObject(messages.NO_PREFIX.format(prefix=_bucket_and_key(prefix)[1]))
+
+
+def _stay_in_region(response: tuple[Any, dict[str, Any]] | None, operation: Any, **_: object) -> None:
+    """Fail where boto3 would go to the bucket's own region: a cluster does not."""
+    if response is not None and response[1].get("Error", {}).get("Code") in _OTHER_REGION:
+        raise ClientError(response[1], operation.name)
+
+
+def _bucket_and_key(name: str) -> tuple[str, str]:
+    bucket, _, key = name.removeprefix("s3://").partition("/")
+    if not name.startswith("s3://") or not bucket:
+        raise SourceError(f"{name} is not s3://bucket/key")
+    return bucket, key
+
+
+@contextmanager
+def _s3_errors(context: str, location: str = "s3_utility.cpp:840", process: str = "padbmaster") -> Iterator[None]:
+    """Turn what boto3 raises inside the block into a SourceError in Redshift's words."""
+    try:
+        yield
+    except ClientError as error:
+        missing = error.response["Error"].get("Code", "") in ("NoSuchKey", "404")
+        kind = NoSuchObject if missing else SourceError
+        raise kind(_s3_message(error), context, location, process) from error
+    except BotoCoreError as error:
+        message = f"S3 can't be read from here: {str(error).rstrip('.')}"
+        raise SourceError(message, context, location, process) from error
+
+
+def _s3_message(error: ClientError) -> str:
+    answer: dict[str, Any] = dict(error.response["ResponseMetadata"])
+    code = error.response["Error"].get("Code", "")
+    message = error.response["Error"].get("Message", "")
+    status: int | str = answer.get("HTTPStatusCode", "")
+    if code in _OTHER_REGION:
+        message, status, code = messages.OTHER_REGION, 301, "PermanentRedirect"
+    return messages.S3_ERROR.format(
+        message=message,
+        status=status,
+        error=code,
+        request=answer.get("RequestId", ""),
+        host=answer.get("HostId", ""),
+    )

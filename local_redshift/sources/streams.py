@@ -1,0 +1,52 @@
+"""The bytes of an object, decompressed (gzip, bzip2), a block at a time."""
+
+import bz2
+import gzip
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+from local_redshift import messages
+from local_redshift.errors import SourceError
+from local_redshift.sources.stores import Store
+
+BLOCK_BYTES = 1 << 20  # read at a time; memory grows with it
+
+
+def blocks(store: Store, name: str, stream: BinaryIO, compression: str | None) -> Iterator[bytes]:
+    """The decompressed bytes of an open object, a block at a time, however large it is.
+
+    Raise SourceError where the compression is not what the COPY says, or the object breaks off.
+    """
+    with stream, store.reading(name):
+        try:
+            reader = _decompressed(stream, compression)
+            while block := reader.read(BLOCK_BYTES):
+                yield block
+        except (EOFError, OSError, zlib.error) as error:
+            if compression is None:
+                raise
+            problem = messages.BAD_COMPRESSION.format(name=name, compression=compression, problem=error)
+            raise SourceError(problem) from error
+
+
+def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes, cut at the ends of lines where a line is not longer than a block."""
+    rest = b""
+    for piece in pieces:
+        end = piece.rfind(b"\n") + 1 or (len(piece) if len(rest) + len(piece) > BLOCK_BYTES else 0)
+        if end:
+            yield b"".join((rest, memoryview(piece)[:end]))
+            rest = piece[end:]
+        else:
+            rest += piece
+    if rest:
+        yield rest
+
+
+def _decompressed(stream: BinaryIO, compression: str | None) -> BinaryIO:
+    if compression == "gzip":
+        return cast(BinaryIO, gzip.GzipFile(fileobj=stream))
+    if compression == "bzip2":
+        return cast(BinaryIO, bz2.BZ2File(stream))
+    return stream

@@ -1,0 +1,17 @@
+"""Redshift's SQL in terms of PostgreSQL's: tokens, statements, and the definitions of tables."""
+
+from local_redshift.sql.tables import MAX_VARCHAR, created_table, quote
+from local_redshift.sql.tokens import Token, closing, code, split_list, statements
+from local_redshift.sql.translation import translate
+
+__all__ = [
+    "MAX_VARCHAR",
+    "Token",
+    "closing",
+    "code",
+    "created_table",
+    "quote",
+    "split_list",
+    "statements",
+    "translate",
+]

@@ -1,0 +1,1 @@
+"""What common.py stands on: settings, the way to a warehouse, sessions, retries, messages, the command line."""
