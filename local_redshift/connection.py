@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 from psycopg2 import extensions
@@ -34,11 +35,12 @@ def connect(data_dir: str | Path, dbname: str = "dev", user: str = "awsuser") ->
     """
     server = get_server(Path(data_dir).resolve())
     server.acquire()
-    arguments = {"host": str(server.socket_dir), "user": user, "dbname": dbname}
     with server.start_lock():
         _prepare(server, dbname, user)
     return psycopg2.connect(
-        **arguments,
+        host=str(server.socket_dir),
+        user=user,
+        dbname=dbname,
         client_encoding="UTF8",
         application_name="local_redshift",
         connection_factory=RedshiftConnection,
@@ -86,7 +88,7 @@ class RedshiftConnection(extensions.connection):
 
     _system: extensions.connection | None = None
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._copy_cancelled = threading.Event()  # a COPY is at work here, too, where the server can't be told to stop
 
@@ -99,9 +101,10 @@ class RedshiftConnection(extensions.connection):
         """End a COPY that is under way where it is at work here; the server has to be told, too."""
         self._copy_cancelled.set()
 
-    def cursor(self, name=None, cursor_factory=None, *args, **kwargs):
+    def cursor(self, name: Any = None, cursor_factory: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Open a cursor; see psycopg2's `connection.cursor`."""
-        factory = cursor_factory or self.cursor_factory or extensions.cursor
+        default: Any = self.cursor_factory
+        factory = cursor_factory or default or extensions.cursor
         return super().cursor(name, _redshift_cursor(factory), *args, **kwargs)
 
     def begin_copy(self) -> Callable[[], bool]:
@@ -127,12 +130,14 @@ class RedshiftConnection(extensions.connection):
         super().close()
 
 
-class RedshiftCursor:
-    """What makes a cursor class take Redshift's SQL; goes before the class among the bases."""
+class RedshiftCursor(extensions.cursor):
+    """A cursor that takes Redshift's SQL; other classes of cursors are given it as their first base."""
+
+    connection: "RedshiftConnection"
 
     _emptied: int | None = None  # the rows that the last statement deleted, where it was no DELETE
 
-    def execute(self, query, vars=None) -> None:
+    def execute(self, query: Any, vars: Any = None) -> None:
         """Run one or more statements; see psycopg2's `cursor.execute`."""
         sql = self.mogrify(query, vars).decode()
         for statement in statements(sql):
@@ -141,12 +146,12 @@ class RedshiftCursor:
             except RedshiftError as error:
                 self._server("SELECT local_redshift.fail(%s, %s, %s)", [error.sqlstate, error.message, error.detail])
 
-    def executemany(self, query, vars_list) -> None:
+    def executemany(self, query: Any, vars_list: Any) -> None:
         """Run the statement once for each of `vars_list`."""
         for values in vars_list:
             self.execute(query, values)
 
-    def copy_expert(self, *args, **kwargs) -> None:
+    def copy_expert(self, *args: Any, **kwargs: Any) -> None:
         """Refuse: Redshift's COPY reads from S3, never from the client."""
         self._server(
             "SELECT local_redshift.fail(%s, %s, '')",
@@ -176,7 +181,7 @@ class RedshiftCursor:
         if verb == "TRUNCATE" and not self.connection.autocommit:
             self.connection.commit()
         # https://docs.aws.amazon.com/redshift/latest/dg/r_ANALYZE.html: CREATE TABLE AS analyzes
-        if verb == "CREATE" and self.statusmessage.startswith("SELECT"):
+        if verb == "CREATE" and (self.statusmessage or "").startswith("SELECT"):
             with self.connection.plain_cursor() as cursor:
                 cursor.execute(f"ANALYZE {created_table(statement)}")
 
@@ -191,11 +196,11 @@ class RedshiftCursor:
             if cursor.rowcount == 0:
                 return False
             cursor.execute(f"SELECT COUNT(*) FROM {table}")
-            self._emptied = cursor.fetchone()[0]
+            self._emptied = cursor.fetchall()[0][0]
             cursor.execute(f"TRUNCATE {table}")
         return True
 
-    def _server(self, sql: str, vars=None) -> None:
+    def _server(self, sql: str, vars: Any = None) -> None:
         """Run PostgreSQL's SQL as it is."""
         try:
             super().execute(sql, vars)
@@ -207,7 +212,8 @@ class RedshiftCursor:
 def _hide_context(error: psycopg2.Error) -> None:
     if error.pgerror and _CONTEXT.search(error.pgerror):
         pgerror = _CONTEXT.sub("\n", error.pgerror)
-        error.__setstate__({"pgerror": pgerror, "pgcode": error.pgcode})
+        state: Any = error  # its types leave out how psycopg2 sets what is read-only
+        state.__setstate__({"pgerror": pgerror, "pgcode": error.pgcode})
         error.args = (_CONTEXT.sub("\n", str(error.args[0])),)
 
 

@@ -12,7 +12,7 @@ from pipeline.settings import Settings
 CONNECT_TIMEOUT = 60
 # A COPY is silent for as long as it takes, and load balancers drop what is idle for 300 s: the first probe
 # goes out well before, and a cluster that is gone is noticed after IDLE + INTERVAL * COUNT seconds.
-KEEPALIVE = {"keepalives": 1, "keepalives_idle": 60, "keepalives_interval": 15, "keepalives_count": 4}
+KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 60, 15, 4
 
 # a part of libpq's message: what to do about it
 _ADVICE = {
@@ -59,7 +59,10 @@ def connect_to_cluster(settings: Settings) -> extensions.connection:
                 sslrootcert=_root_bundle(settings),
                 connect_timeout=CONNECT_TIMEOUT,
                 application_name="sparkify_etl",
-                **KEEPALIVE,
+                keepalives=1,
+                keepalives_idle=KEEPALIVE_IDLE,
+                keepalives_interval=KEEPALIVE_INTERVAL,
+                keepalives_count=KEEPALIVE_COUNT,
             )
     except psycopg2.OperationalError as error:
         reason = masked(" ".join(str(error).split()), secret)

@@ -43,7 +43,7 @@ def _credstash_password(settings: Settings, entry: CredstashEntry) -> str:
     # credstash wraps the function to print AWS's errors and exit; underneath it raises them
     get_secret = inspect.unwrap(credstash.getSecret)
     try:
-        return get_secret(entry.key, table=entry.table, region=entry.region, profile_name=entry.profile)
+        return str(get_secret(entry.key, table=entry.table, region=entry.region, profile_name=entry.profile))
     except credstash.ItemNotFound:
         problem = f"table {entry.table} has no such key; put it there with: credstash put {entry.key}"
     except credstash.KmsError as error:

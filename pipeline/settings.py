@@ -128,7 +128,7 @@ class _Values:
     def _check_section(self, section: str) -> None:
         if section not in KNOWN_KEYS:
             raise PipelineError(
-                f"{self.path}: [{_shown_key(section)}] is not one of the sections{_nearest(section, KNOWN_KEYS)}"
+                f"{self.path}: [{_shown_key(section)}] is not one of the sections{_nearest(section, tuple(KNOWN_KEYS))}"
             )
 
     def _add(self, section: str, key: str, value: str) -> None:

@@ -8,6 +8,7 @@ import functools
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from typing import TypeVar
 
 DEFAULT_DATE = "YYYY-MM-DD"
 DEFAULT_TIMESTAMP = "YYYY-MM-DD HH:MI:SS"
@@ -42,7 +43,7 @@ _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(\.\d{1,6})?)?", re.ASCII)
 
 
 @functools.cache
-def _pattern(template: str) -> re.Pattern:
+def _pattern(template: str) -> re.Pattern[str]:
     parts = []
     at = 0
     for match in _FORMAT_TOKEN.finditer(template):
@@ -65,16 +66,9 @@ def parse(value: str, template: str) -> dt.datetime | None:
 
 
 def _moment(parts: dict[str, str | None]) -> dt.datetime:
-    year = parts.get("year")
-    if year is None and parts.get("short_year") is not None:
-        short = int(parts["short_year"])
-        year = short + (1900 if short >= 70 else 2000)
-    month = parts.get("month") or 1
-    if parts.get("month_name"):
-        month = _MONTHS.index(parts["month_name"].upper()) + 1
     moment = dt.datetime(
-        int(year or 1),
-        int(month),
+        _year(parts),
+        _month(parts),
         int(parts.get("day") or 1),
         _hour(parts),
         int(parts.get("minute") or 0),
@@ -83,6 +77,18 @@ def _moment(parts: dict[str, str | None]) -> dt.datetime:
     )
     zone = parts.get("zone")
     return moment.replace(tzinfo=_zone(zone)) if zone else moment
+
+
+def _year(parts: dict[str, str | None]) -> int:
+    short = parts.get("short_year")
+    if parts.get("year") is None and short is not None:
+        return int(short) + (1900 if int(short) >= 70 else 2000)
+    return int(parts.get("year") or 1)
+
+
+def _month(parts: dict[str, str | None]) -> int:
+    name = parts.get("month_name")
+    return _MONTHS.index(name.upper()) + 1 if name else int(parts.get("month") or 1)
 
 
 def _hour(parts: dict[str, str | None]) -> int:
@@ -130,8 +136,10 @@ def epoch_formatter(units_a_second: int) -> Callable[[list[int | None]], list[st
     """
     minute = 60 * units_a_second
     epoch = _EPOCH.replace(tzinfo=None)
-    minutes = Texts(lambda n: (epoch + dt.timedelta(minutes=n)).isoformat(" ", "minutes") + ":")
-    seconds = Texts(lambda n: f"{n // units_a_second:02}" + (f".{n % units_a_second:03}" if units_a_second > 1 else ""))
+    minutes: Texts[int, str] = Texts(lambda n: (epoch + dt.timedelta(minutes=n)).isoformat(" ", "minutes") + ":")
+    seconds: Texts[int, str] = Texts(
+        lambda n: f"{n // units_a_second:02}" + (f".{n % units_a_second:03}" if units_a_second > 1 else "")
+    )
 
     def texts(values: list[int | None]) -> list[str | None]:
         return [None if n is None else minutes[n // minute] + seconds[n % minute] for n in values]
@@ -139,13 +147,22 @@ def epoch_formatter(units_a_second: int) -> Callable[[list[int | None]], list[st
     return texts
 
 
-class Texts(dict):
+def _seconds(units: int, units_a_second: int) -> str:
+    fraction = f".{units % units_a_second:03}" if units_a_second > 1 else ""
+    return f"{units // units_a_second:02}{fraction}"
+
+
+Value = TypeVar("Value")
+Text = TypeVar("Text")
+
+
+class Texts(dict[Value, Text]):
     """The texts of values, each made when it is first asked for."""
 
-    def __init__(self, make: Callable[[object], str | None]) -> None:
+    def __init__(self, make: Callable[[Value], Text]) -> None:
         self._make = make
 
-    def __missing__(self, value: object) -> str | None:
+    def __missing__(self, value: Value) -> Text:
         text = self[value] = self._make(value)
         return text
 

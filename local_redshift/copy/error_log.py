@@ -71,7 +71,7 @@ def log_load_errors(system: extensions.connection, copy: CopyId, errors: Sequenc
         extras.execute_values(cursor, _INSERT_ERRORS, rows)
 
 
-def _row(copy: CopyId, error: LoadError) -> tuple:
+def _row(copy: CopyId, error: LoadError) -> tuple[object, ...]:
     column = error.column
     return (
         ADMIN_ID,

@@ -76,9 +76,9 @@ class ExactRows:
         if not isinstance(record.value, dict):
             raise PathError(messages.NOT_AN_OBJECT)
         keys = {(key.lower() if self._ignores_case else key): key for key in record.value}
-        names = [converter.column.name for converter in self._converters]
-        paths: list[JsonPath] = [(keys[name],) if name in keys else () for name in names]
-        return paths, [record.value[path[0]] if path else MISSING for path in paths]
+        found = [keys.get(converter.column.name) for converter in self._converters]
+        values = [MISSING if name is None else record.value[name] for name in found]
+        return [() if name is None else (name,) for name in found], values
 
 
 def _csv_line(texts: list[str | None]) -> str:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import repeat
 from operator import attrgetter
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -85,14 +85,14 @@ class FastRows:
                 raise
             return self._decoder.decode_lines(block)
 
-    def _adapt(self, records: list[dict]) -> bool:
+    def _adapt(self, records: list[dict[str, Any]]) -> bool:
         """Widen what the fields take to what is in the records; whether that changed anything."""
         changed = [field.adapt([record.get(field.key) for record in records]) for field in self._fields]
         if any(changed):
             self._decoder = self._new_decoder()
         return any(changed)
 
-    def _new_decoder(self) -> msgspec.json.Decoder:
+    def _new_decoder(self) -> msgspec.json.Decoder[Any]:
         definitions = [field.definition() for field in self._fields]
         rename = {field.name: field.key for field in self._fields}
         record = msgspec.defstruct("Record", definitions, rename=rename, kw_only=True, gc=False)
@@ -117,12 +117,12 @@ class _FastField:
         if column.type in ("timestamp", "timestamptz") and copy.timeformat in EPOCH_UNITS:
             self._epoch_texts = epoch_formatter(EPOCH_UNITS[copy.timeformat])
 
-    def definition(self) -> tuple:
+    def definition(self) -> tuple[Any, ...]:
         """The field of the record: name, type and, unless NULL is refused, default."""
         decoded = self._type()
         return (self.name, decoded) if self._column.not_null else (self.name, decoded | None, None)
 
-    def _type(self) -> object:
+    def _type(self) -> Any:
         column = self._column
         if self._mapped:
             return str | int | float | bool
@@ -157,7 +157,7 @@ class _FastField:
                 if value is not None and not surely_fits(value, length) and len(value.encode()) > length:
                     raise _DoesNotFit
 
-    def _all_texts(self, values: list[object]) -> list[str | None]:
+    def _all_texts(self, values: list[Any]) -> list[str | None]:
         kinds = set(map(type, values))
         if kinds <= {int, type(None)} and self._epoch_texts is not None:
             return self._epoch_texts(values)

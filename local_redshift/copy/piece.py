@@ -17,5 +17,5 @@ class Piece(NamedTuple):
     """Rows in ROW_FORMAT, how many they are, and the files that were read to their end with them."""
 
     rows: bytes
-    count: int
+    row_count: int
     files: tuple[FileRead, ...] = ()

@@ -48,7 +48,7 @@ class CopyProgress:
         A file that was read to its end does not prove a commit.
         https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_COMMITS.html
         """
-        self.rows += piece.count
+        self.rows += piece.row_count
         self._files_done += len(piece.files)
         self._untold += [(self._query, storable(file.name), file.lines) for file in piece.files]
         if self.is_due:

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from local_redshift import messages
 
@@ -32,7 +33,7 @@ class FloatLiteral(str):
 class Record:
     """One object or array at the root of a file. Strings hold undecodable bytes as surrogate escapes."""
 
-    value: dict | list
+    value: dict[str, Any] | list[Any]
     text: str  # the source text of the value
     line: int  # the last line of it, from 1
 
@@ -45,6 +46,12 @@ class BadRecord:
     line: int
     reason: str = messages.MALFORMED
     fatal: bool = False  # MAXERROR does not absorb it
+
+
+def _after_space(text: str, at: int) -> int:
+    """Where the white space at `at` ends."""
+    match = _SPACE.match(text, at)
+    return match.end() if match else at
 
 
 def _refuse_constant(name: str) -> None:
@@ -102,7 +109,7 @@ class RecordReader:
             self._text = self._text[at:]
 
     def _skip_space(self, at: int) -> int:
-        end = _SPACE.match(self._text, at).end()
+        end = _after_space(self._text, at)
         self._line += self._text.count("\n", at, end)
         return end
 
@@ -132,7 +139,7 @@ class RecordReader:
         self._line += text.count("\n")
         return bad, end
 
-    def _broken_off(self, at: int, error: json.JSONDecodeError, final: bool) -> tuple | None:
+    def _broken_off(self, at: int, error: json.JSONDecodeError, final: bool) -> tuple[BadRecord | None, int] | None:
         """The answer for a record that may only lack what has not come in yet; None if it is malformed."""
         near_end = error.pos >= len(self._text) - LONGEST_TOKEN
         if not near_end and not error.msg.startswith("Unterminated string"):
@@ -162,23 +169,23 @@ def _too_large(text: str) -> bool:
 
 def members(text: str) -> Iterator[tuple[str, str]]:
     """The key and the source text of the value of each member of the JSON object `text`."""
-    at = _SPACE.match(text, 1).end()
+    at = _after_space(text, 1)
     while text[at] != "}":
         key, at = _DECODER.raw_decode(text, at)
-        at = _SPACE.match(text, _SPACE.match(text, at).end() + 1).end()  # over the colon
+        at = _after_space(text, _after_space(text, at) + 1)  # over the colon
         start = at
         _, at = _DECODER.raw_decode(text, at)
         yield key, text[start:at]
-        at = _SPACE.match(text, at).end()
-        at = _SPACE.match(text, at + (text[at] == ",")).end()
+        at = _after_space(text, at)
+        at = _after_space(text, at + (text[at] == ","))
 
 
 def elements(text: str) -> Iterator[str]:
     """The source text of each element of the JSON array `text`."""
-    at = _SPACE.match(text, 1).end()
+    at = _after_space(text, 1)
     while text[at] != "]":
         start = at
         _, at = _DECODER.raw_decode(text, at)
         yield text[start:at]
-        at = _SPACE.match(text, at).end()
-        at = _SPACE.match(text, at + (text[at] == ",")).end()
+        at = _after_space(text, at)
+        at = _after_space(text, at + (text[at] == ","))

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/redshift/latest/dg/r_COPY.html
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from local_redshift.errors import NotSupported, RedshiftError, SyntaxRefused
 from local_redshift.messages import BAD_CREDENTIALS
@@ -149,12 +150,14 @@ class _Parser:
 
     def _value_of(self, word: str, copy: CopyStatement) -> CopyStatement:
         if word in FLAGS:
-            return replace(copy, **{word.lower(): True})
+            flag: dict[str, Any] = {word.lower(): True}
+            return replace(copy, **flag)
         if word in COMPRESSIONS:
             return replace(copy, compression=word.lower())
         if word in TEXTS:
             self._skip("AS")
-            return replace(copy, **{word.lower(): self._string(word)})
+            text: dict[str, Any] = {word.lower(): self._string(word)}
+            return replace(copy, **text)
         if word in AUTHORIZATION:
             self._authorization(word)
             return copy
@@ -226,8 +229,8 @@ class _Parser:
         if {"MAXERROR", "IGNOREALLERRORS"} <= self.seen:
             raise SyntaxRefused("COPY: MAXERROR and IGNOREALLERRORS can't be used together")
         if self.keys.get("ACCESS_KEY_ID"):
-            keys = [self.keys.get(name) for name in AUTHORIZATION[2:]]
-            copy = replace(copy, credentials=Credentials(*keys))
+            key_id, secret, token = (self.keys.get(name) for name in AUTHORIZATION[2:])
+            copy = replace(copy, credentials=Credentials(key_id or "", secret or "", token))
         return copy
 
     def _word(self) -> str:

@@ -30,6 +30,10 @@ class RowStream:
             self.error = error
             return b""
 
+    def readline(self, size: int = -1) -> bytes:
+        """As `read`: psycopg2 wants it to be there, and does not call it."""
+        return self.read(size)
+
     def drain(self) -> None:
         """Read all and keep nothing."""
         while self.read():

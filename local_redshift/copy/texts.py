@@ -14,21 +14,20 @@ SURROGATES = re.compile("[\ud800-\udfff]+")
 
 
 def to_varchar(field: Field) -> str | None:
-    text = _without_nul(text_of(field))
-    text = _valid_utf8(text, field.copy.acceptinvchars)
-    text = _blanks(text, field.copy)
+    found = _valid_utf8(_without_nul(text_of(field)), field.copy.acceptinvchars)
+    text = _blanks(found, field.copy)
     if text is None or surely_fits(text, field.column.length):
         return text
     return _fitted(text, field, messages.VARCHAR_TOO_LONG)
 
 
 def to_char(field: Field) -> str | None:
-    text = _without_nul(text_of(field))
-    for char in text:
+    found = _without_nul(text_of(field))
+    for char in found:
         if not char.isascii():
             shown = char.encode("utf-8", "surrogateescape" if _is_bad_byte(char) else "surrogatepass").hex(" ")
             raise ValueRefused(messages.BAD_UTF8, messages.MULTIBYTE_IN_CHAR.format(bytes=shown))
-    text = _blanks(text, field.copy)
+    text = _blanks(found, field.copy)
     return text if text is None else _fitted(text, field, messages.CHAR_TOO_LONG)
 
 
@@ -62,14 +61,15 @@ def _is_bad_byte(char: str) -> bool:
 
 
 def _valid_utf8(text: str, replacement: str | None) -> str:
-    if text.isascii() or not SURROGATES.search(text):
+    bad = None if text.isascii() else SURROGATES.search(text)
+    if bad is None:
         return text
     if replacement is not None:
         # as many as the character has bytes: one for a bad byte, three for a surrogate that is alone
         return SURROGATES.sub(
             lambda match: "".join(replacement * (1 if _is_bad_byte(char) else 3) for char in match[0]), text
         )
-    at = SURROGATES.search(text).start()
+    at = bad.start()
     if _is_bad_byte(text[at]):
         # four bytes are the longest sequence; an escaped surrogate after it is no continuation anyway
         there = "".join(c if _is_bad_byte(c) else "?" if SURROGATES.match(c) else c for c in text[at : at + 4])

@@ -4,6 +4,7 @@ A value goes to the server as the text of PostgreSQL's COPY before escaping; Non
 https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-conversion.html
 """
 
+import datetime as dt
 import json
 import re
 from collections.abc import Callable
@@ -68,7 +69,7 @@ def _to_date(field: Field) -> str | None:
         found = _by_server(text, field)
     else:
         moment = None if short else datetimes.parse(text, template)
-        found = moment and moment.date().isoformat()
+        found = moment.date().isoformat() if moment else None
     if found is None and not field.copy.acceptanydate:
         reason = messages.DATE_TOO_SHORT if short else messages.INVALID_DATE.format(format=template)
         raise ValueRefused(messages.BAD_DATE, reason)
@@ -93,12 +94,12 @@ def _to_timestamp(field: Field) -> str | None:
     return found
 
 
-def _moment(text: str, template: str) -> "datetimes.dt.datetime | None":
+def _moment(text: str, template: str) -> dt.datetime | None:
     units = datetimes.EPOCH_UNITS.get(template)
     return datetimes.from_epoch(text, units) if units else datetimes.parse(text, template)
 
 
-def _iso(moment: "datetimes.dt.datetime", with_zone: bool) -> str:
+def _iso(moment: dt.datetime, with_zone: bool) -> str:
     # an epoch gives a moment of UTC; a TIMESTAMP keeps its clock
     return moment.isoformat(" ") if with_zone else moment.replace(tzinfo=None).isoformat(" ")
 

@@ -82,8 +82,10 @@ def keep(data_dir: Path) -> None:
     lock(data_dir / "users.lock", fcntl.LOCK_EX)
     if not stop(data_dir / "data"):
         # at once, without writing what is dirty: the next start recovers it from the log
-        with contextlib.suppress(OSError, TypeError):
-            os.kill(server_pid(data_dir / "data"), signal.SIGQUIT)
+        pid = server_pid(data_dir / "data")
+        if pid is not None:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGQUIT)
 
 
 if __name__ == "__main__":

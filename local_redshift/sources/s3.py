@@ -26,15 +26,14 @@ class S3Store:
     batch = 1
 
     def __init__(self, region: str | None, credentials: Credentials | None) -> None:
-        keys = {}
-        if credentials is not None:
-            keys = {
-                "aws_access_key_id": credentials.key_id,
-                "aws_secret_access_key": credentials.secret,
-                "aws_session_token": credentials.token,
-            }
-        config = Config(max_pool_connections=64, retries={"mode": "standard"})
-        self._client = boto3.client("s3", region_name=region or None, config=config, **keys)
+        self._client = boto3.client(
+            "s3",
+            region_name=region or None,
+            config=Config(max_pool_connections=64, retries={"mode": "standard"}),
+            aws_access_key_id=credentials.key_id if credentials else None,
+            aws_secret_access_key=credentials.secret if credentials else None,
+            aws_session_token=credentials.token if credentials else None,
+        )
         self._client.meta.events.register_first("needs-retry.s3", _stay_in_region)
 
     def find(self, prefix: str) -> list[SourceObject]:
@@ -74,7 +73,7 @@ class S3Store:
         return NoSuchObject(messages.NO_PREFIX.format(prefix=_bucket_and_key(prefix)[1]))
 
 
-def _stay_in_region(response: tuple[Any, dict[str, Any]] | None, operation: Any, **_: object) -> None:
+def _stay_in_region(response: tuple[Any, Any] | None, operation: Any, **_: object) -> None:
     """Fail where boto3 would go to the bucket's own region: a cluster does not."""
     if response is not None and response[1].get("Error", {}).get("Code") in _OTHER_REGION:
         raise ClientError(response[1], operation.name)

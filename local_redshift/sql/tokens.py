@@ -44,13 +44,13 @@ class Token:
         return re.sub(r"''|\\(.)", _unescaped, body, flags=re.DOTALL)
 
 
-def _unescaped(match: re.Match) -> str:
+def _unescaped(match: re.Match[str]) -> str:
     return "'" if match[0] == "''" else _ESCAPES.get(match[1], match[1])
 
 
 def tokenize(sql: str) -> list[Token]:
     """All tokens of `sql`, spaces and comments included: joined they are `sql` again."""
-    return [Token(match.lastgroup, match[0]) for match in _TOKEN.finditer(sql)]
+    return [Token(match.lastgroup or "", match[0]) for match in _TOKEN.finditer(sql)]
 
 
 def code(tokens: list[Token]) -> list[Token]:

@@ -3,6 +3,8 @@
 Anything not mentioned here goes to PostgreSQL as it is.
 """
 
+from collections.abc import Callable
+
 from local_redshift.errors import NotSupported
 from local_redshift.sql.tables import alter_table, create_table
 from local_redshift.sql.tokens import Token, closing, code, text
@@ -83,7 +85,6 @@ DATE_PARTS = {
     "MON": "month",
     "MS": "millisecond",
 }
-_DATE_PART_FIRST = ("DATEADD", "DATEDIFF", "DATE_PART", "DATE_TRUNC", "DATE_ADD", "DATE_DIFF")
 
 
 def translate(statement: list[Token], *, autocommit: bool = False) -> str:
@@ -116,48 +117,116 @@ def _refuse(words: list[str]) -> None:
             raise NotSupported(f"the local stand-in does not imitate {phrase.rstrip(' (')}")
 
 
+class _Code:
+    """A statement's tokens, and the words among them by their number."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self.tokens = list(tokens)
+        self._places = [at for at, token in enumerate(tokens) if token.kind != "space"]
+        self._words = [tokens[at].word for at in self._places]
+        self._limits: list[tuple[int, str]] = []
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def word(self, n: int) -> str:
+        """The n-th word; nothing before the first, after the last, and for literals."""
+        return self._words[n] if 0 <= n < len(self._words) else ""
+
+    def token(self, n: int) -> Token:
+        return self.tokens[self._places[n]] if n < len(self._places) else Token("space", "")
+
+    def replace(self, n: int, text: str, kind: str = "word") -> None:
+        self.tokens[self._places[n]] = Token(kind, text)
+
+    def replace_closing(self, n: int, text: str) -> None:
+        """Replace the parenthesis that closes the n-th word."""
+        end = closing(self.tokens, self._places[n])
+        if end < len(self.tokens):
+            self.tokens[end] = Token("word", text)
+
+    def limit(self, n: int, number: str) -> None:
+        """Have the SELECT that the n-th word stands in end with a LIMIT."""
+        self._limits.append((_end_of_select(self.tokens, self._places[n]), number))
+
+    def rewritten(self) -> list[Token]:
+        for end, number in sorted(self._limits, reverse=True):
+            self.tokens.insert(end, Token("word", f"\nLIMIT {number}"))
+        return self.tokens
+
+
 def _expressions(tokens: list[Token]) -> list[Token]:
-    """Rewrite what may stand anywhere in a statement: TOP, NVL, SYSDATE, MINUS, date parts, bare DECIMAL."""
-    tokens = list(tokens)
-    position = [i for i, token in enumerate(tokens) if token.kind != "space"]
-    words = [tokens[i].word for i in position]
-    limits: list[tuple[int, str]] = []
-    for n, word in enumerate(words):
-        before = words[n - 1] if n else ""
-        after = words[n + 1] if n + 1 < len(words) else ""
-        at = position[n]
-        if word == "NVL" and after == "(":
-            tokens[at] = Token("word", "COALESCE")
-        elif word == "SYSDATE":
-            tokens[at] = Token("word", "local_redshift.sysdate()")
-        elif word == "MINUS" and after in ("SELECT", "("):
-            tokens[at] = Token("word", "EXCEPT")
-        elif word == "DELETE" and n == 0 and after != "FROM":
-            tokens[at] = Token("word", "DELETE FROM")
-        elif word in ("DECIMAL", "NUMERIC", "DEC") and before in ("::", "AS") and after != "(":
-            # https://docs.aws.amazon.com/redshift/latest/dg/r_Numeric_types201.html: the default is (18,0)
-            tokens[at] = Token("word", "NUMERIC(18,0)")
-        elif word == "EXTRACT" and after == "(" and words[n + 3 : n + 4] == ["FROM"]:
-            # Redshift gives an integer. r_EXTRACT_function.html
-            part = _date_part(tokens[position[n + 2]])
-            cut = "floor" if part in ("epoch", "second") else ""  # the others are whole numbers
-            tokens[at] = Token("word", f"{cut}(date_part")
-            tokens[position[n + 2]] = Token("string", f"'{part}'")
-            tokens[position[n + 3]] = Token("punctuation", ",")
-            end = closing(tokens, position[n + 1])
-            tokens[end] = Token("word", "))::bigint" if part == "epoch" else "))::integer")
-        elif word in _DATE_PART_FIRST and after == "(" and n + 2 < len(words):
-            part = tokens[position[n + 2]]
-            if part.kind == "word":
-                tokens[position[n + 2]] = Token("string", f"'{_date_part(part)}'")
-        elif word == "TOP" and before in ("SELECT", "DISTINCT", "ALL") and n + 1 < len(words):
-            number = tokens[position[n + 1]]
-            if number.kind == "number":
-                limits.append((_end_of_select(tokens, at), number.text))
-                tokens[at] = tokens[position[n + 1]] = Token("space", "")
-    for end, number in sorted(limits, reverse=True):
-        tokens.insert(end, Token("word", f"\nLIMIT {number}"))
-    return tokens
+    """Rewrite what may stand anywhere in a statement, each word by its rule."""
+    code = _Code(tokens)
+    for n in range(len(code)):
+        rule = _WORD_RULES.get(code.word(n))
+        if rule is not None:
+            rule(code, n)
+    return code.rewritten()
+
+
+def _nvl(code: _Code, n: int) -> None:
+    if code.word(n + 1) == "(":
+        code.replace(n, "COALESCE")
+
+
+def _sysdate(code: _Code, n: int) -> None:
+    code.replace(n, "local_redshift.sysdate()")
+
+
+def _minus(code: _Code, n: int) -> None:
+    if code.word(n + 1) in ("SELECT", "("):
+        code.replace(n, "EXCEPT")
+
+
+def _delete(code: _Code, n: int) -> None:
+    if n == 0 and code.word(n + 1) != "FROM":
+        code.replace(n, "DELETE FROM")
+
+
+def _bare_decimal(code: _Code, n: int) -> None:
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_Numeric_types201.html: the default is (18,0)
+    if code.word(n - 1) in ("::", "AS") and code.word(n + 1) != "(":
+        code.replace(n, "NUMERIC(18,0)")
+
+
+def _extract(code: _Code, n: int) -> None:
+    # Redshift gives an integer. https://docs.aws.amazon.com/redshift/latest/dg/r_EXTRACT_function.html
+    if code.word(n + 1) != "(" or code.word(n + 3) != "FROM":
+        return
+    part = _date_part(code.token(n + 2))
+    cut = "floor" if part in ("epoch", "second") else ""  # the others are whole numbers
+    code.replace_closing(n + 1, "))::bigint" if part == "epoch" else "))::integer")
+    code.replace(n, f"{cut}(date_part")
+    code.replace(n + 2, f"'{part}'", "string")
+    code.replace(n + 3, ",", "punctuation")
+
+
+def _date_part_first(code: _Code, n: int) -> None:
+    part = code.token(n + 2)
+    if code.word(n + 1) == "(" and part.kind == "word":
+        code.replace(n + 2, f"'{_date_part(part)}'", "string")
+
+
+def _top(code: _Code, n: int) -> None:
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_SELECT_list.html
+    number = code.token(n + 1)
+    if code.word(n - 1) in ("SELECT", "DISTINCT", "ALL") and number.kind == "number":
+        code.limit(n, number.text)
+        code.replace(n, "", "space")
+        code.replace(n + 1, "", "space")
+
+
+_WORD_RULES: dict[str, Callable[[_Code, int], None]] = {
+    "NVL": _nvl,
+    "SYSDATE": _sysdate,
+    "MINUS": _minus,
+    "DELETE": _delete,
+    **dict.fromkeys(("DECIMAL", "NUMERIC", "DEC"), _bare_decimal),
+    "EXTRACT": _extract,
+    **dict.fromkeys(("DATEADD", "DATEDIFF", "DATE_PART", "DATE_TRUNC", "DATE_ADD", "DATE_DIFF"), _date_part_first),
+    "TOP": _top,
+}
 
 
 def _date_part(token: Token) -> str:
