@@ -100,12 +100,22 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     server.release()
 
 
+def drop_database(data_dir: Path, name: str) -> None:
+    """Drop a database, and whatever connections a test left to it: its room on the disk is the next test's."""
+    admin = get_server(data_dir.resolve()).connect_as_admin("postgres")
+    with admin.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    admin.close()
+
+
 @pytest.fixture
 def database(data_dir: Path) -> Iterator[psycopg2.extensions.connection]:
     """A connection to an empty database of the stand-in."""
-    connection = local_redshift.connect(data_dir, f"test{next(database_numbers)}")
+    name = f"test{next(database_numbers)}"
+    connection = local_redshift.connect(data_dir, name)
     yield connection
     connection.close()
+    drop_database(data_dir, name)
 
 
 @pytest.fixture
@@ -116,13 +126,16 @@ def warehouse(
     if place == "local":
         data_dir = request.getfixturevalue("data_dir")
         local_redshift.connect(data_dir, "postgres").close()  # the server runs as long as the tests do
-        yield Warehouse(tmp_path, data_dir)
+        made = Warehouse(tmp_path, data_dir)
+        name = made.values["CLUSTER", "DB_NAME"]
+        yield made
+        drop_database(data_dir, name)
         return
     for name, value in machine_settings(ENVIRONMENT).items():
         monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
-    made = ClusterWarehouse(tmp_path, Path(CLUSTER_CONFIG).expanduser().resolve())
-    yield made
-    made.remove()
+    on_cluster = ClusterWarehouse(tmp_path, Path(CLUSTER_CONFIG).expanduser().resolve())
+    yield on_cluster
+    on_cluster.remove()
 
 
 @pytest.fixture

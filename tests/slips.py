@@ -27,7 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 EQUIVALENT = Path(__file__).with_name("slips_equivalent.txt")
 SECONDS = 240  # past this a slip has made a test hang, which notices it
 
-LOAD = ("test_model.py", "test_incremental.py", "test_etl.py")
+VALUES = ("local_redshift/test_copy_values.py",)
+STAND_IN = ("local_redshift",)
 # for each file the tests that matter for it, in rounds: the next one is for what the last has not noticed
 TESTS = {
     "sql_queries.py": (
@@ -49,12 +50,16 @@ TESTS = {
     "pipeline/session.py": (("test_retry.py",), ("test_stops.py", "test_faults.py", "test_on_cluster.py")),
     "pipeline/command_line.py": (("test_stops.py",), ("test_faults.py", "test_common.py")),
     "pipeline/progress.py": (("test_progress.py",), ("test_stops.py",)),
-    "local_redshift/columns.py": (("local_redshift/test_copy_values.py",), ("local_redshift",)),
-    "local_redshift/datetimes.py": (("local_redshift/test_copy_values.py",), ("local_redshift",)),
-    "local_redshift/records.py": (("local_redshift/test_copy_records.py",), ("local_redshift",)),
-    "local_redshift/jsonpaths.py": (("local_redshift/test_copy_records.py",), ("local_redshift",)),
-    "local_redshift/rows.py": (("local_redshift/test_copy_values.py",), ("local_redshift",)),
-    "local_redshift/bulk.py": (("local_redshift/test_bulk.py",), ("local_redshift", "test_model.py")),
+    "pipeline/cancel.py": (("test_stops.py", "test_faults.py"),),
+    "local_redshift/copy/values.py": (VALUES, STAND_IN),
+    "local_redshift/copy/numeric.py": (VALUES, STAND_IN),
+    "local_redshift/copy/texts.py": (VALUES, STAND_IN),
+    "local_redshift/copy/field.py": (VALUES, STAND_IN),
+    "local_redshift/copy/datetimes.py": (VALUES, STAND_IN),
+    "local_redshift/copy/exact.py": (VALUES, STAND_IN),
+    "local_redshift/copy/records.py": (("local_redshift/test_copy_records.py",), STAND_IN),
+    "local_redshift/copy/jsonpaths.py": (("local_redshift/test_copy_records.py",), STAND_IN),
+    "local_redshift/copy/fast.py": (("local_redshift/test_copy_fast.py",), STAND_IN, ("test_model.py",)),
 }
 
 

@@ -50,7 +50,7 @@ def loaded(tables: Warehouse) -> Warehouse:
     """A warehouse with a play in it."""
     tables.write_log([event()])
     tables.write_songs([song()])
-    tables.etl()
+    tables.load()
     return tables
 
 

@@ -21,7 +21,7 @@ def test_creates_the_seven_tables_empty(tables: Warehouse) -> None:
 def test_says_which_tables_with_rows_it_drops(tables: Warehouse) -> None:
     tables.write_log([event(), event(itemInSession=1)])
     tables.write_songs([song()])
-    tables.etl()
+    tables.load()
     output = tables.run("create_tables.py", "--yes").stdout
     assert "dropped songplays with its 2 rows\n" in output
     assert "dropped users with its 1 row\n" in output
@@ -34,7 +34,7 @@ def test_says_nothing_of_rows_where_there_are_none(tables: Warehouse) -> None:
 
 def test_failure_leaves_the_old_tables_with_their_rows(tables: Warehouse) -> None:
     tables.use(ROOT / "sample_data")
-    tables.etl()
+    tables.load()
     before = tables.everything()
     # a view on a table keeps it from being dropped
     tables.query("CREATE VIEW loud AS SELECT * FROM songplays")

@@ -47,7 +47,7 @@ JOIN time t ON t.start_time = p.start_time
 def load(warehouse: Warehouse, events: list[dict], songs: list[dict]) -> None:
     warehouse.write_log(events)
     warehouse.write_songs(songs)
-    warehouse.etl()
+    warehouse.load()
 
 
 def test_play_of_a_catalogue_song_points_to_it(tables: Warehouse) -> None:
@@ -195,9 +195,9 @@ def test_days_one_at_a_time_in_any_order_end_in_the_same_star(tables: Warehouse)
     for path in reversed(days):
         next((tables.folder / "rest").rglob(path.name)).unlink()
         tables.configure({("S3", "LOG_DATA"): str(path)})
-        tables.etl()
+        tables.load()
     tables.configure({("S3", "LOG_DATA"): "rest"})
-    tables.etl()
+    tables.load()
     assert tables.star() == whole
 
 
@@ -257,7 +257,7 @@ def test_real_days_one_at_a_time_end_in_the_same_star(tables: Warehouse) -> None
     tables.create_tables()
     for path in sorted((REAL_DATA / "log-data").rglob("*.json")):
         tables.configure({("S3", "LOG_DATA"): str(path)})
-        tables.etl()
+        tables.load()
     assert tables.star() == whole
 
 

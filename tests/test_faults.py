@@ -68,7 +68,7 @@ def prepare(warehouse: Warehouse) -> dict:
     """Load some; then change the source so that the next run does something in every statement."""
     warehouse.write_log([event(), event(song="Other", artist="X", itemInSession=1)])
     warehouse.write_songs([song(year=0)])
-    warehouse.etl()
+    warehouse.load()
     warehouse.write_log([event(level="paid", ts=1541200000000, itemInSession=n) for n in range(2, 1502)], "2018-11-02")
     warehouse.write_songs([song(year=2001), song(song_id="SO2", title="Other", artist_name="X", artist_id="AR2")])
     return warehouse.everything()
@@ -86,7 +86,7 @@ def assert_next_run_is_right(warehouse: Warehouse) -> None:
     warehouse.etl()
     after = warehouse.star()
     warehouse.create_tables()
-    warehouse.etl()
+    warehouse.load()
     assert warehouse.star() == after
     assert len(after["songplays"]) == 1502
 

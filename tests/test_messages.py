@@ -117,10 +117,9 @@ def test_psql_without_the_virtual_environment_says_so_too() -> None:
     assert ran.returncode == 1 and ". .venv/bin/activate" in ran.stderr and ran.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("options", [["--pdb"], []])
-def test_a_single_test_runs_by_itself(options: list[str]) -> None:
+def test_a_single_test_runs_by_itself_also_in_the_debugger() -> None:
     one = "tests/test_readme.py::test_there_are_five_questions"
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, one]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--pdb", one]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0 and "1 passed" in ran.stdout, ran.stdout + ran.stderr
     assert "workers" not in ran.stdout
