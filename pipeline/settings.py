@@ -1,27 +1,14 @@
 """dwh.cfg: where the data and the warehouse are, read and checked before anything is connected."""
 
-import configparser
-import difflib
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.config_file import ConfigValues
 from pipeline.errors import PipelineError
 
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "dwh.cfg"
-
-KNOWN_KEYS = {
-    "CLUSTER": (
-        *("HOST", "DB_NAME", "DB_USER", "DB_PASSWORD", "DB_PORT", "SCHEMA"),
-        *("IAM_AUTH", "SSLMODE", "SSLROOTCERT", "DATA_DIR"),
-    ),
-    "IAM_ROLE": ("ARN",),
-    "S3": ("LOG_DATA", "LOG_JSONPATH", "SONG_DATA", "REGION"),
-    "CREDSTASH": ("KEY", "REGION", "PROFILE", "TABLE"),
-    "TEST": ("PREFIX",),
-}
 
 SSLMODES = ("verify-full", "verify-ca", "require", "prefer", "allow", "disable")
 _SWITCH = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
@@ -32,7 +19,6 @@ _REGION_OF_HOST = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.redshift(?:-serverle
 _ENDPOINT = re.compile(r"(?P<host>[^/:]+)(?::(?P<port>[^/:]*))?(?:/(?P<database>.*))?")  # as AWS's console shows it
 _HOST = re.compile(r"[\w.-]+|/.*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")  # a name, the folder of a socket, or IPv6
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d+")
-_COMMENT = re.compile(r"\s[#;]")
 
 
 @dataclass(frozen=True)
@@ -94,7 +80,7 @@ def read_settings(path: str | Path = DEFAULT_CONFIG, *, needs_source: bool = Fal
 
     Raise PipelineError, naming file, section and key, for whatever is missing, unknown or malformed.
     """
-    values = _Values(Path(path).resolve())
+    values = ConfigValues(Path(path).resolve())
     host, port, database = _endpoint(values)
     iam_auth = _switch(values, "CLUSTER", "IAM_AUTH")
     return Settings(
@@ -114,112 +100,7 @@ def read_settings(path: str | Path = DEFAULT_CONFIG, *, needs_source: bool = Fal
     )
 
 
-class _Values:
-    """The values of a config file by section and key, quotes around them taken off."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._values: dict[tuple[str, str], str] = {}
-        for section, pairs in _parse(path).items():
-            self._check_section(section)
-            for key, value in pairs.items():
-                self._add(section, key, value or "")
-
-    def _check_section(self, section: str) -> None:
-        if section not in KNOWN_KEYS:
-            raise PipelineError(
-                f"{self.path}: [{_shown_key(section)}] is not one of the sections{_nearest(section, tuple(KNOWN_KEYS))}"
-            )
-
-    def _add(self, section: str, key: str, value: str) -> None:
-        name = key.upper()
-        if len(key.split()) > 1:
-            # what stands before the = may be part of a password
-            raise PipelineError(f"{self.path}: [{section}] a line that begins with {key.split()[0]} is not KEY = value")
-        if name not in KNOWN_KEYS[section]:
-            raise PipelineError(f"{self.path}: [{section}] has no key {_shown_key(key)}{_nearest_key(section, name)}")
-        if (section, name) in self._values:
-            raise PipelineError(f"{self.path}: [{section}] {name} is there twice")
-        self._values[section, name] = self._plain(section, name, value.strip())
-
-    def _plain(self, section: str, key: str, value: str) -> str:
-        if "\0" in value:
-            raise PipelineError(f"{self.path}: [{section}] {key} has a NUL byte in it")
-        if "\n" in value:
-            raise PipelineError(
-                f"{self.path}: [{section}] {key} goes on in the indented line below it; "
-                "start each key at the beginning of its line"
-            )
-        if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
-            return value[1:-1]
-        # a password may hold anything
-        if key != "DB_PASSWORD" and _COMMENT.search(value):
-            raise PipelineError(
-                f"{self.path}: [{section}] {key} = {value}: put the comment on a line of its own, "
-                "or the value in quotes if that is part of it"
-            )
-        return value
-
-    def get(self, section: str, key: str, default: str | None = None) -> str:
-        """The value, or `default` where it is missing or empty.
-
-        Raise PipelineError, naming section and key, if it is missing and there is no default.
-        """
-        value = self._values.get((section, key), "")
-        if not value and default is None:
-            raise PipelineError(f"{self.path}: [{section}] {key} is missing; give it a value")
-        return value or default or ""
-
-
-def _parse(path: Path) -> Mapping[str, Mapping[str, str | None]]:
-    # % is just a character, and # or ; may be part of a password
-    parser = configparser.ConfigParser(interpolation=None, default_section="\0")
-    parser.optionxform = str  # type: ignore[assignment, method-assign]  # how configparser is told to keep the case
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            parser.read_file(file)
-    except OSError as error:
-        raise PipelineError(
-            f"config file {path} can't be read: {error.strerror}; name another with --config"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise PipelineError(f"config file {path} is not UTF-8 text") from error
-    except configparser.Error as error:
-        raise PipelineError(f"config file {path}, {_parse_problem(error)}") from error
-    return {section: parser[section] for section in parser.sections()}
-
-
-def _parse_problem(error: configparser.Error) -> str:
-    """The line and what is wrong with it; the line itself may hold the password and is not shown."""
-    if isinstance(error, configparser.MissingSectionHeaderError):
-        return f"line {error.lineno}: there is no [SECTION] above this line"
-    if isinstance(error, configparser.DuplicateOptionError):
-        return f"line {error.lineno}: [{error.section}] {error.option} is there twice"
-    if isinstance(error, configparser.DuplicateSectionError):
-        return f"line {error.lineno}: [{error.section}] is there twice"
-    if isinstance(error, configparser.ParsingError) and error.errors:
-        return f"line {error.errors[0][0]}: this is neither [SECTION] nor KEY = value"
-    return "which is not a config file"
-
-
-def _shown_key(key: str) -> str:
-    """A key or a section for a message: what looks like none may be a password that got to the wrong place."""
-    return key if re.fullmatch(r"[A-Za-z]\w{1,11}(?:_\w{1,11})?", key) and not re.search(r"\d", key) else "of that name"
-
-
-def _nearest(word: str, known: tuple[str, ...]) -> str:
-    found = difflib.get_close_matches(word.upper(), known, 1)
-    return f": did you mean {found[0]}?" if found else f"; there are {', '.join(known)}"
-
-
-def _nearest_key(section: str, name: str) -> str:
-    elsewhere = [other for other, keys in KNOWN_KEYS.items() if name in keys]
-    if elsewhere:
-        return f": did you mean the one of [{elsewhere[0]}]?"
-    return _nearest(name, KNOWN_KEYS[section])
-
-
-def _endpoint(values: _Values) -> tuple[str, int, str]:
+def _endpoint(values: ConfigValues) -> tuple[str, int, str]:
     """Host, port and database; HOST may name all three, as AWS's console shows them."""
     given = values.get("CLUSTER", "HOST")
     if "://" in given or "@" in given:
@@ -236,7 +117,7 @@ def _endpoint(values: _Values) -> tuple[str, int, str]:
     return host, int(port), _same(values, "DB_NAME", database) or values.get("CLUSTER", "DB_NAME")
 
 
-def _same(values: _Values, key: str, in_host: str | None) -> str:
+def _same(values: ConfigValues, key: str, in_host: str | None) -> str:
     """The value of `key`, which HOST may give, too, if it says the same."""
     given = values.get("CLUSTER", key, "")
     if in_host and given and given != in_host:
@@ -246,14 +127,14 @@ def _same(values: _Values, key: str, in_host: str | None) -> str:
     return in_host or given
 
 
-def _switch(values: _Values, section: str, key: str) -> bool:
+def _switch(values: ConfigValues, section: str, key: str) -> bool:
     given = values.get(section, key, "no")
     if given.lower() not in _SWITCH:
         raise PipelineError(f"{values.path}: [{section}] {key} = {given} is neither yes nor no")
     return _SWITCH[given.lower()]
 
 
-def _sslmode(values: _Values) -> str:
+def _sslmode(values: ConfigValues) -> str:
     given = values.get("CLUSTER", "SSLMODE", SSLMODES[0])
     if given not in SSLMODES:
         listed = f"{', '.join(SSLMODES[:-1])} or {SSLMODES[-1]}"
@@ -261,12 +142,12 @@ def _sslmode(values: _Values) -> str:
     return given
 
 
-def _sslrootcert(values: _Values) -> str:
+def _sslrootcert(values: ConfigValues) -> str:
     given = values.get("CLUSTER", "SSLROOTCERT", "")
     return str(values.path.parent / given) if given not in ("", "system") else given
 
 
-def _credstash(values: _Values) -> CredstashEntry | None:
+def _credstash(values: ConfigValues) -> CredstashEntry | None:
     key = values.get("CREDSTASH", "KEY", "")
     if not key:
         return None
@@ -278,7 +159,7 @@ def _credstash(values: _Values) -> CredstashEntry | None:
     )
 
 
-def _source(values: _Values, host: str) -> Source:
+def _source(values: ConfigValues, host: str) -> Source:
     role = values.get("IAM_ROLE", "ARN")
     if not all(_ROLE_ARN.fullmatch(one) for one in role.split(",")):
         raise PipelineError(
@@ -294,7 +175,7 @@ def _source(values: _Values, host: str) -> Source:
     )
 
 
-def _location(values: _Values, key: str, host: str) -> str:
+def _location(values: ConfigValues, key: str, host: str) -> str:
     """[S3] `key` as COPY takes it: s3:// as it is, another path from the config file's folder."""
     value = values.get("S3", key)
     if re.match(r"s3://[^/]", value):
@@ -310,7 +191,7 @@ def _location(values: _Values, key: str, host: str) -> str:
     return os.path.normpath(values.path.parent / value) + ("/" if value.endswith("/") else "")
 
 
-def _region(values: _Values, host: str) -> str:
+def _region(values: ConfigValues, host: str) -> str:
     """[S3] REGION, or what COPY itself would use without one: the region of the cluster."""
     in_host = _REGION_OF_HOST.search(host)
     default = in_host[1] if in_host else "us-east-1" if host == "local" else None

@@ -14,32 +14,10 @@ from moto.server import ThreadedMotoServer
 from s3_front import S3Front
 
 import local_redshift
-from local_redshift.server import get_server
+from local_redshift.server import get_server, keeper
 
 CLUSTER_CONFIG = os.environ.get("TEST_DWH_CONFIG")
 ENVIRONMENT = dict(os.environ)
-
-# What a load means is the same on a cluster; left out are tests that look at local paths or into the stand-in.
-ON_CLUSTER = (
-    "test_checks",
-    "test_concurrency",
-    "test_create_tables",
-    "test_etl",
-    "test_incremental",
-    "test_on_cluster",
-)
-NOT_ON_CLUSTER = {
-    "test_check_at_a_terminal_shows_a_table",
-    "test_check_reports_every_error_and_changes_nothing",
-    "test_every_check_is_tried",
-    "test_failing_copy_changes_nothing_and_names_the_error",
-    "test_from_s3_as_from_local_paths",
-    "test_load_errors_csv_has_the_25_latest_and_the_message_the_first_of_this_run",
-    "test_load_errors_csv_has_the_row_a_cluster_wrote",
-    "test_old_load_errors_csv_stays_whole_when_a_new_one_fails_otherwise",
-    "test_original_error_is_shown_where_neither_view_can_be_read",
-    "test_serverless_errors_come_from_the_other_view",
-}
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -50,7 +28,8 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the tests of what a load means twice: on the stand-in and, where a config is named, on its cluster."""
-    if metafunc.module.__name__ not in ON_CLUSTER or metafunc.function.__name__ in NOT_ON_CLUSTER:
+    markers = {marker.name for marker in metafunc.definition.iter_markers()}
+    if "also_on_cluster" not in markers or "stand_in_only" in markers:
         return
     if "warehouse" in metafunc.fixturenames:
         unnamed = pytest.mark.skipif(CLUSTER_CONFIG is None, reason="TEST_DWH_CONFIG names no config of a cluster")
@@ -92,12 +71,13 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The server that all tests share; each has a database of its own on it."""
     folder = tmp_path_factory.mktemp("warehouse")
     yield folder
-    server = get_server(folder.resolve())
-    if server._process is not None:
-        # at once: hundreds of databases that nobody wants any more need not be written to the disk
-        server._process.send_signal(signal.SIGQUIT)
-        server._process.wait()
-    server.release()
+    pid = keeper.server_pid(folder / "data")
+    if pid is not None:
+        # at once: what nobody wants any more need not be written to the disk
+        os.kill(pid, signal.SIGQUIT)
+        while keeper.server_pid(folder / "data") == pid:
+            pass
+    get_server(folder.resolve()).release()
 
 
 def drop_database(data_dir: Path, name: str) -> None:

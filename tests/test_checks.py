@@ -7,6 +7,8 @@ import etl
 import sql_queries
 from pipeline.errors import PipelineError
 
+pytestmark = pytest.mark.also_on_cluster
+
 BREAKS = {  # the query of the check: SQL that breaks just that, the count and the example in the message
     "duplicate_users_check": ("INSERT INTO users SELECT * FROM users", "1, for example 7"),
     "duplicate_songs_check": ("INSERT INTO songs SELECT * FROM songs WHERE song_id = 'SO1'", "1, for example SO1"),

@@ -8,6 +8,8 @@ import threading
 import pytest
 from helpers import ROOT, STAR, TABLES, Warehouse, event, song
 
+pytestmark = pytest.mark.also_on_cluster
+
 STATE = "SELECT " + ", ".join(f"(SELECT COUNT(*) FROM {table})" for table in STAR)
 JOINED = "SELECT COUNT(*) FROM songplays p JOIN songs s ON s.song_id = p.song_id"
 

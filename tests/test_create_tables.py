@@ -13,6 +13,8 @@ from pipeline.errors import PipelineError
 from pipeline.session import Session
 from pipeline.settings import read_settings
 
+pytestmark = pytest.mark.also_on_cluster
+
 
 def test_creates_the_seven_tables_empty(tables: Warehouse) -> None:
     assert tables.counts() == dict.fromkeys(TABLES, 0)
@@ -52,6 +54,7 @@ def filled(tables: Warehouse) -> Warehouse:
     return tables
 
 
+@pytest.mark.stand_in_only
 def test_question_names_place_and_tables_with_their_rows(filled: Warehouse) -> None:
     filled.query("INSERT INTO users SELECT * FROM users")
     _, screen = at_terminal(filled, "n\n")
@@ -102,6 +105,7 @@ def test_row_that_is_committed_between_the_count_and_the_lock_is_not_dropped(tab
     assert asked and tables.counts()["users"] == 1
 
 
+@pytest.mark.stand_in_only
 def test_tables_are_locked_while_they_are_counted_for_the_last_time(filled: Warehouse) -> None:
     with Session(read_settings(filled.config)) as session:
         assert existing_tables.lock_and_count(session)["users"] == 1
@@ -113,6 +117,7 @@ def test_tables_are_locked_while_they_are_counted_for_the_last_time(filled: Ware
         late.close()
 
 
+@pytest.mark.stand_in_only
 def test_table_of_the_users_own_is_counted_and_named_like_the_others(
     filled: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +141,7 @@ def test_drop_that_is_not_understood_is_refused(tables: Warehouse, monkeypatch: 
         create_tables.main(session, yes=True)
 
 
+@pytest.mark.stand_in_only
 def test_tables_that_a_schema_further_down_the_search_path_has_are_found(filled: Warehouse) -> None:
     # where the config names no schema DROP TABLE takes the first of that name, and so must the count
     filled.query("CREATE SCHEMA dwhuser")

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from test_model import NEVER_PLAYED, NO_PLAY, Run, assert_is_the_models
 from universes import BASE, DURATIONS, LENGTHS, SPELLINGS, milliseconds
 
+pytestmark = pytest.mark.also_on_cluster
+
 MOMENTS = [BASE, BASE + 1, BASE + 40_000_000, milliseconds(dt.datetime(2021, 1, 1)), -5]
 NAMES = [*SPELLINGS[:4], "", None]
 

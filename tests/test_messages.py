@@ -12,7 +12,7 @@ import psycopg2
 import pytest
 from helpers import ROOT, Warehouse, event, song
 from test_bad_input import fails
-from test_common import config
+from test_settings import config
 
 import etl
 from common import save_load_errors

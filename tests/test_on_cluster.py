@@ -13,6 +13,8 @@ from common import connect
 from local_redshift.server import get_server
 from pipeline.errors import PipelineError
 
+pytestmark = pytest.mark.also_on_cluster
+
 
 def test_broken_file_is_named_with_line_and_column(tables: Warehouse) -> None:
     tables.write_log([event(), event(userId="me")])
