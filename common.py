@@ -45,7 +45,7 @@ def _watch(session: Session) -> CopyWatch:
 
 
 def counted_rows(count: int) -> str:
-    """So many rows, in words."""
+    """A number of rows, in words."""
     return "1 row" if count == 1 else f"{count:,} rows"
 
 

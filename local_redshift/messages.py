@@ -1,7 +1,7 @@
 """Redshift's load error codes and its wording, each with its source. Nothing else spells them.
 
 DG is https://docs.aws.amazon.com/redshift/latest/dg/. "Seen" means in a row or log that somebody
-published; "guess" marks what is not known of the real thing (see README.md, "Not known").
+published; "guess" marks what is not known of the real thing (see README.md, "What is not known of the real thing").
 """
 
 # DG r_Load_Error_Reference.html

@@ -69,7 +69,7 @@ def read_first(connection: extensions.connection, queries: Sequence[str]) -> Tab
 
 
 def counted(count: int) -> str:
-    """So many load errors, in words."""
+    """A number of load errors, in words."""
     return "1 load error" if count == 1 else f"{count:,} load errors"
 
 

@@ -1,9 +1,7 @@
 """Trying again what failed for a reason that passes: the connection, a conflict, S3 that is busy."""
 
 import re
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import psycopg2
 
@@ -12,6 +10,7 @@ from pipeline.errors import CommitUnanswered, PipelineError, StatementFailed, Un
 from pipeline.run import Outcome, Run
 from pipeline.session import Session
 from pipeline.settings import Settings
+from pipeline.terminal import complain
 
 WAITS = (1, 3, 10)  # seconds before the second, third and fourth try
 
@@ -67,6 +66,6 @@ def try_until_done(work: Callable[[Session], None], settings: Settings, run: Run
             if seconds is None or not is_transient(error):
                 raise
             what_next = f"trying again in {seconds} s (try {number} of {len(waits) + 1})"
-            print(f"{Path(sys.argv[0]).name}: {error}\n{what_next}", file=sys.stderr, flush=True)
+            complain(f"{error}\n{what_next}")
             run.sleep(seconds)
     return None

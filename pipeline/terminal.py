@@ -1,8 +1,16 @@
-"""Whether somebody is at a terminal."""
+"""Whether somebody is at a terminal, and what a script has to say on stderr."""
 
+import sys
+from pathlib import Path
 from typing import TextIO
 
 
 def is_terminal(stream: TextIO | None) -> bool:
     """Whether a standard stream is a terminal; where it is closed, Python has None in its place."""
     return stream is not None and stream.isatty()
+
+
+def complain(message: str, status: int = 1) -> int:
+    """Print a message with the script's name on stderr; the exit status to end with."""
+    print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr, flush=True)
+    return status

@@ -47,5 +47,5 @@ class Column:
 
 
 def surely_fits(text: str, length: int) -> bool:
-    """Whether a text is no longer than so many bytes, whatever its characters are."""
+    """Whether a text fits into `length` bytes, whatever its characters are."""
     return len(text) * MOST_BYTES <= length

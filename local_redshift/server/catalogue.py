@@ -11,7 +11,7 @@ CREATE SCHEMA local_redshift;
 GRANT USAGE ON SCHEMA local_redshift TO PUBLIC;
 """
 
-# One row an error or file. Every column is NOT NULL, as on a cluster: what is empty is blank.
+# One row per error or file. Every column is NOT NULL, as on a cluster: what is empty is blank.
 # https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_ERRORS.html
 # https://docs.aws.amazon.com/redshift/latest/dg/SYS_LOAD_ERROR_DETAIL.html
 # https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_COMMITS.html
