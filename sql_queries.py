@@ -1,8 +1,8 @@
 """Every SQL statement of the pipeline, as text; the lists at the end say what runs, in what order.
 
 All of it is Redshift's SQL. Values from dwh.cfg are psycopg2 parameters: %(log_data)s, %(log_jsonpath)s,
-%(song_data)s, %(iam_role)s, %(region)s; %(schema)s, %(table)s,
-%(tables)s, %(mark)s and %(session)s come from the scripts.
+%(song_data)s, %(iam_role)s and %(region)s. The scripts give %(schema)s, %(table)s, %(tables)s, %(mark)s and
+%(session)s.
 """
 
 # ---------------------------------------------------------------------------------------------------
@@ -65,7 +65,7 @@ CREATE TABLE staging_songs (
 DISTSTYLE EVEN
 """
 
-# The fact: one row a distinct NextSong event. The columns after user_agent are what the event itself
+# The fact: one row per distinct NextSong event. The columns after user_agent are what the event itself
 # said: they tell one play from another when a log is loaded again, and find a play's song when the
 # catalogue gets it later.
 songplays_table_create = """
@@ -505,7 +505,7 @@ WHERE LEFT(artist_id, 2) = 'EV'
 
 # One row per user, from the latest event of any page; ties at one moment go to the later session, then
 # to the later item in it. Events of users who are logged out have no user_id and join with nothing. The
-# join leaves a row or two a user: ranking them takes no sort of all events.
+# join leaves a row or two per user: ranking them takes no sort of all events.
 new_users_create = """
 CREATE TEMP TABLE new_users AS
 WITH latest AS (

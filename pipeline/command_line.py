@@ -46,7 +46,7 @@ def run_script(
 
 
 def note_doubts(settings: Settings) -> None:
-    """Say what is allowed in the config, and yet hardly meant."""
+    """Warn about settings that are valid but probably unintended."""
     if settings.host in ("localhost", "127.0.0.1") and settings.sslmode == "verify-full":
         print(
             f"{settings.path}: [CLUSTER] HOST = {settings.host} is a cluster that is reached through this machine; "

@@ -47,7 +47,7 @@ class ConfigValues:
         if name not in KNOWN_KEYS[section]:
             raise PipelineError(f"{self.path}: [{section}] has no key {_shown_key(key)}{_nearest_key(section, name)}")
         if (section, name) in self._values:
-            raise PipelineError(f"{self.path}: [{section}] {name} is there twice")
+            raise PipelineError(f"{self.path}: [{section}] {name} is given twice")
         self._values[section, name] = self._plain(section, name, value.strip())
 
     def _plain(self, section: str, key: str, value: str) -> str:
@@ -102,9 +102,9 @@ def _parse_problem(error: configparser.Error) -> str:
     if isinstance(error, configparser.MissingSectionHeaderError):
         return f"line {error.lineno}: there is no [SECTION] above this line"
     if isinstance(error, configparser.DuplicateOptionError):
-        return f"line {error.lineno}: [{error.section}] {error.option} is there twice"
+        return f"line {error.lineno}: [{error.section}] {error.option} is given twice"
     if isinstance(error, configparser.DuplicateSectionError):
-        return f"line {error.lineno}: [{error.section}] is there twice"
+        return f"line {error.lineno}: [{error.section}] is given twice"
     if isinstance(error, configparser.ParsingError) and error.errors:
         return f"line {error.errors[0][0]}: this is neither [SECTION] nor KEY = value"
     return "which is not a config file"

@@ -86,7 +86,7 @@ def write_csv(path: Path, table: Table) -> None:
 
 
 def show_load_errors(errors: Sequence[LoadError]) -> None:
-    """Print the errors: at a terminal by file, with a table for each, else a line each."""
+    """Print the errors: at a terminal by file, with a table for each, otherwise one line per error."""
     if not is_terminal(sys.stdout):
         for error in errors:
             print(error)

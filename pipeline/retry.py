@@ -45,7 +45,7 @@ def _passes(error: psycopg2.Error) -> bool:
 def try_until_done(work: Callable[[Session], None], settings: Settings, run: Run, waits: tuple[int, ...]) -> None:
     """Do `work` in a session; whole and in a new one, again after each transient failure and its wait.
 
-    Each failure is said, the last is raised. That is safe for work that changes all or nothing and that, done
+    Each failure is reported, the last is raised. That is safe for work that changes all or nothing and that, done
     twice, changes nothing the second time. Where only the answer to a commit was lost, the next try first finds
     out whether it landed.
     """

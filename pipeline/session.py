@@ -37,8 +37,8 @@ class Session:
         """Connect. Raise PipelineError if the warehouse can't be reached or lacks the schema."""
         self.run.check()
         self.connection = open_connection(self.settings)
-        self.run.cancel_by(canceller(self.connection))
         try:
+            self.run.cancel_by(canceller(self.connection))
             self._enter_schema()
         except BaseException:
             self.close()

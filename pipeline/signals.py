@@ -62,7 +62,7 @@ def supervised(work: Callable[[], None], run: Run, status_of: Callable[[BaseExce
 
 
 def _ignore_signals() -> None:
-    """Have nothing end the process from here on but its own exit: what it has to say is said."""
+    """Have nothing end the process from here on but its own exit: its message is out."""
     for number in _WORDS:
         signal.signal(number, signal.SIG_IGN)
 

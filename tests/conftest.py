@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,8 +76,9 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     if pid is not None:
         # at once: what nobody wants any more need not be written to the disk
         os.kill(pid, signal.SIGQUIT)
+        deadline = time.monotonic() + 30
         while keeper.server_pid(folder / "data") == pid:
-            pass
+            assert time.monotonic() < deadline
     get_server(folder.resolve()).release()
 
 

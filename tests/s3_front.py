@@ -28,7 +28,7 @@ class S3Front:
     """What is asked of `address` is answered by the server at `behind`."""
 
     def __init__(self, behind: str) -> None:
-        self.busy_for = 0  # so many requests are answered with 503
+        self.busy_for = 0  # how many more requests are answered with 503
         self.held = ""  # an object whose name ends like this is not answered until `let_go`
         self.let_go = threading.Event()
         self.asked = threading.Event()  # whether it was asked for

@@ -82,7 +82,7 @@ def test_port_that_nobody_listens_at(loaded: Warehouse) -> None:
     ("text", "message"),
     [
         ("HOST = local\n", "there is no [SECTION] above this line"),
-        ("[CLUSTER]\nHOST = a\nHOST = b\n", "HOST is there twice"),
+        ("[CLUSTER]\nHOST = a\nHOST = b\n", "HOST is given twice"),
         ("[CLUSTER\n", "dwh.cfg"),
         ("\xff\xfe", "is not UTF-8 text"),
     ],

@@ -6,7 +6,7 @@ import pytest
 from helpers import Warehouse, event, song
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_model import NEVER_PLAYED, NO_PLAY, Run, assert_is_the_models
+from star import NEVER_PLAYED, NO_PLAY, Run, assert_is_the_models
 from universes import BASE, DURATIONS, LENGTHS, SPELLINGS, milliseconds
 
 pytestmark = pytest.mark.also_on_cluster
@@ -57,6 +57,7 @@ def all_runs(draw: st.DrawFn) -> list[Run]:
     return [(events or [NO_PLAY], catalogue or [NEVER_PLAYED]) for events, catalogue in runs]
 
 
+@pytest.mark.stand_in_only  # a cluster takes texts that differ in trailing blanks for one, which the model does not
 @pytest.mark.usefixtures("capsys")  # the output of many loads
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(runs=all_runs())

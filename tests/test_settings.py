@@ -74,7 +74,7 @@ def test_keys_may_be_written_in_small_letters(tmp_path: Path) -> None:
         ("cluster", "HOST", "x", "[cluster] is not one of the sections: did you mean CLUSTER?"),
         ("CLUSTER", "IAM_AUTH", "ja", "[CLUSTER] IAM_AUTH = ja is neither yes nor no"),
         ("CLUSTER", "SSLMODE", "sometimes", "[CLUSTER] SSLMODE takes verify-full, "),
-        ("CLUSTER", "host", "x", "[CLUSTER] HOST is there twice"),
+        ("CLUSTER", "host", "x", "[CLUSTER] HOST is given twice"),
         ("CLUSTER", "DB_PASSWORD hunter2", "x", "[CLUSTER] a line that begins with DB_PASSWORD is not KEY = value"),
         ("CLUSTER", "HOST", "postgres://u:hunter2@h:5439/dwh", "[CLUSTER] HOST is a URL; give the endpoint alone"),
         ("CLUSTER", "HOST", "jdbc:redshift://h:5439/dwh", "[CLUSTER] HOST is a URL; give the endpoint alone"),
@@ -116,8 +116,8 @@ def test_value_in_quotes_may_hold_what_looks_like_a_comment(tmp_path: Path) -> N
     ("text", "message"),
     [
         ("HOST = local\n", "line 1: there is no [SECTION] above this line"),
-        ("[CLUSTER]\nHOST = a\nHOST = b\n", "line 3: [CLUSTER] HOST is there twice"),
-        ("[CLUSTER]\nHOST = a\n\n[CLUSTER]\n", "line 4: [CLUSTER] is there twice"),
+        ("[CLUSTER]\nHOST = a\nHOST = b\n", "line 3: [CLUSTER] HOST is given twice"),
+        ("[CLUSTER]\nHOST = a\n\n[CLUSTER]\n", "line 4: [CLUSTER] is given twice"),
         ("[CLUSTER]\nHOST = a\nDB_PASSWORD hunter2\n", "line 3: this is neither [SECTION] nor KEY = value"),
     ],
 )

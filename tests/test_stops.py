@@ -207,7 +207,8 @@ def test_at_the_question_of_create_tables(tables: Warehouse) -> None:
     assert tables.everything() == before
 
 
-def test_copy_that_is_cancelled_from_another_thread_ends_as_any_statement_does(tables: Warehouse) -> None:
+@pytest.mark.parametrize("option", ["", "NOLOAD"])
+def test_copy_that_is_cancelled_from_another_thread_ends_as_any_statement_does(tables: Warehouse, option: str) -> None:
     pipe = tables.folder / "pipe"
     os.mkfifo(pipe)
     connection = tables.connect()
@@ -219,9 +220,11 @@ def test_copy_that_is_cancelled_from_another_thread_ends_as_any_statement_does(t
             written.write(json.dumps(song()))
 
     threading.Thread(target=cancel_while_it_reads).start()
-    with pytest.raises(psycopg2.errors.QueryCanceled):
-        # nothing goes to the server, which alone would notice nothing
-        cursor.execute(f"COPY staging_songs FROM '{pipe}' JSON 'auto' NOLOAD")
+    with pytest.raises(psycopg2.errors.QueryCanceled, match="cancelled on user's request"):
+        # with NOLOAD nothing goes to the server, which alone would notice nothing
+        cursor.execute(f"COPY staging_songs FROM '{pipe}' JSON 'auto' {option}")
+    with pytest.raises(psycopg2.errors.InFailedSqlTransaction):
+        cursor.execute("SELECT 1")
     connection.rollback()
     cursor.execute("SELECT COUNT(*) FROM staging_songs")
     assert cursor.fetchone() == (0,)

@@ -1,7 +1,8 @@
 """Data made of what bites: small universes side by side, each crossing all values of a few columns.
 
-A universe has its own titles, names and ids, so that none has to do with another, and one load tries thousands of
-cases. Its number is in whatever row it leads to: "u12 ..." in texts, 12 * 100 and up in users, "SO12-..." in songs.
+A universe has its own users, and its own titles, names and ids where these matter, so that none has to do with
+another, and one load tries thousands of cases. Its number is in whatever row it leads to: "u12 ..." in texts,
+12 * 100 and up in users, "SO12-..." in songs.
 """
 
 import datetime as dt
@@ -190,7 +191,7 @@ def odd_pages(numbers: Iterator[int]) -> Iterable[Universe]:
 
 
 def unknown(numbers: Iterator[int]) -> Iterable[Universe]:
-    """Plays without user, title, name, length or session; a song that gets its length, its song or its artist late."""
+    """Plays without user, title, name, length or session."""
     number = next(numbers)
     columns = {"userId": ("", "7"), "song": (None, "", "T"), "artist": (None, "", "A"), "length": (None, 1.0)}
     crossed = itertools.product(*columns.values())

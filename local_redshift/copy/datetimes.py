@@ -137,9 +137,7 @@ def epoch_formatter(units_a_second: int) -> Callable[[list[int | None]], list[st
     minute = 60 * units_a_second
     epoch = _EPOCH.replace(tzinfo=None)
     minutes: Texts[int, str] = Texts(lambda n: (epoch + dt.timedelta(minutes=n)).isoformat(" ", "minutes") + ":")
-    seconds: Texts[int, str] = Texts(
-        lambda n: f"{n // units_a_second:02}" + (f".{n % units_a_second:03}" if units_a_second > 1 else "")
-    )
+    seconds: Texts[int, str] = Texts(lambda n: _seconds(n, units_a_second))
 
     def texts(values: list[int | None]) -> list[str | None]:
         return [None if n is None else minutes[n // minute] + seconds[n % minute] for n in values]

@@ -96,7 +96,7 @@ def _row(copy: CopyId, error: LoadError) -> tuple[object, ...]:
 def raw_text(text: str) -> str:
     """The text as raw_line and raw_field_value have it: backslashes doubled, a period for each byte that is not ASCII.
 
-    Doubling was seen in rows of two clusters; periods are in the guide (one a byte is a guess).
+    Doubling was seen in rows of two clusters; periods are in the guide (one per byte is a guess).
     """
     head = text[:RAW_LENGTH]
     try:

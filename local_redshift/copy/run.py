@@ -1,8 +1,10 @@
 """Running a COPY: its table, its objects, the rows to the server, and what a cluster says of it."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+import psycopg2
 from psycopg2 import extensions
 
 from local_redshift import messages
@@ -19,13 +21,14 @@ from local_redshift.sources import objects_to_load, read_ahead, read_object, sto
 from local_redshift.sql import Token, quote
 
 PIECES_AHEAD = 4  # made while the server is at earlier ones: both processors are busy
-READ_BYTES = 1 << 16  # psycopg2 asks for so many at a time; our pieces are of their own size
+READ_BYTES = 1 << 16  # the size psycopg2 asks for; our pieces are of their own size
 
 _START = "SELECT nextval('local_redshift.query_ids')::integer, clock_timestamp()::timestamp::text"
 _REMEMBER = (
     "SELECT set_config('local_redshift.last_copy_id', %s, false),"
     " set_config('local_redshift.last_copy_count', %s, false)"
 )
+_SAVEPOINT = "local_redshift_copy"
 _INFORM = "SELECT local_redshift.inform(%s)"
 _IS_VALID = "SELECT pg_input_is_valid(%s, %s)"
 _PARSE = "SELECT (%s::{type})::text"
@@ -75,9 +78,9 @@ class _CopyRun:
     def __init__(self, connection: CopyingConnection, cursor: extensions.cursor, copy: CopyStatement) -> None:
         self._cursor = cursor
         self._copy = copy
+        self._is_cancelled = connection.begin_copy()
         self._system = connection.system()
         self._session = connection.get_backend_pid()
-        self._is_cancelled = connection.begin_copy()
         cursor.execute(_START)
         self._query, self._started = cursor.fetchall()[0]
         self._errors = LoadErrors(copy)
@@ -95,6 +98,7 @@ class _CopyRun:
         paths = self._paths(table)
         store = store_of(self._copy.source, self._copy.region, self._copy.credentials)
         objects = objects_to_load(self._copy.source, store, self._copy.manifest)
+        self._check_cancelled()
         progress = CopyProgress(self._system, copy_id, self._copy.source, len(objects), self._errors)
         encoder = Encoder(self._copy, table.columns, paths, self._parse_on_server, self._errors)
         pieces = encoder.pieces(store, read_ahead(store, objects), lambda: progress.is_due)
@@ -135,32 +139,41 @@ class _CopyRun:
 
     def _load(self, table: TargetTable, rows: Iterator[bytes], copy_id: CopyId, progress: CopyProgress) -> None:
         """Have the server take the rows; on any failure it has none of them."""
-        self._cursor.execute("SAVEPOINT local_redshift_copy")
+        self._cursor.execute(f"SAVEPOINT {_SAVEPOINT}")
         made = in_background(rows, PIECES_AHEAD)
         try:
             self._stream(table, RowStream(made, self._check_cancelled))
-        except Exception:
-            made.close()
-            progress.tell("aborted")
-            self._cursor.execute("ROLLBACK TO SAVEPOINT local_redshift_copy")
+            if self._errors.too_many:
+                log_load_errors(self._system, copy_id, self._errors.found)
+                raise RedshiftError(messages.LOAD_FAILED.format(table=self._copy.table))
+        except BaseException:
+            made.close()  # before the rows so far are told for the last time
+            with contextlib.suppress(psycopg2.Error):  # where the connection is lost there is nothing to undo
+                progress.tell("aborted")
+                self._cursor.execute(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
             raise
         finally:
             made.close()
-        if self._errors.too_many:
-            progress.tell("aborted")
-            self._cursor.execute("ROLLBACK TO SAVEPOINT local_redshift_copy")
-            log_load_errors(self._system, copy_id, self._errors.found)
-            self._remember(0)
-            raise RedshiftError(messages.LOAD_FAILED.format(table=self._copy.table))
-        self._cursor.execute("RELEASE SAVEPOINT local_redshift_copy")
+            with contextlib.suppress(psycopg2.Error):
+                self._cursor.execute(f"RELEASE SAVEPOINT {_SAVEPOINT}")
 
     def _stream(self, table: TargetTable, stream: RowStream) -> None:
-        if self._copy.noload:
-            stream.drain()
-        else:
-            names = ", ".join(quote(column.name) for column in table.columns)
-            sql = f"COPY {table.sql_name} ({names}) FROM STDIN WITH ({ROW_FORMAT})"
-            self._cursor.copy_expert(sql, stream, READ_BYTES)
+        """Have the server read the stream. Raise what ended the rows or, failing that, what the server refused."""
+        try:
+            if self._copy.noload:
+                stream.drain()
+            else:
+                names = ", ".join(quote(column.name) for column in table.columns)
+                sql = f"COPY {table.sql_name} ({names}) FROM STDIN WITH ({ROW_FORMAT})"
+                self._cursor.copy_expert(sql, stream, READ_BYTES)
+        except psycopg2.Error as error:
+            if stream.error is None and error.pgcode is None:
+                raise  # the connection is lost
+            if stream.error is None:
+                # without its CONTEXT, which has a row of the data
+                refused = RedshiftError(error.diag.message_primary or str(error))
+                refused.sqlstate = error.pgcode or refused.sqlstate
+                raise refused from None
         if stream.error is not None:
             raise stream.error
 

@@ -144,7 +144,7 @@ class _Parser:
         if word not in TAKEN:
             raise self._not_taken(shown)
         if word in self.seen:
-            raise SyntaxRefused(f"COPY: conflicting or redundant options: {word} is there twice")
+            raise SyntaxRefused(f"COPY: conflicting or redundant options: {word} is given twice")
         self.seen.add(word)
         return self._value_of(word, copy)
 

@@ -18,7 +18,7 @@ class RowStream:
     def __init__(self, rows: Iterator[bytes], check_cancelled: Callable[[], None]) -> None:
         self._rows = rows
         self._check_cancelled = check_cancelled
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     def read(self, size: int = -1) -> bytes:
         """The next piece, of whatever size; nothing at the end."""
@@ -26,7 +26,7 @@ class RowStream:
             self._check_cancelled()
             # an empty piece would mean the end
             return next((piece for piece in self._rows if piece), b"")
-        except Exception as error:
+        except BaseException as error:
             self.error = error
             return b""
 
@@ -57,6 +57,10 @@ def in_background(items: Iterator[Item], ahead: int) -> Generator[Item, None, No
             made.put(None)
         except BaseException as error:
             made.put(error)
+        finally:
+            close = getattr(items, "close", None)
+            if close is not None:  # a generator, which may hold files and threads
+                close()
 
     thread = threading.Thread(target=make, daemon=True)
     thread.start()

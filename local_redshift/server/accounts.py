@@ -72,8 +72,8 @@ def as_account(account: pwd.struct_passwd | None) -> dict[str, Any]:
 def let_account_reach(account: pwd.struct_passwd | None, *paths: Path) -> None:
     """Where we are root, let the server's account pass through the folders above its files.
 
-    Passing through (x) is all that is given, and only where it is missing: nobody can list more. It is said on
-    stderr, since such a folder may be anybody's; the first of the paths is our own.
+    Passing through (x) is all that is given, and only where it is missing: nobody can list more. Each change is
+    reported on stderr, since such a folder may be anybody's; the first of the paths is our own.
     """
     if account is None:
         return

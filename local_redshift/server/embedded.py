@@ -174,7 +174,7 @@ class EmbeddedServer:
 
 @functools.cache
 def get_server(data_dir: Path) -> EmbeddedServer:
-    """The server of `data_dir`, not yet started. One object a process and directory."""
+    """The server of `data_dir`, not yet started. One object per process and directory."""
     return EmbeddedServer(data_dir)
 
 

@@ -74,7 +74,7 @@ def test_refusal_lists_what_is_taken(copy) -> None:
     [
         ("JSON 'auto' GZIP BZIP2", "BZIP2 and GZIP"),
         ("JSON 'auto' MAXERROR 1 IGNOREALLERRORS", "MAXERROR and IGNOREALLERRORS"),
-        ("JSON 'auto' MAXERROR 1 MAXERROR 2", "MAXERROR is there twice"),
+        ("JSON 'auto' MAXERROR 1 MAXERROR 2", "MAXERROR is given twice"),
         ("JSON 'auto' MAXERROR 100001", "100001"),
         ("JSON 'auto' MAXERROR x", "MAXERROR takes"),
         ("JSON 'auto' ACCEPTINVCHARS 'xy'", "ACCEPTINVCHARS"),

@@ -1,0 +1,90 @@
+"""Whether the model notices a slip in sql_queries.py: for slips.py, which asks about hundreds in one process.
+
+Reads the path of a changed sql_queries.py from each line of its input; answers each with "noticed" or "unnoticed".
+"""
+
+import contextlib
+import importlib
+import io
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ["PGOPTIONS"] = "-c statement_timeout=30000"  # a slip may join everything with everything
+
+from helpers import Warehouse
+from star import assert_is_the_models, catalogue_first, halves, load, one_by_one
+from test_declared import (
+    COPIES,
+    DECLARED,
+    by_table,
+    test_all_tables_are_listed_dropped_and_created,
+    test_copy_has_these_options,
+    test_staging_is_locked_first_and_emptied_without_a_commit,
+    test_table_is_declared_as_listed,
+)
+from universes import universes
+
+import create_tables
+import etl
+import sql_queries
+from local_redshift.server import get_server
+from pipeline import existing_tables, progress
+
+
+def take(path: str) -> None:
+    """Have all modules use the statements of this file."""
+    exec(compile(Path(path).read_text(encoding="utf-8"), path, "exec"), vars(sql_queries))
+    for module in (existing_tables, progress, create_tables, etl):
+        importlib.reload(module)
+
+
+def look(warehouse: Warehouse) -> None:
+    """Raise whatever is raised if the statements are not those of the model."""
+    for table in by_table(DECLARED):
+        test_table_is_declared_as_listed(table)
+    for name in COPIES:
+        test_copy_has_these_options(name)
+    test_all_tables_are_listed_dropped_and_created()
+    test_staging_is_locked_first_and_emptied_without_a_commit()
+    parts = universes()
+    cuts = (one_by_one(parts), catalogue_first(parts)[::-1], halves(parts, 0), one_by_one(parts)[:1] * 2)
+    for runs in cuts:
+        warehouse.create_tables()
+        load(warehouse, runs)
+        assert_is_the_models(warehouse, runs)
+
+
+def is_noticed(folder: Path, number: int, path: str) -> bool:
+    name = f"slip{number}"
+    warehouse = Warehouse(folder, folder / "data")
+    warehouse.configure({("CLUSTER", "DB_NAME"): name})
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            take(path)
+            look(warehouse)
+    except Exception:
+        return True
+    finally:
+        admin = get_server((folder / "data").resolve()).connect_as_admin("postgres")
+        admin.cursor().execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        admin.close()
+    return False
+
+
+def main() -> None:
+    answers, sys.stdout = sys.stdout, sys.stderr
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        Warehouse(folder, folder / "data").connect().close()
+        for number, line in enumerate(sys.stdin):
+            noticed = is_noticed(folder, number, line.strip())
+            print("noticed" if noticed else "unnoticed", file=answers, flush=True)
+        get_server((folder / "data").resolve()).release()
+
+
+if __name__ == "__main__":
+    main()
