@@ -1,7 +1,7 @@
 """What a load means, once more in plain Python: the five star tables that any number of runs have to end in.
 
-It is written from README.md ("The star schema"), not from the SQL, and says nothing of how a cluster gets there. All runs
-together mean the same as one run of everything, so it takes all events and all song files there ever were.
+It is written from README.md ("The star schema"), not from the SQL, and says nothing of how a cluster gets there. All
+runs together mean the same as one run of everything, so it takes all events and all song files there ever were.
 """
 
 import datetime as dt

@@ -75,7 +75,7 @@ def milliseconds(moment: dt.datetime) -> int:
 def universes() -> list[Universe]:
     """All of them, in the order of their numbers."""
     makers = (spellings, closest, versions_of_songs, versions_of_artists, namesakes, latest, moments, duplicates)
-    makers += (odd_pages, unknown, limits)
+    makers += (odd_pages, unknown, limits, respelled)
     numbers = itertools.count(1)
     return [universe for maker in makers for universe in maker(numbers)]
 
@@ -198,6 +198,14 @@ def unknown(numbers: Iterator[int]) -> Iterable[Universe]:
     changes = [dict(zip(columns, values, strict=True)) for values in crossed]
     events = [own_event(number, n, **made) for n, made in enumerate(changes)]
     yield Universe([*events, own_event(number, 99, sessionId=None), own_event(number, 0, itemInSession=None)], [])
+
+
+def respelled(numbers: Iterator[int]) -> Iterable[Universe]:
+    """Songs and artists the catalogue lacks, first with a trailing blank and then without."""
+    for titles, names in itertools.product((("T ", "T"), ("T", "T"), (None, None)), (("A ", "A"), ("A", "A"))):
+        number = next(numbers)
+        spelled = zip(titles, names, strict=True)
+        yield Universe([own_event(number, n, song=title, artist=name) for n, (title, name) in enumerate(spelled)], [])
 
 
 def limits(numbers: Iterator[int]) -> Iterable[Universe]:
