@@ -60,11 +60,10 @@ def save_load_errors(session: Session) -> str:
     Undoes what the session has not committed. Returns a sentence about the first error of the session's last COPY
     and one about the file; where no view of the errors can be read, about that.
     """
-    latest, _, of_session = zip(*sql_queries.load_error_queries, strict=True)
     try:
         session.rollback()
-        table = read_first(session.connection, latest)
-        errors = read_first(session.connection, of_session).rows
+        table = read_first(session.connection, sql_queries.latest_load_errors_queries)
+        errors = read_first(session.connection, sql_queries.session_load_errors_queries).rows
     except psycopg2.Error as error:
         return f"what was wrong with the data can't be read from the system tables ({first_line(error)})"
     except StatementFailed as error:
@@ -89,17 +88,16 @@ def save_tried_load_errors(session: Session) -> tuple[list[LoadError], str]:
     Returns the errors and a sentence about the file. Raise PipelineError where no view of the errors can be read.
     """
     session.rollback()
-    _, all_of_session, of_session = zip(*sql_queries.load_error_queries, strict=True)
     try:
-        errors = [LoadError(*row) for row in read_first(session.connection, of_session).rows]
-        if not errors:
+        found = read_first(session.connection, sql_queries.session_load_errors_queries)
+        if not found.rows:
             return [], ""
-        table = read_first(session.connection, all_of_session)
+        table = read_first(session.connection, sql_queries.tried_load_errors_queries)
     except psycopg2.Error as error:
         raise PipelineError(
             f"what would not load can't be read from the system tables ({first_line(error)})"
         ) from error
-    return errors, _save(table, session.settings, "", "")
+    return [LoadError(*row) for row in found.rows], _save(table, session.settings, "", "")
 
 
 def _save(table: Table, settings: Settings, which: str, ours: str) -> str:

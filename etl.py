@@ -8,55 +8,45 @@ import argparse
 import sys
 import time
 
+import sql_queries
 from common import commit, run, save_load_errors, save_tried_load_errors
 from pipeline.command_line import parser_with_config, run_script
 from pipeline.errors import CopyFailed, PipelineError
 from pipeline.load_errors import show_load_errors
 from pipeline.retry import WAITS
 from pipeline.session import Session
-from sql_queries import (
-    check_queries,
-    clear_staging_queries,
-    copy_table_queries,
-    inferred_summary,
-    insert_table_queries,
-    songplays_summary,
-    songplays_table_insert,
-    staged_summary,
-    try_copy_queries,
-)
 
 
 def stage(session: Session) -> None:
     """Wait until no other run is staging, then COPY the source into the emptied staging tables."""
-    for query in clear_staging_queries:
+    for query in sql_queries.clear_staging_queries:
         run(session, query)
-    for query in copy_table_queries:
+    for query in sql_queries.copy_table_queries:
         run(session, query, session.source_parameters)
     session.mark_load()
 
 
 def transform(session: Session) -> int:
     """Bring the star schema up to what is staged; the number of plays that were new."""
-    written = {query: run(session, query) for query in insert_table_queries}
-    return written[songplays_table_insert]
+    written = {query: run(session, query) for query in sql_queries.insert_table_queries}
+    return written[sql_queries.songplays_table_insert]
 
 
 def check_star(session: Session) -> None:
     """Raise PipelineError if the star schema is not what it must be; nothing is committed then."""
     started = time.monotonic()
-    for wrong, query in check_queries:
+    for wrong, query in sql_queries.check_queries:
         [(count, example)] = session.rows(query)
         if count:
             raise PipelineError(f"check failed, nothing was loaded: {wrong}: {count:,}, for example {example}")
-    print(f"CHECK: {len(check_queries)} passed in {time.monotonic() - started:.2f} s", flush=True)
+    print(f"CHECK: {len(sql_queries.check_queries)} passed in {time.monotonic() - started:.2f} s", flush=True)
 
 
 def summarize(session: Session, new_plays: int) -> str:
     """What was staged, what became of it, and how much of all plays the catalogue covers."""
-    [(events, staged_plays)] = session.rows(staged_summary)
-    [(plays, matched)] = session.rows(songplays_summary)
-    [(songs, artists)] = session.rows(inferred_summary)
+    [(events, staged_plays)] = session.rows(sql_queries.staged_summary)
+    [(plays, matched)] = session.rows(sql_queries.songplays_summary)
+    [(songs, artists)] = session.rows(sql_queries.inferred_summary)
     share = f" ({matched / plays:.1%})" if plays else ""
     why = ": it has no song with the title and artist of any play" if plays and not matched else ""
     return f"""
@@ -82,7 +72,7 @@ def load(session: Session) -> None:
 
 def try_source(session: Session) -> None:
     """COPY both sources without loading. Raise PipelineError if anything in them would not load."""
-    for query in try_copy_queries:
+    for query in sql_queries.try_copy_queries:
         run(session, query, session.source_parameters)
     errors, saved = save_tried_load_errors(session)
     if errors:

@@ -921,11 +921,11 @@ copy_table_queries = [staging_events_copy, staging_songs_copy]
 
 try_copy_queries = [staging_events_try, staging_songs_try]
 
-# what is tried in turn for the errors: the latest, and those of this session, for the file; for messages
-load_error_queries = [
-    (load_errors, tried_load_errors, session_load_errors),
-    (load_errors_detail, tried_load_errors_detail, session_load_errors_detail),
-]
+# what is tried in turn for the load errors: the latest, all of a session that tried its source, and, for messages,
+# those of this session
+latest_load_errors_queries = [load_errors, load_errors_detail]
+tried_load_errors_queries = [tried_load_errors, tried_load_errors_detail]
+session_load_errors_queries = [session_load_errors, session_load_errors_detail]
 
 # what is tried in turn for how far a COPY has got: files done, all files, rows
 copy_progress_queries = [copy_progress, copy_progress_detail]

@@ -28,7 +28,6 @@ from test_declared import (
 from universes import universes
 
 import create_tables
-import etl
 import sql_queries
 from local_redshift.server import get_server
 from pipeline import existing_tables, progress
@@ -37,7 +36,7 @@ from pipeline import existing_tables, progress
 def take(path: str) -> None:
     """Have all modules use the statements of this file."""
     exec(compile(Path(path).read_text(encoding="utf-8"), path, "exec"), vars(sql_queries))
-    for module in (existing_tables, progress, create_tables, etl):
+    for module in (existing_tables, progress, create_tables):
         importlib.reload(module)
 
 

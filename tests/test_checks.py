@@ -3,7 +3,6 @@
 import pytest
 from helpers import Warehouse, event, song
 
-import etl
 import sql_queries
 from pipeline.errors import PipelineError
 
@@ -47,10 +46,10 @@ def test_check_fires_and_nothing_is_loaded(tables: Warehouse, name: str, monkeyp
     tables.write_songs([song()])
     before = tables.everything()
     queries = sql_queries.insert_table_queries
-    monkeypatch.setattr(etl, "insert_table_queries", [*queries[:-1], breaking, queries[-1]])
+    monkeypatch.setattr(sql_queries, "insert_table_queries", [*queries[:-1], breaking, queries[-1]])
     query = getattr(sql_queries, name)
     only = [(wrong, check) for wrong, check in sql_queries.check_queries if check == query]
-    monkeypatch.setattr(etl, "check_queries", only)
+    monkeypatch.setattr(sql_queries, "check_queries", only)
     with pytest.raises(PipelineError, match="nothing was loaded") as raised:
         tables.load()
     assert f"{only[0][0]}: {example}" in str(raised.value)

@@ -57,7 +57,9 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
         *sql_queries.copy_table_queries,
         *sql_queries.try_copy_queries,
         *sql_queries.insert_table_queries,
-        *(query for pair in sql_queries.load_error_queries for query in pair),
+        *sql_queries.latest_load_errors_queries,
+        *sql_queries.tried_load_errors_queries,
+        *sql_queries.session_load_errors_queries,
         *sql_queries.copy_progress_queries,
         *(query for _, query in sql_queries.check_queries),
     ]
