@@ -9,7 +9,7 @@ from psycopg2 import extensions
 import sql_queries
 from pipeline.database_errors import first_line, label
 from pipeline.errors import PipelineError, StatementFailed
-from pipeline.load_errors import LOAD_ERRORS_CSV, LoadError, Table, counted, read_first, write_csv
+from pipeline.load_errors import LOAD_ERRORS_CSV, LoadError, Table, read_first, write_csv
 from pipeline.progress import CopyWatch
 from pipeline.session import Parameters, Session
 from pipeline.settings import DEFAULT_CONFIG, Settings, read_settings
@@ -34,7 +34,7 @@ def run(session: Session, query: str, parameters: Parameters | None = None) -> i
     if is_copy:
         # what a cluster answers to COPY itself says nothing of rows
         rows = session.rows(sql_queries.copy_count)[0][0]
-    said = f"{counted_rows(rows)} in " if rows >= 0 and "NOLOAD" not in query else ""
+    said = f"{counted(rows, 'row')} in " if rows >= 0 and "NOLOAD" not in query else ""
     print(f"{name}: {said}{seconds:.2f} s", flush=True)
     return rows
 
@@ -44,9 +44,9 @@ def _watch(session: Session) -> CopyWatch:
     return CopyWatch(lambda: open_connection(session.settings), session.connection.get_backend_pid())
 
 
-def counted_rows(count: int) -> str:
-    """A number of rows, in words."""
-    return "1 row" if count == 1 else f"{count:,} rows"
+def counted(count: int, noun: str) -> str:
+    """A number of things in words, as "1 row" or "1,535 rows"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def commit(session: Session) -> None:
@@ -106,4 +106,4 @@ def _save(table: Table, settings: Settings, which: str, ours: str) -> str:
         write_csv(path, table)
     except OSError as error:
         return f"{path} could not be written: {error.strerror}"
-    return f"{path} has {which if len(table.rows) > 1 else ''}{counted(len(table.rows))}{ours}"
+    return f"{path} has {which if len(table.rows) > 1 else ''}{counted(len(table.rows), 'load error')}{ours}"

@@ -7,7 +7,7 @@ import pipeline.startup  # noqa: F401  # before all that takes a while to load
 import argparse
 import sys
 
-from common import commit, counted_rows, run
+from common import commit, counted, run
 from pipeline.command_line import parser_with_config, run_script
 from pipeline.errors import PipelineError
 from pipeline.existing_tables import lock_and_count, place_of, rows_at_stake
@@ -23,7 +23,7 @@ def confirm(session: Session, counts: dict[str, int], yes: bool) -> None:
         return
     print(f"These tables hold rows, in {place_of(session)}:")
     for table, rows in filled.items():
-        print(f"  {table}: {counted_rows(rows)}")
+        print(f"  {table}: {counted(rows, 'row')}")
     if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise PipelineError(
             "nothing was changed: create_tables.py drops tables that hold rows only when told to; "
@@ -51,7 +51,7 @@ def main(session: Session, yes: bool = False) -> None:
     commit(session)
     for table, rows in locked.items():
         if rows:
-            print(f"dropped {table} with its {counted_rows(rows)}")
+            print(f"dropped {table} with its {counted(rows, 'row')}")
 
 
 def parser() -> argparse.ArgumentParser:

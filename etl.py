@@ -9,7 +9,7 @@ import sys
 import time
 
 import sql_queries
-from common import commit, run, save_load_errors, save_tried_load_errors
+from common import commit, counted, run, save_load_errors, save_tried_load_errors
 from pipeline.command_line import parser_with_config, run_script
 from pipeline.errors import CopyFailed, PipelineError
 from pipeline.load_errors import show_load_errors
@@ -47,15 +47,15 @@ def summarize(session: Session, new_plays: int) -> str:
     [(events, staged_plays)] = session.rows(sql_queries.staged_summary)
     [(plays, matched)] = session.rows(sql_queries.songplays_summary)
     [(songs, artists)] = session.rows(sql_queries.inferred_summary)
-    share = f" ({matched / plays:.1%})" if plays else ""
-    why = ": it has no song with the title and artist of any play" if plays and not matched else ""
+    why = "" if matched else ": it has no song with the title and artist of any play"
+    share = f" ({matched / plays:.1%}){why}" if plays else ""
     return f"""
 {events:>12,} events staged
 {staged_plays or 0:>12,} plays among them
 {new_plays:>12,} plays loaded now
 {(staged_plays or 0) - new_plays:>12,} plays already there
 {plays:>12,} plays in songplays
-{matched or 0:>12,} plays matched to the catalogue{share}{why}
+{matched or 0:>12,} plays matched to the catalogue{share}
 {songs:>12,} inferred songs
 {artists:>12,} inferred artists"""
 
@@ -77,8 +77,7 @@ def try_source(session: Session) -> None:
     errors, saved = save_tried_load_errors(session)
     if errors:
         show_load_errors(errors)
-        records = "1 record" if len(errors) == 1 else f"{len(errors):,} records"
-        raise PipelineError(f"{records} would not load\n{saved}")
+        raise PipelineError(f"{counted(len(errors), 'record')} would not load\n{saved}")
     print("everything would load")
 
 

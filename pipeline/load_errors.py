@@ -68,11 +68,6 @@ def read_first(connection: extensions.connection, queries: Sequence[str]) -> Tab
     raise refused
 
 
-def counted(count: int) -> str:
-    """A number of load errors, in words."""
-    return "1 load error" if count == 1 else f"{count:,} load errors"
-
-
 def write_csv(path: Path, table: Table) -> None:
     """Write the table to a file, whole or not at all, readable by whom the umask allows. Raise OSError."""
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")

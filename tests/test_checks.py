@@ -56,6 +56,19 @@ def test_check_fires_and_nothing_is_loaded(tables: Warehouse, name: str, monkeyp
     assert tables.everything() == before
 
 
+@pytest.mark.parametrize("change", [{"ts": event()["ts"] + 1}, {"sessionId": 2}, {"itemInSession": 1}])
+def test_play_is_lost_though_another_has_all_but_one_of_its_keys(
+    tables: Warehouse, change: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables.write_log([event(), event(song="Other", **change)])
+    tables.write_songs([song()])
+    queries = sql_queries.insert_table_queries
+    losing = "DELETE FROM songplays WHERE song_title = 'Other'"
+    monkeypatch.setattr(sql_queries, "insert_table_queries", [*queries[:-1], losing, queries[-1]])
+    with pytest.raises(PipelineError, match="plays are in staging_events but not in songplays, by start_time: 1, "):
+        tables.load()
+
+
 def test_every_check_is_tried() -> None:
     tried = {getattr(sql_queries, name) for name in BREAKS}
     assert tried == {query for _, query in sql_queries.check_queries}
