@@ -10,10 +10,9 @@ import time
 
 import sql_queries
 from common import commit, counted, run, save_load_errors, save_tried_load_errors
-from pipeline.command_line import parser_with_config, run_script
+from pipeline.command_line import WAITS, parser_with_config, run_script
 from pipeline.errors import CopyFailed, PipelineError
 from pipeline.load_errors import show_load_errors
-from pipeline.retry import WAITS
 from pipeline.session import Session
 
 

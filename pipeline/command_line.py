@@ -16,6 +16,8 @@ from pipeline.settings import DEFAULT_CONFIG, Settings, read_settings
 from pipeline.signals import supervised
 from pipeline.terminal import complain
 
+WAITS = (1, 3, 10)  # seconds before the second, third and fourth try of what may be tried again
+
 Work = Callable[[Session, argparse.Namespace], None]
 
 

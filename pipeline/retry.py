@@ -12,8 +12,6 @@ from pipeline.session import Session
 from pipeline.settings import Settings
 from pipeline.terminal import complain
 
-WAITS = (1, 3, 10)  # seconds before the second, third and fourth try
-
 # A conflict with another transaction: PostgreSQL has a code for it, Redshift an error called 1023 or, with
 # snapshot isolation, a sentence. 1018 is what a load gets that waited for a table's lock while
 # create_tables.py dropped the table. https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html
