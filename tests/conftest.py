@@ -84,9 +84,14 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def drop_database(data_dir: Path, name: str) -> None:
     """Drop a database, and whatever connections a test left to it: its room on the disk is the next test's."""
+    run_as_admin(data_dir, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def run_as_admin(data_dir: Path, statement: str) -> None:
+    """Run a statement of the server's superuser, outside of any transaction."""
     admin = get_server(data_dir.resolve()).connect_as_admin("postgres")
     with admin.cursor() as cursor:
-        cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        cursor.execute(statement)
     admin.close()
 
 
@@ -120,10 +125,22 @@ def warehouse(
     on_cluster.remove()
 
 
+@pytest.fixture(scope="session")
+def with_tables(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a database with the seven tables, empty, which tests get copies of: that takes half as long."""
+    made = Warehouse(tmp_path_factory.mktemp("tables"), data_dir)
+    made.create_tables()
+    return made.values["CLUSTER", "DB_NAME"]
+
+
 @pytest.fixture
-def tables(warehouse: Warehouse) -> Warehouse:
+def tables(place: str, warehouse: Warehouse, data_dir: Path, request: pytest.FixtureRequest) -> Warehouse:
     """A warehouse with its seven tables, empty."""
-    warehouse.create_tables()
+    if place == "local":
+        template = request.getfixturevalue("with_tables")
+        run_as_admin(data_dir, f"CREATE DATABASE {warehouse.values['CLUSTER', 'DB_NAME']} TEMPLATE {template}")
+    else:
+        warehouse.create_tables()
     return warehouse
 
 

@@ -167,6 +167,21 @@ def test_serverless_errors_come_from_the_other_view(tables: Warehouse) -> None:
 
 
 @pytest.mark.stand_in_only
+def test_other_view_gives_the_latest_first_and_to_a_check_its_own(tables: Warehouse) -> None:
+    break_a_song(tables)
+    tables.query("DROP VIEW local_redshift.stl_load_errors")
+    tables.etl(code=1)
+    tables.write_log([event(sessionId="x")])
+    tables.etl(code=1)
+    rows = read_csv(tables)
+    assert [row["column_name"] for row in rows] == ["session_id", "artist_location"]
+    assert "2 records would not load" in tables.run("etl.py", "--check", code=1).stderr
+    # of the check's session alone, in the order of its COPYs
+    assert [row["column_name"] for row in read_csv(tables)] == ["session_id", "artist_location"]
+    assert len({row["session_id"] for row in read_csv(tables)}) == 1
+
+
+@pytest.mark.stand_in_only
 def test_original_error_is_shown_where_neither_view_can_be_read(tables: Warehouse) -> None:
     break_a_song(tables)
     tables.query("DROP VIEW local_redshift.stl_load_errors; DROP VIEW local_redshift.sys_load_error_detail")
