@@ -70,7 +70,8 @@ def stop_once(warehouse: Warehouse, number: signal.Signals, after: float) -> tup
     time.sleep(after)
     process.send_signal(number)
     output, errors = process.communicate(timeout=60)
-    return step_after(output), process.returncode, errors.strip()
+    said = errors.strip().removeprefix("waiting for the answer to the commit\n")
+    return step_after(output), process.returncode, said
 
 
 def main() -> int:
