@@ -28,7 +28,8 @@ from slip_rules import Slip, python_slips, sql_slips
 
 ROOT = Path(__file__).resolve().parent.parent
 EQUIVALENT = Path(__file__).with_name("slips_equivalent.txt")
-PASSED, FAILED, NOT_COLLECTED = 0, 1, 2  # pytest's exit statuses; a slip may keep a module from being imported
+# pytest's exit statuses that matter here; a slip may also keep a module or conftest.py from being imported (2 and 4)
+PASSED, BROKE_DOWN, NO_TESTS = 0, 3, 5
 SECONDS = 240  # past this a slip has made a test hang, which notices it
 
 VALUES = ("local_redshift/test_copy_values.py",)
@@ -132,6 +133,9 @@ class Copy:
 
 
 def tests_fail(project: Path, files: tuple[str, ...]) -> bool:
+    missing = [file for file in files if not (project / "tests" / file).exists()]
+    if missing:
+        raise SystemExit(f"slips.py names tests that are not there: {', '.join(missing)}")
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider"]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     process = subprocess.Popen(
@@ -148,8 +152,8 @@ def tests_fail(project: Path, files: tuple[str, ...]) -> bool:
         os.killpg(process.pid, 9)
         process.wait()
         return True
-    if status not in (PASSED, FAILED, NOT_COLLECTED):
-        raise SystemExit(f"pytest ended with {status} for {files}: is there a file of that name?")
+    if status in (BROKE_DOWN, NO_TESTS):
+        raise SystemExit(f"pytest ended with {status} for {files}")
     return status != PASSED
 
 
