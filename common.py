@@ -64,10 +64,9 @@ def save_load_errors(session: Session) -> str:
         session.rollback()
         table = read_first(session.connection, sql_queries.latest_load_errors_queries)
         errors = read_first(session.connection, sql_queries.session_load_errors_queries).rows
-    except psycopg2.Error as error:
-        return f"what was wrong with the data can't be read from the system tables ({first_line(error)})"
-    except StatementFailed as error:
-        return f"what was wrong with the data can't be read from the system tables ({error})"
+    except (psycopg2.Error, StatementFailed) as error:
+        why = first_line(error) if isinstance(error, psycopg2.Error) else error
+        return f"what was wrong with the data can't be read from the system tables ({why})"
     first = str(LoadError(*errors[0])) if errors else "the system table has no row about it"
     ours = table.of_session(session.connection.get_backend_pid())
     return (

@@ -212,7 +212,7 @@ def test_label_is_the_verb_and_the_table(statement: str, expected: str) -> None:
     assert label(statement) == expected
 
 
-def test_terminal_has_no_path_folded(sourced: Warehouse, tmp_path: Path) -> None:
+def test_message_has_a_long_path_whole(sourced: Warehouse, tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 120)
     deep.mkdir()
     shutil.move(sourced.write_log([event(userId="me")]), deep / "2018-11-01-events.json")

@@ -67,7 +67,8 @@ def run_copy(connection: CopyingConnection, statement: list[Token]) -> None:
     try:
         _CopyRun(connection, cursor, copy).run()
     except BaseException:
-        cursor.execute("ROLLBACK")
+        with contextlib.suppress(psycopg2.Error):  # where the connection is lost, that is what has to be told
+            cursor.execute("ROLLBACK")
         raise
     cursor.execute("COMMIT")
 
@@ -153,7 +154,6 @@ class _CopyRun:
                 self._cursor.execute(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
             raise
         finally:
-            made.close()
             with contextlib.suppress(psycopg2.Error):
                 self._cursor.execute(f"RELEASE SAVEPOINT {_SAVEPOINT}")
 
