@@ -12,7 +12,8 @@ from psycopg2 import extensions
 
 from local_redshift.errors import NotSupported, RedshiftError
 from local_redshift.server import ADMIN, EmbeddedServer, catalogue, get_server
-from local_redshift.sql import Token, code, created_table, statements, translate
+from local_redshift.sql import Token, analyzed_table, code, created_table, statements, translate
+from local_redshift.upkeep import is_analyze_due, make_zone_map, note_analyzed
 
 _IS_LOCKED = """
 SELECT FROM pg_locks
@@ -135,7 +136,7 @@ class RedshiftCursor(extensions.cursor):
 
     connection: "RedshiftConnection"
 
-    _emptied: int | None = None  # the rows that the last statement deleted, where it was no DELETE
+    _emptied = False  # whether the last statement deleted all rows without counting them
 
     def execute(self, query: Any, vars: Any = None) -> None:
         """Run one or more statements; see psycopg2's `cursor.execute`."""
@@ -163,10 +164,10 @@ class RedshiftCursor(extensions.cursor):
     @property
     def rowcount(self) -> int:
         """The number of rows that the last statement wrote or gave; see psycopg2's `cursor.rowcount`."""
-        return super().rowcount if self._emptied is None else self._emptied
+        return -1 if self._emptied else super().rowcount
 
     def _run(self, statement: list[Token]) -> None:
-        self._emptied = None
+        self._emptied = False
         tokens = code(statement)
         verb = tokens[0].word
         if verb == "COPY":
@@ -176,10 +177,27 @@ class RedshiftCursor(extensions.cursor):
             return
         if verb == "DELETE" and len(tokens) == 3 and self._empty(tokens[2].text):
             return
-        self._server(translate(statement, autocommit=self.connection.autocommit))
+        translated = translate(statement, autocommit=self.connection.autocommit)
+        if verb == "ANALYZE" and (table := analyzed_table(statement)):
+            self._analyze(table, translated)
+            return
+        self._server(translated)
+        self._follow_up(verb, statement)
+
+    def _analyze(self, table: str, translated: str) -> None:
+        with self.connection.plain_cursor() as cursor:
+            if is_analyze_due(cursor, table):
+                self._server(translated)
+                note_analyzed(cursor, table)
+
+    def _follow_up(self, verb: str, statement: list[Token]) -> None:
+        """Do what a cluster does along with a statement that has just run."""
         # https://docs.aws.amazon.com/redshift/latest/dg/r_TRUNCATE.html: it commits, with all before it
         if verb == "TRUNCATE" and not self.connection.autocommit:
             self.connection.commit()
+        if verb in ("CREATE", "ALTER"):
+            with self.connection.plain_cursor() as cursor:
+                make_zone_map(cursor, statement)
         # https://docs.aws.amazon.com/redshift/latest/dg/r_ANALYZE.html: CREATE TABLE AS analyzes
         if verb == "CREATE" and (self.statusmessage or "").startswith("SELECT"):
             with self.connection.plain_cursor() as cursor:
@@ -195,9 +213,8 @@ class RedshiftCursor(extensions.cursor):
             cursor.execute(_IS_LOCKED, [table])
             if cursor.rowcount == 0:
                 return False
-            cursor.execute(f"SELECT COUNT(*) FROM {table}")
-            self._emptied = cursor.fetchall()[0][0]
             cursor.execute(f"TRUNCATE {table}")
+        self._emptied = True
         return True
 
     def _server(self, sql: str, vars: Any = None) -> None:

@@ -3,7 +3,7 @@
 Every connection has this schema in its search_path, before pg_catalog.
 """
 
-VERSION = "2"  # changes with the statements below, so that an older data directory is brought up to date
+VERSION = "3"  # changes with the statements below, so that an older data directory is brought up to date
 
 SCHEMA = """
 DROP SCHEMA IF EXISTS local_redshift CASCADE;
@@ -172,6 +172,12 @@ SELECT
     errors AS error_count,
     0::bigint AS copy_job_id
 FROM local_redshift.copies;
+
+-- the changes that a table had seen when its statistics were made
+CREATE TABLE local_redshift.analyzed (
+    tbl             oid PRIMARY KEY,
+    changes         bigint NOT NULL
+);
 
 GRANT SELECT ON ALL TABLES IN SCHEMA local_redshift TO PUBLIC;
 """

@@ -267,6 +267,9 @@ def _analyze(statement: list[Token]) -> list[Token]:
 def _set(statement: list[Token]) -> list[Token]:
     # https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html: Redshift's own is always searched
     words = [token.word for token in code(statement)]
+    if "ANALYZE_THRESHOLD_PERCENT" in words[1:3]:
+        at = next(n for n, token in enumerate(statement) if token.word == "ANALYZE_THRESHOLD_PERCENT")
+        return [*statement[:at], Token("word", "local_redshift.analyze_threshold_percent"), *statement[at + 1 :]]
     if "SEARCH_PATH" in words[1:3] and "DEFAULT" not in words:
         return [*statement, Token("punctuation", ","), Token("word", " local_redshift, pg_catalog")]
     return statement

@@ -163,7 +163,7 @@ def test_table_emptied_under_its_lock_comes_back_after_a_rollback(
     database.commit()
     cursor.execute("LOCK t")
     cursor.execute("DELETE FROM t")
-    assert cursor.rowcount == 2
+    assert cursor.rowcount == -1  # they are not counted first: that would take longer than to delete them
     cursor.execute("SELECT COUNT(*) FROM t")
     assert cursor.fetchone() == (0,) and cursor.rowcount == 1
     database.rollback()

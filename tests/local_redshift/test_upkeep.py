@@ -1,0 +1,146 @@
+"""Zone maps of sort keys, and what ANALYZE passes over.
+
+https://docs.aws.amazon.com/redshift/latest/dg/t_Sorting_data.html, r_ANALYZE.html, r_ALTER_TABLE.html
+"""
+
+import psycopg2
+import pytest
+
+SORTED_BY = """
+SELECT attname
+FROM pg_index
+JOIN pg_class ON pg_class.oid = indexrelid
+JOIN pg_am ON pg_am.oid = relam
+JOIN pg_attribute ON attrelid = indexrelid
+WHERE amname = 'brin' AND indrelid = %s::regclass
+ORDER BY attnum
+"""
+
+
+def rows(connection: psycopg2.extensions.connection, sql: str, values: list | None = None) -> list[tuple]:
+    """The rows of a query in PostgreSQL's SQL."""
+    with connection.plain_cursor() as cursor:
+        cursor.execute(sql, values)
+        return cursor.fetchall()
+
+
+def sorted_by(connection: psycopg2.extensions.connection, table: str) -> list[str]:
+    return [name for (name,) in rows(connection, SORTED_BY, [table])]
+
+
+def plan(connection: psycopg2.extensions.connection, query: str) -> str:
+    return "\n".join(line for (line,) in rows(connection, f"EXPLAIN {query}"))
+
+
+@pytest.mark.parametrize(
+    ("definition", "columns"),
+    [
+        ("(a INT, b DATE) SORTKEY (b)", ["b"]),
+        ("(a INT, b DATE) DISTSTYLE EVEN COMPOUND SORTKEY (b, a)", ["b", "a"]),
+        ("(a INT, b VARCHAR(9)) INTERLEAVED SORTKEY (a, b)", ["a", "b"]),
+        ("(a INT SORTKEY, b DATE)", ["a"]),
+        ('(a INT, "b c" DATE ENCODE raw SORTKEY)', ["b c"]),
+        ("(a BOOLEAN, b SMALLINT) SORTKEY (a, b)", ["b"]),  # of BOOLEAN there are two values: nothing to pass over
+        ("(a BOOLEAN) SORTKEY (a)", []),
+        ("(a INT) SORTKEY AUTO", []),
+        ("(a INT)", []),
+        ("DISTSTYLE ALL SORTKEY (a) AS SELECT 1 AS a, 2 AS sortkey", ["a"]),
+        ("AS SELECT 1 AS a, 2 AS sortkey", []),
+    ],
+)
+def test_sort_key_becomes_a_zone_map(
+    database: psycopg2.extensions.connection, definition: str, columns: list[str]
+) -> None:
+    database.cursor().execute(f"CREATE TABLE t {definition}")
+    assert sorted_by(database, "t") == columns
+
+
+def test_sort_key_is_altered(database: psycopg2.extensions.connection) -> None:
+    cursor = database.cursor()
+    cursor.execute("CREATE TABLE t (a INT SORTKEY, b INT); ALTER TABLE t ALTER COMPOUND SORTKEY (b, a)")
+    assert sorted_by(database, "t") == ["b", "a"]
+    cursor.execute("ALTER TABLE public.t ALTER SORTKEY (b)")
+    assert sorted_by(database, "t") == ["b"]
+
+
+def test_table_that_is_there_keeps_its_sort_key(database: psycopg2.extensions.connection) -> None:
+    cursor = database.cursor()
+    cursor.execute("CREATE TABLE t (a INT SORTKEY, b INT); CREATE TABLE IF NOT EXISTS t (a INT, b INT SORTKEY)")
+    assert sorted_by(database, "t") == ["a"]
+
+
+@pytest.mark.parametrize("prefix", ["public.", '"', "TEMP "])
+def test_any_way_to_name_a_table_gives_it_its_zone_map(database: psycopg2.extensions.connection, prefix: str) -> None:
+    written = {"public.": "TABLE public.t", '"': 'TABLE "t"', "TEMP ": "TEMP TABLE t"}[prefix]
+    database.cursor().execute(f"CREATE {written} (a INT SORTKEY)")
+    assert sorted_by(database, "t") == ["a"]
+
+
+def test_query_of_a_part_of_the_sort_key_passes_over_the_rest(database: psycopg2.extensions.connection) -> None:
+    cursor = database.cursor()
+    cursor.execute("CREATE TABLE t (a INT SORTKEY, b VARCHAR(200))")
+    with database.plain_cursor() as plain:
+        plain.execute("INSERT INTO t SELECT n, repeat('x', 200) FROM generate_series(1, 50000) AS n")
+    cursor.execute("ANALYZE t")
+    query = "SELECT COUNT(*) FROM t WHERE a BETWEEN 20000 AND 20100"
+    assert "Bitmap Index Scan on t_a_idx" in plan(database, query)
+    cursor.execute(query)
+    assert cursor.fetchall() == [(101,)]
+    blocks = plan(database, query.replace("SELECT", "(ANALYZE, COSTS OFF) SELECT", 1))
+    assert "lossy=128" in blocks  # one range
+
+
+def analyzed(connection: psycopg2.extensions.connection) -> float:
+    """How many rows the statistics of t say it has."""
+    return rows(connection, "SELECT reltuples FROM pg_class WHERE relname = 't'")[0][0]
+
+
+@pytest.mark.parametrize(
+    ("setting", "change", "rows_known"),
+    [
+        ("", "INSERT INTO t SELECT a FROM t WHERE a < 9", 100),  # 9 % of the rows
+        ("", "INSERT INTO t SELECT a FROM t WHERE a < 10", 110),
+        ("", "DELETE FROM t WHERE a < 10", 90),
+        ("SET analyze_threshold_percent TO 20;", "INSERT INTO t SELECT a FROM t WHERE a < 19", 100),
+        ("SET analyze_threshold_percent TO 20;", "INSERT INTO t SELECT a FROM t WHERE a < 20", 120),
+        ("SET analyze_threshold_percent TO 0;", "INSERT INTO t SELECT a FROM t WHERE a < 1", 101),
+        ("SET analyze_threshold_percent TO 0.01;", "INSERT INTO t SELECT a FROM t WHERE a < 1", 101),
+    ],
+)
+def test_analyze_passes_over_a_table_of_which_little_has_changed(
+    database: psycopg2.extensions.connection, setting: str, change: str, rows_known: int
+) -> None:
+    cursor = database.cursor()
+    cursor.execute("CREATE TABLE t (a INT)")
+    with database.plain_cursor() as plain:
+        plain.execute("INSERT INTO t SELECT n FROM generate_series(0, 99) AS n")
+    cursor.execute("ANALYZE t")
+    assert analyzed(database) == 100
+    cursor.execute(f"{setting} {change}; ANALYZE VERBOSE t (a)")
+    assert analyzed(database) == rows_known
+
+
+def test_changes_of_several_transactions_add_up(database: psycopg2.extensions.connection) -> None:
+    cursor = database.cursor()
+    cursor.execute("CREATE TABLE t (a INT); INSERT INTO t SELECT 1 UNION ALL SELECT 2")
+    for _ in range(4):
+        cursor.execute("INSERT INTO t SELECT a FROM t")
+    cursor.execute("ANALYZE t")
+    database.commit()
+    for known in (32, 32, 32, 36):
+        cursor.execute("INSERT INTO t (a) SELECT 3; ANALYZE t")
+        database.commit()
+        assert analyzed(database) == known
+
+
+def test_analyze_of_everything_is_always_done(database: psycopg2.extensions.connection) -> None:
+    cursor = database.cursor()
+    cursor.execute("CREATE TABLE t (a INT); INSERT INTO t SELECT 1; ANALYZE t; DELETE FROM t; INSERT INTO t SELECT 2")
+    database.commit()
+    cursor.execute("ANALYZE")
+    assert analyzed(database) == 1
+
+
+def test_analyze_of_a_table_that_is_not_there(database: psycopg2.extensions.connection) -> None:
+    with pytest.raises(psycopg2.errors.UndefinedTable, match='relation "nowhere" does not exist'):
+        database.cursor().execute("ANALYZE nowhere")
