@@ -13,6 +13,7 @@ from pipeline.load_errors import LOAD_ERRORS_CSV, LoadError, Table, read_first, 
 from pipeline.progress import CopyWatch
 from pipeline.session import Parameters, Session
 from pipeline.settings import DEFAULT_CONFIG, Settings, read_settings
+from pipeline.terminal import say
 from pipeline.warehouse import open_connection
 
 
@@ -35,13 +36,13 @@ def run(session: Session, query: str, parameters: Parameters | None = None) -> i
         # what a cluster answers to COPY itself says nothing of rows
         rows = session.rows(sql_queries.copy_count)[0][0]
     said = f"{counted(rows, 'row')} in " if rows >= 0 and "NOLOAD" not in query else ""
-    print(f"{name}: {said}{seconds:.2f} s", flush=True)
+    say(f"{name}: {said}{seconds:.2f} s")
     return rows
 
 
 def _watch(session: Session) -> CopyWatch:
     """What tells how far a COPY in the session has got."""
-    return CopyWatch(lambda: open_connection(session.settings), session.connection.get_backend_pid())
+    return CopyWatch(lambda: open_connection(session.settings), session.number)
 
 
 def counted(count: int, noun: str) -> str:
@@ -68,7 +69,7 @@ def save_load_errors(session: Session) -> str:
         why = first_line(error) if isinstance(error, psycopg2.Error) else error
         return f"what was wrong with the data can't be read from the system tables ({why})"
     first = str(LoadError(*errors[0])) if errors else "the system table has no row about it"
-    ours = table.of_session(session.connection.get_backend_pid())
+    ours = table.of_session(session.number)
     return (
         f"{first}\n{_save(table, session.settings, 'the latest ', f'; from this run: {ours:,}')}\n"
         f"{check_command(session.settings)} shows every record that would not load"

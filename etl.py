@@ -6,67 +6,50 @@ import pipeline.startup  # noqa: F401  # before all that takes a while to load
 
 import argparse
 import sys
-import time
 
 import sql_queries
 from common import commit, counted, run, save_load_errors, save_tried_load_errors
+from pipeline.checks import check_load, verify_star
 from pipeline.command_line import WAITS, parser_with_config, run_script
 from pipeline.errors import CopyFailed, PipelineError
 from pipeline.load_errors import show_load_errors
-from pipeline.session import Session
+from pipeline.session import Parameters, Session
+from pipeline.summary import Staged, Transformed, summary
 
 
-def stage(session: Session) -> None:
+def stage(session: Session) -> Staged:
     """Wait until no other run is staging, then COPY the source into the emptied staging tables."""
     for query in sql_queries.clear_staging_queries:
         run(session, query)
     for query in sql_queries.copy_table_queries:
         run(session, query, session.source_parameters)
     session.mark_load()
+    [row] = session.rows(sql_queries.staged_summary)
+    return Staged(*row)
 
 
-def transform(session: Session) -> int:
-    """Bring the star schema up to what is staged; the number of plays that were new."""
-    written = {query: run(session, query) for query in sql_queries.insert_table_queries}
-    return written[sql_queries.songplays_table_insert]
-
-
-def check_star(session: Session) -> None:
-    """Raise PipelineError if the star schema is not what it must be; nothing is committed then."""
-    started = time.monotonic()
-    for wrong, query in sql_queries.check_queries:
-        [(count, example)] = session.rows(query)
-        if count:
-            raise PipelineError(f"check failed, nothing was loaded: {wrong}: {count:,}, for example {example}")
-    print(f"CHECK: {len(sql_queries.check_queries)} passed in {time.monotonic() - started:.2f} s", flush=True)
-
-
-def summarize(session: Session, new_plays: int) -> str:
-    """What was staged, what became of it, and how much of all plays the catalogue covers."""
-    [(events, staged_plays)] = session.rows(sql_queries.staged_summary)
-    [(plays, matched)] = session.rows(sql_queries.songplays_summary)
-    [(songs, artists)] = session.rows(sql_queries.inferred_summary)
-    why = "" if matched else ": it has no song with the title and artist of any play"
-    share = f" ({matched / plays:.1%}){why}" if plays else ""
-    return f"""
-{events:>12,} events staged
-{staged_plays or 0:>12,} plays among them
-{new_plays:>12,} plays loaded now
-{(staged_plays or 0) - new_plays:>12,} plays already there
-{plays:>12,} plays in songplays
-{matched or 0:>12,} plays matched to the catalogue{share}
-{songs:>12,} inferred songs
-{artists:>12,} inferred artists"""
+def transform(session: Session, window: Parameters) -> Transformed:
+    """Bring the star schema up to what is staged: of songplays and time, in its window of moments."""
+    loaded = Transformed()
+    for query in sql_queries.insert_table_queries:
+        if query in sql_queries.moving_queries and not loaded.moving:
+            continue
+        if query == sql_queries.songplays_table_insert:
+            [(loaded.matched_before,)] = session.rows(sql_queries.matched_summary, window)
+        loaded.rows[query] = run(session, query, window)
+        if query == sql_queries.moving_create:
+            [(loaded.moving,)] = session.rows(sql_queries.moving_count)
+    return loaded
 
 
 def load(session: Session) -> None:
     """Stage, transform, check and commit, in one transaction."""
-    stage(session)
-    new_plays = transform(session)
-    check_star(session)
-    summary = summarize(session, new_plays)
+    staged = stage(session)
+    loaded = transform(session, staged.window)
+    check_load(session, staged.window, moving=loaded.moving > 0)
+    said = summary(session, staged, loaded)
     commit(session)
-    print(summary)
+    print(said)
 
 
 def try_source(session: Session) -> None:
@@ -80,10 +63,10 @@ def try_source(session: Session) -> None:
     print("everything would load")
 
 
-def main(session: Session, check: bool = False) -> None:
-    """Load once, or only try the source; where COPY fails on the data, save what the warehouse says of it."""
+def main(session: Session, check: bool = False, verify: bool = False) -> None:
+    """Load once, or only try the source, or check the star; where COPY fails on the data, save what is said of it."""
     try:
-        (try_source if check else load)(session)
+        (verify_star if verify else try_source if check else load)(session)
     except CopyFailed as error:
         raise PipelineError(f"{error}\n{save_load_errors(session)}") from error
 
@@ -91,9 +74,16 @@ def main(session: Session, check: bool = False) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = parser_with_config(__doc__)
-    made.add_argument("--check", action="store_true", help="only try whether everything would load, and change nothing")
+    only = made.add_mutually_exclusive_group()
+    only.add_argument("--check", action="store_true", help="only try whether everything would load, and change nothing")
+    only.add_argument("--verify", action="store_true", help="only check the whole star schema, and change nothing")
     return made
 
 
+def work(session: Session, options: argparse.Namespace) -> None:
+    """What the command line asks for."""
+    main(session, options.check, options.verify)
+
+
 if __name__ == "__main__":
-    sys.exit(run_script(lambda session, options: main(session, options.check), parser(), WAITS, needs_source=True))
+    sys.exit(run_script(work, parser(), WAITS, needs_source=True))

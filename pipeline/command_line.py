@@ -14,7 +14,7 @@ from pipeline.run import Outcome, Run
 from pipeline.session import Session
 from pipeline.settings import DEFAULT_CONFIG, Settings, read_settings
 from pipeline.signals import supervised
-from pipeline.terminal import complain
+from pipeline.terminal import complain, say
 
 WAITS = (1, 3, 10)  # seconds before the second, third and fourth try of what may be tried again
 
@@ -50,10 +50,9 @@ def run_script(
 def note_doubts(settings: Settings) -> None:
     """Warn about settings that are valid but probably unintended."""
     if settings.host in ("localhost", "127.0.0.1") and settings.sslmode == "verify-full":
-        print(
+        say(
             f"{settings.path}: [CLUSTER] HOST = {settings.host} is a cluster that is reached through this machine; "
-            "HOST = local is the stand-in",
-            flush=True,
+            "HOST = local is the stand-in"
         )
 
 

@@ -10,7 +10,7 @@ import psycopg2
 from psycopg2 import extensions
 
 from pipeline.errors import PipelineError
-from pipeline.terminal import is_terminal
+from pipeline.terminal import is_terminal, say
 from sql_queries import copy_progress_queries
 
 SHOWN_AFTER = 2  # seconds: what ends sooner shows nothing, and opens no second connection
@@ -70,7 +70,7 @@ def said_if_slow(awaited: str) -> Iterator[None]:
 
 def _say(line: str) -> None:
     with contextlib.suppress(OSError):  # an output that is gone: the script itself will say so
-        print(line, flush=True)
+        say(line)
 
 
 @contextlib.contextmanager
@@ -104,14 +104,14 @@ def leave_terminal_in_order() -> None:
         from rich.console import Console
 
         Console(file=sys.stdout).show_cursor()
-        print(flush=True)
+        say("")
 
 
 def _line_by_line(label: str, watch: CopyWatch | None, done: threading.Event, started: float) -> None:
     while not done.wait(LINE_EVERY - (time.monotonic() - started) % LINE_EVERY):
         so_far = watch() if watch else None
         if not done.is_set():
-            print(f"{label}: {time.monotonic() - started:.0f} s so far{_described(so_far)}", flush=True)
+            say(f"{label}: {time.monotonic() - started:.0f} s so far{_described(so_far)}")
 
 
 def _on_one_line(label: str, watch: CopyWatch | None, done: threading.Event, started: float) -> None:

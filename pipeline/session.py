@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from types import TracebackType
 from typing import Any
 
@@ -95,6 +96,11 @@ class Session:
         """The rows of a query."""
         with self.execute(query, parameters) as cursor:
             return cursor.fetchall()
+
+    @cached_property
+    def number(self) -> int:
+        """The number by which the system tables know this session."""
+        return int(self.rows(sql_queries.session_number)[0][0])
 
     def rollback(self) -> None:
         """Undo what this session has not committed."""

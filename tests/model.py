@@ -26,8 +26,8 @@ def star(events: Iterable[dict], songs: Iterable[dict]) -> Star:
     return {
         "songplays": {play_row(play, *matched[identity(play)]) for play in plays},
         "users": {user_row(event) for event in latest_by_user(events)},
-        "songs": {song_row(song) for song in catalogue} | inferred_songs(plays, matched),
-        "artists": {artist_row(song) for song in artists} | inferred_artists(plays, matched),
+        "songs": {song_row(song) for song in catalogue} | inferred_songs(matched),
+        "artists": {artist_row(song) for song in artists} | inferred_artists(matched),
         "time": {time_row(moment(play)) for play in plays},
     }
 
@@ -110,33 +110,23 @@ def md5(text: str) -> str:
     return hashlib.md5(text.encode()).hexdigest()
 
 
-def inferred_songs(plays: list[dict], matched: dict[Row, tuple[str | None, str | None]]) -> set[Row]:
-    titles = first_spellings((identity(play)[:2], play["song"]) for play in plays)
-    names = first_spellings((key(play["artist"]), play["artist"]) for play in plays)
+# An inferred row has the title and the name that the events have, less trailing blanks; all else is unknown.
+
+
+def inferred_songs(matched: dict[Row, tuple[str | None, str | None]]) -> set[Row]:
     return {
-        (song_id, titles[title, artist], artist_id, None, None, names[artist])
+        (song_id, title, artist_id, None, None, artist or None)
         for (title, artist, _), (song_id, artist_id) in matched.items()
         if song_id is not None and song_id.startswith("EV")
     }
 
 
-def inferred_artists(plays: list[dict], matched: dict[Row, tuple[str | None, str | None]]) -> set[Row]:
-    names = first_spellings((key(play["artist"]), play["artist"]) for play in plays)
+def inferred_artists(matched: dict[Row, tuple[str | None, str | None]]) -> set[Row]:
     return {
-        (artist_id, names[artist], None, None, None)
+        (artist_id, artist, None, None, None)
         for (_, artist, _), (_, artist_id) in matched.items()
         if artist_id is not None and artist_id.startswith("EV")
     }
-
-
-def first_spellings(spelled: Iterable[tuple[Any, str | None]]) -> dict[Any, str | None]:
-    """The first spelling for each key, of those that differ in trailing blanks alone."""
-    found: dict[Any, str | None] = {}
-    for same, text in spelled:
-        known = found.setdefault(same, text)
-        if text is not None and (known is None or text < known):
-            found[same] = text
-    return found
 
 
 # One row per user, from the latest event of any page; at one moment the later session, in it the later item, counts,

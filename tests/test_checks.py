@@ -1,4 +1,6 @@
-"""The checks before the commit: each is shown to fire, with a count and an example, and nothing is loaded."""
+"""The checks: each is shown to fire, with a count and an example, on what a load touched or on the whole star."""
+
+import re
 
 import pytest
 from helpers import Warehouse, event, song
@@ -8,52 +10,129 @@ from pipeline.errors import PipelineError
 
 pytestmark = pytest.mark.also_on_cluster
 
-BREAKS = {  # the query of the check: SQL that breaks just that, the count and the example in the message
-    "duplicate_users_check": ("INSERT INTO users SELECT * FROM users", "1, for example 7"),
-    "duplicate_songs_check": ("INSERT INTO songs SELECT * FROM songs WHERE song_id = 'SO1'", "1, for example SO1"),
-    "duplicate_artists_check": (
+DAY = 86_400_000
+MOMENT = "2018-11-01 20:57:10.796"
+SONG_ID = "'EV' || MD5(MD5('X') || 'Other')"
+PLAY = (
+    "start_time, user_id, level, song_id, artist_id, session_id, location, user_agent, item_in_session, song_title, "
+    "artist_name, song_length"
+)
+
+# what is wrong: SQL that has it so, and the count and the example in the message
+IN_SMALL_TABLES = {
+    "users has user_ids twice": ("INSERT INTO users SELECT * FROM users WHERE user_id = 7", "1, for example 7"),
+    "songs has song_ids twice": ("INSERT INTO songs SELECT * FROM songs WHERE song_id = 'SO1'", "1, for example SO1"),
+    "artists has artist_ids twice": (
         "INSERT INTO artists SELECT * FROM artists WHERE artist_id = 'AR1'",
         "1, for example AR1",
     ),
-    "duplicate_times_check": ("INSERT INTO time SELECT * FROM time", "1, for example 2018-11-01 20:57:10.796"),
-    "duplicate_songplays_check": (
-        "INSERT INTO songplays (start_time, user_id, level, song_id, artist_id, session_id, location, user_agent, "
-        "item_in_session, song_title, artist_name, song_length) SELECT start_time, user_id, level, song_id, artist_id, "
-        "session_id, location, user_agent, item_in_session, song_title, artist_name, song_length FROM songplays "
-        "WHERE song_id = 'SO1'",
-        "1, for example 2018-11-01 20:57:10.796",
-    ),
-    "lost_plays_check": ("DELETE FROM songplays WHERE song_id = 'SO1'", "1, for example 2018-11-01 20:57:10.796"),
-    "missing_users_check": ("DELETE FROM users", "2, for example 7"),
-    "missing_songs_check": ("DELETE FROM songs WHERE song_id = 'SO1'", "1, for example SO1"),
-    "missing_artists_check": ("DELETE FROM artists WHERE artist_id = 'AR1'", "1, for example AR1"),
-    "missing_times_check": ("DELETE FROM time", "2, for example 2018-11-01 20:57:10.796"),
-    "songs_without_artist_check": (
+    "songs have an artist_id that is not in artists": (
         "INSERT INTO songs (song_id, artist_id) VALUES ('SO9', 'AR9')",
         "1, for example AR9",
     ),
-    "plays_without_song_check": ("UPDATE songplays SET song_id = NULL WHERE song_id = 'SO1'", "1, for example Song"),
-    "unplayed_inferred_songs_check": ("INSERT INTO songs (song_id) VALUES ('EV9')", "1, for example EV9"),
-    "unplayed_inferred_artists_check": ("INSERT INTO artists (artist_id) VALUES ('EV9')", "1, for example EV9"),
-    "reserved_ids_check": ("UPDATE staging_songs SET song_id = 'EV9'", "1, for example EV9"),
+}
+IN_PLAYS = {
+    "plays have a user_id that is not in users": ("DELETE FROM users WHERE user_id = 7", "2, for example 7"),
+    "plays have a song_id that is not in songs": ("DELETE FROM songs WHERE song_id = 'SO1'", "1, for example SO1"),
+    "plays have an artist_id that is not in artists": (
+        "UPDATE songplays SET artist_id = 'AR9' WHERE song_id = 'SO1'",
+        "1, for example AR9",
+    ),
+    "plays have a start_time that is not in time": (
+        f"DELETE FROM time WHERE start_time = '{MOMENT}'",
+        f"2, for example {MOMENT}",
+    ),
+    "plays have a title but no song_id": (
+        "UPDATE songplays SET song_id = NULL WHERE song_id = 'SO1'",
+        "1, for example Song",
+    ),
+    "plays have a song of another title or artist_name": (
+        "UPDATE songplays SET song_id = 'SO1' WHERE song_title = 'Other'",
+        "1, for example SO1",
+    ),
+    "time has start_times twice": (
+        f"INSERT INTO time SELECT * FROM time WHERE start_time = '{MOMENT}'",
+        f"1, for example {MOMENT}",
+    ),
+    "songplays has plays twice, by start_time": (
+        f"INSERT INTO songplays ({PLAY}) SELECT {PLAY} FROM songplays WHERE song_id = 'SO1'",
+        f"1, for example {MOMENT}",
+    ),
+}
+IN_STAGED = {
+    "plays are in staging_events but not in songplays, by start_time": (
+        "DELETE FROM songplays WHERE song_id = 'SO1'",
+        f"1, for example {MOMENT}",
+    ),
+    "users were lost, by user_id": ("DELETE FROM users", "1, for example 7"),
+    "songs were lost, by song_id": ("DELETE FROM songs", "1, for example SO1"),
+    "artists were lost, by artist_id": ("DELETE FROM artists", "1, for example AR1"),
+    "inferred songs have no play": (
+        "UPDATE songplays SET song_id = 'SO1' WHERE song_title = 'Other'",
+        "1, for example EV",
+    ),
+    "inferred artists have no play": (
+        "UPDATE songplays SET artist_id = 'AR1' WHERE song_title = 'Other'",
+        "1, for example EV",
+    ),
+    "song files use ids that start with EV, which is for inferred ones": (
+        "UPDATE staging_songs SET song_id = 'EV9'",
+        "1, for example EV9",
+    ),
+}
+IN_WHOLE_STAR = {
+    "inferred songs have no play": (
+        "INSERT INTO songs (song_id, title) VALUES ('EV' || MD5(MD5('') || 'T'), 'T')",
+        "1, for example EV",
+    ),
+    "inferred artists have no play": (
+        "INSERT INTO artists (artist_id, name) VALUES ('EV' || MD5('A'), 'A')",
+        "1, for example EV",
+    ),
+    "time has start_times at which nothing was played": (
+        "DELETE FROM songplays WHERE user_id = 7",
+        f"1, for example {MOMENT}",
+    ),
+    "songs have an inferred id that is not of their title and artist_name": (
+        "UPDATE songs SET title = 'Othr' WHERE title = 'Other'",
+        "1, for example EV",
+    ),
+    "artists have an inferred id that is not of their name": (
+        "UPDATE artists SET name = 'Y' WHERE name = 'X'",
+        "1, for example EV",
+    ),
+    "inferred songs are in the catalogue, too": (
+        "INSERT INTO songs (song_id, title, artist_name) VALUES ('SO9', 'Other', 'X ')",
+        "1, for example EV",
+    ),
+    "inferred artists are in the catalogue, too": (
+        "INSERT INTO songs (song_id, title, artist_name) VALUES ('SO9', 'Third', 'X')",
+        "1, for example EV",
+    ),
 }
 
 
-@pytest.mark.parametrize("name", BREAKS)
-def test_check_fires_and_nothing_is_loaded(tables: Warehouse, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    breaking, example = BREAKS[name]
+def said_by(queries: list[str]) -> set[str]:
+    """What the checks of these queries say is wrong."""
+    return set(re.findall(r"^SELECT\s+'([^']+)'", "\n".join(queries), re.MULTILINE))
+
+
+def damaged_load(warehouse: Warehouse, damage: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Load, with a statement more before the checks; what the load fails with, having changed nothing."""
+    before = warehouse.everything()
+    monkeypatch.setattr(sql_queries, "insert_table_queries", [*sql_queries.insert_table_queries, damage])
+    with pytest.raises(PipelineError, match="nothing was loaded") as raised:
+        warehouse.load()
+    assert warehouse.everything() == before
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("wrong", [*IN_SMALL_TABLES, *IN_PLAYS, *IN_STAGED])
+def test_check_fires_and_nothing_is_loaded(tables: Warehouse, wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    damage, example = (IN_SMALL_TABLES | IN_PLAYS | IN_STAGED)[wrong]
     tables.write_log([event(), event(song="Other", artist="X", itemInSession=1)])
     tables.write_songs([song()])
-    before = tables.everything()
-    queries = sql_queries.insert_table_queries
-    monkeypatch.setattr(sql_queries, "insert_table_queries", [*queries[:-1], breaking, queries[-1]])
-    query = getattr(sql_queries, name)
-    only = [(wrong, check) for wrong, check in sql_queries.check_queries if check == query]
-    monkeypatch.setattr(sql_queries, "check_queries", only)
-    with pytest.raises(PipelineError, match="nothing was loaded") as raised:
-        tables.load()
-    assert f"{only[0][0]}: {example}" in str(raised.value)
-    assert tables.everything() == before
+    assert f"{wrong}: {example}" in damaged_load(tables, damage, monkeypatch)
 
 
 @pytest.mark.parametrize("change", [{"ts": event()["ts"] + 1}, {"sessionId": 2}, {"itemInSession": 1}])
@@ -62,13 +141,88 @@ def test_play_is_lost_though_another_has_all_but_one_of_its_keys(
 ) -> None:
     tables.write_log([event(), event(song="Other", **change)])
     tables.write_songs([song()])
-    queries = sql_queries.insert_table_queries
-    losing = "DELETE FROM songplays WHERE song_title = 'Other'"
-    monkeypatch.setattr(sql_queries, "insert_table_queries", [*queries[:-1], losing, queries[-1]])
-    with pytest.raises(PipelineError, match="plays are in staging_events but not in songplays, by start_time: 1, "):
-        tables.load()
+    said = damaged_load(tables, "DELETE FROM songplays WHERE song_title = 'Other'", monkeypatch)
+    assert "plays are in staging_events but not in songplays, by start_time: 1, " in said
+
+
+@pytest.mark.parametrize(
+    ("wrong", "damage"),
+    [
+        ("plays have a song_id that is not in songs", f"UPDATE songplays SET song_id = {SONG_ID} WHERE user_id = 7"),
+        (
+            "plays have an artist_id that is not in artists",
+            "UPDATE songplays SET artist_id = 'EV' || MD5('X') WHERE user_id = 7",
+        ),
+        ("inferred songs have no play", f"INSERT INTO songs (song_id) VALUES ({SONG_ID})"),
+        ("inferred artists have no play", "INSERT INTO artists (artist_id) VALUES ('EV' || MD5('X'))"),
+    ],
+)
+def test_moved_plays_are_checked_outside_the_window(
+    tables: Warehouse, wrong: str, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables.write_log([event(song="Other", artist="X")])
+    tables.write_songs([song()])
+    tables.load()
+    tables.write_log([event(ts=event()["ts"] + DAY, userId="8")])
+    tables.write_songs([song(song_id="SO2", artist_id="AR2", title="Other", artist_name="X")])
+    assert f"{wrong}: 1, for example EV" in damaged_load(tables, damage, monkeypatch)
+
+
+def test_all_that_is_wrong_is_named_at_once(tables: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    said = damaged_load(tables, "DELETE FROM users; DELETE FROM time", monkeypatch)
+    assert said.startswith("3 checks failed, nothing was loaded:\n  plays have a user_id that is not in users: 1, ")
+    assert "\n  plays have a start_time that is not in time: 1, " in said
+    assert "\n  users were lost, by user_id: 1, " in said
+
+
+def two_days(tables: Warehouse) -> None:
+    """Load a day with two plays and a song of the catalogue, then another day with a user of its own."""
+    tables.write_songs([song()])
+    tables.write_log([event(), event(song="Other", artist="X", itemInSession=1)])
+    tables.load()
+    tables.write_songs([song(song_id="SO5", artist_id="AR5", artist_name="Fifth", title="Fifth")])
+    tables.write_log([event(ts=event()["ts"] + DAY, userId="8", artist="Fifth", song="Fifth")])
+    tables.load()
+
+
+@pytest.mark.parametrize("wrong", [*IN_SMALL_TABLES, *IN_PLAYS, *IN_WHOLE_STAR])
+def test_damage_outside_the_window_is_found_by_verify(tables: Warehouse, wrong: str) -> None:
+    two_days(tables)
+    tables.run("etl.py", "--verify")
+    damage, example = (IN_SMALL_TABLES | IN_PLAYS | IN_WHOLE_STAR)[wrong]
+    tables.query(damage)
+    if wrong not in IN_SMALL_TABLES:
+        tables.load()  # it has no reason to look at what was right before
+    damaged = tables.everything()
+    said = tables.run("etl.py", "--verify", code=1).stderr
+    assert f"{wrong}: {example}" in said and "nothing was changed" in said
+    assert tables.everything() == damaged
+
+
+@pytest.mark.parametrize("wrong", IN_SMALL_TABLES)
+def test_damage_of_a_small_table_fails_the_next_load(tables: Warehouse, wrong: str) -> None:
+    two_days(tables)
+    damage, example = IN_SMALL_TABLES[wrong]
+    tables.query(damage)
+    assert f"check failed, nothing was loaded: {wrong}: {example}" in tables.run("etl.py", code=1).stderr
+
+
+def test_verify_of_an_empty_star_passes(tables: Warehouse) -> None:
+    assert re.fullmatch(r"CHECK: 19 passed in \d+\.\d\d s\n", tables.run("etl.py", "--verify").stdout)
+
+
+def test_verify_neither_waits_for_a_load_nor_keeps_one_waiting(tables: Warehouse) -> None:
+    two_days(tables)
+    loading = tables.connect()
+    loading.cursor().execute("LOCK staging_events, staging_songs")
+    tables.run("etl.py", "--verify")
+    loading.close()
+    read = "".join(sql_queries.verify_queries) + sql_queries.whole_star_window
+    assert not re.search(r"staging_|new_|play_songs|moving", read)
 
 
 def test_every_check_is_tried() -> None:
-    tried = {getattr(sql_queries, name) for name in BREAKS}
-    assert tried == {query for _, query in sql_queries.check_queries}
+    assert said_by(sql_queries.check_queries) == {*IN_SMALL_TABLES, *IN_PLAYS, *IN_STAGED}
+    assert said_by(sql_queries.verify_queries) == {*IN_SMALL_TABLES, *IN_PLAYS, *IN_WHOLE_STAR}

@@ -200,21 +200,53 @@ def test_days_one_at_a_time_in_any_order_end_in_the_same_star(tables: Warehouse)
 
 
 def test_output_names_each_step_and_reconciles(tables: Warehouse) -> None:
-    load(tables, [event(), event(page="Home"), event(song="Other", artist="X", itemInSession=1)], [song()])
+    other = event(song="Other", artist="X", itemInSession=1)
+    load(tables, [event(), other], [song()])
+    tables.write_log([event(), other, event(page="Home"), event(itemInSession=2), event(song="New", itemInSession=3)])
     output = tables.etl().stdout
-    assert re.search(r"^COPY staging_events: 3 rows in \d+\.\d\d s$", output, re.MULTILINE)
-    assert re.search(r"^INSERT songplays: 0 rows in \d+\.\d\d s$", output, re.MULTILINE)
-    summary = [" ".join(line.split()) for line in output.split("\n\n")[-1].strip().splitlines()]
-    assert summary == [
-        "3 events staged",
-        "2 plays among them",
+    assert re.search(r"^COPY staging_events: 5 rows in \d+\.\d\d s$", output, re.MULTILINE)
+    assert re.search(r"^INSERT songplays: 2 rows in \d+\.\d\d s$", output, re.MULTILINE)
+    assert re.search(r"^CHECK: 19 passed in \d+\.\d\d s$", output, re.MULTILINE)
+    assert summary(output) == [
+        "5 events staged",
+        "4 plays among them",
+        "2 plays loaded now",
+        "2 plays already there",
+        "1 new plays matched to the catalogue (50.0%)",
+        "2 inferred songs (+1)",
+        "1 inferred artists (+0)",
+    ]
+
+
+def test_output_tells_what_the_catalogue_has_caught_up_with(tables: Warehouse) -> None:
+    load(tables, [event(song="Other", artist="X"), event(song="Third", artist="X", itemInSession=1)], [song()])
+    tables.write_songs([song(song_id="SO2", artist_id="AR2", title="Other", artist_name="X")])
+    output = tables.etl().stdout
+    assert re.search(r"^UPDATE songplays: 2 rows in \d+\.\d\d s$", output, re.MULTILINE)
+    assert summary(output)[2:] == [
         "0 plays loaded now",
         "2 plays already there",
-        "2 plays in songplays",
-        "1 plays matched to the catalogue (50.0%)",
-        "1 inferred songs",
-        "1 inferred artists",
+        "0 new plays matched to the catalogue",
+        "1 inferred songs (-1)",
+        "0 inferred artists (-1)",
     ]
+
+
+def test_load_without_a_play_reads_none(tables: Warehouse) -> None:
+    load(tables, [event()], [song()])
+    tables.write_log([event(page="Home")])
+    assert summary(tables.etl().stdout)[:4] == [
+        "1 events staged",
+        "0 plays among them",
+        "0 plays loaded now",
+        "0 plays already there",
+    ]
+    assert tables.counts()["songplays"] == 1
+
+
+def summary(output: str) -> list[str]:
+    """The lines of the summary at the end of the output."""
+    return [" ".join(line.split()) for line in output.split("\n\n")[-1].strip().splitlines()]
 
 
 def test_every_foreign_key_finds_its_row(tables: Warehouse) -> None:

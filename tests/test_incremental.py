@@ -1,6 +1,7 @@
 """However a source is cut into runs, in whatever order and how often: the star schema is the model's."""
 
 import datetime as dt
+import os
 
 import pytest
 from helpers import Warehouse, event, song
@@ -9,7 +10,18 @@ from hypothesis import strategies as st
 from star import NEVER_PLAYED, NO_PLAY, Run, assert_is_the_models
 from universes import BASE, DURATIONS, LENGTHS, SPELLINGS, milliseconds
 
+import etl
+from pipeline.session import Session
+from pipeline.settings import read_settings
+
 pytestmark = pytest.mark.also_on_cluster
+
+QUICK = settings(
+    max_examples=int(os.environ.get("TEST_SEQUENCES", "25")),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 MOMENTS = [BASE, BASE + 1, BASE + 40_000_000, milliseconds(dt.datetime(2021, 1, 1)), -5]
 NAMES = [*SPELLINGS[:4], "", None]
@@ -59,7 +71,7 @@ def all_runs(draw: st.DrawFn) -> list[Run]:
 
 @pytest.mark.stand_in_only  # a cluster takes texts that differ in trailing blanks for one, which the model does not
 @pytest.mark.usefixtures("capsys")  # the output of many loads
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@QUICK
 @given(runs=all_runs())
 def test_any_runs_end_in_the_star_of_the_model(tables: Warehouse, runs: list[Run]) -> None:
     tables.create_tables()
@@ -68,3 +80,5 @@ def test_any_runs_end_in_the_star_of_the_model(tables: Warehouse, runs: list[Run
         tables.write_songs(catalogue)
         tables.load()
     assert_is_the_models(tables, runs)
+    with Session(read_settings(tables.config, needs_source=True)) as session:
+        etl.main(session, verify=True)

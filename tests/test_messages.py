@@ -96,11 +96,13 @@ def test_load_errors_csv_is_put_in_the_place_of_the_old_one_whole(sourced: Wareh
 def test_catalogue_that_matches_nothing_is_explained(sourced: Warehouse) -> None:
     sourced.write_songs([song(title="Other")])
     output = sourced.etl().stdout
-    assert "0 plays matched to the catalogue (0.0%): it has no song with the title and artist of any play\n" in output
+    assert (
+        "0 new plays matched to the catalogue (0.0%): it has no song with the title and artist of any play\n" in output
+    )
 
 
 def test_catalogue_that_matches_something_is_not(sourced: Warehouse) -> None:
-    assert "1 plays matched to the catalogue (100.0%)\n" in sourced.etl().stdout
+    assert "1 new plays matched to the catalogue (100.0%)\n" in sourced.etl().stdout
 
 
 @pytest.mark.parametrize("script", ["create_tables.py", "etl.py"])

@@ -2,11 +2,15 @@
 
 import contextlib
 import io
+import queue
 import re
+import subprocess
+import sys
+import threading
 import time
 
 import pytest
-from helpers import Warehouse, event, song, upload
+from helpers import ROOT, Warehouse, event, song, upload
 from s3_front import S3Front
 
 from pipeline import progress
@@ -94,3 +98,32 @@ def test_what_ends_soon_shows_nothing(monkeypatch: pytest.MonkeyPatch, capsys: p
         while time.monotonic() < until:
             pass
     assert capsys.readouterr().out == ""
+
+
+def test_line_about_a_statement_is_out_before_the_next_has_ended(tables: Warehouse) -> None:
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    blocking = tables.connect()
+    blocking.cursor().execute("LOCK users")  # so the load gets no further than that
+    command = [sys.executable, str(ROOT / "etl.py"), "--config", str(tables.config)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    reader = threading.Thread(target=lambda: [lines.put(line) for line in process.stdout])
+    reader.start()
+    try:
+        while not lines.get(timeout=30).startswith("INSERT artists: 0 rows"):
+            pass
+    finally:
+        blocking.close()
+        assert process.wait(60) == 0
+        reader.join()
+        process.stdout.close()
+
+
+def test_seconds_are_those_that_a_statement_took(tables: Warehouse) -> None:
+    tables.use(ROOT / "sample_data")
+    started = time.monotonic()
+    output = tables.etl().stdout
+    elapsed = time.monotonic() - started
+    said = [float(seconds) for seconds in re.findall(r"(\d+\.\d\d) s$", output, re.MULTILINE)]
+    assert len(said) > 20 and sum(said) < elapsed

@@ -45,6 +45,16 @@ def test_load_prints_what_is_shown(sample: Warehouse) -> None:
     assert sample.output.endswith(shown)
 
 
+def test_tables_can_be_spread_by_the_moment_as_is_shown(sample: Warehouse) -> None:
+    shown = re.findall(r"^  (ALTER TABLE \w+ ALTER .*;)$", README, re.MULTILINE)
+    assert len(shown) == 2
+    counts = sample.counts()
+    for statement in shown:
+        sample.query(statement)
+    sample.etl()
+    assert sample.counts() == counts
+
+
 def test_every_file_named_is_there() -> None:
     first_table = README.split("| File |")[1].split("More:")[0]
     first_cells = re.findall(r"^\| (`.*?`) \|", first_table, re.MULTILINE)

@@ -19,6 +19,12 @@ PARAMETRIZED = {
     "existing_table": {"schema", "table"},
     "table_count": {"table"},
     "tables_lock": {"tables"},
+    "songplays_table_insert": {"first", "last"},
+    "time_table_insert": {"first", "last"},
+    "plays_check": {"first", "last"},
+    "duplicates_check": {"first", "last"},
+    "staged_check": {"first", "last"},
+    "matched_summary": {"first", "last"},
     "copy_progress": {"session"},
     "copy_progress_detail": {"session"},
 }
@@ -61,7 +67,8 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
         *sql_queries.tried_load_errors_queries,
         *sql_queries.session_load_errors_queries,
         *sql_queries.copy_progress_queries,
-        *(query for _, query in sql_queries.check_queries),
+        *sql_queries.check_queries,
+        *sql_queries.verify_queries,
     ]
     alone = {name for name, query in STATEMENTS.items() if query not in listed}
     assert alone == {
@@ -69,13 +76,16 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
         "copy_count",
         "existing_table",
         "inferred_summary",
+        "matched_summary",
+        "moving_count",
         "schema_choice",
-        "songplays_summary",
+        "session_number",
         "staged_summary",
         "staging_mark",
         "staging_marked",
         "table_count",
         "tables_lock",
+        "whole_star_window",
     }
 
 

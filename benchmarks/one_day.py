@@ -1,0 +1,77 @@
+"""Time the load of one day into a star that holds much, beside the same load into an empty one, by turns.
+
+    python benchmarks/one_day.py [--events 1000000] [--songs 15000] [--runs 5] [--days DIR]
+
+The large star is loaded once, with data of the project's own generator. Then come the days, of some 500 events each and
+within the same weeks (or the files of DIR/log-data, with DIR/song-data): each is loaded into both stars for the first
+time and once more. Printed are the medians of the whole processes, in seconds, and the median of their ratios.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from run import CONFIG, ROOT, measured
+
+GENERATOR = str(ROOT / "sample_data" / "generate.py")
+EVENTS_A_DAY = 500
+
+
+class Star:
+    """A warehouse with tables of its own, and the config file that names it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        folder.chmod(0o755)
+        self._folder = folder
+        self._run("create_tables.py", Path("nothing"), Path("nothing"), "--yes")
+
+    def load(self, data: Path, log_data: Path) -> float:
+        """The seconds of a load of these logs, with the songs of `data`."""
+        return self._run("etl.py", data, log_data)
+
+    def _run(self, script: str, data: Path, log_data: Path, *options: str) -> float:
+        config = self._folder / "dwh.cfg"
+        text = CONFIG.format(folder=self._folder, data=data)
+        config.write_text(text.replace(f"LOG_DATA = {data}/log-data", f"LOG_DATA = {log_data}"))
+        return measured([sys.executable, script, "--config", str(config), *options])["whole"]
+
+
+def generate(folder: Path, events: int, songs: int, days: int, seed: int) -> Path:
+    sizes = {"events": events, "songs": songs, "days": days, "seed": seed}
+    options = [part for name, value in sizes.items() for part in (f"--{name}", str(value))]
+    subprocess.run([sys.executable, GENERATOR, "--out", str(folder), *options], check=True)
+    return folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--songs", type=int, default=15_000)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--days", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        size = max(1, arguments.events // 40_000)
+        much = generate(folder / "much", arguments.events, arguments.songs, size, 1)
+        runs = arguments.runs
+        days = arguments.days or generate(folder / "days", EVENTS_A_DAY * runs, 60, runs, 2)
+        full, empty = Star(folder / "full"), Star(folder / "empty")
+        print(f"{arguments.events:,} events into the one star: {full.load(much, much / 'log-data'):.2f} s")
+        times: dict[str, list[tuple[float, float]]] = {"a new day": [], "the same day again": []}
+        for log in sorted((days / "log-data").rglob("*.json"))[:runs]:
+            for pairs in times.values():
+                pairs.append((full.load(days, log), empty.load(days, log)))
+    for name, pairs in times.items():
+        into_full, into_empty = (statistics.median(seconds) for seconds in zip(*pairs, strict=True))
+        ratio = statistics.median(one / other for one, other in pairs)
+        print(f"{name}: {into_full:.2f} s into it, {into_empty:.2f} s into an empty one: {ratio:.2f} times as long")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""What must not be in the tables: looked for in what a load touched before it commits, or in the whole star schema."""
+
+import time
+from typing import NamedTuple
+
+import sql_queries
+from pipeline.errors import PipelineError
+from pipeline.session import Parameters, Session
+from pipeline.terminal import say
+
+
+class Check(NamedTuple):
+    """What a row of a check says: what would be wrong, how often it is so, and one example of it."""
+
+    wrong: str
+    found: int
+    example: str
+
+    def __str__(self) -> str:
+        return f"{self.wrong}: {self.found:,}, for example {self.example}"
+
+
+def check_load(session: Session, window: Parameters, moving: bool) -> None:
+    """Check what the load in this session touched: its window of moments and, if plays may have moved, all of those.
+
+    Raise PipelineError, naming each thing that is wrong; nothing may be committed then.
+    """
+    started = time.monotonic()
+    checks = []
+    for query in sql_queries.check_queries:
+        if moving or query not in sql_queries.moving_queries:
+            checks += _checks(session, query, window)
+    _report(checks, started, "nothing was loaded")
+
+
+def verify_star(session: Session) -> None:
+    """Check the whole star schema, all moments of it. Raise PipelineError, naming each thing that is wrong.
+
+    Each query is a transaction of its own: it sees what was committed when it began, and nobody has to wait for all of
+    them. None reads the staging tables, which loads lock.
+    """
+    started = time.monotonic()
+    [(first, last)] = session.rows(sql_queries.whole_star_window)
+    session.rollback()
+    checks = []
+    for query in sql_queries.verify_queries:
+        checks += _checks(session, query, {"first": first, "last": last})
+        session.rollback()
+    _report(checks, started, "nothing was changed")
+
+
+def _checks(session: Session, query: str, window: Parameters) -> list[Check]:
+    return [Check(wrong, int(found or 0), example) for wrong, found, example in session.rows(query, window)]
+
+
+def _report(checks: list[Check], started: float, outcome: str) -> None:
+    failed = [str(check) for check in checks if check.found]
+    if len(failed) == 1:
+        raise PipelineError(f"check failed, {outcome}: {failed[0]}")
+    if failed:
+        raise PipelineError("\n  ".join([f"{len(failed)} checks failed, {outcome}:", *failed]))
+    say(f"CHECK: {len(checks)} passed in {time.monotonic() - started:.2f} s")

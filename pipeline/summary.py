@@ -1,0 +1,68 @@
+"""What a load tells at its end: what it staged, and what became of that."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import sql_queries
+from pipeline.session import Parameters, Session
+
+
+@dataclass(frozen=True)
+class Staged:
+    """How many events are staged, how many of them are plays, and when the first and the last of these began."""
+
+    events: int
+    plays: int
+    first: datetime | None
+    last: datetime | None
+
+    @property
+    def window(self) -> Parameters:
+        """The moments between which a load reads songplays and time, as statements take them."""
+        return {"first": self.first, "last": self.last}
+
+
+@dataclass
+class Transformed:
+    """What became of what is staged.
+
+    `rows` has how many rows each statement wrote, `moving` how many songs and artists may have lost plays of earlier
+    runs, `matched_before` how many plays of the window were matched to the catalogue before the new ones went in.
+    """
+
+    rows: dict[str, int] = field(default_factory=dict)
+    moving: int = 0
+    matched_before: int = 0
+
+
+def summary(session: Session, staged: Staged, loaded: Transformed) -> str:
+    """What was staged and loaded, how much of the new the catalogue covers, and what it does not cover."""
+    new = loaded.rows[sql_queries.songplays_table_insert]
+    matched = _matched_now(session, staged) - loaded.matched_before if new else 0
+    [(songs, artists)] = session.rows(sql_queries.inferred_summary)
+    new_songs = _added(loaded, sql_queries.inferred_songs_insert, sql_queries.inferred_songs_delete)
+    new_artists = _added(loaded, sql_queries.inferred_artists_insert, sql_queries.inferred_artists_delete)
+    return f"""
+{staged.events:>12,} events staged
+{staged.plays:>12,} plays among them
+{new:>12,} plays loaded now
+{staged.plays - new:>12,} plays already there
+{matched:>12,} new plays matched to the catalogue{_share(matched, new)}
+{songs:>12,} inferred songs ({new_songs:+,})
+{artists:>12,} inferred artists ({new_artists:+,})"""
+
+
+def _matched_now(session: Session, staged: Staged) -> int:
+    [(matched,)] = session.rows(sql_queries.matched_summary, staged.window)
+    return int(matched)
+
+
+def _share(matched: int, new: int) -> str:
+    if not new:
+        return ""
+    why = "" if matched else ": it has no song with the title and artist of any play"
+    return f" ({matched / new:.1%}){why}"
+
+
+def _added(loaded: Transformed, insert: str, delete: str) -> int:
+    return loaded.rows[insert] - loaded.rows.get(delete, 0)
