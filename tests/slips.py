@@ -41,7 +41,13 @@ TESTS = {
         ("test_load_errors.py", "test_messages.py", "test_checks.py", "test_faults.py", "test_retry.py"),
     ),
     "create_tables.py": (("test_create_tables.py",), ("test_bad_input.py", "test_stops.py", "test_concurrency.py")),
-    "common.py": (("test_messages.py",), ("test_load_errors.py", "test_etl.py", "test_common.py", "test_progress.py")),
+    "common.py": (
+        ("test_messages.py",),
+        ("test_load_errors.py", "test_etl.py", "test_common.py", "test_progress.py", "test_bad_input.py"),
+    ),
+    "pipeline/checks.py": (("test_checks.py",), ("test_etl.py",)),
+    "pipeline/summary.py": (("test_etl.py",), ("test_messages.py", "test_readme.py")),
+    "local_redshift/upkeep.py": (("local_redshift/test_upkeep.py",), ("test_window.py", "local_redshift/test_sql.py")),
     "pipeline/settings.py": (("test_settings.py",), ("test_common.py", "test_bad_input.py")),
     "pipeline/config_file.py": (("test_settings.py",), ("test_bad_input.py",)),
     "pipeline/credentials.py": (("test_credentials.py", "test_cluster.py"), ("test_stops.py",)),
@@ -70,16 +76,20 @@ TESTS = {
 
 # for the statements of sql_queries.py, by their names, once the model has not noticed the slip
 SQL_TESTS = (
-    (r"check_queries|\w+_queries", (("test_sql_queries.py", "test_checks.py"), ("test_etl.py", "test_load_errors.py"))),
-    (r"\w+_check", (("test_checks.py",),)),
+    (
+        r"\w+_queries",
+        (("test_sql_queries.py", "test_checks.py"), ("test_etl.py", "test_load_errors.py", "test_window.py")),
+    ),
+    (r"\w+_check|whole_star_window", (("test_checks.py",), ("test_window.py",))),
     (r"(tried_|session_)?load_errors\w*", (("test_load_errors.py",), ("test_messages.py",))),
     (r"\w+_try", (("test_load_errors.py",),)),
     (r"copy_progress\w*", (("test_progress.py",),)),
-    (r"\w+_summary", (("test_etl.py", "test_readme.py", "test_messages.py"),)),
+    (r"moving\w*", (("test_window.py",), ("test_checks.py", "test_incremental.py"))),
+    (r"\w+_summary", (("test_etl.py", "test_window.py", "test_readme.py", "test_messages.py"),)),
     (r"\w+_(drop|create)|existing_table|table_count|tables_lock", (("test_create_tables.py",), ("test_etl.py",))),
     (r"schema_choice|chosen_schema", (("test_on_cluster.py",), ("test_create_tables.py",))),
-    (r"staging_mark\w*|copy_count", (("test_retry.py",), ("test_etl.py",))),
-    (r".*", (("test_etl.py",), ("test_sql_queries.py", "test_incremental.py", "test_concurrency.py"))),
+    (r"staging_mark\w*|copy_count|session_number", (("test_retry.py",), ("test_etl.py",))),
+    (r".*", (("test_etl.py", "test_window.py"), ("test_sql_queries.py", "test_incremental.py", "test_concurrency.py"))),
 )
 
 

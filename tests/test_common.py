@@ -6,6 +6,8 @@ import psycopg2
 from helpers import Warehouse, event, song
 
 import common
+from pipeline.session import Session
+from pipeline.settings import read_settings
 
 SECRET = "hunter2-%-'quoted\\"
 
@@ -68,3 +70,8 @@ def test_no_secret_in_any_output(tables: Warehouse, aws: dict[str, str], bucket:
     for output in (failed_load.stdout, failed_load.stderr, failed_source.stdout, failed_source.stderr, csv_text):
         assert SECRET not in output and secret_key not in output
     assert "The specified S3 prefix 'nothing' does not exist" in failed_source.stderr
+
+
+def test_failure_of_which_the_system_tables_know_nothing_is_said_so(tables: Warehouse) -> None:
+    with Session(read_settings(tables.config)) as session:
+        assert common.save_load_errors(session).startswith("the system table has no row about it\n")

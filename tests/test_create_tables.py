@@ -2,6 +2,10 @@
 
 import contextlib
 import io
+import os
+import pty
+import subprocess
+import sys
 
 import psycopg2
 import pytest
@@ -76,6 +80,8 @@ def test_nobody_waits_while_the_question_is_open(filled: Warehouse) -> None:
 
 def test_rows_that_came_in_while_the_question_was_open_are_asked_about(filled: Warehouse) -> None:
     def add() -> None:
+        # nobody has to wait for the second question either
+        filled.queries("SET statement_timeout TO 2000", "UPDATE users SET level = 'x'")
         if filled.counts()["users"] == 1:
             filled.query("INSERT INTO users (user_id, last_event_time) VALUES (9, '2018-11-01')")
 
@@ -83,6 +89,19 @@ def test_rows_that_came_in_while_the_question_was_open_are_asked_about(filled: W
     assert screen.count("[y/N]") == 2 and "  users: 2 rows\r\n" in screen
     assert status == 0 and "dropped users with its 2 rows" in screen
     assert filled.counts()["users"] == 0
+
+
+@pytest.mark.parametrize("stream", ["stdin", "stdout"])
+def test_question_that_nobody_would_see_or_answer_is_not_asked(filled: Warehouse, stream: str) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, str(ROOT / "create_tables.py"), "--config", str(filled.config)]
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": subprocess.PIPE} | {stream: subprocess.PIPE}
+    ran = subprocess.Popen(command, **streams, text=True)
+    _, errors = ran.communicate("y\n" if stream == "stdin" else None, timeout=60)
+    os.close(theirs)
+    os.close(ours)
+    assert ran.returncode == 1 and "drops tables that hold rows only when told to" in errors
+    assert filled.counts()["users"] == 1
 
 
 def test_row_that_is_committed_between_the_count_and_the_lock_is_not_dropped(tables: Warehouse) -> None:

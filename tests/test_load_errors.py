@@ -155,6 +155,7 @@ def test_check_of_good_data_says_so_and_changes_nothing(tables: Warehouse) -> No
     output = tables.run("etl.py", "--check").stdout
     # nothing was loaded, so no rows are told
     assert "everything would load" in output and " rows in " not in output
+    assert not (tables.folder / "load_errors.csv").exists()
     assert tables.everything() == before
 
 
