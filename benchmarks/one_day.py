@@ -1,10 +1,11 @@
 """Time the load of one day into a star that holds much, beside the same load into an empty one, by turns.
 
-    python benchmarks/one_day.py [--events 1000000] [--songs 15000] [--runs 5] [--days DIR]
+    python benchmarks/one_day.py [--events 1000000] [--songs 15000] [--runs 5] [--data DIR] [--days DIR]
 
-The large star is loaded once, with data of the project's own generator. Then come the days, of some 500 events each and
-within the same weeks (or the files of DIR/log-data, with DIR/song-data): each is loaded into both stars for the first
-time and once more. Printed are the medians of the whole processes, in seconds, and the median of their ratios.
+The large star is loaded once, with data of the project's own generator or those of --data. Then come the days, of some
+500 events each and within the same weeks (or the files of DIR/log-data, with DIR/song-data): each is loaded into both
+stars for the first time and once more. Printed are the medians of the whole processes, in seconds, and the median of
+their ratios.
 """
 
 import argparse
@@ -52,13 +53,14 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--songs", type=int, default=15_000)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--days", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         folder.chmod(0o755)
         size = max(1, arguments.events // 40_000)
-        much = generate(folder / "much", arguments.events, arguments.songs, size, 1)
+        much = arguments.data or generate(folder / "much", arguments.events, arguments.songs, size, 1)
         runs = arguments.runs
         days = arguments.days or generate(folder / "days", EVENTS_A_DAY * runs, 60, runs, 2)
         full, empty = Star(folder / "full"), Star(folder / "empty")
