@@ -29,7 +29,7 @@ def stage(session: Session) -> Staged:
 
 
 def transform(session: Session, window: Parameters) -> Transformed:
-    """Bring the star schema up to what is staged: of songplays and time, in its window of moments."""
+    """Bring the star schema up to what is staged; of songplays and time only the window of moments is read."""
     loaded = Transformed()
     for query in sql_queries.insert_table_queries:
         if query in sql_queries.moving_queries and not loaded.moving:
@@ -46,7 +46,7 @@ def load(session: Session) -> None:
     """Stage, transform, check and commit, in one transaction."""
     staged = stage(session)
     loaded = transform(session, staged.window)
-    check_load(session, staged.window, moving=loaded.moving > 0)
+    check_load(session, staged.window, loaded)
     said = summary(session, staged, loaded)
     commit(session)
     print(said)

@@ -199,13 +199,13 @@ staging_songs_try = staging_songs_copy + "NOLOAD\nMAXERROR 100000\n"
 # A run costs what it stages. It reads songplays and time from the first to the last moment of the staged plays only,
 # %(first)s to %(last)s, on both sides of each join: values, because only with those a cluster passes over the blocks of
 # a sort key that lie outside. https://docs.aws.amazon.com/redshift/latest/dg/c_designing-queries-best-practices.html
-# Where no play is staged, both are NULL, and nothing is read.
+# Where no play is staged, both are NULL, and nothing is read. As text, since Python's dates end with the year 9999.
 staged_summary = """
 SELECT
     COUNT(*) AS events,
     COUNT(CASE WHEN page = 'NextSong' THEN ts END) AS plays,
-    MIN(CASE WHEN page = 'NextSong' THEN ts END) AS first,
-    MAX(CASE WHEN page = 'NextSong' THEN ts END) AS last
+    CAST(MIN(CASE WHEN page = 'NextSong' THEN ts END) AS VARCHAR) AS first,
+    CAST(MAX(CASE WHEN page = 'NextSong' THEN ts END) AS VARCHAR) AS last
 FROM staging_events
 """
 
@@ -255,10 +255,10 @@ SELECT song_id, title, artist_id, year, duration, artist_name
 FROM known
 """
 
-# The songs and artists whose plays of earlier runs may be of another song or artist from now on. What plays are
-# matched by has changed in a version of a song that is either new or about to go; one that is both has not changed.
-# It concerns the songs that have its title and artist name now and, where its artist name stands for another artist
-# from now on, the artist that it stood for.
+# The songs and artists whose plays of earlier runs may be of another song or artist from now on. Changed are the
+# versions (title, artist name, artist, duration) that this run adds or takes away. Plays of their title and name may
+# move, so all songs of that title and name are listed; and where a name stands for another artist from now on, the
+# artist that it stood for.
 moving_create = """
 CREATE TEMP TABLE moving DISTSTYLE ALL AS
 WITH versions AS (
@@ -412,7 +412,7 @@ JOIN moving ON moving.artist_id = songplays.artist_id
 # and artist it is. It is the catalogue's song of this title and artist name whose duration is the closest, or else
 # an inferred one; the artist may be in the catalogue where the song is not. Without a title there is no song,
 # without a name no artist, and without either no match, whatever blanks the catalogue has. Redshift ignores
-# trailing blanks when it compares, but not when it hashes: hence the keys, which have none.
+# trailing blanks when it compares, but MD5 does not: hence the keys, which have none.
 play_songs_create = """
 CREATE TEMP TABLE play_songs DISTSTYLE ALL AS
 WITH plays AS (
@@ -765,10 +765,11 @@ LEFT JOIN artists ON artists.artist_id = songs.artist_id
 WHERE songs.artist_id IS NOT NULL AND artists.artist_id IS NULL
 """
 
-# Each play has its user, its artist, its moment, and a song of its title and artist name.
+# Each play has its user, its moment, a song of its title and artist name, and the artist of that song; each moment
+# has a play.
 plays_check = """
 WITH plays AS (
-    SELECT song_id, artist_id, song_title, artist_name, COUNT(*) AS number
+    SELECT song_id, artist_id, song_title, artist_name, COUNT(*) AS number, MIN(start_time) AS example
     FROM songplays
     WHERE start_time BETWEEN %(first)s AND %(last)s
     GROUP BY song_id, artist_id, song_title, artist_name
@@ -779,10 +780,14 @@ heard AS (
         songs.song_id AS known_song_id,
         artists.artist_id AS known_artist_id,
         CASE
-            WHEN RTRIM(songs.title) <> COALESCE(RTRIM(plays.song_title), '')
+            WHEN COALESCE(RTRIM(songs.title), '') <> COALESCE(RTRIM(plays.song_title), '')
                 OR COALESCE(RTRIM(songs.artist_name), '') <> COALESCE(RTRIM(plays.artist_name), '')
             THEN songs.song_id
-        END AS other_song_id
+        END AS other_song_id,
+        CASE
+            WHEN COALESCE(songs.artist_id, '') <> COALESCE(plays.artist_id, '')
+            THEN songs.song_id
+        END AS song_id_of_another
     FROM plays
     LEFT JOIN songs ON songs.song_id = plays.song_id
     LEFT JOIN artists ON artists.artist_id = plays.artist_id
@@ -792,6 +797,13 @@ listeners AS (
     FROM songplays
     WHERE start_time BETWEEN %(first)s AND %(last)s
     GROUP BY user_id
+),
+unequal_moments AS (
+    SELECT played.start_time AS played_at, known.start_time AS known_at
+    FROM (SELECT start_time FROM songplays WHERE start_time BETWEEN %(first)s AND %(last)s) AS played
+    FULL JOIN (SELECT start_time FROM time WHERE start_time BETWEEN %(first)s AND %(last)s) AS known
+        ON known.start_time = played.start_time
+    WHERE played.start_time IS NULL OR known.start_time IS NULL
 )
 SELECT
     'plays have a user_id that is not in users' AS wrong,
@@ -809,26 +821,35 @@ SELECT 'plays have an artist_id that is not in artists', SUM(number), MIN(artist
 FROM heard
 WHERE artist_id IS NOT NULL AND known_artist_id IS NULL
 UNION ALL
-SELECT 'plays have a title but no song_id', SUM(number), MIN(song_title)
+SELECT 'plays have a title but no song_id, by start_time', SUM(number), CAST(MIN(example) AS VARCHAR)
 FROM heard
 WHERE song_id IS NULL AND RTRIM(song_title) <> ''
+UNION ALL
+SELECT 'plays have an artist_name but no artist_id, by start_time', SUM(number), CAST(MIN(example) AS VARCHAR)
+FROM heard
+WHERE artist_id IS NULL AND RTRIM(artist_name) <> ''
 UNION ALL
 SELECT 'plays have a song of another title or artist_name', SUM(number), MIN(other_song_id)
 FROM heard
 WHERE other_song_id IS NOT NULL
 UNION ALL
-SELECT 'plays have a start_time that is not in time', COUNT(*), CAST(MIN(songplays.start_time) AS VARCHAR)
-FROM songplays
-LEFT JOIN time
-    ON time.start_time = songplays.start_time
-    AND time.start_time BETWEEN %(first)s AND %(last)s
-WHERE songplays.start_time BETWEEN %(first)s AND %(last)s
-    AND time.start_time IS NULL
+SELECT 'plays have another artist than their song', SUM(number), MIN(song_id_of_another)
+FROM heard
+WHERE song_id_of_another IS NOT NULL
+UNION ALL
+SELECT 'plays have a start_time that is not in time', COUNT(*), CAST(MIN(played_at) AS VARCHAR)
+FROM unequal_moments
+WHERE known_at IS NULL
+UNION ALL
+SELECT 'time has start_times at which nothing was played', COUNT(*), CAST(MIN(known_at) AS VARCHAR)
+FROM unequal_moments
+WHERE played_at IS NULL
 """
 
-# The second of each that is there more than once, for which rows are numbered: they lie in the order of start_time, and
-# sorting what is sorted takes half the time of hashing it. Plays that are there twice are looked for among those that
-# share their moment with others, which are few: grouping all of them by all columns would take three times as long.
+# The second of each that is there more than once, for which rows are numbered: on the stand-in they lie in the order
+# of start_time, and sorting what is sorted takes half the time of hashing it. Plays that are there twice are looked
+# for among those that share their moment with others, which are few: to group all of them by all columns takes three
+# times as long.
 duplicates_check = """
 SELECT 'time has start_times twice' AS wrong, COUNT(*) AS found, CAST(MIN(start_time) AS VARCHAR) AS example
 FROM (
@@ -868,15 +889,15 @@ FROM (
 ) AS duplicates
 """
 
-# What was staged has arrived: each play, by moment, session and item in it, which tell plays apart in all but a made-up
-# log; each row whose old version was deleted; and each inferred song and artist has a play. Inferred ids start with EV:
-# a catalogue that has such ids would be taken for them.
+# What was staged has arrived: each play, by moment, session and item in it, which tell plays apart in all but a
+# made-up log, with the song and artist that it is; each row whose old version was deleted; and each inferred song and
+# artist has a play. Inferred ids start with EV: a catalogue that has such ids would be taken for them.
 staged_check = """
 WITH played AS (
-    SELECT song_id, artist_id
+    SELECT song_title, artist_name, song_length, song_id, artist_id, COUNT(*) AS number
     FROM songplays
     WHERE start_time BETWEEN %(first)s AND %(last)s
-    GROUP BY song_id, artist_id
+    GROUP BY song_title, artist_name, song_length, song_id, artist_id
 )
 SELECT
     'plays are in staging_events but not in songplays, by start_time' AS wrong,
@@ -889,6 +910,15 @@ LEFT JOIN songplays
     AND COALESCE(songplays.session_id, -1) = COALESCE(staging_events.session_id, -1)
     AND COALESCE(songplays.item_in_session, -1) = COALESCE(staging_events.item_in_session, -1)
 WHERE staging_events.page = 'NextSong' AND songplays.start_time IS NULL
+UNION ALL
+SELECT 'plays have another song or artist than the catalogue gives them', SUM(played.number), MIN(played.song_id)
+FROM played
+JOIN play_songs
+    ON play_songs.song_title = COALESCE(played.song_title, '')
+    AND play_songs.artist_name = COALESCE(played.artist_name, '')
+    AND play_songs.song_length = COALESCE(played.song_length, -1)
+WHERE COALESCE(played.song_id, '') <> COALESCE(play_songs.song_id, '')
+    OR COALESCE(played.artist_id, '') <> COALESCE(play_songs.artist_id, '')
 UNION ALL
 SELECT 'users were lost, by user_id', COUNT(*), CAST(MIN(new_users.user_id) AS VARCHAR)
 FROM new_users
@@ -924,53 +954,50 @@ FROM staging_songs
 WHERE LEFT(song_id, 2) = 'EV' OR LEFT(artist_id, 2) = 'EV'
 """
 
-# Where plays may have moved, all plays are looked through for the ids that they had, if these are gone, and for the
-# inferred ones that they had or have now.
+# Where plays may have moved, the songs and artists of all plays are looked at, which are read once for it.
 moved_plays_check = """
-SELECT 'plays have a song_id that is not in songs' AS wrong, COUNT(*) AS found, MIN(songplays.song_id) AS example
-FROM songplays
-JOIN (
-    SELECT song_id FROM moving_plays
-    EXCEPT
-    SELECT song_id FROM songs
-) AS deleted
-    ON deleted.song_id = songplays.song_id
+WITH played AS (
+    SELECT song_title, artist_name, song_length, song_id, artist_id, COUNT(*) AS number
+    FROM songplays
+    GROUP BY song_title, artist_name, song_length, song_id, artist_id
+)
+SELECT 'plays have a song_id that is not in songs' AS wrong, SUM(played.number) AS found, MIN(played.song_id) AS example
+FROM played
+LEFT JOIN songs ON songs.song_id = played.song_id
+WHERE played.song_id IS NOT NULL AND songs.song_id IS NULL
 UNION ALL
-SELECT 'plays have an artist_id that is not in artists', COUNT(*), MIN(songplays.artist_id)
-FROM songplays
-JOIN (
-    SELECT artist_id FROM moving_plays
-    EXCEPT
-    SELECT artist_id FROM artists
-) AS deleted
-    ON deleted.artist_id = songplays.artist_id
+SELECT 'plays have an artist_id that is not in artists', SUM(played.number), MIN(played.artist_id)
+FROM played
+LEFT JOIN artists ON artists.artist_id = played.artist_id
+WHERE played.artist_id IS NOT NULL AND artists.artist_id IS NULL
+UNION ALL
+SELECT 'plays have another song or artist than the catalogue gives them', SUM(played.number), MIN(played.song_id)
+FROM played
+JOIN play_songs
+    ON play_songs.song_title = COALESCE(played.song_title, '')
+    AND play_songs.artist_name = COALESCE(played.artist_name, '')
+    AND play_songs.song_length = COALESCE(played.song_length, -1)
+WHERE COALESCE(played.song_id, '') <> COALESCE(play_songs.song_id, '')
+    OR COALESCE(played.artist_id, '') <> COALESCE(play_songs.artist_id, '')
 UNION ALL
 SELECT 'inferred songs have no play', COUNT(*), MIN(song_id)
 FROM (
-    SELECT songs.song_id
-    FROM songs
-    JOIN (SELECT song_id FROM moving_plays UNION SELECT song_id FROM play_songs) AS touched
-        ON touched.song_id = songs.song_id
-    WHERE LEFT(songs.song_id, 2) = 'EV'
+    SELECT song_id FROM songs WHERE LEFT(song_id, 2) = 'EV'
     EXCEPT
-    SELECT song_id FROM songplays GROUP BY song_id
+    SELECT song_id FROM played
 ) AS unplayed
 UNION ALL
 SELECT 'inferred artists have no play', COUNT(*), MIN(artist_id)
 FROM (
-    SELECT artists.artist_id
-    FROM artists
-    JOIN (SELECT artist_id FROM moving_plays UNION SELECT artist_id FROM play_songs) AS touched
-        ON touched.artist_id = artists.artist_id
-    WHERE LEFT(artists.artist_id, 2) = 'EV'
+    SELECT artist_id FROM artists WHERE LEFT(artist_id, 2) = 'EV'
     EXCEPT
-    SELECT artist_id FROM songplays GROUP BY artist_id
+    SELECT artist_id FROM played
 ) AS unplayed
 """
 
 # For etl.py --verify, which reads the whole star: what no run looks at again once it was right.
 whole_star_window = """
-SELECT MIN(start_time), MAX(start_time)
+SELECT CAST(MIN(start_time) AS VARCHAR), CAST(MAX(start_time) AS VARCHAR)
 FROM (
     SELECT start_time FROM songplays
     UNION ALL
@@ -993,13 +1020,6 @@ FROM (
     SELECT artist_id FROM songplays GROUP BY artist_id
 ) AS unplayed
 UNION ALL
-SELECT 'time has start_times at which nothing was played', COUNT(*), CAST(MIN(start_time) AS VARCHAR)
-FROM (
-    SELECT start_time FROM time
-    EXCEPT
-    SELECT start_time FROM songplays
-) AS unplayed
-UNION ALL
 SELECT 'songs have an inferred id that is not of their title and artist_name', COUNT(*), MIN(song_id)
 FROM songs
 WHERE LEFT(song_id, 2) = 'EV'
@@ -1011,15 +1031,20 @@ WHERE LEFT(artist_id, 2) = 'EV' AND artist_id <> 'EV' || MD5(COALESCE(RTRIM(name
 UNION ALL
 SELECT 'inferred songs are in the catalogue, too', COUNT(*), MIN(inferred.song_id)
 FROM songs AS inferred
-JOIN songs AS catalogue
-    ON RTRIM(catalogue.title) = RTRIM(inferred.title)
-    AND RTRIM(catalogue.artist_name) = RTRIM(inferred.artist_name)
-WHERE LEFT(inferred.song_id, 2) = 'EV' AND LEFT(catalogue.song_id, 2) <> 'EV' AND RTRIM(catalogue.artist_name) <> ''
+JOIN (
+    SELECT RTRIM(title) AS song_key, RTRIM(artist_name) AS artist_key
+    FROM songs
+    WHERE LEFT(song_id, 2) <> 'EV' AND RTRIM(artist_name) <> ''
+    GROUP BY 1, 2
+) AS catalogue
+    ON catalogue.song_key = RTRIM(inferred.title)
+    AND catalogue.artist_key = RTRIM(inferred.artist_name)
+WHERE LEFT(inferred.song_id, 2) = 'EV'
 UNION ALL
-SELECT 'inferred artists are in the catalogue, too', COUNT(*), MIN(artists.artist_id)
+SELECT 'inferred artists are in the catalogue, too', COUNT(*), MIN(artist_id)
 FROM artists
-JOIN songs ON RTRIM(songs.artist_name) = RTRIM(artists.name)
-WHERE LEFT(artists.artist_id, 2) = 'EV' AND LEFT(songs.song_id, 2) <> 'EV'
+WHERE LEFT(artist_id, 2) = 'EV'
+    AND RTRIM(name) IN (SELECT RTRIM(artist_name) FROM songs WHERE LEFT(song_id, 2) <> 'EV')
 """
 
 # ---------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from psycopg2 import extensions
 from local_redshift.errors import NotSupported, RedshiftError
 from local_redshift.server import ADMIN, EmbeddedServer, catalogue, get_server
 from local_redshift.sql import Token, analyzed_table, code, created_table, statements, translate
-from local_redshift.upkeep import is_analyze_due, make_zone_map, note_analyzed
+from local_redshift.upkeep import is_analyze_due, make_zone_map, new_sort_key, note_analyzed
 
 _IS_LOCKED = """
 SELECT FROM pg_locks
@@ -181,23 +181,27 @@ class RedshiftCursor(extensions.cursor):
         if verb == "ANALYZE" and (table := analyzed_table(statement)):
             self._analyze(table, translated)
             return
+        with self.connection.plain_cursor() as cursor:
+            sorting = new_sort_key(cursor, statement)
         self._server(translated)
+        if sorting is not None:
+            with self.connection.plain_cursor() as cursor:
+                make_zone_map(cursor, sorting)
         self._follow_up(verb, statement)
 
     def _analyze(self, table: str, translated: str) -> None:
         with self.connection.plain_cursor() as cursor:
-            if is_analyze_due(cursor, table):
-                self._server(translated)
-                note_analyzed(cursor, table)
+            if not is_analyze_due(cursor, table):
+                self._server("SELECT WHERE false")  # so that the cursor has nothing of an earlier statement
+                return
+            self._server(translated)
+            note_analyzed(cursor, table)
 
     def _follow_up(self, verb: str, statement: list[Token]) -> None:
         """Do what a cluster does along with a statement that has just run."""
         # https://docs.aws.amazon.com/redshift/latest/dg/r_TRUNCATE.html: it commits, with all before it
         if verb == "TRUNCATE" and not self.connection.autocommit:
             self.connection.commit()
-        if verb in ("CREATE", "ALTER"):
-            with self.connection.plain_cursor() as cursor:
-                make_zone_map(cursor, statement)
         # https://docs.aws.amazon.com/redshift/latest/dg/r_ANALYZE.html: CREATE TABLE AS analyzes
         if verb == "CREATE" and (self.statusmessage or "").startswith("SELECT"):
             with self.connection.plain_cursor() as cursor:

@@ -5,6 +5,8 @@ over the other blocks. PostgreSQL's BRIN index is that, for ranges of 1 MB, too.
 https://docs.aws.amazon.com/redshift/latest/dg/t_Sorting_data.html
 """
 
+from typing import NamedTuple
+
 from psycopg2 import extensions
 
 from local_redshift.sql import Token, altered_table, created_table, sort_key
@@ -29,7 +31,8 @@ WHERE attrelid = %s::regclass AND attname = ANY(%s) AND atttypid <> 'boolean'::r
 ORDER BY array_position(%s::name[], attname)
 """
 
-# How many rows of the table have been written since the server began to count; its crash has it begin anew.
+# How many rows of the table have been written since the server began to count, those included that were rolled back. A
+# crash of the server has it begin anew.
 _CHANGES = """
 SELECT
     pg_stat_get_tuples_inserted(oid) + pg_stat_get_xact_tuples_inserted(oid)
@@ -58,23 +61,35 @@ ON CONFLICT (tbl) DO UPDATE SET changes = excluded.changes
 """
 
 
-def make_zone_map(cursor: extensions.cursor, statement: list[Token]) -> None:
-    """Give the table that the statement has made, or altered, a zone map for its sort key, if it has one."""
+class SortKey(NamedTuple):
+    """The sort key that a statement gives a table; without columns where it takes it away."""
+
+    table: str
+    columns: list[str]
+
+
+def new_sort_key(cursor: extensions.cursor, statement: list[Token]) -> SortKey | None:
+    """What a statement that is about to run does about a sort key; None where it does nothing."""
     columns = sort_key(statement)
-    if not columns:
-        return
+    if columns is None:
+        return None
     altered = altered_table(statement)
-    table = altered or created_table(statement)
-    cursor.execute(_ZONE_MAPS, [table])
-    found = cursor.fetchall()
-    if found and not altered:
-        return  # CREATE TABLE IF NOT EXISTS, and it does
-    for (old,) in found:
+    if not altered:
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [created_table(statement)])
+        if cursor.fetchall()[0][0]:
+            return None  # CREATE TABLE IF NOT EXISTS, and it does
+    return SortKey(altered or created_table(statement), columns)
+
+
+def make_zone_map(cursor: extensions.cursor, sorting: SortKey) -> None:
+    """Give a table the zone map of its sort key, in the place of an older one."""
+    cursor.execute(_ZONE_MAPS, [sorting.table])
+    for (old,) in cursor.fetchall():
         cursor.execute(f"DROP INDEX {old}")
-    cursor.execute(_SORTABLE, [table, columns, columns])
+    cursor.execute(_SORTABLE, [sorting.table, sorting.columns, sorting.columns])
     names = [extensions.quote_ident(name, cursor) for (name,) in cursor.fetchall()]
     if names:
-        cursor.execute(f"CREATE INDEX ON {table} USING brin ({', '.join(names)})")
+        cursor.execute(f"CREATE INDEX ON {sorting.table} USING brin ({', '.join(names)})")
 
 
 def is_analyze_due(cursor: extensions.cursor, table: str) -> bool:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import sql_queries
 from pipeline.errors import PipelineError
 from pipeline.session import Parameters, Session
+from pipeline.summary import Transformed
 from pipeline.terminal import say
 
 
@@ -20,7 +21,15 @@ class Check(NamedTuple):
         return f"{self.wrong}: {self.found:,}, for example {self.example}"
 
 
-def check_load(session: Session, window: Parameters, moving: bool) -> None:
+# the statements that replace rows of a table: what the one deletes the other inserts again, and new rows with it
+REPLACED = {
+    "users": (sql_queries.users_table_delete, sql_queries.users_table_insert),
+    "songs": (sql_queries.songs_table_delete, sql_queries.songs_table_insert),
+    "artists": (sql_queries.artists_table_delete, sql_queries.artists_table_insert),
+}
+
+
+def check_load(session: Session, window: Parameters, loaded: Transformed) -> None:
     """Check what the load in this session touched: its window of moments and, if plays may have moved, all of those.
 
     Raise PipelineError, naming each thing that is wrong; nothing may be committed then.
@@ -28,8 +37,10 @@ def check_load(session: Session, window: Parameters, moving: bool) -> None:
     started = time.monotonic()
     checks = []
     for query in sql_queries.check_queries:
-        if moving or query not in sql_queries.moving_queries:
+        if loaded.moving or query not in sql_queries.moving_queries:
             checks += _checks(session, query, window)
+    for table, (delete, insert) in REPLACED.items():
+        checks.append(Check(f"{table} were deleted", max(0, loaded.rows[delete] - loaded.rows[insert]), "any of them"))
     _report(checks, started, "nothing was loaded")
 
 

@@ -1,7 +1,6 @@
 """What a load tells at its end: what it staged, and what became of that."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import sql_queries
 from pipeline.session import Parameters, Session
@@ -9,12 +8,15 @@ from pipeline.session import Parameters, Session
 
 @dataclass(frozen=True)
 class Staged:
-    """How many events are staged, how many of them are plays, and when the first and the last of these began."""
+    """How many events are staged, how many of them are plays, and when the first and the last of these began.
+
+    The moments are as the warehouse writes them; None where there is no play.
+    """
 
     events: int
     plays: int
-    first: datetime | None
-    last: datetime | None
+    first: str | None
+    last: str | None
 
     @property
     def window(self) -> Parameters:

@@ -6,6 +6,7 @@ import pytest
 from helpers import Warehouse, event, song
 
 import sql_queries
+from pipeline import checks
 from pipeline.errors import PipelineError
 
 pytestmark = pytest.mark.also_on_cluster
@@ -42,9 +43,21 @@ IN_PLAYS = {
         f"DELETE FROM time WHERE start_time = '{MOMENT}'",
         f"2, for example {MOMENT}",
     ),
-    "plays have a title but no song_id": (
+    "plays have a title but no song_id, by start_time": (
         "UPDATE songplays SET song_id = NULL WHERE song_id = 'SO1'",
-        "1, for example Song",
+        f"1, for example {MOMENT}",
+    ),
+    "plays have an artist_name but no artist_id, by start_time": (
+        "UPDATE songplays SET artist_id = NULL WHERE song_id = 'SO1'",
+        f"1, for example {MOMENT}",
+    ),
+    "plays have another artist than their song": (
+        "UPDATE songplays SET artist_id = 'EV' || MD5('X') WHERE song_id = 'SO1'",
+        "1, for example SO1",
+    ),
+    "time has start_times at which nothing was played": (
+        "UPDATE songplays SET start_time = '2018-11-05' WHERE user_id = 7",
+        f"1, for example {MOMENT}",
     ),
     "plays have a song of another title or artist_name": (
         "UPDATE songplays SET song_id = 'SO1' WHERE song_title = 'Other'",
@@ -63,6 +76,10 @@ IN_STAGED = {
     "plays are in staging_events but not in songplays, by start_time": (
         "DELETE FROM songplays WHERE song_id = 'SO1'",
         f"1, for example {MOMENT}",
+    ),
+    "plays have another song or artist than the catalogue gives them": (
+        "UPDATE songplays SET artist_id = NULL WHERE song_id = 'SO1'",
+        "1, for example SO1",
     ),
     "users were lost, by user_id": ("DELETE FROM users", "1, for example 7"),
     "songs were lost, by song_id": ("DELETE FROM songs", "1, for example SO1"),
@@ -88,10 +105,6 @@ IN_WHOLE_STAR = {
     "inferred artists have no play": (
         "INSERT INTO artists (artist_id, name) VALUES ('EV' || MD5('A'), 'A')",
         "1, for example EV",
-    ),
-    "time has start_times at which nothing was played": (
-        "DELETE FROM songplays WHERE user_id = 7",
-        f"1, for example {MOMENT}",
     ),
     "songs have an inferred id that is not of their title and artist_name": (
         "UPDATE songs SET title = 'Othr' WHERE title = 'Other'",
@@ -153,6 +166,10 @@ def test_play_is_lost_though_another_has_all_but_one_of_its_keys(
             "plays have an artist_id that is not in artists",
             "UPDATE songplays SET artist_id = 'EV' || MD5('X') WHERE user_id = 7",
         ),
+        (
+            "plays have another song or artist than the catalogue gives them",
+            f"UPDATE songplays SET song_id = {SONG_ID}, artist_id = 'EV' || MD5('X') WHERE user_id = 7",
+        ),
         ("inferred songs have no play", f"INSERT INTO songs (song_id) VALUES ({SONG_ID})"),
         ("inferred artists have no play", "INSERT INTO artists (artist_id) VALUES ('EV' || MD5('X'))"),
     ],
@@ -166,6 +183,47 @@ def test_moved_plays_are_checked_outside_the_window(
     tables.write_log([event(ts=event()["ts"] + DAY, userId="8")])
     tables.write_songs([song(song_id="SO2", artist_id="AR2", title="Other", artist_name="X")])
     assert f"{wrong}: 1, for example EV" in damaged_load(tables, damage, monkeypatch)
+
+
+@pytest.mark.parametrize("left_out", ["songplays_table_update", "inferred_songs_insert"])
+def test_plays_of_a_song_that_has_another_title_now_have_to_move(
+    tables: Warehouse, left_out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables.write_log([event()])
+    tables.write_songs([song(year=0)])
+    tables.load()
+    tables.write_log([event(page="Home")])
+    tables.write_songs([song(title="Another")])
+    queries = [query for query in sql_queries.insert_table_queries if query != getattr(sql_queries, left_out)]
+    instead = "INSERT INTO artists (artist_id) SELECT artist_id FROM artists WHERE artist_id = ''"
+    monkeypatch.setattr(sql_queries, left_out, instead)
+    monkeypatch.setattr(sql_queries, "insert_table_queries", [*queries, instead])
+    with pytest.raises(PipelineError, match="nothing was loaded") as raised:
+        tables.load()
+    wrong = {
+        "songplays_table_update": "plays have another song or artist than the catalogue gives them: 1, for example SO1",
+        "inferred_songs_insert": "plays have a song_id that is not in songs: 1, for example EV",
+    }
+    assert wrong[left_out] in str(raised.value)
+
+
+@pytest.mark.parametrize("table", ["users", "songs", "artists"])
+def test_row_of_a_small_table_that_is_deleted_and_not_replaced_fails_the_load(
+    tables: Warehouse, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables.write_log([event(), event(userId="8", artist="Other")])
+    tables.write_songs([song(), song(song_id="SO2", artist_id="AR2", artist_name="Other")])
+    tables.load()
+    tables.write_log([event(page="Home", level="paid", ts=event()["ts"] + 1)])
+    tables.write_songs([song(year=1998, artist_location="A better place")])
+    name = f"{table}_table_delete"
+    queries = sql_queries.insert_table_queries
+    everything = f"DELETE FROM {table} WHERE 1 = 1"
+    changed = [everything if query == getattr(sql_queries, name) else query for query in queries]
+    monkeypatch.setattr(sql_queries, "insert_table_queries", changed)
+    monkeypatch.setitem(checks.REPLACED, table, (everything, checks.REPLACED[table][1]))
+    with pytest.raises(PipelineError, match=f"{table} were deleted: 1, for example any of them"):
+        tables.load()
 
 
 def test_all_that_is_wrong_is_named_at_once(tables: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +268,7 @@ def test_damage_of_a_small_table_fails_the_next_load(tables: Warehouse, wrong: s
 
 
 def test_verify_of_an_empty_star_passes(tables: Warehouse) -> None:
-    assert re.fullmatch(r"CHECK: 19 passed in \d+\.\d\d s\n", tables.run("etl.py", "--verify").stdout)
+    assert re.fullmatch(r"CHECK: 21 passed in \d+\.\d\d s\n", tables.run("etl.py", "--verify").stdout)
 
 
 def test_verify_neither_waits_for_a_load_nor_keeps_one_waiting(tables: Warehouse) -> None:

@@ -206,7 +206,7 @@ def test_output_names_each_step_and_reconciles(tables: Warehouse) -> None:
     output = tables.etl().stdout
     assert re.search(r"^COPY staging_events: 5 rows in \d+\.\d\d s$", output, re.MULTILINE)
     assert re.search(r"^INSERT songplays: 2 rows in \d+\.\d\d s$", output, re.MULTILINE)
-    assert re.search(r"^CHECK: 19 passed in \d+\.\d\d s$", output, re.MULTILINE)
+    assert re.search(r"^CHECK: 26 passed in \d+\.\d\d s$", output, re.MULTILINE)
     assert summary(output) == [
         "5 events staged",
         "4 plays among them",

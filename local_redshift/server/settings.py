@@ -33,7 +33,7 @@ SETTINGS = {
     # sorts get much and hash tables no more
     "work_mem": "128MB",
     "hash_mem_multiplier": "1",
-    # as on a cluster: a nested loop would look through a zone map once for each row
+    # a cluster joins equal values by hash; here a nested loop would look through a zone map once for each row
     "enable_nestloop": "off",
     "random_page_cost": "1",  # what a zone map leads to lies side by side
     # two processes to a query, also where the rows to gather are many

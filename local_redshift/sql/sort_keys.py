@@ -6,17 +6,20 @@ https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html, r_ALTER_
 from local_redshift.sql.tokens import Token, closing, code, split_list, text
 
 
-def sort_key(statement: list[Token]) -> list[str]:
-    """The columns of the sort key that the statement gives a table; none where it gives it no such columns."""
+def sort_key(statement: list[Token]) -> list[str] | None:
+    """The columns of the sort key that the statement gives a table: none for AUTO and NONE.
+
+    None where the statement is not about a sort key.
+    """
     tokens = _without_query(code(statement))
     words = [token.word for token in tokens]
     if "SORTKEY" not in words or "TABLE" not in words[1:4]:
-        return []
+        return None
     at = words.index("SORTKEY") + 1
     if words[at : at + 1] == ["("]:
         return [token.name for token in tokens[at + 1 : closing(tokens, at)] if token.word != ","]
-    if words[0] == "ALTER":
-        return []  # SORTKEY AUTO or NONE
+    if words[at : at + 1] in (["AUTO"], ["NONE"]):
+        return []
     start = words.index("(")
     columns = split_list(tokens[start + 1 : closing(tokens, start)])
     return [column[0].name for column in columns if any(token.word == "SORTKEY" for token in column[1:])]

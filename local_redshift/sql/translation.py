@@ -264,15 +264,27 @@ def _analyze(statement: list[Token]) -> list[Token]:
     return [token for token in statement if token.word not in ("PREDICATE", "ALL", "COLUMNS")]
 
 
+def _parameter(statement: list[Token]) -> list[Token]:
+    """A parameter that Redshift has and PostgreSQL has not, by the name that it has here."""
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_analyze_threshold_percent.html
+    ours = Token("word", "local_redshift.analyze_threshold_percent")
+    return [ours if token.word == "ANALYZE_THRESHOLD_PERCENT" else token for token in statement]
+
+
 def _set(statement: list[Token]) -> list[Token]:
     # https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html: Redshift's own is always searched
+    statement = _parameter(statement)
     words = [token.word for token in code(statement)]
-    if "ANALYZE_THRESHOLD_PERCENT" in words[1:3]:
-        at = next(n for n, token in enumerate(statement) if token.word == "ANALYZE_THRESHOLD_PERCENT")
-        return [*statement[:at], Token("word", "local_redshift.analyze_threshold_percent"), *statement[at + 1 :]]
     if "SEARCH_PATH" in words[1:3] and "DEFAULT" not in words:
         return [*statement, Token("punctuation", ","), Token("word", " local_redshift, pg_catalog")]
     return statement
 
 
-_STATEMENT_RULES = {"LOCK": _lock, "VACUUM": _vacuum, "ANALYZE": _analyze, "SET": _set}
+_STATEMENT_RULES = {
+    "LOCK": _lock,
+    "VACUUM": _vacuum,
+    "ANALYZE": _analyze,
+    "SET": _set,
+    "RESET": _parameter,
+    "SHOW": _parameter,
+}

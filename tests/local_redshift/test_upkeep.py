@@ -45,6 +45,7 @@ def plan(connection: psycopg2.extensions.connection, query: str) -> str:
         ("(a INT) SORTKEY AUTO", []),
         ("(a INT)", []),
         ("DISTSTYLE ALL SORTKEY (a) AS SELECT 1 AS a, 2 AS sortkey", ["a"]),
+        ("SORTKEY AUTO AS SELECT 1 AS a", []),
         ("AS SELECT 1 AS a, 2 AS sortkey", []),
     ],
 )
@@ -61,12 +62,16 @@ def test_sort_key_is_altered(database: psycopg2.extensions.connection) -> None:
     assert sorted_by(database, "t") == ["b", "a"]
     cursor.execute("ALTER TABLE public.t ALTER SORTKEY (b)")
     assert sorted_by(database, "t") == ["b"]
+    cursor.execute("ALTER TABLE t ALTER SORTKEY NONE")
+    assert sorted_by(database, "t") == []
 
 
 def test_table_that_is_there_keeps_its_sort_key(database: psycopg2.extensions.connection) -> None:
     cursor = database.cursor()
     cursor.execute("CREATE TABLE t (a INT SORTKEY, b INT); CREATE TABLE IF NOT EXISTS t (a INT, b INT SORTKEY)")
     assert sorted_by(database, "t") == ["a"]
+    cursor.execute("CREATE TABLE u (a INT); CREATE TABLE IF NOT EXISTS u (a INT SORTKEY)")
+    assert sorted_by(database, "u") == []
 
 
 @pytest.mark.parametrize("prefix", ["public.", '"', "TEMP "])
@@ -135,10 +140,29 @@ def test_changes_of_several_transactions_add_up(database: psycopg2.extensions.co
 
 def test_analyze_of_everything_is_always_done(database: psycopg2.extensions.connection) -> None:
     cursor = database.cursor()
-    cursor.execute("CREATE TABLE t (a INT); INSERT INTO t SELECT 1; ANALYZE t; DELETE FROM t; INSERT INTO t SELECT 2")
-    database.commit()
+    cursor.execute("CREATE TABLE t (a INT)")
+    with database.plain_cursor() as plain:
+        plain.execute("INSERT INTO t SELECT n FROM generate_series(1, 100) AS n")
+    cursor.execute("ANALYZE t; INSERT INTO t SELECT 0; ANALYZE t")
+    assert analyzed(database) == 100
     cursor.execute("ANALYZE")
-    assert analyzed(database) == 1
+    assert analyzed(database) == 101
+
+
+def test_analyze_that_is_passed_over_leaves_nothing_of_an_earlier_statement(
+    database: psycopg2.extensions.connection,
+) -> None:
+    cursor = database.cursor()
+    cursor.execute("CREATE TABLE t (a INT); INSERT INTO t SELECT 1; ANALYZE t; SELECT 1; ANALYZE t")
+    assert cursor.fetchall() == [] and cursor.rowcount == 0
+
+
+def test_threshold_is_shown_and_reset(database: psycopg2.extensions.connection) -> None:
+    cursor = database.cursor()
+    cursor.execute("SET analyze_threshold_percent TO 15; SHOW analyze_threshold_percent")
+    assert cursor.fetchall() == [("15",)]
+    cursor.execute("RESET analyze_threshold_percent; SHOW analyze_threshold_percent")
+    assert cursor.fetchall() == [("",)]
 
 
 def test_analyze_of_a_table_that_is_not_there(database: psycopg2.extensions.connection) -> None:
