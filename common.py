@@ -68,7 +68,8 @@ def save_load_errors(session: Session) -> str:
     except (psycopg2.Error, StatementFailed) as error:
         why = first_line(error) if isinstance(error, psycopg2.Error) else error
         return f"what was wrong with the data can't be read from the system tables ({why})"
-    first = str(LoadError(*errors[0])) if errors else "the system table has no row about it"
+    table = table.traced(session.packed)
+    first = str(LoadError(*errors[0]).traced(session.packed)) if errors else "the system table has no row about it"
     ours = table.of_session(session.number)
     return (
         f"{first}\n{_save(table, session.settings, 'the latest ', f'; from this run: {ours:,}')}\n"
@@ -97,7 +98,8 @@ def save_tried_load_errors(session: Session) -> tuple[list[LoadError], str]:
         raise PipelineError(
             f"what would not load can't be read from the system tables ({first_line(error)})"
         ) from error
-    return [LoadError(*row) for row in found.rows], _save(table, session.settings, "", "")
+    errors = [LoadError(*row).traced(session.packed) for row in found.rows]
+    return errors, _save(table.traced(session.packed), session.settings, "", "")
 
 
 def _save(table: Table, settings: Settings, which: str, ours: str) -> str:

@@ -14,18 +14,25 @@ from pipeline.command_line import WAITS, parser_with_config, run_script
 from pipeline.errors import CopyFailed, PipelineError
 from pipeline.load_errors import show_load_errors
 from pipeline.session import Parameters, Session
+from pipeline.sources.delivery import delivered
 from pipeline.summary import Staged, Transformed, summary
 
 
-def stage(session: Session) -> Staged:
-    """Wait until no other run is staging, then COPY the source into the emptied staging tables."""
+def stage(session: Session, everything: bool) -> Staged | None:
+    """Wait until no other run is staging, then COPY what is new of the source into the emptied staging tables.
+
+    None if nothing is new. Without TEMP_DIR, or with `everything`, all of the source is taken for new.
+    """
     for query in sql_queries.clear_staging_queries:
         run(session, query)
-    for query in sql_queries.copy_table_queries:
-        run(session, query, session.source_parameters)
+    with delivered(session, everything=everything) as delivery:
+        for query, parameters in delivery.statements:
+            run(session, query, parameters)
+    if not delivery.statements:
+        return None
     session.mark_load()
     [row] = session.rows(sql_queries.staged_summary)
-    return Staged(*row)
+    return Staged(delivery.said, *row)
 
 
 def transform(session: Session, window: Parameters) -> Transformed:
@@ -42,9 +49,13 @@ def transform(session: Session, window: Parameters) -> Transformed:
     return loaded
 
 
-def load(session: Session) -> None:
+def load(session: Session, everything: bool = False) -> None:
     """Stage, transform, check and commit, in one transaction."""
-    staged = stage(session)
+    staged = stage(session, everything)
+    if staged is None:
+        session.rollback()
+        print("nothing is new: nothing was changed")
+        return
     loaded = transform(session, staged.window)
     check_load(session, staged.window, loaded)
     said = summary(session, staged, loaded)
@@ -54,8 +65,9 @@ def load(session: Session) -> None:
 
 def try_source(session: Session) -> None:
     """COPY both sources without loading. Raise PipelineError if anything in them would not load."""
-    for query in sql_queries.try_copy_queries:
-        run(session, query, session.source_parameters)
+    with delivered(session, trial=True) as delivery:
+        for query, parameters in delivery.statements:
+            run(session, query, parameters)
     errors, saved = save_tried_load_errors(session)
     if errors:
         show_load_errors(errors)
@@ -63,10 +75,15 @@ def try_source(session: Session) -> None:
     print("everything would load")
 
 
-def main(session: Session, check: bool = False, verify: bool = False) -> None:
+def main(session: Session, check: bool = False, verify: bool = False, everything: bool = False) -> None:
     """Load once, or only try the source, or check the star; where COPY fails on the data, save what is said of it."""
     try:
-        (verify_star if verify else try_source if check else load)(session)
+        if check:
+            try_source(session)
+        elif verify:
+            verify_star(session)
+        else:
+            load(session, everything)
     except CopyFailed as error:
         raise PipelineError(f"{error}\n{save_load_errors(session)}") from error
 
@@ -76,13 +93,14 @@ def parser() -> argparse.ArgumentParser:
     made = parser_with_config(__doc__)
     only = made.add_mutually_exclusive_group()
     only.add_argument("--check", action="store_true", help="only try whether everything would load, and change nothing")
+    only.add_argument("--all", action="store_true", help="read files again that were loaded before (see TEMP_DIR)")
     only.add_argument("--verify", action="store_true", help="only check the whole star schema, and change nothing")
     return made
 
 
 def work(session: Session, options: argparse.Namespace) -> None:
     """What the command line asks for."""
-    main(session, options.check, options.verify)
+    main(session, options.check, options.verify, options.all)
 
 
 if __name__ == "__main__":

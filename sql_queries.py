@@ -2,7 +2,7 @@
 
 All of it is Redshift's SQL. Values from dwh.cfg are psycopg2 parameters: %(log_data)s, %(log_jsonpath)s,
 %(song_data)s, %(iam_role)s and %(region)s. The scripts give %(first)s, %(last)s, %(schema)s, %(table)s, %(tables)s,
-%(mark)s and %(session)s.
+%(mark)s, %(session)s, %(source)s, %(manifest)s and %(files)s.
 """
 
 # ---------------------------------------------------------------------------------------------------
@@ -16,6 +16,7 @@ users_table_drop = "DROP TABLE IF EXISTS users"
 songs_table_drop = "DROP TABLE IF EXISTS songs"
 artists_table_drop = "DROP TABLE IF EXISTS artists"
 time_table_drop = "DROP TABLE IF EXISTS time"
+loaded_files_table_drop = "DROP TABLE IF EXISTS loaded_files"
 
 # ---------------------------------------------------------------------------------------------------
 # CREATE TABLES
@@ -153,6 +154,20 @@ DISTSTYLE ALL
 SORTKEY (start_time)
 """
 
+# With [S3] TEMP_DIR: one row per file that has been loaded. version is the ETag of an object, or size and time of a
+# local file. Nothing hangs on it but the time a load takes: a file that is loaded twice changes nothing. IF NOT EXISTS,
+# since a load makes it where the tables are older than it.
+loaded_files_table_create = """
+CREATE TABLE IF NOT EXISTS loaded_files (
+    source    VARCHAR(16)   NOT NULL,
+    file      VARCHAR(1280) NOT NULL,
+    version   VARCHAR(256)  NOT NULL,
+    loaded_at TIMESTAMP     NOT NULL
+)
+DISTSTYLE EVEN
+SORTKEY (source)
+"""
+
 # ---------------------------------------------------------------------------------------------------
 # COPY INTO STAGING
 # ---------------------------------------------------------------------------------------------------
@@ -188,9 +203,74 @@ FORMAT AS JSON 'auto'
 STATUPDATE ON
 """
 
+# With [S3] TEMP_DIR: the new files alone, which a manifest names; the small ones are packed by gzip.
+staging_events_listed_copy = """
+COPY staging_events
+FROM %(manifest)s
+IAM_ROLE %(iam_role)s
+REGION %(region)s
+FORMAT AS JSON %(log_jsonpath)s
+TIMEFORMAT AS 'epochmillisecs'
+STATUPDATE ON
+MANIFEST
+"""
+
+staging_songs_listed_copy = """
+COPY staging_songs
+FROM %(manifest)s
+IAM_ROLE %(iam_role)s
+REGION %(region)s
+FORMAT AS JSON 'auto'
+STATUPDATE ON
+MANIFEST
+"""
+
+staging_events_packed_copy = staging_events_listed_copy + "GZIP\n"
+staging_songs_packed_copy = staging_songs_listed_copy + "GZIP\n"
+
+# The files that are new, from a list that was written beside them, take the place of their older versions.
+new_files_create = """
+CREATE TEMP TABLE new_files (
+    source  VARCHAR(16),
+    file    VARCHAR(1280),
+    version VARCHAR(256)
+)
+"""
+
+new_files_copy = """
+COPY new_files
+FROM %(files)s
+IAM_ROLE %(iam_role)s
+REGION %(region)s
+FORMAT AS JSON 'auto'
+GZIP
+"""
+
+loaded_files_delete = """
+DELETE FROM loaded_files
+USING new_files
+WHERE loaded_files.source = new_files.source AND loaded_files.file = new_files.file
+"""
+
+loaded_files_insert = """
+INSERT INTO loaded_files (source, file, version, loaded_at)
+SELECT source, file, version, GETDATE()
+FROM new_files
+"""
+
+known_files = """
+SELECT file, version
+FROM loaded_files
+WHERE source = %(source)s
+"""
+
 # COPY ... NOLOAD parses all and loads nothing; with as many errors as it takes, it reports them all.
 staging_events_try = staging_events_copy + "NOLOAD\nMAXERROR 100000\n"
 staging_songs_try = staging_songs_copy + "NOLOAD\nMAXERROR 100000\n"
+staging_events_listed_try = staging_events_listed_copy + "NOLOAD\nMAXERROR 100000\n"
+staging_songs_listed_try = staging_songs_listed_copy + "NOLOAD\nMAXERROR 100000\n"
+staging_events_packed_try = staging_events_packed_copy + "NOLOAD\nMAXERROR 100000\n"
+staging_songs_packed_try = staging_songs_packed_copy + "NOLOAD\nMAXERROR 100000\n"
 
 # ---------------------------------------------------------------------------------------------------
 # INSERT INTO THE STAR SCHEMA
@@ -1167,6 +1247,7 @@ drop_table_queries = [
     songs_table_drop,
     artists_table_drop,
     time_table_drop,
+    loaded_files_table_drop,
 ]
 
 create_table_queries = [
@@ -1177,6 +1258,7 @@ create_table_queries = [
     songs_table_create,
     artists_table_create,
     time_table_create,
+    loaded_files_table_create,
 ]
 
 clear_staging_queries = [staging_lock, staging_events_clear, staging_songs_clear]
@@ -1184,6 +1266,14 @@ clear_staging_queries = [staging_lock, staging_events_clear, staging_songs_clear
 copy_table_queries = [staging_events_copy, staging_songs_copy]
 
 try_copy_queries = [staging_events_try, staging_songs_try]
+
+# what copies the new files of a source as they are, and what copies them packed
+listed_copy_queries = {"log_data": staging_events_listed_copy, "song_data": staging_songs_listed_copy}
+packed_copy_queries = {"log_data": staging_events_packed_copy, "song_data": staging_songs_packed_copy}
+try_listed_copy_queries = {"log_data": staging_events_listed_try, "song_data": staging_songs_listed_try}
+try_packed_copy_queries = {"log_data": staging_events_packed_try, "song_data": staging_songs_packed_try}
+
+record_files_queries = [new_files_create, new_files_copy, loaded_files_delete, loaded_files_insert]
 
 # what is tried in turn for the load errors: the latest, all of a session that tried its source, and, for messages,
 # those of this session

@@ -34,7 +34,8 @@ _ADVICE = {  # by SQLSTATE
 }
 
 _VERB_AND_TABLE = re.compile(
-    r"\s*(\w+)(?:\s+(?:TEMP\s+|TABLE\s+|INTO\s+|FROM\s+|ON\s+|IF\s+EXISTS\s+)*(\w+(?:, \w+)*))?", re.IGNORECASE
+    r"\s*(\w+)(?:\s+(?:TEMP\s+|TABLE\s+|INTO\s+|FROM\s+|ON\s+|IF\s+(?:NOT\s+)?EXISTS\s+)*(\w+(?:, \w+)*))?",
+    re.IGNORECASE,
 )
 
 

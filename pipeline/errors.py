@@ -4,7 +4,7 @@ BaseException
 ├── Stopped                     somebody ended the run by Ctrl-C or SIGTERM
 └── Exception
     └── PipelineError           something the user can mend
-        ├── Unreachable         the warehouse did not take the connection
+        ├── Unreachable         the warehouse, or S3, did not answer
         ├── StatementFailed     the warehouse refused a statement
         │   └── CopyFailed      a COPY met records that it could not load
         └── CommitUnanswered    the answer to a commit was lost
@@ -22,7 +22,7 @@ class PipelineError(Exception):
 
 
 class Unreachable(PipelineError):
-    """The warehouse did not take the connection, for a reason that may pass."""
+    """The warehouse did not take the connection, or S3 did not answer, for a reason that may pass."""
 
 
 class StatementFailed(PipelineError):

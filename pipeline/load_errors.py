@@ -3,17 +3,20 @@
 import csv
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import psycopg2
 from psycopg2 import extensions
 
+from pipeline.sources.origins import Origin, PackedFile
 from pipeline.terminal import is_terminal
 
 LOAD_ERRORS_CSV = "load_errors.csv"
 SHOWN_ERRORS = 1000  # as many as somebody may want to scroll through
+NAME_BYTES = 256  # of a file's name in stl_load_errors
+FILE_COLUMNS = ("filename", "file_name")  # of stl_load_errors and of sys_load_error_detail
 SESSION_COLUMNS = ("session", "session_id")  # of stl_load_errors and of sys_load_error_detail
 
 
@@ -27,6 +30,11 @@ class LoadError(NamedTuple):
     column_length: str
     code: str
     reason: str
+
+    def traced(self, packed: Mapping[str, PackedFile]) -> "LoadError":
+        """This error, at the file and line that went into a packed object, if it is in one."""
+        origin = origin_of(self.filename, self.line, packed)
+        return self._replace(filename=origin.file, line=str(origin.line)) if origin else self
 
     @property
     def target(self) -> str:
@@ -47,10 +55,34 @@ class Table(NamedTuple):
     columns: list[str]
     rows: list[list[str]]
 
+    def traced(self, packed: Mapping[str, PackedFile]) -> "Table":
+        """This table with two columns more, if anything was packed: the file and line where each error really is."""
+        at = {name: self.columns.index(name) for name in (*FILE_COLUMNS, "line_number") if name in self.columns}
+        file = next((at[name] for name in FILE_COLUMNS if name in at), None)
+        if not packed or file is None:
+            return self
+        rows = []
+        for row in self.rows:
+            name, line = row[file], row[at["line_number"]]
+            origin = origin_of(name, line, packed)
+            rows.append([*row, *([origin.file, str(origin.line)] if origin else [name, line])])
+        return Table([*self.columns, "source_file", "source_line"], rows)
+
     def of_session(self, session: int) -> int:
         """How many of the rows are about a session, which is the process id of its connection."""
         at = next((self.columns.index(name) for name in SESSION_COLUMNS if name in self.columns), None)
         return 0 if at is None else sum(row[at] == str(session) for row in self.rows)
+
+
+def origin_of(filename: str, line: str, packed: Mapping[str, PackedFile]) -> Origin | None:
+    """Where a line of a packed object came from; None if it is of no packed object.
+
+    The system tables cut names off after 256 bytes.
+    """
+    for name, made in packed.items():
+        if filename and name.encode()[:NAME_BYTES] == filename.encode()[:NAME_BYTES] and line.isdecimal():
+            return made.origin(int(line))
+    return None
 
 
 def read_first(connection: extensions.connection, queries: Sequence[str]) -> Table:

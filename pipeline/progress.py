@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
 
 import psycopg2
 from psycopg2 import extensions
@@ -17,7 +18,22 @@ SHOWN_AFTER = 2  # seconds: what ends sooner shows nothing, and opens no second 
 UPDATED_EVERY = 1  # seconds, at a terminal
 LINE_EVERY = 60  # seconds, where the output goes to a file or a pipe
 
-SoFar = tuple[int, int, int]  # files read, all files, rows
+
+class SoFar(NamedTuple):
+    """How far something has got: files that are done, all files, and how much that is, as "1,761 rows"."""
+
+    done: int
+    files: int
+    amount: str
+
+
+class Watch(Protocol):
+    """Tells how far something has got; None where that is not known."""
+
+    def __call__(self) -> SoFar | None: ...
+
+    def close(self) -> None:
+        """End the watch."""
 
 
 class CopyWatch:
@@ -39,10 +55,10 @@ class CopyWatch:
                 self._queries.remove(query)
                 continue
             if found is not None and found[0] is not None:
-                return found
+                return SoFar(found[0], found[1], f"{found[2] or 0:,} rows")
         return None
 
-    def _ask(self, query: str) -> SoFar | None:
+    def _ask(self, query: str) -> tuple[int | None, int, int | None] | None:
         if self._connection is None:
             self._connection = self._connect()
             self._connection.autocommit = True
@@ -74,7 +90,7 @@ def _say(line: str) -> None:
 
 
 @contextlib.contextmanager
-def shown_alive(label: str, watch: CopyWatch | None = None) -> Iterator[None]:
+def shown_alive(label: str, watch: Watch | None = None) -> Iterator[None]:
     """Show, while the block runs, how long it takes: on one line at a terminal, else by a line a minute."""
     done = threading.Event()
     show = _on_one_line if is_terminal(sys.stdout) else _line_by_line
@@ -88,7 +104,7 @@ def shown_alive(label: str, watch: CopyWatch | None = None) -> Iterator[None]:
         thread.join(1)
 
 
-def _show(show: Callable[..., None], label: str, watch: CopyWatch | None, done: threading.Event) -> None:
+def _show(show: Callable[..., None], label: str, watch: Watch | None, done: threading.Event) -> None:
     started = time.monotonic()
     if done.wait(SHOWN_AFTER):
         return
@@ -107,14 +123,14 @@ def leave_terminal_in_order() -> None:
         say("")
 
 
-def _line_by_line(label: str, watch: CopyWatch | None, done: threading.Event, started: float) -> None:
+def _line_by_line(label: str, watch: Watch | None, done: threading.Event, started: float) -> None:
     while not done.wait(LINE_EVERY - (time.monotonic() - started) % LINE_EVERY):
         so_far = watch() if watch else None
         if not done.is_set():
             say(f"{label}: {time.monotonic() - started:.0f} s so far{_described(so_far)}")
 
 
-def _on_one_line(label: str, watch: CopyWatch | None, done: threading.Event, started: float) -> None:
+def _on_one_line(label: str, watch: Watch | None, done: threading.Event, started: float) -> None:
     from rich.console import Console  # what ends soon does not pay for it
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -131,12 +147,11 @@ def _on_one_line(label: str, watch: CopyWatch | None, done: threading.Event, sta
         while not done.wait(UPDATED_EVERY):
             so_far = watch() if watch else None
             if so_far is not None:
-                files_done, files, _ = so_far
-                progress.update(task, completed=files_done, total=files, so_far=_described(so_far).removeprefix(", "))
+                said = _described(so_far).removeprefix(", ")
+                progress.update(task, completed=so_far.done, total=so_far.files, so_far=said)
 
 
 def _described(so_far: SoFar | None) -> str:
     if so_far is None:
         return ""
-    files_done, files, rows = so_far
-    return f", {files_done:,} of {files:,} files, {rows or 0:,} rows"
+    return f", {so_far.done:,} of {so_far.files:,} files, {so_far.amount}"

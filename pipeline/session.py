@@ -13,9 +13,10 @@ import sql_queries
 from pipeline.cancel import canceller
 from pipeline.database_errors import first_line, is_connection_lost, shown_name, statement_failed
 from pipeline.errors import CommitUnanswered, PipelineError
-from pipeline.progress import CopyWatch, shown_alive
+from pipeline.progress import Watch, shown_alive
 from pipeline.run import Outcome, Run
 from pipeline.settings import Settings
+from pipeline.sources.origins import PackedFile
 from pipeline.warehouse import open_connection
 
 Parameters = Mapping[str, Any]
@@ -32,6 +33,7 @@ class Session:
         self.settings = settings
         self.run = run or Run()
         self.mark = ""  # of the load that this session stages; see `mark_load`
+        self.packed: dict[str, PackedFile] = {}  # what COPY reads in the place of the files that are packed in it
         self.connection: extensions.connection
 
     def __enter__(self) -> "Session":
@@ -76,7 +78,7 @@ class Session:
         return self.settings.source.copy_parameters()
 
     def execute(
-        self, query: str, parameters: Parameters | None = None, watch: CopyWatch | None = None
+        self, query: str, parameters: Parameters | None = None, watch: Watch | None = None
     ) -> extensions.cursor:
         """Run one statement; the cursor has its rows and their number.
 

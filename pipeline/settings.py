@@ -40,10 +40,11 @@ class Source:
     song_data: str
     iam_role: str
     region: str
+    temp_dir: str = ""  # without a slash at the end; empty where each COPY reads its whole prefix
 
     def copy_parameters(self) -> dict[str, str]:
         """The values for the placeholders of the COPY statements."""
-        return dict(vars(self))
+        return {name: value for name, value in vars(self).items() if name != "temp_dir"}
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,26 @@ def _source(values: ConfigValues, host: str) -> Source:
         song_data=_location(values, "SONG_DATA", host),
         iam_role=role,
         region=_region(values, host),
+        temp_dir=_temp_dir(values, host),
     )
+
+
+def _temp_dir(values: ConfigValues, host: str) -> str:
+    """[S3] TEMP_DIR, which is in S3 or on this machine as the data are."""
+    given = values.get("S3", "TEMP_DIR", "")
+    if not given:
+        return ""
+    if re.fullmatch(r"s3://[^/]+/*", given):
+        raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} is a whole bucket; give a folder of it")
+    place = _location(values, "TEMP_DIR", host).rstrip("/")
+    for key in ("LOG_DATA", "SONG_DATA"):
+        if place.startswith("s3://") != values.get("S3", key).startswith("s3://"):
+            raise PipelineError(
+                f"{values.path}: [S3] TEMP_DIR = {given} has to be in S3 if {key} is, and on this machine if {key} is"
+            )
+        if f"{place}/".startswith(_location(values, key, host)):
+            raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} is itself under {key}; name another folder")
+    return place
 
 
 def _location(values: ConfigValues, key: str, host: str) -> str:

@@ -10,9 +10,11 @@ from pipeline.session import Parameters, Session
 class Staged:
     """How many events are staged, how many of them are plays, and when the first and the last of these began.
 
-    The moments are as the warehouse writes them; None where there is no play.
+    `files` says which files are new, if that was looked at. The moments are as the warehouse writes them; None where
+    there is no play.
     """
 
+    files: str
     events: int
     plays: int
     first: str | None
@@ -44,7 +46,8 @@ def summary(session: Session, staged: Staged, loaded: Transformed) -> str:
     [(songs, artists)] = session.rows(sql_queries.inferred_summary)
     new_songs = _added(loaded, sql_queries.inferred_songs_insert, sql_queries.inferred_songs_delete)
     new_artists = _added(loaded, sql_queries.inferred_artists_insert, sql_queries.inferred_artists_delete)
-    return f"""
+    files = f"\n{staged.files}" if staged.files else ""
+    return f"""{files}
 {staged.events:>12,} events staged
 {staged.plays:>12,} plays among them
 {new:>12,} plays loaded now

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = ROOT.parent / "shared" / "real_data"
 REAL_LOAD_ERRORS = ROOT.parent / "shared" / "real_load_errors.csv"
 STAR = ("songplays", "users", "songs", "artists", "time")
-TABLES = ("staging_events", "staging_songs", *STAR)
+TABLES = ("staging_events", "staging_songs", *STAR, "loaded_files")
 
 needs_real_data = pytest.mark.skipif(not REAL_DATA.exists(), reason="the real data are not here")
 

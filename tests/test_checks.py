@@ -267,6 +267,18 @@ def test_damage_of_a_small_table_fails_the_next_load(tables: Warehouse, wrong: s
     assert f"check failed, nothing was loaded: {wrong}: {example}" in tables.run("etl.py", code=1).stderr
 
 
+def test_moments_without_a_play_are_not_taken_for_plays_without_a_moment(tables: Warehouse) -> None:
+    two_days(tables)
+    tables.query(
+        "INSERT INTO time (start_time, hour, day, week, month, year, weekday) "
+        "SELECT '2018-11-02', hour, day, week, month, year, weekday FROM time"
+    )
+    tables.query("DELETE FROM time WHERE start_time = (SELECT MAX(start_time) FROM time)")
+    said = tables.run("etl.py", "--verify", code=1).stderr
+    assert "  plays have a start_time that is not in time: 1, for example 2018-11-02 20:57:10.796\n" in said
+    assert "  time has start_times at which nothing was played: 2, for example 2018-11-02 00:00:00\n" in said
+
+
 def test_verify_of_an_empty_star_passes(tables: Warehouse) -> None:
     assert re.fullmatch(r"CHECK: 21 passed in \d+\.\d\d s\n", tables.run("etl.py", "--verify").stdout)
 

@@ -86,6 +86,11 @@ time             DISTSTYLE ALL  SORTKEY (start_time)
     year                 SMALLINT NOT NULL
     weekday              VARCHAR(9) NOT NULL
     PRIMARY KEY (start_time)
+loaded_files     DISTSTYLE EVEN  SORTKEY (source)
+    source               VARCHAR(16) NOT NULL
+    file                 VARCHAR(1280) NOT NULL
+    version              VARCHAR(256) NOT NULL
+    loaded_at            TIMESTAMP NOT NULL
 """
 
 COPIES = {
@@ -107,8 +112,19 @@ COPIES = {
         "STATUPDATE ON",
     ],
 }
-COPIES["staging_events_try"] = [*COPIES["staging_events_copy"], "NOLOAD", "MAXERROR 100000"]
-COPIES["staging_songs_try"] = [*COPIES["staging_songs_copy"], "NOLOAD", "MAXERROR 100000"]
+for table, prefix in (("staging_events", "FROM %(log_data)s"), ("staging_songs", "FROM %(song_data)s")):
+    whole = COPIES[f"{table}_copy"]
+    listed = ["FROM %(manifest)s" if line == prefix else line for line in whole] + ["MANIFEST"]
+    COPIES[f"{table}_listed_copy"], COPIES[f"{table}_packed_copy"] = listed, [*listed, "GZIP"]
+COPIES |= {name.replace("_copy", "_try"): [*lines, "NOLOAD", "MAXERROR 100000"] for name, lines in COPIES.items()}
+COPIES["new_files_copy"] = [
+    "COPY new_files",
+    "FROM %(files)s",
+    "IAM_ROLE %(iam_role)s",
+    "REGION %(region)s",
+    "FORMAT AS JSON 'auto'",
+    "GZIP",
+]
 
 
 def by_table(listing: str) -> dict[str, str]:
@@ -119,7 +135,11 @@ def by_table(listing: str) -> dict[str, str]:
 
 def declared(create: str) -> tuple[str, str]:
     """The name of the table that a CREATE TABLE makes, and the rest as DECLARED has it."""
-    found = re.fullmatch(r"\s*CREATE TABLE (\w+) \((.*)\)\s*(DISTSTYLE \w+)\s*(SORTKEY \(\w+\))?\s*", create, re.DOTALL)
+    found = re.fullmatch(
+        r"\s*CREATE TABLE (?:IF NOT EXISTS )?(\w+) \((.*)\)\s*(DISTSTYLE \w+)\s*(SORTKEY \(\w+\))?\s*",
+        create,
+        re.DOTALL,
+    )
     assert found, create
     columns = re.sub(r",\n", "\n", found[2])
     return found[1], " ".join(f"{found[3]} {found[4] or ''} {columns}".split())

@@ -29,6 +29,7 @@ REAL_COUNTS = {
     "songs": 2600,
     "artists": 1839,
     "time": 3039,
+    "loaded_files": 0,
 }
 
 

@@ -13,6 +13,7 @@ from universes import BASE, DURATIONS, LENGTHS, SPELLINGS, milliseconds
 import etl
 from pipeline.session import Session
 from pipeline.settings import read_settings
+from pipeline.sources import packing
 
 pytestmark = pytest.mark.also_on_cluster
 
@@ -69,16 +70,25 @@ def all_runs(draw: st.DrawFn) -> list[Run]:
     return [(events or [NO_PLAY], catalogue or [NEVER_PLAYED]) for events, catalogue in runs]
 
 
+@pytest.fixture(params=["each prefix", "new files packed"])
+def loading(tables: Warehouse, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    """A warehouse that loads its whole source, or one with TEMP_DIR that packs each new file."""
+    if request.param != "each prefix":
+        monkeypatch.setattr(packing, "FEW", 0)
+        tables.configure({("S3", "TEMP_DIR"): "temp"})
+    return tables
+
+
 @pytest.mark.stand_in_only  # a cluster takes texts that differ in trailing blanks for one, which the model does not
 @pytest.mark.usefixtures("capsys")  # the output of many loads
 @QUICK
 @given(runs=all_runs())
-def test_any_runs_end_in_the_star_of_the_model(tables: Warehouse, runs: list[Run]) -> None:
-    tables.create_tables()
+def test_any_runs_end_in_the_star_of_the_model(loading: Warehouse, runs: list[Run]) -> None:
+    loading.create_tables()
     for events, catalogue in runs:
-        tables.write_log(events)
-        tables.write_songs(catalogue)
-        tables.load()
-    assert_is_the_models(tables, runs)
-    with Session(read_settings(tables.config, needs_source=True)) as session:
+        loading.write_log(events)
+        loading.write_songs(catalogue)
+        loading.load()
+    assert_is_the_models(loading, runs)
+    with Session(read_settings(loading.config, needs_source=True)) as session:
         etl.main(session, verify=True)

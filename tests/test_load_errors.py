@@ -149,6 +149,15 @@ def test_check_at_a_terminal_shows_a_table(tables: Warehouse, monkeypatch: pytes
     assert len(read_csv(tables)) == 1001
 
 
+def test_check_tells_of_its_own_errors_alone(tables: Warehouse) -> None:
+    break_a_song(tables)
+    tables.etl(code=1)
+    tables.write_songs([song()])
+    tables.write_log([event(sessionId="x"), event(userId="me")])
+    assert "2 records would not load" in tables.run("etl.py", "--check", code=1).stderr
+    assert [row["colname"] for row in read_csv(tables)] == ["session_id", "user_id"]
+
+
 def test_check_of_good_data_says_so_and_changes_nothing(tables: Warehouse) -> None:
     tables.use(ROOT / "sample_data")
     before = tables.everything()

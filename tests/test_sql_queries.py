@@ -13,6 +13,16 @@ STATEMENTS = {
     name: value for name, value in vars(sql_queries).items() if isinstance(value, str) and not name.startswith("__")
 }
 COPIES = sql_queries.copy_table_queries + sql_queries.try_copy_queries
+OF_NEW_FILES = [
+    query
+    for queries in (
+        sql_queries.listed_copy_queries,
+        sql_queries.packed_copy_queries,
+        sql_queries.try_listed_copy_queries,
+        sql_queries.try_packed_copy_queries,
+    )
+    for query in queries.values()
+]
 PARAMETRIZED = {
     "schema_choice": {"schema"},
     "staging_mark": {"mark"},
@@ -25,9 +35,17 @@ PARAMETRIZED = {
     "duplicates_check": {"first", "last"},
     "staged_check": {"first", "last"},
     "matched_summary": {"first", "last"},
+    "known_files": {"source"},
+    "new_files_copy": {"files", "iam_role", "region"},
     "copy_progress": {"session"},
     "copy_progress_detail": {"session"},
 }
+
+
+@pytest.mark.parametrize("query", OF_NEW_FILES)
+def test_copies_of_new_files_take_a_manifest_in_the_place_of_a_prefix(query: str) -> None:
+    names = {"manifest", "iam_role", "region"} | ({"log_jsonpath"} if "staging_events" in query else set())
+    assert set(re.findall(r"%\((\w+)\)s", query)) == names
 
 
 def test_each_placeholder_has_a_value_and_each_value_a_placeholder(warehouse: Warehouse) -> None:
@@ -42,7 +60,8 @@ def test_statements_with_values_from_the_scripts(name: str, parameters: set[str]
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, query in STATEMENTS.items() if query not in COPIES and name not in PARAMETRIZED]
+    "name",
+    [name for name, query in STATEMENTS.items() if query not in COPIES + OF_NEW_FILES and name not in PARAMETRIZED],
 )
 def test_other_statements_have_no_percent_sign(name: str) -> None:
     assert "%" not in STATEMENTS[name]
@@ -62,6 +81,8 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
         *sql_queries.clear_staging_queries,
         *sql_queries.copy_table_queries,
         *sql_queries.try_copy_queries,
+        *OF_NEW_FILES,
+        *sql_queries.record_files_queries,
         *sql_queries.insert_table_queries,
         *sql_queries.latest_load_errors_queries,
         *sql_queries.tried_load_errors_queries,
@@ -76,6 +97,7 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
         "copy_count",
         "existing_table",
         "inferred_summary",
+        "known_files",
         "matched_summary",
         "moving_count",
         "schema_choice",

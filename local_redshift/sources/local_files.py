@@ -36,6 +36,9 @@ class LocalStore:
             found += [SourceObject(full) for name in names if (full := (above + name)[start:]).startswith(prefix)]
         return sorted(found, key=lambda found_object: os.fsencode(found_object.name))
 
+    def holds(self, name: str) -> bool:
+        return Path(name).is_file()
+
     def open(self, name: str) -> BinaryIO:
         with _file_errors(name):
             return open(name, "rb", buffering=0)

@@ -23,10 +23,10 @@ def objects_to_load(source: str, store: Store, is_manifest: bool) -> list[Source
 def _listed(path: str, store: Store) -> list[SourceObject]:
     found: list[SourceObject] = []
     for url, mandatory in _entries(path, store):
-        named = [candidate for candidate in store.find(url) if candidate.name == url]
-        if mandatory and not named:
+        if store.holds(url):
+            found.append(SourceObject(url))  # listed twice is loaded twice
+        elif mandatory:
             raise store.missing(url)
-        found += named  # listed twice is loaded twice
     if not found:
         raise SourceError(messages.MANIFEST_NOTHING.format(path=path))
     return found

@@ -48,6 +48,17 @@ class S3Store:
                 if not found["Key"].endswith("/")
             ]
 
+    def holds(self, name: str) -> bool:
+        bucket, key = _bucket_and_key(name)
+        try:
+            self._client.head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"].get("Code") in ("404", "NoSuchKey", "NotFound"):
+                return False
+            with _s3_errors(f"S3 key being read : {name}", "table_s3_scanner.cpp:354", "query0_30"):
+                raise
+        return True
+
     def open(self, name: str) -> BinaryIO:
         bucket, key = _bucket_and_key(name)
         with self._key_errors(name):

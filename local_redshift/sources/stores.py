@@ -36,6 +36,9 @@ class Store(Protocol):
     def find(self, prefix: str) -> list[SourceObject]:
         """All objects whose name starts with `prefix`, in the order of their names; maybe none."""
 
+    def holds(self, name: str) -> bool:
+        """Whether there is an object of this very name."""
+
     def open(self, name: str) -> BinaryIO:
         """The object's bytes as a stream. Raise NoSuchObject if there is none of that name."""
 

@@ -1,0 +1,430 @@
+"""With [S3] TEMP_DIR each file is loaded once, and small files travel packed: from local files and from S3."""
+
+import gzip
+import http.server
+import json
+import re
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from helpers import REAL_DATA, Warehouse, event, needs_real_data, song
+from s3_front import QuietHandler
+from test_concurrency import start
+from test_etl import REAL_COUNTS
+from test_load_errors import read_csv
+
+import sql_queries
+from pipeline.errors import PipelineError
+from pipeline.settings import read_settings
+from pipeline.sources import packing
+from pipeline.sources.new_files import TempFolder
+from pipeline.sources.places import Place, SourceFile, place_of
+
+MANY = 20  # files, so that they are packed
+
+
+class Temp:
+    """A warehouse with a TEMP_DIR, whose source is on this machine or, uploaded before each load, in a bucket."""
+
+    def __init__(self, warehouse: Warehouse, bucket: object | None) -> None:
+        self.warehouse = warehouse
+        self._bucket = bucket
+        self.root = str(warehouse.folder) if bucket is None else "s3://sparkify"
+        names = {"LOG_DATA": "log-data/", "SONG_DATA": "song-data/", "TEMP_DIR": "temp"}
+        warehouse.configure({("S3", key): f"{self.root}/{name}" for key, name in names.items()})
+
+    def sync(self) -> None:
+        """Have the bucket hold what the folder does."""
+        if self._bucket is None:
+            return
+        there = {found.key: found.e_tag.strip('"') for found in self._bucket.objects.all()}
+        here = {path.relative_to(self.warehouse.folder).as_posix(): path for path in self._files()}
+        for key, path in here.items():
+            self._bucket.upload_file(str(path), key)
+        for key in there.keys() - here.keys():
+            if key.startswith(("log-data", "song-data")):
+                self._bucket.Object(key).delete()
+
+    def _files(self) -> list[Path]:
+        folders = ("log-data", "song-data")
+        return [path for name in folders for path in (self.warehouse.folder / name).rglob("*") if path.is_file()]
+
+    def load(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess:
+        self.sync()
+        return self.warehouse.run("etl.py", *arguments, code=code)
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write a file where TEMP_DIR is."""
+        if self._bucket is not None:
+            self._bucket.put_object(Key=name, Body=data)
+            return
+        path = self.warehouse.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    def left(self) -> list[str]:
+        """The names of what lies under TEMP_DIR."""
+        if self._bucket is not None:
+            return sorted(found.key for found in self._bucket.objects.filter(Prefix="temp/"))
+        folder = self.warehouse.folder
+        return sorted(path.relative_to(folder).as_posix() for path in (folder / "temp").rglob("*") if path.is_file())
+
+
+@pytest.fixture(params=["local", "s3"])
+def temp(tables: Warehouse, request: pytest.FixtureRequest) -> Temp:
+    if request.param == "s3":
+        bucket = request.getfixturevalue("bucket")
+        tables.environment = request.getfixturevalue("aws")
+        made = Temp(tables, bucket)
+    else:
+        made = Temp(tables, None)
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    return made
+
+
+@pytest.fixture
+def many(temp: Temp) -> Temp:
+    """Many song files, one of which is played."""
+    temp.warehouse.write_songs([song(), *(song(song_id=f"SO{n}", title=f"T{n}") for n in range(2, MANY + 1))])
+    return temp
+
+
+def lines(result: subprocess.CompletedProcess) -> list[str]:
+    return result.stdout.splitlines()
+
+
+def test_each_file_is_loaded_once(temp: Temp) -> None:
+    assert "1 of 1 log files are new, 1 of 1 song files" in lines(temp.load())
+    temp.warehouse.write_log([event(itemInSession=1)], "2018-11-02")
+    second = temp.load()
+    assert "1 of 2 log files are new, 0 of 1 song files" in lines(second)
+    assert "COPY staging_events: 1 row in" in second.stdout and "COPY staging_songs" not in second.stdout
+    assert second.stdout.split("\n\n")[-1].startswith("1 of 2 log files are new, 0 of 1 song files\n")
+    assert temp.warehouse.counts() | {"songplays": 2, "songs": 1, "loaded_files": 3} == temp.warehouse.counts()
+    loaded = temp.warehouse.star()
+    temp.warehouse.create_tables()
+    temp.load()
+    assert temp.warehouse.star() == loaded
+    assert temp.left() == []
+
+
+def test_nothing_new_is_no_copy_and_no_change(temp: Temp) -> None:
+    temp.load()
+    before = temp.warehouse.everything()
+    output = temp.load().stdout
+    assert "0 of 1 log files are new, 0 of 1 song files\n" in output
+    assert output.endswith("nothing is new: nothing was changed\n") and "COPY" not in output
+    assert temp.warehouse.everything() == before
+    assert temp.left() == []
+
+
+def test_changed_file_is_loaded_again_and_a_file_that_is_gone_changes_nothing(temp: Temp) -> None:
+    temp.warehouse.write_log([event(itemInSession=2)], "2018-11-02")
+    temp.load()
+    (temp.warehouse.folder / "log-data" / "2018-11-02-events.json").unlink()
+    temp.warehouse.write_log([event(), event(itemInSession=1)])
+    assert "1 of 1 log files are new, 0 of 1 song files" in lines(temp.load())
+    assert temp.warehouse.counts() | {"songplays": 3, "loaded_files": 3} == temp.warehouse.counts()
+
+
+def test_all_reads_every_file_again_and_changes_nothing(temp: Temp) -> None:
+    temp.load()
+    star = temp.warehouse.star()
+    output = temp.load("--all").stdout
+    assert "1 of 1 log files are new" in output and "1 plays already there" in output
+    assert temp.warehouse.star() == star
+    assert temp.warehouse.counts()["loaded_files"] == 2
+
+
+def test_many_small_files_travel_packed(many: Temp) -> None:
+    output = many.load().stdout
+    assert re.search(rf"^PACK song files: {MANY} files, 0\.0 MB, into 1 object in \d+\.\d\d s$", output, re.MULTILINE)
+    assert "PACK log files" not in output
+    assert f"COPY staging_songs: {MANY} rows in" in output
+    assert many.warehouse.query("SELECT song_id FROM songplays") == [("SO1",)]
+    assert many.left() == []
+    commits = many.warehouse.query("SELECT COUNT(*) FROM stl_load_commits WHERE filename LIKE '%song_data%'")
+    assert commits == [(1,)]
+
+
+def test_error_in_a_packed_object_names_file_and_line(many: Temp) -> None:
+    folder = many.warehouse.folder / "song-data"
+    pretty = json.dumps(song(song_id="SO97"), indent=1)
+    bad = json.dumps(song(song_id="SO98", artist_location="x" * 1025), indent=1)
+    (folder / "TR0005.json").write_text(f"{pretty}\n{bad}")
+    name = f"{many.root}/song-data/TR0005.json"
+    before = many.warehouse.everything()
+    last_line = (pretty + bad).count("\n") + 2  # an error is at the last line of its record
+    result = many.load(code=1)
+    said = f"{name}, line {last_line}, column artist_location varchar(1024): String length exceeds DDL length"
+    assert said in result.stderr
+    [row] = read_csv(many.warehouse)
+    assert (row["source_file"], row["source_line"]) == (name, str(last_line))
+    assert row["filename"].endswith("song_data-1.json.gz") and int(row["line_number"]) > last_line
+    assert many.warehouse.everything() == before
+    assert many.left() == []
+    assert said in many.load("--check", code=1).stdout
+    assert [row["source_file"] for row in read_csv(many.warehouse)] == [name]
+
+
+def test_malformed_file_does_not_spoil_its_neighbours(many: Temp) -> None:
+    folder = many.warehouse.folder / "song-data"
+    (folder / "TR0003.json").write_text('{"song_id": "SO3", "title": "never ends')
+    (folder / "TR0004.json").write_bytes(b"\xff\xfe{}")
+    (folder / "TR0005.json").write_text("")
+    (folder / "TR0006.json").write_text(json.dumps(song(song_id="SO6")) + "\n\n" + json.dumps(song(song_id="SO66")))
+    checked = many.load("--check", code=1)
+    named = set(re.findall(r"song-data/(TR\d+)\.json, line", checked.stdout))
+    assert named == {"TR0003", "TR0004"}
+    (folder / "TR0003.json").unlink()
+    (folder / "TR0004.json").unlink()
+    many.load()
+    ids = {song_id for (song_id,) in many.warehouse.query("SELECT song_id FROM songs")}
+    assert ids == {f"SO{n}" for n in (*range(1, MANY + 1), 66)} - {"SO4", "SO5", "SO7"}
+
+
+def test_check_records_nothing(temp: Temp) -> None:
+    before = temp.warehouse.everything()
+    assert "everything would load" in temp.load("--check").stdout
+    assert temp.warehouse.everything() == before and temp.left() == []
+
+
+def test_next_run_removes_what_a_killed_one_left_behind_and_nothing_else(temp: Temp) -> None:
+    temp.load()
+    temp.warehouse.write_log([event(itemInSession=1)], "2018-11-02")
+    hashed = hash_folder(temp)
+    killed = [f"temp/{hashed}/load-{'0' * 16}/{name}" for name in ("song_data-1.json.gz", "log_data.manifest")]
+    killed += [f"temp/{hashed}/check-20181101T000000-{'0' * 16}/log_data.manifest"]
+    kept = [
+        f"temp/{hashed}/check-29991101T000000-{'0' * 16}/log_data.manifest",  # of a check that is under way
+        f"temp/{hashed}/load-mine/log_data.manifest",
+        f"temp/{hashed}/load-{'0' * 16}/notes.txt",
+        f"temp/etl-ffffffffffff/load-{'0' * 16}/log_data.manifest",  # of another warehouse
+        "temp/mine.json.gz",
+    ]
+    for name in killed + kept:
+        temp.put(name, b"{}")
+    temp.load()
+    assert temp.left() == sorted(kept)
+
+
+def hash_folder(temp: Temp) -> str:
+    """The folder under TEMP_DIR that is the warehouse's own."""
+    folder = TempFolder(read_settings(temp.warehouse.config, needs_source=True), trial=False)
+    return folder.name("x").split("/")[-3]
+
+
+def test_two_runs_at_once_queue_up_and_the_second_finds_nothing_new(many: Temp) -> None:
+    many.sync()
+    outputs = []
+    for process in [start(many.warehouse, "etl.py") for _ in range(2)]:
+        output, errors = process.communicate(timeout=100)
+        assert process.returncode == 0, errors
+        outputs.append("nothing is new" in output)
+    assert sorted(outputs) == [False, True]
+    assert many.warehouse.counts() | {"songplays": 1, "songs": MANY} == many.warehouse.counts()
+    assert many.left() == []
+
+
+def test_prefix_without_a_file_fails_and_names_the_key(temp: Temp) -> None:
+    temp.warehouse.configure({("S3", "LOG_DATA"): f"{temp.root}/nothing"})
+    assert f"starts with {temp.root}/nothing; see [S3] LOG_DATA in" in temp.load(code=1).stderr
+
+
+def test_prefix_is_any_beginning_of_a_name_as_it_is_for_copy(temp: Temp) -> None:
+    for name in ("2018-11-01b", "2018-11-02", "2018-10-31"):
+        temp.warehouse.write_log([event(location=name)], name)
+    temp.warehouse.configure({("S3", "LOG_DATA"): f"{temp.root}/log-data/2018-11-01"})
+    assert "2 of 2 log files are new, 1 of 1 song files" in lines(temp.load())
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "places.Place.list",
+        "places.Place.read",
+        "places.Place.write",
+        "new_files._manifest",
+        "new_files._record",
+        "packing.is_whole",
+    ],
+)
+def test_failure_anywhere_leaves_tables_and_record_as_they_were(
+    tables: Warehouse, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "FEW", 0)
+    temp = Temp(tables, None)
+    tables.write_songs([song()])
+    tables.write_log([event()])
+    tables.load()
+    tables.write_log([event(itemInSession=1)], "2018-11-02")
+    before = tables.everything()
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(f"pipeline.sources.{broken}", fail)
+        with pytest.raises((PipelineError, OSError)):
+            tables.load()
+    assert tables.everything() == before and temp.left() == []
+    tables.load()
+    assert tables.counts() | {"songplays": 2, "loaded_files": 3} == tables.counts()
+
+
+@pytest.mark.parametrize("name", ["new_files_copy", "loaded_files_insert", "songplays_table_insert", "staged_check"])
+def test_statement_that_fails_leaves_tables_and_record_as_they_were(
+    temp: Temp, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temp.load()
+    temp.warehouse.write_log([event(itemInSession=1)], "2018-11-02")
+    temp.sync()
+    before = temp.warehouse.everything()
+    with monkeypatch.context() as failing:
+        for queries in ("record_files_queries", "insert_table_queries", "check_queries"):
+            listed = getattr(sql_queries, queries)
+            changed = ["SELECT nothing" if query == getattr(sql_queries, name) else query for query in listed]
+            failing.setattr(sql_queries, queries, changed)
+        with pytest.raises(PipelineError):
+            temp.warehouse.load()
+    assert temp.warehouse.everything() == before and temp.left() == []
+    temp.load()
+    assert temp.warehouse.counts() | {"songplays": 2, "loaded_files": 3} == temp.warehouse.counts()
+
+
+@needs_real_data
+def test_real_days_one_by_one_end_in_the_counts_of_all(tables: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "FEW", 0)  # so that each is packed
+    tables.configure({("S3", "TEMP_DIR"): "temp", ("S3", "SONG_DATA"): f"{REAL_DATA}/song-data"})
+    days = sorted((REAL_DATA / "log-data").rglob("*.json"))
+    for number, day in enumerate(days, 1):
+        path = tables.folder / "log-data" / day.name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(day.read_bytes())
+        tables.load()
+        assert tables.counts()["loaded_files"] == number + len(list((REAL_DATA / "song-data").rglob("*.json")))
+    found = tables.counts()
+    names = ("songplays", "users", "songs", "artists", "time")
+    assert {name: found[name] for name in names} == {name: REAL_COUNTS[name] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("data", "whole"),
+    [
+        (b"", True),
+        (b" \n\t\r\n", True),
+        (b'{"a": 1}', True),
+        (b'{"a": 1}{"b": [{}, "}{"]}\n', True),
+        (b'{\n"a":\n1\n}\n\n{}', True),
+        (b'{"a": 1', False),
+        (b'{"a": 1},{"a": 1}', False),
+        (b'[{"a": 1}]', False),
+        (b'{"a": NaN}', False),
+        (b'{"a": "\n"}', False),  # a line break within a text
+        (b"\xef\xbb\xbf{}", False),
+        (b'{"a": "\xff"}', False),
+        (b"{}x", False),
+        (b'{"a": ' + b"[" * 100_000, False),
+    ],
+)
+def test_only_files_of_whole_objects_are_packed(data: bytes, whole: bool) -> None:
+    assert packing.is_whole(data) is whole
+
+
+def test_packed_objects_are_few_and_hold_every_file_in_its_order(tmp_path: Path) -> None:
+    place = place_of("/", "us-west-2")
+    texts = {f"{n:04}": json.dumps({"n": n, "x": "y" * 50_000}) for n in range(400)}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    files = list(place.list(f"{tmp_path}/"))
+    counted = []
+    packed = packing.pack(place, sorted(files), place, f"{tmp_path}/packed", counted.append)
+    assert [Path(made.name).name for made in packed.objects] == ["packed-1.json.gz", "packed-2.json.gz"]
+    unpacked = [gzip.decompress(Path(made.name).read_bytes()).decode().splitlines() for made in packed.objects]
+    assert [line for part in unpacked for line in part] == list(texts.values())
+    assert len(counted) == 400 and not packed.left
+    assert packed.objects[1].origin(1) == (f"{tmp_path}/{len(unpacked[0]):04}", 1)
+
+
+class Refusing(QuietHandler):
+    """An S3 that refuses what is asked of it."""
+
+    def do_GET(self) -> None:
+        self.reply(403, b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>")
+
+    do_PUT = do_POST = do_DELETE = do_GET
+
+
+@pytest.fixture
+def refusing(aws: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, args=(0.02,)).start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    yield place_of("s3://sparkify/", "us-west-2")
+    server.shutdown()
+    server.server_close()
+
+
+FILE = SourceFile("s3://sparkify/a/b", 1, "v")
+
+
+@pytest.mark.parametrize(
+    ("right", "attempt"),
+    [
+        ("s3:ListBucket", lambda place: list(place.list("s3://sparkify/a/"))),
+        ("s3:GetObject", lambda place: list(place.read([FILE]))),
+        ("s3:PutObject", lambda place: place.write(FILE.name, b"x")),
+        ("s3:DeleteObject", lambda place: place.delete([FILE.name])),
+    ],
+)
+def test_right_that_is_missing_is_named(refusing: Place, right: str, attempt: Callable[[Place], object]) -> None:
+    with pytest.raises(
+        PipelineError, match=f"access denied; the AWS identity of this machine needs {right} there"
+    ) as one:
+        attempt(refusing)
+    assert "\n" not in str(one.value) and "s3://sparkify/a/" in str(one.value)
+
+
+def test_no_aws_credentials_are_one_message(temp: Temp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    with pytest.raises(PipelineError, match="TEMP_DIR needs AWS credentials on this machine, and there are none"):
+        place_of("s3://sparkify/temp", "us-west-2")
+
+
+@pytest.mark.parametrize("script", ["etl.py"])
+def test_temp_dir_that_cant_be_written_changes_nothing(many: Temp, script: str) -> None:
+    many.warehouse.configure(
+        {("S3", "TEMP_DIR"): "blocked" if many.root.startswith("/") else "s3://no-such-bucket/temp"}
+    )
+    (many.warehouse.folder / "blocked").write_text("a file")
+    before = many.warehouse.everything()
+    many.sync()
+    result = many.warehouse.run(script, code=1)
+    assert re.search(r"can't (list|write) \S+", result.stderr)
+    assert many.warehouse.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("s3://bucket", "is a whole bucket; give a folder of it"),
+        ("s3://bucket/temp", "has to be in S3 if LOG_DATA is, and on this machine if LOG_DATA is"),
+        ("log-data/temp", "is itself under LOG_DATA; name another folder"),
+    ],
+)
+def test_temp_dir_that_makes_no_sense_is_refused(tables: Warehouse, value: str, said: str) -> None:
+    tables.configure({("S3", "TEMP_DIR"): value})
+    assert said in tables.run("etl.py", code=1).stderr
+
+
+def test_file_that_is_gone_is_named(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("{}")
+    place = place_of("/", "us-west-2")
+    files = list(place.list(f"{tmp_path}/"))
+    (tmp_path / "one").unlink()
+    with pytest.raises(PipelineError, match=f"can't read {tmp_path}/one: it is gone, or was moved since it was listed"):
+        list(place.read(files))
