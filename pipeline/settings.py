@@ -10,6 +10,8 @@ from pipeline.errors import PipelineError
 
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "dwh.cfg"
 
+TEMP_DIR_BYTES = 180  # load errors have 256 bytes for a name, and what is written there must fit in
+
 SSLMODES = ("verify-full", "verify-ca", "require", "prefer", "allow", "disable")
 _SWITCH = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
 
@@ -185,6 +187,8 @@ def _temp_dir(values: ConfigValues, host: str) -> str:
     if re.fullmatch(r"s3://[^/]+/*", given):
         raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} is a whole bucket; give a folder of it")
     place = _location(values, "TEMP_DIR", host).rstrip("/")
+    if len(place.encode()) > TEMP_DIR_BYTES:
+        raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} has more than {TEMP_DIR_BYTES} bytes")
     for key in ("LOG_DATA", "SONG_DATA"):
         if place.startswith("s3://") != values.get("S3", key).startswith("s3://"):
             raise PipelineError(

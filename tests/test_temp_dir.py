@@ -414,6 +414,7 @@ def test_temp_dir_that_cant_be_written_changes_nothing(many: Temp, script: str) 
         ("s3://bucket", "is a whole bucket; give a folder of it"),
         ("s3://bucket/temp", "has to be in S3 if LOG_DATA is, and on this machine if LOG_DATA is"),
         ("log-data/temp", "is itself under LOG_DATA; name another folder"),
+        ("x" * 200, "has more than 180 bytes"),
     ],
 )
 def test_temp_dir_that_makes_no_sense_is_refused(tables: Warehouse, value: str, said: str) -> None:
