@@ -5,6 +5,7 @@ import pipeline.startup  # noqa: F401  # before all that takes a while to load
 # isort: split
 
 import argparse
+import os
 import sys
 
 from common import commit, counted, run
@@ -13,7 +14,7 @@ from pipeline.errors import PipelineError
 from pipeline.existing_tables import lock_and_count, place_of, rows_at_stake
 from pipeline.session import Session
 from pipeline.terminal import is_terminal
-from sql_queries import create_table_queries, drop_table_queries
+from sql_queries import create_table_queries, drop_table_queries, loaded_files_mark
 
 
 def confirm(session: Session, counts: dict[str, int], yes: bool) -> None:
@@ -48,6 +49,7 @@ def main(session: Session, yes: bool = False) -> None:
         confirm(session, counts, yes)
     for query in drop_table_queries + create_table_queries:
         run(session, query)
+    session.execute(loaded_files_mark, {"mark": os.urandom(8).hex()})
     commit(session)
     for table, rows in locked.items():
         if rows:

@@ -258,11 +258,16 @@ SELECT source, file, version, GETDATE()
 FROM new_files
 """
 
+# Hashes, because of hundreds of thousands of files the names would be large.
 known_files = """
-SELECT file, version
+SELECT MD5(file || '|' || version)
 FROM loaded_files
 WHERE source = %(source)s
 """
+
+# What tells this table from that of any other warehouse: a load deletes of TEMP_DIR what killed ones of its own left.
+loaded_files_mark = "COMMENT ON TABLE loaded_files IS %(mark)s"
+loaded_files_marked = "SELECT obj_description('loaded_files'::regclass)"
 
 # COPY ... NOLOAD parses all and loads nothing; with as many errors as it takes, it reports them all.
 staging_events_try = staging_events_copy + "NOLOAD\nMAXERROR 100000\n"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import psycopg2
 from psycopg2 import extensions
 
-from pipeline.sources.origins import Origin, PackedFile
+from pipeline.sources.origins import Origin, PackedObject
 from pipeline.terminal import is_terminal
 
 LOAD_ERRORS_CSV = "load_errors.csv"
@@ -31,7 +31,7 @@ class LoadError(NamedTuple):
     code: str
     reason: str
 
-    def traced(self, packed: Mapping[str, PackedFile]) -> "LoadError":
+    def traced(self, packed: Mapping[str, PackedObject]) -> "LoadError":
         """This error, at the file and line that went into a packed object, if it is in one."""
         origin = origin_of(self.filename, self.line, packed)
         return self._replace(filename=origin.file, line=str(origin.line)) if origin else self
@@ -55,7 +55,7 @@ class Table(NamedTuple):
     columns: list[str]
     rows: list[list[str]]
 
-    def traced(self, packed: Mapping[str, PackedFile]) -> "Table":
+    def traced(self, packed: Mapping[str, PackedObject]) -> "Table":
         """This table with two columns more, if anything was packed: the file and line where each error really is."""
         at = {name: self.columns.index(name) for name in (*FILE_COLUMNS, "line_number") if name in self.columns}
         file = next((at[name] for name in FILE_COLUMNS if name in at), None)
@@ -74,7 +74,7 @@ class Table(NamedTuple):
         return 0 if at is None else sum(row[at] == str(session) for row in self.rows)
 
 
-def origin_of(filename: str, line: str, packed: Mapping[str, PackedFile]) -> Origin | None:
+def origin_of(filename: str, line: str, packed: Mapping[str, PackedObject]) -> Origin | None:
     """Where a line of a packed object came from; None if it is of no packed object.
 
     The system tables cut names off after 256 bytes.

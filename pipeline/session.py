@@ -16,7 +16,7 @@ from pipeline.errors import CommitUnanswered, PipelineError
 from pipeline.progress import Watch, shown_alive
 from pipeline.run import Outcome, Run
 from pipeline.settings import Settings
-from pipeline.sources.origins import PackedFile
+from pipeline.sources.origins import PackedObject
 from pipeline.warehouse import open_connection
 
 Parameters = Mapping[str, Any]
@@ -33,7 +33,7 @@ class Session:
         self.settings = settings
         self.run = run or Run()
         self.mark = ""  # of the load that this session stages; see `mark_load`
-        self.packed: dict[str, PackedFile] = {}  # what COPY reads in the place of the files that are packed in it
+        self.packed: dict[str, PackedObject] = {}  # what COPY reads in the place of the files that are packed in it
         self.connection: extensions.connection
 
     def __enter__(self) -> "Session":

@@ -9,7 +9,7 @@ import signal
 import sys
 
 SCRIPTS = ("create_tables.py", "etl.py")
-NEEDED = ("psycopg2", "boto3", "certifi", "rich")
+NEEDED = ("psycopg2", "boto3", "certifi", "rich", "obstore")
 
 
 def _started_script() -> str | None:

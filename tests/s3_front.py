@@ -43,8 +43,10 @@ class S3Front:
         self._server.shutdown()
         self._server.server_close()
 
-    def answer(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
-        if self.held and urlsplit(path).path.endswith(self.held):
+    def answer(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None
+    ) -> tuple[int, dict[str, str], bytes]:
+        if method == "GET" and self.held and urlsplit(path).path.endswith(self.held):
             self.asked.set()
             self.let_go.wait(60)
         with self._lock:
@@ -52,20 +54,22 @@ class S3Front:
                 self.busy_for -= 1
                 return 503, {}, BUSY
         connection = http.client.HTTPConnection(self._behind)
-        connection.request(method, path, headers=headers)
+        connection.request(method, path, body, headers)
         answer = connection.getresponse()
-        body = answer.read()
+        read = answer.read()
         connection.close()
-        return answer.status, {k: v for k, v in answer.getheaders() if k.lower() not in NOT_PASSED_ON}, body
+        return answer.status, {k: v for k, v in answer.getheaders() if k.lower() not in NOT_PASSED_ON}, read
 
     def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
         front = self
 
         class Handler(QuietHandler):
             def do_GET(self) -> None:
-                status, headers, body = front.answer(self.command, self.path, dict(self.headers))
+                length = self.headers.get("Content-Length")
+                sent = self.rfile.read(int(length)) if length else None
+                status, headers, body = front.answer(self.command, self.path, dict(self.headers), sent)
                 self.reply(status, body, headers)
 
-            do_HEAD = do_GET
+            do_HEAD = do_PUT = do_POST = do_DELETE = do_GET
 
         return Handler

@@ -4,23 +4,23 @@ import gzip
 import http.server
 import json
 import re
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 from helpers import REAL_DATA, Warehouse, event, needs_real_data, song
-from s3_front import QuietHandler
+from s3_front import QuietHandler, S3Front
 from test_concurrency import start
 from test_etl import REAL_COUNTS
 from test_load_errors import read_csv
 
 import sql_queries
 from pipeline.errors import PipelineError
-from pipeline.settings import read_settings
-from pipeline.sources import packing
-from pipeline.sources.new_files import TempFolder
+from pipeline.sources import new_files, packing
 from pipeline.sources.places import Place, SourceFile, place_of
 
 MANY = 20  # files, so that they are packed
@@ -40,11 +40,11 @@ class Temp:
         """Have the bucket hold what the folder does."""
         if self._bucket is None:
             return
-        there = {found.key: found.e_tag.strip('"') for found in self._bucket.objects.all()}
+        there = {found.key for found in self._bucket.objects.all()}
         here = {path.relative_to(self.warehouse.folder).as_posix(): path for path in self._files()}
         for key, path in here.items():
             self._bucket.upload_file(str(path), key)
-        for key in there.keys() - here.keys():
+        for key in there - here.keys():
             if key.startswith(("log-data", "song-data")):
                 self._bucket.Object(key).delete()
 
@@ -194,28 +194,67 @@ def test_check_records_nothing(temp: Temp) -> None:
 
 
 def test_next_run_removes_what_a_killed_one_left_behind_and_nothing_else(temp: Temp) -> None:
-    temp.load()
-    temp.warehouse.write_log([event(itemInSession=1)], "2018-11-02")
-    hashed = hash_folder(temp)
-    killed = [f"temp/{hashed}/load-{'0' * 16}/{name}" for name in ("song_data-1.json.gz", "log_data.manifest")]
-    killed += [f"temp/{hashed}/check-20181101T000000-{'0' * 16}/log_data.manifest"]
+    [(own,)] = temp.warehouse.query("SELECT obj_description('loaded_files'::regclass)")
+    other, number, old, now = "f" * 16, "0" * 16, "20181101T000000", "29991101T000000"
+    left = [f"temp/etl-{own}/{now}-{number}/{name}" for name in ("song_data-1.json.gz", "log_data.manifest")]
+    left += [f"temp/etl-{name}/{old}-{number}/log_data.manifest" for name in (other, "check")]
     kept = [
-        f"temp/{hashed}/check-29991101T000000-{'0' * 16}/log_data.manifest",  # of a check that is under way
-        f"temp/{hashed}/load-mine/log_data.manifest",
-        f"temp/{hashed}/load-{'0' * 16}/notes.txt",
-        f"temp/etl-ffffffffffff/load-{'0' * 16}/log_data.manifest",  # of another warehouse
+        f"temp/etl-{other}/{now}-{number}/log_data.manifest",  # of another warehouse
+        f"temp/etl-check/{now}-{number}/log_data.manifest",  # of a check that is under way
+        f"temp/etl-{own}/99999999T999999-{number}/log_data.manifest",
+        f"temp/etl-{own}/mine/log_data.manifest",
+        f"temp/etl-{own}/{now}-{number}/notes.txt",
         "temp/mine.json.gz",
     ]
-    for name in killed + kept:
+    for name in left + kept:
         temp.put(name, b"{}")
     temp.load()
     assert temp.left() == sorted(kept)
 
 
-def hash_folder(temp: Temp) -> str:
-    """The folder under TEMP_DIR that is the warehouse's own."""
-    folder = TempFolder(read_settings(temp.warehouse.config, needs_source=True), trial=False)
-    return folder.name("x").split("/")[-3]
+@pytest.mark.parametrize("arguments", [(), ("--all",)])
+def test_tables_older_than_the_record_get_it(temp: Temp, arguments: tuple[str, ...]) -> None:
+    temp.warehouse.query("DROP TABLE loaded_files")
+    temp.load(*arguments)
+    assert temp.warehouse.counts() | {"songplays": 1, "loaded_files": 2} == temp.warehouse.counts()
+
+
+def test_source_of_empty_files_is_one_without_events(temp: Temp) -> None:
+    temp.load()
+    (temp.warehouse.folder / "log-data" / "2018-11-01-events.json").write_text("")
+    assert "1 of 1 log files are new, 0 of 1 song files" in lines(temp.load())
+    assert "nothing is new" in temp.load().stdout
+
+
+def test_odd_names_are_loaded_and_recorded(tables: Warehouse) -> None:
+    temp = Temp(tables, None)
+    tables.write_songs([song()])
+    for number, name in enumerate(("a#1", "b c", "d%20e", "f+g&h", "é'\"", "i\nj")):
+        tables.write_log([event(itemInSession=number)], name)
+    temp.load()
+    assert tables.counts() | {"songplays": 6, "loaded_files": 7} == tables.counts()
+    assert "nothing is new" in temp.load().stdout
+
+
+def test_packed_objects_are_removed_where_a_later_one_cant_be_written(
+    temp: Temp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "FEW", 0)
+    monkeypatch.setattr(packing, "PACKED_BYTES", 1)
+    temp.warehouse.write_songs([song(song_id=f"SO{n}") for n in range(4)])
+    temp.sync()
+    write = Place.write
+
+    def fails_at_the_third(self: Place, name: str, data: object) -> None:
+        if name.endswith("song_data-3.json.gz"):
+            assert len(temp.left()) > 2
+            raise PipelineError("no room")
+        write(self, name, data)
+
+    monkeypatch.setattr(Place, "write", fails_at_the_third)
+    with pytest.raises(PipelineError, match="no room"):
+        temp.warehouse.load()
+    assert temp.left() == []
 
 
 def test_two_runs_at_once_queue_up_and_the_second_finds_nothing_new(many: Temp) -> None:
@@ -240,6 +279,52 @@ def test_prefix_is_any_beginning_of_a_name_as_it_is_for_copy(temp: Temp) -> None
         temp.warehouse.write_log([event(location=name)], name)
     temp.warehouse.configure({("S3", "LOG_DATA"): f"{temp.root}/log-data/2018-11-01"})
     assert "2 of 2 log files are new, 1 of 1 song files" in lines(temp.load())
+
+
+@pytest.mark.parametrize("held", ["song_data-1.json.gz", "files.json.gz"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_run_changes_nothing_and_what_it_left_goes_with_the_next(
+    tables: Warehouse, bucket: object, aws: dict[str, str], s3_front: S3Front, held: str, number: signal.Signals
+) -> None:
+    tables.environment = aws
+    temp = Temp(tables, bucket)
+    tables.write_log([event()])
+    tables.write_songs([song(song_id=f"SO{n}", title=f"T{n}") for n in range(MANY)])
+    temp.sync()
+    before = tables.everything()
+    s3_front.held = held
+    process = start(tables, "etl.py")
+    assert s3_front.asked.wait(60)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
+    s3_front.held = ""
+    s3_front.let_go.set()
+    assert tables.everything() == before
+    assert temp.left() or number == signal.SIGTERM
+    temp.load()
+    assert tables.counts() | {"songplays": 1, "songs": MANY + 1, "loaded_files": MANY + 1} == tables.counts()
+    assert temp.left() == []
+
+
+def test_file_that_changes_after_it_was_listed_is_read_again_next_time(
+    temp: Temp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "FEW", 0)
+    temp.sync()
+    pack = new_files.pack
+
+    def pack_what_has_changed(*arguments: object) -> packing.Packed:
+        temp.warehouse.write_log([event(), event(itemInSession=1)])
+        temp.sync()
+        return pack(*arguments)
+
+    with monkeypatch.context() as changing:
+        changing.setattr(new_files, "pack", pack_what_has_changed)
+        temp.warehouse.load()
+    assert temp.warehouse.counts()["songplays"] == 2
+    assert "1 of 1 log files are new" in temp.load().stdout
+    assert "nothing is new" in temp.load().stdout
 
 
 @pytest.mark.parametrize(
@@ -342,12 +427,20 @@ def test_packed_objects_are_few_and_hold_every_file_in_its_order(tmp_path: Path)
         (tmp_path / name).write_text(text)
     files = list(place.list(f"{tmp_path}/"))
     counted = []
-    packed = packing.pack(place, sorted(files), place, f"{tmp_path}/packed", counted.append)
+
+    def write(stem: str, data: IO[bytes]) -> str:
+        (tmp_path / f"packed-{stem}").write_bytes(data.read())
+        return f"{tmp_path}/packed-{stem}"
+
+    packed = packing.pack(place, sorted(files), write, counted.append)
     assert [Path(made.name).name for made in packed.objects] == ["packed-1.json.gz", "packed-2.json.gz"]
     unpacked = [gzip.decompress(Path(made.name).read_bytes()).decode().splitlines() for made in packed.objects]
     assert [line for part in unpacked for line in part] == list(texts.values())
     assert len(counted) == 400 and not packed.left
     assert packed.objects[1].origin(1) == (f"{tmp_path}/{len(unpacked[0]):04}", 1)
+    last = len(unpacked[1])
+    assert packed.objects[1].origin(last) == (f"{tmp_path}/0399", 1)
+    assert packed.objects[1].origin(0) is None and packed.objects[1].origin(last + 1) is None
 
 
 class Refusing(QuietHandler):
@@ -367,6 +460,12 @@ def refusing(aws: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     yield place_of("s3://sparkify/", "us-west-2")
     server.shutdown()
     server.server_close()
+
+
+def test_profile_that_is_not_there_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(PipelineError, match=r"TEMP_DIR needs AWS credentials: .*nobody"):
+        place_of("s3://sparkify/temp", "us-west-2")
 
 
 FILE = SourceFile("s3://sparkify/a/b", 1, "v")
@@ -389,21 +488,19 @@ def test_right_that_is_missing_is_named(refusing: Place, right: str, attempt: Ca
     assert "\n" not in str(one.value) and "s3://sparkify/a/" in str(one.value)
 
 
-def test_no_aws_credentials_are_one_message(temp: Temp, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+def test_no_aws_credentials_are_one_message() -> None:
     with pytest.raises(PipelineError, match="TEMP_DIR needs AWS credentials on this machine, and there are none"):
         place_of("s3://sparkify/temp", "us-west-2")
 
 
-@pytest.mark.parametrize("script", ["etl.py"])
-def test_temp_dir_that_cant_be_written_changes_nothing(many: Temp, script: str) -> None:
+def test_temp_dir_that_cant_be_written_changes_nothing(many: Temp) -> None:
     many.warehouse.configure(
         {("S3", "TEMP_DIR"): "blocked" if many.root.startswith("/") else "s3://no-such-bucket/temp"}
     )
     (many.warehouse.folder / "blocked").write_text("a file")
     before = many.warehouse.everything()
     many.sync()
-    result = many.warehouse.run(script, code=1)
+    result = many.warehouse.run("etl.py", code=1)
     assert re.search(r"can't (list|write) \S+", result.stderr)
     assert many.warehouse.everything() == before
 

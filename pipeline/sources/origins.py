@@ -13,21 +13,23 @@ class Origin(NamedTuple):
 
 
 @dataclass
-class PackedFile:
+class PackedObject:
     """A packed object: its name, and at which line of it each of its files begins."""
 
-    name: str
+    name: str = ""
     starts: list[int] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     lines: int = 0
 
     def add(self, name: str, data: bytes) -> None:
-        """Note a file that goes in next."""
+        """Note a file that goes in next, and whose last line is ended."""
         self.starts.append(self.lines + 1)
         self.files.append(name)
         self.lines += data.count(b"\n")
 
-    def origin(self, line: int) -> Origin:
-        """The file that a line came from, and which line of it that is."""
+    def origin(self, line: int) -> Origin | None:
+        """The file that a line came from, and which line of it that is; None if there is no such line."""
+        if not 1 <= line <= self.lines:
+            return None
         at = bisect.bisect_right(self.starts, line) - 1
         return Origin(self.files[at], line - self.starts[at] + 1)

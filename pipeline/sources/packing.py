@@ -5,9 +5,9 @@ import json
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
-from pipeline.sources.origins import PackedFile
+from pipeline.sources.origins import PackedObject
 from pipeline.sources.places import Place, SourceFile
 
 # COPY takes a few large objects faster than many small ones: one of 1 MB to 1 GB, compressed, for each slice.
@@ -15,27 +15,34 @@ from pipeline.sources.places import Place, SourceFile
 SMALL = 1 << 20  # bytes; larger files are not moved through this machine
 FEW = 16  # so many small files COPY may well read by itself
 MOST_OBJECTS = 16
+MOST_BYTES = 4 << 30  # packed by one run; what is more goes to COPY as it is
 PACKED_BYTES = 8 << 20  # of the files, for about 1 MB of gzip
 
 
 class Packed(NamedTuple):
     """What came of packing: the packed objects, and the files that have to go as they are."""
 
-    objects: list[PackedFile]
+    objects: list[PackedObject]
     left: list[SourceFile]
 
 
 def small_ones(files: Sequence[SourceFile]) -> list[SourceFile]:
     """Those of the files that are better packed; none where they are few."""
-    small = [file for file in files if file.size < SMALL]
+    small: list[SourceFile] = []
+    size = 0
+    for file in files:
+        if file.size < SMALL and size + file.size <= MOST_BYTES:
+            small.append(file)
+            size += file.size
     return small if len(small) > FEW else []
 
 
 Done = Callable[[SourceFile], None]
+Write = Callable[[str, IO[bytes]], str]
 
 
-def pack(place: Place, files: Sequence[SourceFile], temp: Place, stem: str, done: Done) -> Packed:
-    """Pack the files into objects whose names begin with `stem`, of about the same size. `done` is told of each file.
+def pack(place: Place, files: Sequence[SourceFile], write: Write, done: Done) -> Packed:
+    """Pack the files into objects of about the same size, which `write` gives their names; `done` is told of each file.
 
     A file that is not whole JSON objects from its first byte to its last is left: beside others it could spoil them,
     and by itself COPY names it.
@@ -47,19 +54,19 @@ def pack(place: Place, files: Sequence[SourceFile], temp: Place, stem: str, done
     reading = iter(place.read(files))
     for number in range(1, count + 1):
         with tempfile.TemporaryFile() as spool:
-            made = PackedFile(f"{stem}-{number}.json.gz")
+            made = PackedObject()
             with gzip.GzipFile(fileobj=spool, mode="wb", compresslevel=1, mtime=0) as archive:
                 for data in _share_of(reading, share, made, packed.left, done):
                     archive.write(data)
             if made.files:
                 spool.seek(0)
-                temp.write(made.name, spool)
+                made.name = write(f"{number}.json.gz", spool)
                 packed.objects.append(made)
     return packed
 
 
 def _share_of(
-    reading: Iterator[tuple[SourceFile, bytes]], share: int, made: PackedFile, left: list[SourceFile], done: Done
+    reading: Iterator[tuple[SourceFile, bytes]], share: int, made: PackedObject, left: list[SourceFile], done: Done
 ) -> Iterator[bytes]:
     size = 0
     for file, data in reading:

@@ -1,8 +1,10 @@
-"""Places that files are in: a bucket of S3, or this machine. Listed, read and written by obstore."""
+"""Places that files are in: a bucket of S3, or this machine. Read and written by obstore."""
 
 import asyncio
 import contextlib
+import datetime as dt
 import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, NamedTuple
 
@@ -13,12 +15,17 @@ from obstore.store import LocalStore, S3Store
 from pipeline.errors import PipelineError, Unreachable
 
 if TYPE_CHECKING:
-    from obstore import ObjectMeta
+    from obstore.auth.boto3 import Boto3CredentialProvider
     from obstore.store import ClientConfig
 
 PAGE = 1000  # as many names as S3 gives at a time
 AT_A_TIME = 128  # requests under way: S3 takes some 20 ms to answer one, whatever its size
 BATCH_FILES, BATCH_BYTES = 2048, 32 << 20  # read before any of them is handed on; memory grows with it
+CREDENTIALS_KEPT = dt.timedelta(minutes=5)  # boto3 itself gets new ones some 10 minutes before the old ones expire
+
+# S3's own words in the middle of obstore's, and what obstore says of what may pass
+_S3_SAYS = re.compile(r"<Code>(?P<code>\w+)</Code>.*?<Message>(?P<message>[^<]*)</Message>", re.DOTALL)
+_PASSES = re.compile(r"after [1-9]\d* retries|error sending request|timed out|\b5\d\d [A-Z]")
 
 
 class SourceFile(NamedTuple):
@@ -36,29 +43,29 @@ class Place:
     """
 
     def __init__(self, root: str, store: LocalStore | S3Store) -> None:
-        """`root` is what all names begin with and the store does not want to hear."""
+        """`root` is what all names begin with, and what obstore leaves out."""
         self._root = root
         self._store = store
 
     def list(self, prefix: str) -> Iterator[SourceFile]:
-        """All files whose names begin with `prefix`, as COPY finds them, but empty ones: they have nothing to load.
-
-        A prefix of COPY is any beginning of a name, one of obstore is a folder. So the folder is listed, in S3 from the
-        first of these names on and, as names come in their order there, to the last.
-        """
-        folder, _, beginning = self._key(prefix).rpartition("/")
-        is_bucket = self._root != "/"
-        # what comes after it in order is the prefix itself, and then all that begins with it
-        offset = self._key(prefix)[:-1] if is_bucket and beginning else None
+        """All files whose names begin with `prefix`, as COPY finds them, in no order in particular."""
         with self._errors("list", "s3:ListBucket", prefix):
-            for page in obstore.list(self._store, folder or None, offset=offset, chunk_size=PAGE):
-                for found in page:
-                    name = self._root + found["path"]
-                    if name.startswith(prefix):
-                        if found["size"]:
-                            yield SourceFile(name, found["size"], _version(found, is_bucket))
-                    elif is_bucket and name > prefix:
-                        return
+            yield from _local_files(prefix) if self._root == "/" else self._objects(prefix)
+
+    def _objects(self, prefix: str) -> Iterator[SourceFile]:
+        """The prefix that obstore takes is a folder: it is listed from the first name on that begins with `prefix`.
+
+        Names come in their order, so that the first which does not begin with it is behind the last that does.
+        """
+        key = self._key(prefix)
+        folder, _, beginning = key.rpartition("/")
+        for page in obstore.list(self._store, folder or None, offset=key[:-1] if beginning else None, chunk_size=PAGE):
+            for found in page:
+                name = self._root + found["path"]
+                if name.startswith(prefix):
+                    yield SourceFile(name, found["size"], (found["e_tag"] or "").strip('"'))
+                elif name > prefix:
+                    return
 
     def read(self, files: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
         """The bytes of each file, in their order, many being read at a time."""
@@ -98,47 +105,82 @@ class Place:
             raise _explained(error, f"can't {what} {name}", right if self._root != "/" else "") from error
 
 
+def _local_files(prefix: str) -> Iterator[SourceFile]:
+    """obstore would pass over names that end in # and a number, which it takes for its own unfinished files."""
+    for folder, folders, names in os.walk(prefix.rpartition("/")[0] or "/", followlinks=True):
+        above = folder.rstrip("/") + "/"
+        # whole branches that can't match are not entered
+        folders[:] = [
+            name for name in folders if _may_match(f"{above}{name}/", prefix) and not _leads_back(above, name)
+        ]
+        for name in names:
+            if (path := above + name).startswith(prefix):
+                found = os.stat(path)  # noqa: PTH116
+                yield SourceFile(path, found.st_size, f"{found.st_size} bytes of {found.st_mtime_ns}")
+
+
+def _may_match(folder: str, prefix: str) -> bool:
+    return folder.startswith(prefix) or prefix.startswith(folder)
+
+
+def _leads_back(above: str, name: str) -> bool:
+    """Whether `name` is a link to a folder that it is in itself."""
+    path = above + name
+    return os.path.islink(path) and os.path.realpath(above).startswith(os.path.realpath(path))  # noqa: PTH114
+
+
 def _explained(error: Exception, failed: str, right: str) -> PipelineError:
     """What went wrong, in words; `right` is what an AWS identity needs for it, empty on this machine."""
     said = str(error).strip().split("\n")[0]
-    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or "403 Forbidden" in said:
+    s3 = _S3_SAYS.search(str(error))
+    code = s3["code"] if s3 else ""
+    kind = Unreachable if _PASSES.search(said) else PipelineError
+    if code == "NoSuchBucket":
+        return PipelineError(f"{failed}: there is no such bucket")
+    if isinstance(error, FileNotFoundError):
+        # listed anew it may be there, or not be missed
+        return Unreachable(f"{failed}: it is gone, or was moved since it was listed")
+    if s3 and code != "AccessDenied":
+        return kind(f"{failed}: S3 says {code}: {s3['message']}")
+    if isinstance(error, UnauthenticatedError):
+        return PipelineError(f"{failed}: there are no valid AWS credentials: {said}")
+    if isinstance(error, PermissionDeniedError) or code or "403 Forbidden" in said:
         who = f"the AWS identity of this machine needs {right} there" if right else "see who may do so"
         return PipelineError(f"{failed}: access denied; {who}")
     if isinstance(error, InvalidPathError):
         return PipelineError(f"{failed}: {said}; leave [S3] TEMP_DIR out: COPY itself takes such names")
-    if "NoSuchBucket" in said:
-        return PipelineError(f"{failed}: there is no such bucket")
-    if isinstance(error, FileNotFoundError):
-        return PipelineError(f"{failed}: it is gone, or was moved since it was listed")
     if "configured region" in said:
         return PipelineError(f"{failed}: the bucket is in another region than [S3] REGION says")
-    return Unreachable(f"{failed}: {said}")
+    return kind(f"{failed}: {said}")
 
 
 def place_of(name: str, region: str) -> Place:
-    """The place that a file of this name is in."""
+    """The place that a file of this name is in. Raise PipelineError if there are no credentials for it."""
     if not name.startswith("s3://"):
         return Place("/", LocalStore())
-    import boto3  # only what is in S3 pays for it
-    from obstore.auth.boto3 import Boto3CredentialProvider
-
-    session = boto3.Session()
-    if session.get_credentials() is None:
-        raise PipelineError(
-            "[S3] TEMP_DIR needs AWS credentials on this machine, and there are none: run aws configure"
-        )
     bucket = name.removeprefix("s3://").split("/", 1)[0]
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint is None and region.startswith("cn-"):
+        endpoint = f"https://s3.{region}.amazonaws.com.cn"
     options: ClientConfig = {"allow_http": bool(endpoint and endpoint.startswith("http:"))}
-    credentials = Boto3CredentialProvider(session)
+    credentials = _aws_credentials()
     store = S3Store(bucket, endpoint=endpoint, region=region, client_options=options, credential_provider=credentials)
     return Place(f"s3://{bucket}/", store)
 
 
-def _version(found: "ObjectMeta", is_bucket: bool) -> str:
-    if is_bucket:
-        return (found["e_tag"] or "").strip('"')
-    return f"{found['size']} bytes of {found['last_modified'].isoformat()}"
+def _aws_credentials() -> "Boto3CredentialProvider":
+    """What gives obstore the credentials that boto3 finds, and asks for them again before they expire."""
+    import boto3  # only what is in S3 pays for it
+    from botocore.exceptions import BotoCoreError
+    from obstore.auth.boto3 import Boto3CredentialProvider
+
+    try:
+        session = boto3.Session()
+        if session.get_credentials() is not None:
+            return Boto3CredentialProvider(session, ttl=CREDENTIALS_KEPT)
+    except BotoCoreError as error:
+        raise PipelineError(f"[S3] TEMP_DIR needs AWS credentials: {error}") from error
+    raise PipelineError("[S3] TEMP_DIR needs AWS credentials on this machine, and there are none: run aws configure")
 
 
 def _batches(files: Sequence[SourceFile]) -> Iterator[Sequence[SourceFile]]:
