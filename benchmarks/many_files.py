@@ -145,6 +145,7 @@ def main() -> None:
             report("nothing new", second)
             report("one new song and one new log", one_more)
             if arguments.listed:
+                bench.create_tables()
                 bench.put(song_files(arguments.listed))
                 report(f"{arguments.listed:,} files for the first time", [bench.load()])
                 report(f"{arguments.listed:,} files, nothing new", [bench.load() for _ in range(3)])

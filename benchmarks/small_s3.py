@@ -2,7 +2,7 @@
 
     python benchmarks/small_s3.py [--delay 0.025]
 
-It lists, gets, puts and deletes, signs nothing and checks nothing. Once it takes requests it prints its address.
+It lists, gets, puts (in parts, too) and deletes, and checks no signature. Once it takes requests it prints its address.
 """
 
 import argparse
@@ -25,16 +25,29 @@ class SmallS3:
         self.delay = delay
         self._objects: dict[str, bytes] = {}
         self._names: list[str] = []
+        self._parts: dict[str, dict[int, bytes]] = {}  # of uploads that are under way
         self.reads = 0
 
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, bytes, dict[str, str]]:
         path = urlsplit(target)
         name = unquote(path.path).lstrip("/")
-        query = {key: values[0] for key, values in parse_qs(path.query).items()}
+        query = {key: values[0] for key, values in parse_qs(path.query, keep_blank_values=True).items()}
         if method == "GET" and "list-type" in query:
             return 200, self._page(name.rstrip("/"), query), {"Content-Type": "application/xml"}
         if method == "GET" and name == "reads":
             return 200, str(self.reads).encode(), {}
+        if method == "POST" and "uploads" in query:
+            self._parts[name] = {}
+            answer = "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>"
+            return 200, answer.encode(), {"Content-Type": "application/xml"}
+        if method == "PUT" and "partNumber" in query:
+            self._parts[name][int(query["partNumber"])] = body
+            return 200, b"", {"ETag": '"part"'}
+        if method == "POST" and "uploadId" in query:
+            self._put(name, b"".join(part for _, part in sorted(self._parts.pop(name).items())))
+            result = "CompleteMultipartUploadResult"
+            answer = f"<{result}><ETag>{escape(self._etag(name))}</ETag></{result}>"
+            return 200, answer.encode(), {"Content-Type": "application/xml"}
         if method == "PUT":
             self._put(name, body)
             return 200, b"", {"ETag": self._etag(name)}

@@ -184,8 +184,8 @@ def _temp_dir(values: ConfigValues, host: str) -> str:
     given = values.get("S3", "TEMP_DIR", "")
     if not given:
         return ""
-    if re.fullmatch(r"s3://[^/]+/*", given):
-        raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} is a whole bucket; give a folder of it")
+    if re.fullmatch(r"s3://[^/]+/*|/+", given):
+        raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} is a whole bucket or disk; give a folder of it")
     place = _location(values, "TEMP_DIR", host).rstrip("/")
     if len(place.encode()) > TEMP_DIR_BYTES:
         raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} has more than {TEMP_DIR_BYTES} bytes")

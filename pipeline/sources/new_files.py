@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import gzip
 import hashlib
+import io
 import json
 import os
 import re
@@ -108,8 +109,9 @@ def _copies(
     session: Session, folder: "TempFolder", source: str, files: list[SourceFile], trial: bool
 ) -> Iterator[Statement]:
     """The COPYs of these files: of those that go as they are, and of those that are packed."""
-    small = small_ones(files)
-    objects, left = _packed(session, folder, source, small)
+    place = place_of(session.source_parameters[source], session.source_parameters["region"])
+    small = small_ones(place, files)
+    objects, left = _packed(session, folder, source, place, small)
     packed = {file.name for file in small} - {file.name for file in left}
     as_they_are = [file.name for file in files if file.name not in packed]
     listed_copies = sql_queries.try_listed_copy_queries if trial else sql_queries.listed_copy_queries
@@ -119,12 +121,12 @@ def _copies(
         (packed_copies[source], [made.name for made in objects], f"{source}-packed"),
     ):
         if names:
-            manifest = folder.write(f"{stem}.manifest", _manifest(names))
+            manifest = folder.write(f"{stem}.manifest", io.BytesIO(_manifest(names)))
             yield Statement(query, {**session.source_parameters, "manifest": manifest})
 
 
 def _packed(
-    session: Session, folder: "TempFolder", source: str, files: list[SourceFile]
+    session: Session, folder: "TempFolder", source: str, place: Place, files: list[SourceFile]
 ) -> tuple[list[PackedObject], list[SourceFile]]:
     if not files:
         return [], []
@@ -132,7 +134,6 @@ def _packed(
     started = time.monotonic()
     label = f"PACK {WORDS[source]}"
     with shown_alive(label, watch):
-        place = place_of(files[0].name, session.source_parameters["region"])
         packed = pack(place, files, lambda stem, data: folder.write(f"{source}-{stem}", data), watch.count)
     session.packed |= {made.name: made for made in packed.objects}
     size = sum(file.size for file in files) / 1e6
@@ -188,6 +189,7 @@ class TempFolder:
         """`warehouse` tells the loads of one from those of others, and is "check" for what loads nothing."""
         if settings.source is None:
             raise ValueError("these settings were read without their source")
+        self._config = settings.path
         self._temp_dir = settings.source.temp_dir
         self._warehouse = warehouse
         begun = dt.datetime.now(dt.timezone.utc).strftime(_BEGUN)
@@ -195,16 +197,26 @@ class TempFolder:
         self._place: Place = place_of(self._path, settings.source.region)
         self._written: list[str] = []
 
-    def write(self, stem: str, data: bytes | IO[bytes]) -> str:
+    def write(self, stem: str, data: IO[bytes]) -> str:
         """Write a file; its full name."""
         name = f"{self._path}/{stem}"
         self._written.append(name)
-        self._place.write(name, data)
+        with self._named():
+            self._place.write(name, data)
         return name
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Name the key of the config in what goes wrong."""
+        try:
+            yield
+        except PipelineError as error:
+            raise type(error)(f"{error}; see [S3] TEMP_DIR in {self._config}") from error
 
     def clear_left_over(self) -> None:
         """Delete what killed runs have left behind: loads of this warehouse, and whatever is old."""
-        found = [file.name for file in self._place.list(f"{self._temp_dir}/etl-")]
+        with self._named():
+            found = [file.name for file in self._place.list(f"{self._temp_dir}/etl-")]
         self._delete([name for name in found if self._is_left_over(name.removeprefix(f"{self._temp_dir}/"))])
 
     def _is_left_over(self, name: str) -> bool:

@@ -26,12 +26,12 @@ class Packed(NamedTuple):
     left: list[SourceFile]
 
 
-def small_ones(files: Sequence[SourceFile]) -> list[SourceFile]:
+def small_ones(place: Place, files: Sequence[SourceFile]) -> list[SourceFile]:
     """Those of the files that are better packed; none where they are few."""
     small: list[SourceFile] = []
     size = 0
     for file in files:
-        if file.size < SMALL and size + file.size <= MOST_BYTES:
+        if file.size < SMALL and size + file.size <= MOST_BYTES and place.can_read(file.name):
             small.append(file)
             size += file.size
     return small if len(small) > FEW else []

@@ -1,16 +1,18 @@
-"""Places that files are in: a bucket of S3, or this machine. Read and written by obstore."""
+"""Places that files are in: this machine, or a bucket of S3, which obstore reads many objects of at a time."""
 
 import asyncio
 import contextlib
 import datetime as dt
 import os
 import re
+import shutil
 from collections.abc import Iterator, Sequence
-from typing import IO, TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 
 import obstore
 from obstore.exceptions import BaseError, InvalidPathError, PermissionDeniedError, UnauthenticatedError
-from obstore.store import LocalStore, S3Store
+from obstore.store import S3Store
 
 from pipeline.errors import PipelineError, Unreachable
 
@@ -22,6 +24,8 @@ PAGE = 1000  # as many names as S3 gives at a time
 AT_A_TIME = 128  # requests under way: S3 takes some 20 ms to answer one, whatever its size
 BATCH_FILES, BATCH_BYTES = 2048, 32 << 20  # read before any of them is handed on; memory grows with it
 CREDENTIALS_KEPT = dt.timedelta(minutes=5)  # boto3 itself gets new ones some 10 minutes before the old ones expire
+
+GONE = "it is gone, or was moved since it was listed"  # listed anew it may be there, or not be missed
 
 # S3's own words in the middle of obstore's, and what obstore says of what may pass
 _S3_SAYS = re.compile(r"<Code>(?P<code>\w+)</Code>.*?<Message>(?P<message>[^<]*)</Message>", re.DOTALL)
@@ -36,23 +40,106 @@ class SourceFile(NamedTuple):
     version: str
 
 
-class Place:
-    """A bucket, or all files of this machine; names are full, as "s3://bucket/key" or "/a/path".
+class Place(Protocol):
+    """Where files are; names are full, as "s3://bucket/key" or "/a/path".
 
     Each method raises PipelineError, saying what was refused, and Unreachable where it may be had later.
     """
 
-    def __init__(self, root: str, store: LocalStore | S3Store) -> None:
-        """`root` is what all names begin with, and what obstore leaves out."""
-        self._root = root
+    def list(self, prefix: str) -> Iterator[SourceFile]:
+        """All files whose names begin with `prefix`, as COPY finds them, in no order in particular."""
+
+    def can_read(self, name: str) -> bool:
+        """Whether `read` takes a file of this name."""
+
+    def read(self, files: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
+        """The bytes of each file, in their order."""
+
+    def write(self, name: str, data: IO[bytes]) -> None:
+        """Write a file."""
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Delete files; one that is gone already is no error."""
+
+
+class LocalPlace:
+    """The files of this machine; see Place."""
+
+    def list(self, prefix: str) -> Iterator[SourceFile]:
+        for folder, folders, names in os.walk(prefix.rpartition("/")[0] or "/", followlinks=True):
+            above = folder.rstrip("/") + "/"
+            # whole branches that can't match are not entered
+            folders[:] = [
+                name for name in folders if _may_match(f"{above}{name}/", prefix) and not _leads_back(above, name)
+            ]
+            for path in (above + name for name in names):
+                if path.startswith(prefix):
+                    with _local_errors("list", path):
+                        found = os.stat(path)  # noqa: PTH116
+                    yield SourceFile(path, found.st_size, f"{found.st_size} bytes of {found.st_mtime_ns}")
+
+    def can_read(self, name: str) -> bool:
+        return True
+
+    def read(self, files: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
+        for file in files:
+            with _local_errors("read", file.name):
+                data = Path(file.name).read_bytes()
+            yield file, data
+
+    def write(self, name: str, data: IO[bytes]) -> None:
+        with _local_errors("write", name):
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            with open(name, "xb") as file:
+                shutil.copyfileobj(data, file)
+
+    def delete(self, names: Sequence[str]) -> None:
+        for name in names:
+            with _local_errors("delete", name):
+                Path(name).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _local_errors(what: str, name: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise Unreachable(f"can't {what} {name}: {GONE}") from error
+    except OSError as error:
+        raise PipelineError(f"can't {what} {name}: {error.strerror}") from error
+
+
+def _may_match(folder: str, prefix: str) -> bool:
+    return folder.startswith(prefix) or prefix.startswith(folder)
+
+
+def _leads_back(above: str, name: str) -> bool:
+    """Whether `name` is a link to a folder that it is in itself."""
+    path = above + name
+    return os.path.islink(path) and os.path.realpath(above).startswith(os.path.realpath(path))  # noqa: PTH114
+
+
+class S3Place:
+    """A bucket; see Place. `store` is obstore's, which reads many objects at a time."""
+
+    def __init__(self, bucket: str, store: S3Store) -> None:
+        self._root = f"s3://{bucket}/"
+        self._bucket = bucket
         self._store = store
 
     def list(self, prefix: str) -> Iterator[SourceFile]:
-        """All files whose names begin with `prefix`, as COPY finds them, in no order in particular."""
+        last = None
         with self._errors("list", "s3:ListBucket", prefix):
-            yield from _local_files(prefix) if self._root == "/" else self._objects(prefix)
+            try:
+                for found in self._listed(prefix):
+                    last = found
+                    yield found
+                return
+            except InvalidPathError:
+                pass  # a page has a name that obstore does not take, maybe behind the last of ours
+        yield from self._listed_by_boto3(prefix, last)
 
-    def _objects(self, prefix: str) -> Iterator[SourceFile]:
+    def _listed(self, prefix: str) -> Iterator[SourceFile]:
         """The prefix that obstore takes is a folder: it is listed from the first name on that begins with `prefix`.
 
         Names come in their order, so that the first which does not begin with it is behind the last that does.
@@ -67,8 +154,25 @@ class Place:
                 elif name > prefix:
                     return
 
+    def _listed_by_boto3(self, prefix: str, last: SourceFile | None) -> Iterator[SourceFile]:
+        """The rest of the names, of whatever kind: this takes four times as long."""
+        import boto3
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        after = {"StartAfter": self._key(last.name)} if last else {}
+        try:
+            pages = boto3.client("s3", region_name=self._store.config.get("region")).get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._key(prefix), **after):
+                for found in page.get("Contents", []):
+                    yield SourceFile(self._root + found["Key"], found["Size"], found["ETag"].strip('"'))
+        except (BotoCoreError, ClientError) as error:
+            raise PipelineError(f"can't list {prefix}: {error}") from error
+
+    def can_read(self, name: str) -> bool:
+        segments = self._key(name).split("/")
+        return name.isprintable() and not {"", ".", ".."} & set(segments)
+
     def read(self, files: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
-        """The bytes of each file, in their order, many being read at a time."""
         for batch in _batches(files):
             yield from zip(batch, asyncio.run(self._read_all(batch)), strict=True)
 
@@ -83,13 +187,12 @@ class Place:
 
         return await asyncio.gather(*(read(file.name) for file in files))
 
-    def write(self, name: str, data: bytes | IO[bytes]) -> None:
+    def write(self, name: str, data: IO[bytes]) -> None:
         """Write a file, in parts if it is large."""
         with self._errors("write", "s3:PutObject", name):
             obstore.put(self._store, self._key(name), data)
 
     def delete(self, names: Sequence[str]) -> None:
-        """Delete files; one that is gone already is no error."""
         for name in names:
             with self._errors("delete", "s3:DeleteObject", name), contextlib.suppress(FileNotFoundError):
                 obstore.delete(self._store, self._key(name))
@@ -102,35 +205,11 @@ class Place:
         try:
             yield
         except (BaseError, OSError) as error:
-            raise _explained(error, f"can't {what} {name}", right if self._root != "/" else "") from error
-
-
-def _local_files(prefix: str) -> Iterator[SourceFile]:
-    """obstore would pass over names that end in # and a number, which it takes for its own unfinished files."""
-    for folder, folders, names in os.walk(prefix.rpartition("/")[0] or "/", followlinks=True):
-        above = folder.rstrip("/") + "/"
-        # whole branches that can't match are not entered
-        folders[:] = [
-            name for name in folders if _may_match(f"{above}{name}/", prefix) and not _leads_back(above, name)
-        ]
-        for name in names:
-            if (path := above + name).startswith(prefix):
-                found = os.stat(path)  # noqa: PTH116
-                yield SourceFile(path, found.st_size, f"{found.st_size} bytes of {found.st_mtime_ns}")
-
-
-def _may_match(folder: str, prefix: str) -> bool:
-    return folder.startswith(prefix) or prefix.startswith(folder)
-
-
-def _leads_back(above: str, name: str) -> bool:
-    """Whether `name` is a link to a folder that it is in itself."""
-    path = above + name
-    return os.path.islink(path) and os.path.realpath(above).startswith(os.path.realpath(path))  # noqa: PTH114
+            raise _explained(error, f"can't {what} {name}", right) from error
 
 
 def _explained(error: Exception, failed: str, right: str) -> PipelineError:
-    """What went wrong, in words; `right` is what an AWS identity needs for it, empty on this machine."""
+    """What went wrong, in words; `right` is what an AWS identity needs for it."""
     said = str(error).strip().split("\n")[0]
     s3 = _S3_SAYS.search(str(error))
     code = s3["code"] if s3 else ""
@@ -138,17 +217,13 @@ def _explained(error: Exception, failed: str, right: str) -> PipelineError:
     if code == "NoSuchBucket":
         return PipelineError(f"{failed}: there is no such bucket")
     if isinstance(error, FileNotFoundError):
-        # listed anew it may be there, or not be missed
-        return Unreachable(f"{failed}: it is gone, or was moved since it was listed")
+        return Unreachable(f"{failed}: {GONE}")
     if s3 and code != "AccessDenied":
         return kind(f"{failed}: S3 says {code}: {s3['message']}")
     if isinstance(error, UnauthenticatedError):
         return PipelineError(f"{failed}: there are no valid AWS credentials: {said}")
     if isinstance(error, PermissionDeniedError) or code or "403 Forbidden" in said:
-        who = f"the AWS identity of this machine needs {right} there" if right else "see who may do so"
-        return PipelineError(f"{failed}: access denied; {who}")
-    if isinstance(error, InvalidPathError):
-        return PipelineError(f"{failed}: {said}; leave [S3] TEMP_DIR out: COPY itself takes such names")
+        return PipelineError(f"{failed}: access denied; the AWS identity of this machine needs {right} there")
     if "configured region" in said:
         return PipelineError(f"{failed}: the bucket is in another region than [S3] REGION says")
     return kind(f"{failed}: {said}")
@@ -157,7 +232,7 @@ def _explained(error: Exception, failed: str, right: str) -> PipelineError:
 def place_of(name: str, region: str) -> Place:
     """The place that a file of this name is in. Raise PipelineError if there are no credentials for it."""
     if not name.startswith("s3://"):
-        return Place("/", LocalStore())
+        return LocalPlace()
     bucket = name.removeprefix("s3://").split("/", 1)[0]
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if endpoint is None and region.startswith("cn-"):
@@ -165,7 +240,7 @@ def place_of(name: str, region: str) -> Place:
     options: ClientConfig = {"allow_http": bool(endpoint and endpoint.startswith("http:"))}
     credentials = _aws_credentials()
     store = S3Store(bucket, endpoint=endpoint, region=region, client_options=options, credential_provider=credentials)
-    return Place(f"s3://{bucket}/", store)
+    return S3Place(bucket, store)
 
 
 def _aws_credentials() -> "Boto3CredentialProvider":
