@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 PAGE = 1000
+XML = {"Content-Type": "application/xml"}
 HEAD = re.compile(rb"(\w+) (\S+) HTTP/1\.1\r\n")
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
@@ -30,40 +31,42 @@ class SmallS3:
 
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, bytes, dict[str, str]]:
         path = urlsplit(target)
-        name = unquote(path.path).lstrip("/")
+        name = unquote(path.path).strip("/")
         query = {key: values[0] for key, values in parse_qs(path.query, keep_blank_values=True).items()}
         if method == "GET" and "list-type" in query:
-            return 200, self._page(name.rstrip("/"), query), {"Content-Type": "application/xml"}
-        if method == "GET" and name == "reads":
-            return 200, str(self.reads).encode(), {}
-        if method == "POST" and "uploads" in query:
-            self._parts[name] = {}
-            answer = "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>"
-            return 200, answer.encode(), {"Content-Type": "application/xml"}
-        if method == "PUT" and "partNumber" in query:
-            self._parts[name][int(query["partNumber"])] = body
-            return 200, b"", {"ETag": '"part"'}
-        if method == "POST" and "uploadId" in query:
-            self._put(name, b"".join(part for _, part in sorted(self._parts.pop(name).items())))
-            result = "CompleteMultipartUploadResult"
-            answer = f"<{result}><ETag>{escape(self._etag(name))}</ETag></{result}>"
-            return 200, answer.encode(), {"Content-Type": "application/xml"}
-        if method == "PUT":
-            self._put(name, body)
-            return 200, b"", {"ETag": self._etag(name)}
-        if method == "POST" and "delete" in query:
-            for key in re.findall(rb"<Key>(.*?)</Key>", body):
-                self._delete(f"{name.rstrip('/')}/{key.decode()}")
-            return 200, b"<DeleteResult/>", {"Content-Type": "application/xml"}
+            return 200, self._page(name, query), XML
+        if method in ("PUT", "POST"):
+            return self._take(name, query, body)
         if method == "DELETE":
             self._delete(name)
             return 204, b"", {}
+        if name == "reads":
+            return 200, str(self.reads).encode(), {}
         found = self._objects.get(name)
         if found is None:
             return 404, b"<Error><Code>NoSuchKey</Code><Message>The key does not exist.</Message></Error>", {}
         self.reads += method == "GET"
         headers = {"ETag": self._etag(name), "Last-Modified": "Thu, 01 Nov 2018 00:00:00 GMT"}
         return 200, found, headers
+
+    def _take(self, name: str, query: dict[str, str], body: bytes) -> tuple[int, bytes, dict[str, str]]:
+        """An object, a part of one, or a request to delete many."""
+        if "delete" in query:
+            for key in re.findall(rb"<Key>(.*?)</Key>", body):
+                self._delete(f"{name}/{key.decode()}")
+            return 200, b"<DeleteResult/>", XML
+        if "uploads" in query:
+            self._parts[name] = {}
+            return 200, b"<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>", XML
+        if "partNumber" in query:
+            self._parts[name][int(query["partNumber"])] = body
+            return 200, b"", {"ETag": '"part"'}
+        if "uploadId" in query:
+            self._put(name, b"".join(part for _, part in sorted(self._parts.pop(name).items())))
+            result = "CompleteMultipartUploadResult"
+            return 200, f"<{result}><ETag>{escape(self._etag(name))}</ETag></{result}>".encode(), XML
+        self._put(name, body)
+        return 200, b"", {"ETag": self._etag(name)}
 
     def _etag(self, name: str) -> str:
         return f'"{hashlib.md5(self._objects[name]).hexdigest()}"'

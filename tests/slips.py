@@ -90,8 +90,9 @@ SQL_TESTS = (
     (r"copy_progress\w*", (("test_progress.py",),)),
     (r"moving\w*", (("test_window.py",), ("test_checks.py", "test_incremental.py"))),
     (r"\w+_summary", (("test_etl.py", "test_window.py", "test_readme.py", "test_messages.py"),)),
-    (r"\w+_(drop|create)|existing_table|table_count|tables_lock", (("test_create_tables.py",), ("test_etl.py",))),
-    (r"schema_choice|chosen_schema", (("test_on_cluster.py",), ("test_create_tables.py",))),
+    (r"schema_choice|chosen_schema|existing_table", (("test_on_cluster.py",), ("test_create_tables.py",))),
+    (r"loaded_files\w*|known_files|new_files\w*|\w+_(listed|packed)_\w+", (("test_temp_dir.py", "test_declared.py"),)),
+    (r"\w+_(drop|create)|table_count|tables_lock", (("test_create_tables.py",), ("test_etl.py",))),
     (r"staging_mark\w*|copy_count|session_number", (("test_retry.py",), ("test_etl.py",))),
     (r".*", (("test_etl.py", "test_window.py"), ("test_sql_queries.py", "test_incremental.py", "test_concurrency.py"))),
 )

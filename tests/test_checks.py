@@ -148,6 +148,22 @@ def test_check_fires_and_nothing_is_loaded(tables: Warehouse, wrong: str, monkey
     assert f"{wrong}: {example}" in damaged_load(tables, damage, monkeypatch)
 
 
+@pytest.mark.parametrize(
+    ("unknown", "wrong"),
+    [
+        ("artist", "plays have a song of another title or artist_name: 1, for example SO1"),
+        ("song", "plays have another song or artist than the catalogue gives them: 1, for example SO1"),
+    ],
+)
+def test_play_without_a_name_is_of_no_song_that_has_one(
+    tables: Warehouse, unknown: str, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables.write_log([event(), event(itemInSession=1) | {unknown: None}])
+    tables.write_songs([song()])
+    damage = "UPDATE songplays SET song_id = 'SO1', artist_id = 'AR1' WHERE item_in_session = 1"
+    assert wrong in damaged_load(tables, damage, monkeypatch)
+
+
 @pytest.mark.parametrize("change", [{"ts": event()["ts"] + 1}, {"sessionId": 2}, {"itemInSession": 1}])
 def test_play_is_lost_though_another_has_all_but_one_of_its_keys(
     tables: Warehouse, change: dict, monkeypatch: pytest.MonkeyPatch
