@@ -21,7 +21,7 @@ from pipeline.session import Session
 from pipeline.settings import Settings
 from pipeline.sources.delivery import Delivery, Statement
 from pipeline.sources.origins import PackedObject
-from pipeline.sources.packing import pack, small_ones
+from pipeline.sources.packing import divide, pack
 from pipeline.sources.places import Place, SourceFile, place_of
 from pipeline.terminal import complain, say
 
@@ -110,10 +110,9 @@ def _copies(
 ) -> Iterator[Statement]:
     """The COPYs of these files: of those that go as they are, and of those that are packed."""
     place = place_of(session.source_parameters[source], session.source_parameters["region"])
-    small = small_ones(place, files)
+    small, others = divide(place, files)
     objects, left = _packed(session, folder, source, place, small)
-    packed = {file.name for file in small} - {file.name for file in left}
-    as_they_are = [file.name for file in files if file.name not in packed]
+    as_they_are = [file.name for file in others + left]
     listed_copies = sql_queries.try_listed_copy_queries if trial else sql_queries.listed_copy_queries
     packed_copies = sql_queries.try_packed_copy_queries if trial else sql_queries.packed_copy_queries
     for query, names, stem in (

@@ -26,15 +26,18 @@ class Packed(NamedTuple):
     left: list[SourceFile]
 
 
-def small_ones(place: Place, files: Sequence[SourceFile]) -> list[SourceFile]:
-    """Those of the files that are better packed; none where they are few."""
+def divide(place: Place, files: Sequence[SourceFile]) -> tuple[list[SourceFile], list[SourceFile]]:
+    """Those of the files that are better packed, none where they are few, and those that go as they are."""
     small: list[SourceFile] = []
+    others: list[SourceFile] = []
     size = 0
     for file in files:
         if file.size < SMALL and size + file.size <= MOST_BYTES and place.can_read(file.name):
             small.append(file)
             size += file.size
-    return small if len(small) > FEW else []
+        else:
+            others.append(file)
+    return (small, others) if len(small) > FEW else ([], list(files))
 
 
 Done = Callable[[SourceFile], None]
