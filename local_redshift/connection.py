@@ -136,7 +136,7 @@ class RedshiftCursor(extensions.cursor):
 
     connection: "RedshiftConnection"
 
-    _emptied = False  # whether the last statement deleted all rows without counting them
+    _is_uncounted = False  # whether nobody has counted what the last statement did
 
     def execute(self, query: Any, vars: Any = None) -> None:
         """Run one or more statements; see psycopg2's `cursor.execute`."""
@@ -164,10 +164,10 @@ class RedshiftCursor(extensions.cursor):
     @property
     def rowcount(self) -> int:
         """The number of rows that the last statement wrote or gave; see psycopg2's `cursor.rowcount`."""
-        return -1 if self._emptied else super().rowcount
+        return -1 if self._is_uncounted else super().rowcount
 
     def _run(self, statement: list[Token]) -> None:
-        self._emptied = False
+        self._is_uncounted = False
         tokens = code(statement)
         verb = tokens[0].word
         if verb == "COPY":
@@ -193,6 +193,7 @@ class RedshiftCursor(extensions.cursor):
         with self.connection.plain_cursor() as cursor:
             if not is_analyze_due(cursor, table):
                 self._server("SELECT WHERE false")  # so that the cursor has nothing of an earlier statement
+                self._is_uncounted = True
                 return
             self._server(translated)
             note_analyzed(cursor, table)
@@ -218,7 +219,7 @@ class RedshiftCursor(extensions.cursor):
             if cursor.rowcount == 0:
                 return False
             cursor.execute(f"TRUNCATE {table}")
-        self._emptied = True
+        self._is_uncounted = True
         return True
 
     def _server(self, sql: str, vars: Any = None) -> None:
