@@ -32,6 +32,7 @@ PARAMETRIZED = {
     "songplays_table_insert": {"first", "last"},
     "time_table_insert": {"first", "last"},
     "plays_check": {"first", "last"},
+    "loaded_plays_check": {"first", "last"},
     "duplicates_check": {"first", "last"},
     "staged_check": {"first", "last"},
     "matched_summary": {"first", "last"},
