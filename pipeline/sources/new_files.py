@@ -73,11 +73,18 @@ def _prepare(session: Session, folder: "TempFolder", everything: bool, trial: bo
     delivery.said = ", ".join(said)
     if not trial:
         say(delivery.said)
+    recorded = _record(session, folder, new) if any(new.values()) and not trial else []
     for source, files in new.items():
+        _forget_versions(files)
         delivery.statements += _copies(session, folder, source, [file for file in files if file.size], trial)
-    if any(new.values()) and not trial:
-        delivery.statements += _record(session, folder, new)
+    delivery.statements += recorded
     return delivery
+
+
+def _forget_versions(files: list[SourceFile]) -> None:
+    """Let go of what nothing needs any more: of hundreds of thousands of files that is tens of megabytes."""
+    for n, file in enumerate(files):
+        files[n] = file._replace(version="")
 
 
 def _new_files(session: Session, source: str, *, known: bool) -> tuple[int, list[SourceFile]]:

@@ -1,6 +1,7 @@
 """The way back from a line of a packed object to the file it came from."""
 
 import bisect
+from array import array
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ class PackedObject:
     """A packed object: its name, and at which line of it each of its files begins."""
 
     name: str = ""
-    starts: list[int] = field(default_factory=list)
+    starts: "array[int]" = field(default_factory=lambda: array("Q"))  # of hundreds of thousands a list would be large
     files: list[str] = field(default_factory=list)
     lines: int = 0
 
