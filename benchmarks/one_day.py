@@ -10,14 +10,12 @@ their ratios.
 
 import argparse
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from run import CONFIG, ROOT, measured
+from run import CONFIG, generate, measured
 
-GENERATOR = str(ROOT / "sample_data" / "generate.py")
 EVENTS_A_DAY = 500
 
 
@@ -41,13 +39,6 @@ class Star:
         return measured([sys.executable, script, "--config", str(config), *options])["whole"]
 
 
-def generate(folder: Path, events: int, songs: int, days: int, seed: int) -> Path:
-    sizes = {"events": events, "songs": songs, "days": days, "seed": seed}
-    options = [part for name, value in sizes.items() for part in (f"--{name}", str(value))]
-    subprocess.run([sys.executable, GENERATOR, "--out", str(folder), *options], check=True)
-    return folder
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=1_000_000)
@@ -60,7 +51,7 @@ def main() -> None:
         folder = Path(made)
         folder.chmod(0o755)
         size = max(1, arguments.events // 40_000)
-        much = arguments.data or generate(folder / "much", arguments.events, arguments.songs, size, 1)
+        much = arguments.data or generate(folder / "much", arguments.events, arguments.songs, size)
         runs = arguments.runs
         days = arguments.days or generate(folder / "days", EVENTS_A_DAY * runs, 60, runs, 2)
         full, empty = Star(folder / "full"), Star(folder / "empty")

@@ -42,6 +42,15 @@ SONG_DATA = {data}/song-data
 """
 
 
+def generate(folder: Path, events: int, songs: int, days: int, seed: int = 1) -> Path:
+    """Make a data set by the project's own generator; the folder it is in."""
+    sizes = {"events": events, "songs": songs, "days": days, "seed": seed}
+    options = [part for name, value in sizes.items() for part in (f"--{name}", str(value))]
+    generator = str(ROOT / "sample_data" / "generate.py")
+    subprocess.run([sys.executable, generator, "--out", str(folder), *options], check=True)
+    return folder
+
+
 def resident(process: psutil.Process) -> tuple[int, int]:
     """The bytes resident in a process, and in it and all its children, shared pages counted once."""
     own, private, shared = 0, 0, 0
@@ -112,10 +121,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         data = (arguments.data or Path(made)).resolve()
         if arguments.data is None:
-            sizes = {"events": arguments.events, "songs": arguments.songs, "days": max(1, arguments.events // 40_000)}
-            options = [part for name, value in sizes.items() for part in (f"--{name}", str(value))]
-            generator = str(ROOT / "sample_data" / "generate.py")
-            subprocess.run([sys.executable, generator, "--out", made, *options], check=True)
+            generate(data, arguments.events, arguments.songs, max(1, arguments.events // 40_000))
         rounds = [one_round(data, duckdb is not None) for _ in range(arguments.runs)]
     report(rounds, arguments.events)
 
