@@ -1,60 +1,113 @@
-"""Open psql on the local warehouse: python -m local_redshift [--data-dir DIR] [-d NAME] [-c SQL] ...
+"""Look at a local warehouse with psql, or let any other client in. SQL is taken as Redshift's.
 
-What -c gives may be Redshift's SQL (but COPY); what is typed in psql itself goes to PostgreSQL as it is,
-with Redshift's functions and system tables in reach. All other options are psql's.
+    python -m local_redshift [--config dwh.cfg] [psql's options]
+    python -m local_redshift [--config dwh.cfg] serve [--port 5439]
+
+Without --config the warehouse is the one of --data-dir. COPY runs through the scripts only.
 """
 
 import argparse
+import os
+import secrets
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
-from local_redshift.connection import databases
+from local_redshift.connection import connect, databases
 from local_redshift.errors import LocalRedshiftError, RedshiftError
+from local_redshift.relay import ADDRESS, Relay
 from local_redshift.server import ADMIN, binaries, get_server
-from local_redshift.sql import code, statements, translate
+
+DEFAULT_PORT = 5439  # a cluster's
+
+
+class Warehouse(NamedTuple):
+    """The folder of a warehouse, the database in it, and who looks at it."""
+
+    data_dir: Path
+    database: str | None
+    user: str
 
 
 def main() -> int:
-    """Run psql and return its exit status; 1 with a message where it can't be run."""
-    parser = argparse.ArgumentParser(prog="python -m local_redshift", description=__doc__)
-    parser.add_argument("--data-dir", default=".local_redshift", help="default: %(default)s")
-    parser.add_argument("-d", "--dbname", help="default: the one there is")
-    parser.add_argument("-c", "--command", action="append", default=[], help="run this and exit")
-    arguments, psql_options = parser.parse_known_args()
+    """Run psql or the relay; the exit status, 1 with a message where it can't be done."""
+    parser = argparse.ArgumentParser(
+        prog="python -m local_redshift", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config", type=Path, help="the config of the warehouse to look at")
+    parser.add_argument("--data-dir", default=".local_redshift", help="its folder instead; default: %(default)s")
+    parser.add_argument("-d", "--dbname", help="default: the one of the config, or the one there is")
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="for serve; default: %(default)s")
+    arguments, rest = parser.parse_known_args()
     try:
-        commands = [_postgres_sql(command) for command in arguments.command]
-        return _psql(Path(arguments.data_dir).resolve(), arguments.dbname, commands, psql_options)
+        warehouse = _warehouse(arguments)
+        if rest[:1] == ["serve"]:
+            return _serve(warehouse, arguments.port)
+        return _psql(warehouse, rest)
     except (LocalRedshiftError, RedshiftError) as error:
         print(f"local_redshift: {error}", file=sys.stderr)
         return 1
 
 
-def _postgres_sql(command: str) -> str:
-    if command.lstrip().startswith("\\"):
-        return command  # psql's own, as \d
-    listed = list(statements(command))
-    if any(code(statement)[0].word == "COPY" for statement in listed):
-        raise RedshiftError("COPY runs through local_redshift.connect() only")
-    return ";\n".join(translate(statement, autocommit=True) for statement in listed)
+def _warehouse(arguments: argparse.Namespace) -> Warehouse:
+    if arguments.config is None:
+        return Warehouse(Path(arguments.data_dir).resolve(), arguments.dbname, ADMIN)
+    # the config is the pipeline's: its modules know how it is read
+    from pipeline.errors import PipelineError
+    from pipeline.settings import read_settings
+
+    try:
+        settings = read_settings(arguments.config)
+    except PipelineError as error:
+        raise LocalRedshiftError(str(error)) from None
+    if not settings.is_local:
+        raise LocalRedshiftError(
+            f"{settings.path}: [CLUSTER] HOST is {settings.host}, not local: use a client of yours"
+        )
+    return Warehouse(settings.data_dir.resolve(), arguments.dbname or settings.database, settings.user)
 
 
-def _psql(data_dir: Path, dbname: str | None, commands: list[str], options: list[str]) -> int:
+def _relay(warehouse: Warehouse, password: str, port: int) -> Relay:
+    data_dir, database, user = warehouse
     if not (data_dir / "data").exists():
-        raise LocalRedshiftError(f"there is no local warehouse in {data_dir}; name it with --data-dir")
+        raise LocalRedshiftError(f"there is no local warehouse in {data_dir}; name it with --config or --data-dir")
     server = get_server(data_dir)
     server.acquire()
-    if dbname is None:
-        found = databases(server)
-        if len(found) != 1:
-            raise LocalRedshiftError(f"{data_dir} has the databases {', '.join(found)}: name one with -d")
-        dbname = found[0]
-    command = [str(binaries() / "psql"), "-h", str(server.socket_dir), "-U", ADMIN, "-d", dbname]
-    command += [part for sql in commands for part in ("-c", sql)]
+    found = databases(server)
+    if database is None and len(found) != 1:
+        raise LocalRedshiftError(f"{data_dir} has the databases {', '.join(found)}: name one with -d")
+    if database is not None and database not in found:
+        raise LocalRedshiftError(f"{data_dir} has no database {database}; run create_tables.py")
+    database = database or found[0]
+    connect(data_dir, database, user).close()  # brings Redshift's catalog up to date
+    try:
+        return Relay(server, database, user, password, port)
+    except OSError as error:
+        raise LocalRedshiftError(f"port {port} can't be used: {error.strerror}; name another with --port") from None
+
+
+def _serve(warehouse: Warehouse, port: int) -> int:
+    """Let clients in until Ctrl-C."""
+    relay = _relay(warehouse, secrets.token_urlsafe(12), port)
+    print(f"serving {relay.url}\nPress Ctrl-C to stop.", flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        relay.close()
+    print("stopped", flush=True)
+    return 0
+
+
+def _psql(warehouse: Warehouse, options: list[str]) -> int:
+    relay = _relay(warehouse, secrets.token_urlsafe(12), port=0)
+    command = [str(binaries() / "psql"), "-h", ADDRESS, "-p", str(relay.port), "-U", relay.user, "-d", relay.database]
     # Ctrl-C is psql's while it runs: it cancels the query
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return subprocess.run(command + options, check=False).returncode
+    environment = {**os.environ, "PGPASSWORD": relay.password}
+    return subprocess.run(command + options, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+import psycopg2.errors
 from psycopg2 import extensions
 
+from local_redshift.dependants import check_drop, drop_late_binding_view, note_references
 from local_redshift.errors import NotSupported, RedshiftError
+from local_redshift.lookup import ServerCatalog
+from local_redshift.messages import without_ours
 from local_redshift.server import ADMIN, EmbeddedServer, catalogue, get_server
-from local_redshift.sql import Token, analyzed_table, code, created_table, statements, translate
+from local_redshift.sql import Token, altered_table, analyzed_table, code, created_table, prepare, statements, translate
 from local_redshift.upkeep import is_analyze_due, make_zone_map, new_sort_key, note_analyzed
 
 _IS_LOCKED = """
@@ -24,8 +28,12 @@ WHERE pid = pg_backend_pid()
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
-# The functions by which the stand-in raises Redshift's errors are no business of the reader.
-_CONTEXT = re.compile(r"\nCONTEXT:  PL/pgSQL function (?:local_redshift\.)?(?:fail|too_long)\(.*", re.DOTALL)
+# How the stand-in does what Redshift does is no business of the reader: neither the functions by which it raises errors
+# nor the statement that it made of theirs.
+_CONTEXT = re.compile(
+    r"\nCONTEXT:  (?:PL/pgSQL|SQL) function (?:local_redshift\.)?(?:fail|too_long|\w+)[(\"].*", re.DOTALL
+)
+_PLACE = re.compile(r"\nLINE \d+: .*\n *\^")
 
 
 def connect(data_dir: str | Path, dbname: str = "dev", user: str = "awsuser") -> extensions.connection:
@@ -34,6 +42,7 @@ def connect(data_dir: str | Path, dbname: str = "dev", user: str = "awsuser") ->
     Database and user are made too, the user as the cluster's admin. The server runs until the last
     process that connected to it is gone. Raise ServerError if it can't be started.
     """
+    threading.Thread(target=prepare, daemon=True).start()  # while the server starts
     server = get_server(Path(data_dir).resolve())
     server.acquire()
     with server.start_lock():
@@ -59,6 +68,8 @@ def _prepare(server: EmbeddedServer, dbname: str, user: str) -> None:
         ):
             cursor.execute(found, [name])
             if cursor.rowcount == 0:
+                if kind == "DATABASE":
+                    _install_catalog(server, "template1")  # so that this database and the next have it from there
                 options = " SUPERUSER LOGIN" if kind == "ROLE" else f" OWNER {ADMIN}"
                 cursor.execute(f"CREATE {kind} {extensions.quote_ident(name, admin)}{options}")
     admin.close()
@@ -141,11 +152,14 @@ class RedshiftCursor(extensions.cursor):
     def execute(self, query: Any, vars: Any = None) -> None:
         """Run one or more statements; see psycopg2's `cursor.execute`."""
         sql = self.mogrify(query, vars).decode()
-        for statement in statements(sql):
-            try:
-                self._run(statement)
-            except RedshiftError as error:
-                self._server("SELECT local_redshift.fail(%s, %s, %s)", [error.sqlstate, error.message, error.detail])
+        listed = list(statements(sql))
+        if not listed:
+            raise psycopg2.ProgrammingError("can't execute an empty query")
+        for statement in listed:
+            refused = self._refused(statement)
+            if refused is not None:
+                told = [refused.sqlstate, refused.message, refused.detail]
+                self._server("SELECT local_redshift.fail(%s, %s, %s)", told)
 
     def executemany(self, query: Any, vars_list: Any) -> None:
         """Run the statement once for each of `vars_list`."""
@@ -166,6 +180,14 @@ class RedshiftCursor(extensions.cursor):
         """The number of rows that the last statement wrote or gave; see psycopg2's `cursor.rowcount`."""
         return -1 if self._is_uncounted else super().rowcount
 
+    def _refused(self, statement: list[Token]) -> RedshiftError | None:
+        """Run a statement; what a cluster would answer if it refuses it."""
+        try:
+            self._run(statement)
+        except RedshiftError as error:
+            return error
+        return None
+
     def _run(self, statement: list[Token]) -> None:
         self._is_uncounted = False
         tokens = code(statement)
@@ -177,17 +199,29 @@ class RedshiftCursor(extensions.cursor):
             return
         if verb == "DELETE" and len(tokens) == 3 and self._empty(tokens[2].text):
             return
-        translated = translate(statement, autocommit=self.connection.autocommit)
+        with self.connection.plain_cursor() as cursor:
+            translated = translate(statement, ServerCatalog(cursor), autocommit=self._is_alone)
+            words = [token.word for token in tokens[:2]]
+            if words == ["DROP", "VIEW"] and drop_late_binding_view(cursor, statement):
+                self._server("SELECT WHERE false")
+                return
+            if words == ["DROP", "TABLE"]:
+                check_drop(cursor, statement)
+            sorting = new_sort_key(cursor, statement)
         if verb == "ANALYZE" and (table := analyzed_table(statement)):
             self._analyze(table, translated)
             return
-        with self.connection.plain_cursor() as cursor:
-            sorting = new_sort_key(cursor, statement)
         self._server(translated)
         if sorting is not None:
             with self.connection.plain_cursor() as cursor:
                 make_zone_map(cursor, sorting)
         self._follow_up(verb, statement)
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether a statement runs in no transaction block."""
+        status = self.connection.info.transaction_status
+        return self.connection.autocommit and status == extensions.TRANSACTION_STATUS_IDLE
 
     def _analyze(self, table: str, translated: str) -> None:
         with self.connection.plain_cursor() as cursor:
@@ -201,12 +235,17 @@ class RedshiftCursor(extensions.cursor):
     def _follow_up(self, verb: str, statement: list[Token]) -> None:
         """Do what a cluster does along with a statement that has just run."""
         # https://docs.aws.amazon.com/redshift/latest/dg/r_TRUNCATE.html: it commits, with all before it
-        if verb == "TRUNCATE" and not self.connection.autocommit:
-            self.connection.commit()
+        if verb == "TRUNCATE" and not self._is_alone:
+            with self.connection.plain_cursor() as cursor:
+                cursor.execute("COMMIT")
         # https://docs.aws.amazon.com/redshift/latest/dg/r_ANALYZE.html: CREATE TABLE AS analyzes
         if verb == "CREATE" and (self.statusmessage or "").startswith("SELECT"):
             with self.connection.plain_cursor() as cursor:
                 cursor.execute(f"ANALYZE {created_table(statement)}")
+        if any(token.word == "REFERENCES" for token in statement):
+            table = altered_table(statement) or created_table(statement)
+            with self.connection.plain_cursor() as cursor:
+                note_references(cursor, table, statement)
 
     def _empty(self, table: str) -> bool:
         """Delete all rows of a table that nobody else can see now; False where that is not so.
@@ -226,17 +265,30 @@ class RedshiftCursor(extensions.cursor):
         """Run PostgreSQL's SQL as it is."""
         try:
             super().execute(sql, vars)
+        except psycopg2.errors.NotNullViolation as error:
+            column = error.diag.column_name
+            raise _as_redshift_says(f"Cannot insert a NULL value into column {column}") from None
         except psycopg2.Error as error:
-            _hide_context(error)
+            _hide_how(error)
             raise
 
 
-def _hide_context(error: psycopg2.Error) -> None:
-    if error.pgerror and _CONTEXT.search(error.pgerror):
-        pgerror = _CONTEXT.sub("\n", error.pgerror)
+def _as_redshift_says(message: str) -> psycopg2.Error:
+    """An error with the words and the class that a cluster has for it (seen)."""
+    error = psycopg2.errors.lookup("XX000")(f"{message}\n")
+    state: Any = error
+    state.__setstate__({"pgerror": f"ERROR:  {message}\n", "pgcode": "XX000"})
+    return error
+
+
+def _hide_how(error: psycopg2.Error) -> None:
+    told = error.pgerror or ""
+    head, said = ("ERROR:  ", told.removeprefix("ERROR:  ")) if told.startswith("ERROR:  ") else ("", told)
+    shown = head + without_ours(_PLACE.sub("", _CONTEXT.sub("\n", said)))
+    if shown != told:
         state: Any = error  # its types leave out how psycopg2 sets what is read-only
-        state.__setstate__({"pgerror": pgerror, "pgcode": error.pgcode})
-        error.args = (_CONTEXT.sub("\n", str(error.args[0])),)
+        state.__setstate__({"pgerror": shown, "pgcode": error.pgcode})
+        error.args = (shown.removeprefix("ERROR:  "),)
 
 
 @functools.cache

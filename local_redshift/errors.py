@@ -7,6 +7,8 @@ Exception
     ├── NotSupported          what the stand-in, or Redshift itself, does not take
     ├── SyntaxRefused         a statement of a wrong form
     ├── NoSuchColumn
+    ├── NoSuchTable
+    ├── NoSuchFunction
     ├── Cancelled             a statement that another thread ended by connection.cancel()
     └── SourceError           what a COPY reads from can't be read
         └── NoSuchObject      ... because it is not there
@@ -51,6 +53,18 @@ class NoSuchColumn(RedshiftError):
     """A column that the table does not have."""
 
     sqlstate = "42703"
+
+
+class NoSuchTable(RedshiftError):
+    """A table that is not there."""
+
+    sqlstate = "42P01"
+
+
+class NoSuchFunction(RedshiftError):
+    """A function that Redshift does not have, or not with arguments like these."""
+
+    sqlstate = "42883"
 
 
 class Cancelled(RedshiftError):

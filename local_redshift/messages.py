@@ -4,6 +4,8 @@ DG is https://docs.aws.amazon.com/redshift/latest/dg/. "Seen" means in a row or 
 published; "guess" marks what is not known of the real thing (see README.md, "What is not known of the real thing").
 """
 
+import re
+
 # DG r_Load_Error_Reference.html
 TOO_LONG = 1204
 BAD_DATE = 1205
@@ -85,3 +87,9 @@ def detail_block(message: str, code: int, context: str, query: int, location: st
     labels = {"code": code, "context": context, "query": query, "location": location, "process": process}
     body = [f"  {label + ':':<11}{value}" for label, value in labels.items()]
     return "\n".join(["", line, f"  error:  {message}", *body, line, ""])
+
+
+def without_ours(message: str) -> str:
+    """A message of the server in a cluster's words, and without the names of the stand-in's own functions."""
+    shown = re.sub(r"\blocal_redshift\.(?=\w+\()", "", message)
+    return re.sub(r'^table (".*" does not exist)', r"Table \1", shown)  # seen

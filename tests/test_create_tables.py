@@ -130,8 +130,8 @@ def test_tables_are_locked_while_they_are_counted_for_the_last_time(filled: Ware
         assert existing_tables.lock_and_count(session)["users"] == 1
         late = filled.connect()
         with late.cursor() as cursor:
-            cursor.execute("SET lock_timeout TO 50")
-            with pytest.raises(psycopg2.errors.LockNotAvailable):
+            cursor.execute("SET statement_timeout TO 50")
+            with pytest.raises(psycopg2.errors.QueryCanceled):
                 cursor.execute("INSERT INTO users (user_id, last_event_time) VALUES (9, '2018-11-01')")
         late.close()
 

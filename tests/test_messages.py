@@ -144,7 +144,7 @@ def test_message_of_the_warehouse_loses_what_it_quotes_of_the_data(
     database: psycopg2.extensions.connection, tmp_path: Path, code: str, said: str, detail: str, expected: str
 ) -> None:
     with pytest.raises(psycopg2.Error) as raised:
-        database.cursor().execute("SELECT local_redshift.fail(%s, %s, %s)", [code, said, detail])
+        database.plain_cursor().execute("SELECT local_redshift.fail(%s, %s, %s)", [code, said, detail])
     settings = config(tmp_path, {})
     message = str(statement_failed(raised.value, "INSERT INTO users SELECT 1", None, settings, "nothing was changed"))
     assert message.startswith("INSERT users failed: ") and expected in message and "Kevin" not in message

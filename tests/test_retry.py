@@ -108,7 +108,7 @@ def test_refused_commit_has_changed_nothing_and_is_tried_again(
 
     def refused_once(connection: RedshiftConnection) -> None:
         if len(outcomes) == 1:
-            with connection.cursor() as cursor:
+            with connection.plain_cursor() as cursor:
                 cursor.execute("SELECT local_redshift.fail('XX000', '1023', 'Serializable isolation violation')")
         commit(connection)
 
@@ -199,7 +199,7 @@ def test_what_passes(
     database: psycopg2.extensions.connection, code: str, message: str, detail: str, transient: bool
 ) -> None:
     with pytest.raises(psycopg2.Error) as raised:
-        database.cursor().execute("SELECT local_redshift.fail(%s, %s, %s)", [code, message, detail])
+        database.plain_cursor().execute("SELECT local_redshift.fail(%s, %s, %s)", [code, message, detail])
     assert is_transient(StatementFailed(message, raised.value)) == transient
 
 

@@ -112,11 +112,21 @@ class _Parser:
         columns = self._columns()
         self._take("FROM")
         copy = CopyStatement(schema, table, columns, self._string("FROM", "what to load"))
+        self._check_format()
         while self.at < len(self.tokens):
             copy = self._option(copy)
-        if "JSON" not in self.seen:
-            raise NotSupported("the local stand-in's COPY takes FORMAT AS JSON only: name it")
         return self._checked(copy)
+
+    def _check_format(self) -> None:
+        """Raise NotSupported, naming the format, for a COPY of anything but JSON."""
+        words = [token.word for token in self.tokens[self.at :]]
+        if "JSON" in words:
+            return
+        # DG copy-parameters-data-format.html: text with delimiters where no format is named
+        named = next(
+            (word for word in words if word in OTHER_FORMATS), "delimited text (the format where none is named)"
+        )
+        raise NotSupported(f"the local stand-in does not imitate COPY of {named}: it loads FORMAT AS JSON")
 
     def _columns(self) -> tuple[str, ...] | None:
         if self._word() != "(":

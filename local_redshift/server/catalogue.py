@@ -3,7 +3,9 @@
 Every connection has this schema in its search_path, before pg_catalog.
 """
 
-VERSION = "3"  # changes with the statements below, so that an older data directory is brought up to date
+from pathlib import Path
+
+VERSION = "4"  # changes with the statements below, so that an older data directory is brought up to date
 
 SCHEMA = """
 DROP SCHEMA IF EXISTS local_redshift CASCADE;
@@ -179,6 +181,20 @@ CREATE TABLE local_redshift.analyzed (
     changes         bigint NOT NULL
 );
 
+-- keys are not enforced; but a table that one leads to can't be dropped
+CREATE TABLE local_redshift.foreign_keys (
+    child           oid NOT NULL,
+    parent          oid NOT NULL
+);
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_VIEW.html: what they name is looked up when they are
+CREATE TABLE local_redshift.late_binding_views (
+    schema_name     text NOT NULL,
+    view_name       text NOT NULL,
+    query           text NOT NULL,
+    PRIMARY KEY (schema_name, view_name)
+);
+
 GRANT SELECT ON ALL TABLES IN SCHEMA local_redshift TO PUBLIC;
 """
 
@@ -203,65 +219,11 @@ BEGIN
 END $$;
 """
 
-# https://docs.aws.amazon.com/redshift/latest/dg/c_SQL_functions.html
-FUNCTIONS = """
+# What a session asks of the system, and here of the stand-in.
+SESSION_FUNCTIONS = """
 CREATE FUNCTION local_redshift.version() RETURNS text LANGUAGE sql STABLE AS $$
     SELECT 'PostgreSQL 8.0.2 on i686-pc-linux-gnu, compiled by GCC gcc (GCC) 3.4.2 20041017 '
         || '(Red Hat 3.4.2-6.fc3), Redshift 1.0.0 (local stand-in on ' || pg_catalog.version() || ')'
-$$;
-
-CREATE FUNCTION local_redshift.getdate() RETURNS timestamp LANGUAGE sql STABLE AS $$
-    SELECT date_trunc('second', statement_timestamp()::timestamp)
-$$;
-
-CREATE FUNCTION local_redshift.sysdate() RETURNS timestamp LANGUAGE sql STABLE AS $$
-    SELECT transaction_timestamp()::timestamp
-$$;
-
-CREATE FUNCTION local_redshift.len(value text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
-    SELECT char_length(value)
-$$;
-
-CREATE FUNCTION local_redshift.charindex(part text, value text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
-    SELECT strpos(value, part)
-$$;
-
-CREATE FUNCTION local_redshift.round(value double precision, places integer) RETURNS double precision
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT pg_catalog.round(value::numeric, places)::double precision
-$$;
-
-CREATE FUNCTION local_redshift.trunc(value timestamp) RETURNS date LANGUAGE sql IMMUTABLE AS $$
-    SELECT value::date
-$$;
-
-CREATE FUNCTION local_redshift.dateadd(part text, amount bigint, value timestamp) RETURNS timestamp
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT value + amount * CASE WHEN lower(part) IN ('quarter', 'quarters', 'qtr')
-                                 THEN interval '3 months' ELSE ('1 ' || part)::interval END
-$$;
-
-CREATE FUNCTION local_redshift.datediff(part text, earlier timestamp, later timestamp) RETURNS bigint
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE part
-        WHEN 'year' THEN extract(year FROM later) - extract(year FROM earlier)
-        WHEN 'quarter' THEN 4 * (extract(year FROM later) - extract(year FROM earlier))
-                            + extract(quarter FROM later) - extract(quarter FROM earlier)
-        WHEN 'month' THEN 12 * (extract(year FROM later) - extract(year FROM earlier))
-                          + extract(month FROM later) - extract(month FROM earlier)
-        ELSE (extract(epoch FROM date_trunc(part, later)) - extract(epoch FROM date_trunc(part, earlier)))
-             / extract(epoch FROM ('1 ' || part)::interval)
-    END::bigint
-$$;
-
-CREATE FUNCTION local_redshift.convert_timezone(zone text, value timestamp) RETURNS timestamp
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT value AT TIME ZONE 'UTC' AT TIME ZONE zone
-$$;
-
-CREATE FUNCTION local_redshift.convert_timezone(from_zone text, to_zone text, value timestamp)
-RETURNS timestamp LANGUAGE sql IMMUTABLE AS $$
-    SELECT value AT TIME ZONE from_zone AT TIME ZONE to_zone
 $$;
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/PG_LAST_COPY_ID.html: -1 where the session ran no COPY
@@ -274,8 +236,14 @@ CREATE FUNCTION local_redshift.pg_last_copy_count() RETURNS bigint LANGUAGE sql 
 $$;
 """
 
+# Redshift's functions and views, by what they are for. https://docs.aws.amazon.com/redshift/latest/dg/c_SQL_functions.html
+FUNCTIONS = [
+    (Path(__file__).parent / "functions" / f"{name}.sql").read_text(encoding="utf-8")
+    for name in ("conversions", "numbers", "text", "dates", "aggregates", "json", "hashes", "system_views")
+]
+
 INSTALLED = f"COMMENT ON SCHEMA local_redshift IS '{VERSION}'"
 
 FIND_VERSION = "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = 'local_redshift'"
 
-INSTALL = [SCHEMA, SYSTEM_TABLES, MESSAGES, FUNCTIONS, INSTALLED]
+INSTALL = [SCHEMA, SYSTEM_TABLES, MESSAGES, SESSION_FUNCTIONS, *FUNCTIONS, INSTALLED]

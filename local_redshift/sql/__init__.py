@@ -1,19 +1,26 @@
-"""Redshift's SQL in terms of PostgreSQL's: tokens, statements, and the definitions of tables."""
+"""Redshift's SQL in terms of PostgreSQL's: tokens, statements, queries, and the definitions of tables."""
 
-from local_redshift.sql.sort_keys import altered_table, analyzed_table, sort_key
-from local_redshift.sql.tables import MAX_VARCHAR, created_table, quote
-from local_redshift.sql.tokens import Token, closing, code, split_list, statements
-from local_redshift.sql.translation import translate
+from local_redshift.sql.catalog import MAX_VARCHAR, Catalog, Columns, ColumnType, Empty
+from local_redshift.sql.keys import references
+from local_redshift.sql.memory import prepare, translate
+from local_redshift.sql.table_statements import altered_table, analyzed_table, created_table, sort_key
+from local_redshift.sql.tokens import Token, closing, code, quote, split_list, statements
 
 __all__ = [
     "MAX_VARCHAR",
+    "Catalog",
+    "ColumnType",
+    "Columns",
+    "Empty",
     "Token",
     "altered_table",
     "analyzed_table",
     "closing",
     "code",
     "created_table",
+    "prepare",
     "quote",
+    "references",
     "sort_key",
     "split_list",
     "statements",

@@ -3,29 +3,34 @@
 https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html
 """
 
-from local_redshift.errors import NotSupported
-from local_redshift.sql.tokens import Token, closing, code, split_list, text
+from local_redshift.errors import NotSupported, SyntaxRefused
+from local_redshift.sql.catalog import MAX_VARCHAR, Catalog
+from local_redshift.sql.keys import check_keys
+from local_redshift.sql.names import RESERVED
+from local_redshift.sql.queries import translate_expression, translate_query
+from local_redshift.sql.refusals import not_imitated, not_in_redshift
+from local_redshift.sql.table_statements import index_of_name
+from local_redshift.sql.tokens import Token, closing, code, name_text, quote, split_list, text
 
-MAX_VARCHAR = 65535  # bytes
 MAX_CHAR = 4096
 MAX_PRECISION = 38
 
 # Redshift's name: PostgreSQL's. Types with a length or a precision are below.
 PLAIN_TYPES = {
-    "SMALLINT": "smallint",
-    "INT2": "smallint",
-    "INTEGER": "integer",
-    "INT": "integer",
-    "INT4": "integer",
-    "BIGINT": "bigint",
-    "INT8": "bigint",
-    "REAL": "real",
-    "FLOAT4": "real",
-    "DOUBLE PRECISION": "double precision",
-    "FLOAT8": "double precision",
-    "FLOAT": "double precision",
-    "BOOLEAN": "boolean",
-    "BOOL": "boolean",
+    "SMALLINT": "int2",
+    "INT2": "int2",
+    "INTEGER": "int4",
+    "INT": "int4",
+    "INT4": "int4",
+    "BIGINT": "int8",
+    "INT8": "int8",
+    "REAL": "float4",
+    "FLOAT4": "float4",
+    "DOUBLE PRECISION": "float8",
+    "FLOAT8": "float8",
+    "FLOAT": "float8",
+    "BOOLEAN": "bool",
+    "BOOL": "bool",
     "DATE": "date",
     "TIMESTAMP": "timestamp",
     "TIMESTAMP WITHOUT TIME ZONE": "timestamp",
@@ -33,6 +38,9 @@ PLAIN_TYPES = {
     "TIMESTAMP WITH TIME ZONE": "timestamptz",
     "TIME": "time",
     "TIME WITHOUT TIME ZONE": "time",
+    "TIMETZ": "timetz",
+    "TIME WITH TIME ZONE": "timetz",
+    "DATETIME": "timestamp",
     "SUPER": "jsonb",
 }
 # the length where none is given, in bytes: https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html
@@ -41,10 +49,10 @@ TEXT_TYPES = {
     "CHARACTER VARYING": ("varchar", 256),
     "NVARCHAR": ("varchar", 256),
     "TEXT": ("varchar", 256),
-    "CHAR": ("char", 1),
-    "CHARACTER": ("char", 1),
-    "NCHAR": ("char", 1),
-    "BPCHAR": ("char", 256),
+    "CHAR": ("bpchar", 1),
+    "CHARACTER": ("bpchar", 1),
+    "NCHAR": ("bpchar", 1),
+    "BPCHAR": ("bpchar", 256),
 }
 DECIMAL_TYPES = ("DECIMAL", "NUMERIC", "DEC")
 
@@ -55,41 +63,58 @@ _BYTES_CHECK = (
     "OR octet_length(rtrim({column})) <= {n} OR local_redshift.too_long('{type}'))"
 )
 
+MAX_NAME = 63  # bytes; Redshift's are 127, PostgreSQL would cut
+_NOTHING = "SELECT WHERE false"
 _TABLE_ATTRIBUTES = "DISTSTYLE DISTKEY SORTKEY COMPOUND INTERLEAVED ENCODE BACKUP".split()
 
 
-def create_table(statement: list[Token]) -> list[Token]:
+def create_table(statement: list[Token], catalog: Catalog) -> str:
     """CREATE TABLE with columns, LIKE or AS, without what only a cluster has."""
     tokens = code(statement)
-    name_at = _index_of_name(tokens)
-    head, rest = tokens[: name_at + 1], tokens[name_at + 1 :]
-    while rest and rest[0].word == ".":
-        head, rest = head + rest[:2], rest[2:]
+    name_at = index_of_name(tokens)
+    head, rest = tokens[:name_at], tokens[name_at:]
+    name, rest = table_name(rest, catalog)
     definitions: list[Token] = []
     if rest and rest[0].word == "(":
         end = closing(rest, 0)
         definitions, rest = rest[: end + 1], rest[end + 1 :]
-    rest = _without_table_attributes(rest)
-    if rest:
-        return [*_spaced(head), *_spaced(definitions), *_query_of(statement)]
-    return _spaced(head) + [Token("word", _definitions(definitions))]
+    created = f"{_head(head, name)} {name}"
+    check_keys(statement, catalog)
+    if _without_table_attributes(rest):
+        if "EXISTS" in [token.word for token in head]:
+            raise not_in_redshift("IF NOT EXISTS in CREATE TABLE AS")
+        columns = " ".join(name_text(token) for token in definitions)
+        return f"{created} {columns} AS {translate_query(_query_of(statement), catalog)}"
+    if not definitions:
+        raise SyntaxRefused("CREATE TABLE needs columns")
+    return f"{created} {_definitions(definitions, catalog)}"
 
 
-def created_table(statement: list[Token]) -> str:
-    """The name, as SQL, of the table that a CREATE TABLE makes."""
-    tokens = code(statement)
-    at = _index_of_name(tokens)
-    end = at + 3 if tokens[at + 1 : at + 2] and tokens[at + 1].word == "." else at + 1
-    return text(tokens[at:end])
+def _head(tokens: list[Token], name: str) -> str:
+    """CREATE TABLE; of a name with # CREATE TEMP TABLE."""
+    words = [token.word for token in tokens]
+    if name.startswith('"#') and not {"TEMP", "TEMPORARY"} & set(words):
+        words.insert(1, "TEMP")
+    return " ".join(words)
 
 
-def _index_of_name(tokens: list[Token]) -> int:
-    at = next(i for i, token in enumerate(tokens) if token.word == "TABLE") + 1
-    if [token.word for token in tokens[at : at + 3]] == ["IF", "NOT", "EXISTS"]:
-        at += 3
-    if at < len(tokens) and tokens[at].word == "#":
-        raise NotSupported("the local stand-in does not take #names: write CREATE TEMP TABLE")
-    return at
+def table_name(tokens: list[Token], catalog: Catalog) -> tuple[str, list[Token]]:
+    """The name of a table at the start of `tokens`, as SQL, and the tokens after it."""
+    parts = [tokens[0].name] if tokens else [""]
+    rest = tokens[1:]
+    while len(rest) > 1 and rest[0].word == ".":
+        parts.append(rest[1].name)
+        rest = rest[2:]
+    for part, token in zip(parts, tokens[::2], strict=False):
+        if token.kind == "word" and part.upper() in RESERVED:
+            raise SyntaxRefused(f'syntax error at or near "{part}": it is a reserved word; put it in double quotes')
+    if len(parts) == 3:
+        if parts[0] != catalog.database:
+            raise not_imitated(f"tables of another database: {'.'.join(parts)}")
+        parts = parts[1:]
+    if any(len(part.encode()) > MAX_NAME for part in parts):
+        raise not_imitated(f"names longer than {MAX_NAME} bytes: {'.'.join(parts)}")
+    return ".".join(quote(part) for part in parts), rest
 
 
 def _spaced(tokens: list[Token]) -> list[Token]:
@@ -97,12 +122,12 @@ def _spaced(tokens: list[Token]) -> list[Token]:
 
 
 def _query_of(statement: list[Token]) -> list[Token]:
-    """What follows the AS of a CREATE TABLE ... AS, with it."""
+    """What follows the AS of a CREATE TABLE ... AS."""
     depth = 0
     for i, token in enumerate(statement):
         depth += (token.word == "(") - (token.word == ")")
         if token.word == "AS" and depth == 0:
-            return statement[i:]
+            return statement[i + 1 :]
     return []
 
 
@@ -120,22 +145,33 @@ def _without_table_attributes(tokens: list[Token]) -> list[Token]:
     return tokens
 
 
-def _definitions(tokens: list[Token]) -> str:
+def _definitions(tokens: list[Token], catalog: Catalog) -> str:
     columns: list[str] = []
     not_null: set[str] = set()
     for definition in split_list(tokens[1:-1]):
         if not definition:
             raise NotSupported("a column definition is empty: is there a comma too many?")
         word = definition[0].word
-        if word in ("PRIMARY", "UNIQUE", "FOREIGN", "CONSTRAINT", "CHECK"):
+        if word in ("PRIMARY", "UNIQUE", "FOREIGN", "CONSTRAINT", "CHECK", "EXCLUDE"):
             not_null |= _table_constraint(definition)
         elif word == "LIKE":
-            columns.append(text(_spaced(definition)))
+            columns.append(_like(definition, catalog))
         else:
-            columns.append(column(definition))
+            columns.append(column(definition, catalog))
     # a primary key is not enforced, but its columns are NOT NULL
     columns = [c + (" NOT NULL" if c.split(" ", 1)[0] in not_null else "") for c in columns]
     return "(" + ", ".join(columns) + ")"
+
+
+def _like(definition: list[Token], catalog: Catalog) -> str:
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html: INCLUDING DEFAULTS is all that may follow.
+    # The checks on lengths are the stand-in's own.
+    name, rest = table_name(definition[1:], catalog)
+    words = [token.word for token in rest]
+    if words not in ([], ["INCLUDING", "DEFAULTS"], ["EXCLUDING", "DEFAULTS"]):
+        raise not_in_redshift(f"LIKE ... {' '.join(words)}")
+    defaults = " INCLUDING DEFAULTS" if words[:1] == ["INCLUDING"] else ""
+    return f"LIKE {name} INCLUDING CONSTRAINTS{defaults}"
 
 
 def _table_constraint(definition: list[Token]) -> set[str]:
@@ -149,16 +185,16 @@ def _table_constraint(definition: list[Token]) -> set[str]:
     return {quote(token.name) for token in listed if token.word != ","}
 
 
-def quote(name: str) -> str:
-    """`name` as a quoted identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def column(definition: list[Token]) -> str:
+def column(definition: list[Token], catalog: Catalog) -> str:
     """One column definition for PostgreSQL. Raise NotSupported, naming it, for what is not taken."""
-    name = quote(definition[0].name)
+    first = definition[0]
+    if first.kind == "word" and first.word in RESERVED:
+        raise SyntaxRefused(f'syntax error at or near "{first.text}": it is a reserved word; put it in double quotes')
+    if len(first.name.encode()) > MAX_NAME:
+        raise not_imitated(f"names longer than {MAX_NAME} bytes: {first.name}")
+    name = quote(first.name)
     sql_type, check, rest = _column_type(name, definition[1:])
-    return " ".join([name, sql_type, *_column_attributes(rest), *check])
+    return " ".join([name, sql_type, *_column_attributes(rest, sql_type, catalog), *check])
 
 
 def _column_type(name: str, tokens: list[Token]) -> tuple[str, list[str], list[Token]]:
@@ -167,19 +203,19 @@ def _column_type(name: str, tokens: list[Token]) -> tuple[str, list[str], list[T
         words = " ".join(token.word for token in tokens[:count])
         rest = tokens[count:]
         if words in PLAIN_TYPES:
-            return PLAIN_TYPES[words], [], rest
+            return f"pg_catalog.{PLAIN_TYPES[words]}", [], rest
         if words in TEXT_TYPES:
             base, length = TEXT_TYPES[words]
             arguments, rest = _arguments(rest)
-            limit = MAX_CHAR if base == "char" else MAX_VARCHAR
+            limit = MAX_CHAR if base == "bpchar" else MAX_VARCHAR
             if arguments:
                 length = limit if arguments[0].word == "MAX" else _number(arguments[0], limit, words)
-            return f"{base}({length})", [_bytes_check(name, base, length)], rest
+            return f"pg_catalog.{base}({length})", [_bytes_check(name, base, length)], rest
         if words in DECIMAL_TYPES:
             arguments, rest = _arguments(rest)
             precision = _number(arguments[0], MAX_PRECISION, words) if arguments else 18
             scale = _number(arguments[2], precision, words, least=0) if len(arguments) > 2 else 0
-            return f"numeric({precision},{scale})", [], rest
+            return f"pg_catalog.numeric({precision},{scale})", [], rest
     named = tokens[0].text if tokens else "(nothing)"
     raise NotSupported(f"column {name}: the local stand-in does not take the type {named}")
 
@@ -198,11 +234,11 @@ def _number(token: Token, limit: int, sql_type: str, least: int = 1) -> int:
 
 
 def _bytes_check(name: str, base: str, length: int) -> str:
-    full_name = {"varchar": "character varying", "char": "character"}[base]
+    full_name = {"varchar": "character varying", "bpchar": "character"}[base]
     return _BYTES_CHECK.format(check=quote(f"{name[1:-1]}_bytes"), column=name, n=length, type=f"{full_name}({length})")
 
 
-def _column_attributes(tokens: list[Token]) -> list[str]:
+def _column_attributes(tokens: list[Token], sql_type: str, catalog: Catalog) -> list[str]:
     attributes: list[str] = []
     while tokens:
         words = [token.word for token in tokens[:6]]
@@ -213,69 +249,107 @@ def _column_attributes(tokens: list[Token]) -> list[str]:
         elif words[0] == "ENCODE":
             tokens = tokens[2:]
         elif words[0] == "REFERENCES":
-            _, tokens = _arguments(tokens[2:])
+            _, tokens = table_name(tokens[1:], catalog)
+            _, tokens = _arguments(tokens)
         elif words[0] == "IDENTITY":
-            attribute, tokens = _identity("ALWAYS", tokens[1:])
+            attribute, tokens = _identity("ALWAYS", tokens[1:], sql_type)
             attributes.append(attribute)
         elif words[:5] == ["GENERATED", "BY", "DEFAULT", "AS", "IDENTITY"]:
-            attribute, tokens = _identity("BY DEFAULT", tokens[5:])
+            attribute, tokens = _identity("BY DEFAULT", tokens[5:], sql_type)
             attributes.append(attribute)
         elif words[0] == "DEFAULT":
-            attribute, tokens = _default(tokens)
+            attribute, tokens = _default(tokens, catalog)
             attributes.append(attribute)
         else:
-            raise NotSupported(f"the local stand-in does not take the column attribute {tokens[0].text}")
+            raise not_imitated(f"the column attribute {tokens[0].text}")
     return attributes
 
 
-def _identity(generated: str, tokens: list[Token]) -> tuple[str, list[Token]]:
+def _identity(generated: str, tokens: list[Token], sql_type: str) -> tuple[str, list[Token]]:
     # a session takes a thousand numbers at a time: gaps are normal on a cluster too
+    if sql_type not in ("pg_catalog.int4", "pg_catalog.int8"):
+        raise SyntaxRefused("an IDENTITY column is of type INT or BIGINT")
     arguments, rest = _arguments(tokens)
-    seed, step = (text(argument) for argument in split_list(arguments))
+    numbers = [text(argument) for argument in split_list(arguments)] if arguments else ["1", "1"]
+    try:
+        seed, step = (int(number) for number in numbers)
+    except ValueError:
+        raise SyntaxRefused(f"IDENTITY({', '.join(numbers)}): two whole numbers are expected, seed and step") from None
+    if step == 0:
+        raise SyntaxRefused("IDENTITY: the step can't be 0")
+    bound = f"MINVALUE {min(seed, 0)}" if step > 0 else f"MAXVALUE {max(seed, 0)}"
     return (
-        f"GENERATED {generated} AS IDENTITY "
-        f"(MINVALUE {min(int(seed), 0)} START WITH {seed} INCREMENT BY {step} CACHE 1000) NOT NULL"
-    ), rest
+        f"GENERATED {generated} AS IDENTITY ({bound} START WITH {seed} INCREMENT BY {step} CACHE 1000) NOT NULL",
+        rest,
+    )
 
 
-def _default(tokens: list[Token]) -> tuple[str, list[Token]]:
+def _default(tokens: list[Token], catalog: Catalog) -> tuple[str, list[Token]]:
     """DEFAULT and its expression, which ends where the next attribute starts."""
     following = ("NOT", "NULL", "ENCODE", "DISTKEY", "SORTKEY", "PRIMARY", "UNIQUE", "REFERENCES")
     depth = 0
-    end = 2
-    while end < len(tokens) and (depth or tokens[end].word not in following):
+    end = 1
+    while end < len(tokens) and (depth or end == 1 or tokens[end].word not in following):
         depth += (tokens[end].word == "(") - (tokens[end].word == ")")
         end += 1
-    return text(_spaced(tokens[:end])), tokens[end:]
+    expression = text(_spaced(tokens[1:end]))
+    return f"DEFAULT ({translate_expression(expression, catalog)})", tokens[end:]
 
 
-def alter_table(statement: list[Token], *, autocommit: bool) -> list[Token]:
-    """ALTER TABLE: ADD COLUMN and ALTER COLUMN TYPE with Redshift's types, the rest as it is.
+def alter_table(statement: list[Token], catalog: Catalog, *, autocommit: bool) -> str:
+    """ALTER TABLE: what Redshift has of it, and nothing else of PostgreSQL's.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_ALTER_TABLE.html
     """
     tokens = code(statement)
-    words = [token.word for token in tokens]
-    if "ADD" in words and not {"CONSTRAINT", "PRIMARY", "UNIQUE", "FOREIGN"} & set(words):
-        at = words.index("ADD")
-        at += words[at + 1] == "COLUMN"
-        return [*_spaced(tokens[: at + 1]), Token("word", column(tokens[at + 1 :]))]
-    if "ALTER" in words[1:] and "TYPE" in words:
-        return _alter_column_type(tokens, autocommit)
+    name, action = table_name(tokens[2:], catalog)
+    words = [token.word for token in action]
+    head = f"ALTER TABLE {name}"
+    if words[:1] == ["ADD"] and {"CONSTRAINT", "PRIMARY", "UNIQUE", "FOREIGN"} & set(words[1:2]):
+        check_keys(statement, catalog)
+        return _NOTHING  # keys are declared and not enforced
+    if words[:1] == ["ADD"]:
+        definition = action[2:] if words[1:2] == ["COLUMN"] else action[1:]
+        if len(split_list(definition)) > 1:
+            raise not_in_redshift("several columns in one ALTER TABLE")
+        return f"{head} ADD COLUMN {column(definition, catalog)}"
+    if words[:1] == ["DROP"]:
+        return _drop_of_table(head, action)
+    if words[:1] == ["RENAME"]:
+        if words[1:2] == ["TO"] and len(action) != 3:
+            raise SyntaxRefused("ALTER TABLE ... RENAME TO takes a name without a schema")
+        return f"{head} {' '.join(name_text(token) for token in action)}"
+    if words[:2] == ["OWNER", "TO"]:
+        return f"{head} OWNER TO {name_text(action[2])}"
+    if words[:1] == ["ALTER"] and "TYPE" in words and "ENCODE" not in words:
+        return _alter_column_type(head, action, autocommit)
     if {"DISTSTYLE", "DISTKEY", "SORTKEY", "ENCODE"} & set(words):
-        return [Token("word", "SELECT WHERE false")]  # where the rows lie has no meaning here
-    if {"PRIMARY", "UNIQUE", "FOREIGN"} & set(words):
-        raise NotSupported("the local stand-in takes keys in CREATE TABLE only, where they are not enforced")
-    return statement
+        return _NOTHING  # where the rows lie has no meaning here; a sort key is seen to elsewhere
+    raise not_in_redshift(f"ALTER TABLE ... {' '.join(words)}".rstrip())
 
 
-def _alter_column_type(tokens: list[Token], autocommit: bool) -> list[Token]:
+def _drop_of_table(head: str, action: list[Token]) -> str:
+    words = [token.word for token in action]
+    if words[1:2] == ["CONSTRAINT"]:
+        return _NOTHING
+    rest = action[2:] if words[1:2] == ["COLUMN"] else action[1:]
+    if len(split_list(rest)) > 1:
+        raise not_in_redshift("several columns in one ALTER TABLE")
+    if [token.word for token in rest[:2]] == ["IF", "EXISTS"]:
+        raise not_in_redshift("DROP COLUMN IF EXISTS")
+    return f"{head} DROP COLUMN {' '.join(name_text(token) for token in rest)}"
+
+
+def _alter_column_type(head: str, action: list[Token], autocommit: bool) -> str:
     if not autocommit:
         raise NotSupported("ALTER TABLE ALTER COLUMN cannot run inside a transaction block")
-    words = [token.word for token in tokens]
+    words = [token.word for token in action]
     at = words.index("TYPE")
-    name = quote(tokens[at - 1].name)
-    sql_type, check, _ = _column_type(name, tokens[at + 1 :])
-    actions = [f"{text(_spaced(tokens[:at]))} TYPE {sql_type}"]
+    name = quote(action[at - 1].name)
+    sql_type, check, _ = _column_type(name, action[at + 1 :])
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_ALTER_TABLE.html: the size of a VARCHAR, and nothing else
+    if not sql_type.startswith("pg_catalog.varchar"):
+        raise not_in_redshift("a change of a column's type: only the size of a VARCHAR can be changed")
+    actions = [f"{head} ALTER COLUMN {name} TYPE {sql_type}"]
     actions += [f"DROP CONSTRAINT IF EXISTS {quote(name[1:-1] + '_bytes')}", *(f"ADD {c}" for c in check)]
-    return [Token("word", ", ".join(actions))]
+    return ", ".join(actions)

@@ -8,8 +8,9 @@ _TOKEN = re.compile(
     r"""
       (?P<space>\s+ | --[^\n]* | /\*.*?\*/)
     | (?P<string>[eE]?'(?:[^'\\]|\\.|'')*')
+    | (?P<string_in_dollars>\$(?P<tag>[^\W\d]*)\$.*?\$(?P=tag)\$)
     | (?P<quoted>"(?:[^"]|"")*")
-    | (?P<word>[^\W\d][\w$]*)
+    | (?P<word>\#?[^\W\d][\w$]*)
     | (?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)? | \.\d+)
     | (?P<punctuation>:: | .)
     """,
@@ -34,12 +35,17 @@ class Token:
 
     @property
     def name(self) -> str:
-        """The identifier this token means: unquoted ones are folded to lower case."""
-        return self.text[1:-1].replace('""', '"') if self.kind == "quoted" else self.text.lower()
+        """The identifier this token means: in lower case, in quotes too.
+
+        https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
+        """
+        return self.text[1:-1].replace('""', '"').lower() if self.kind == "quoted" else self.text.lower()
 
     @property
     def value(self) -> str:
         """The string this literal means."""
+        if self.text.startswith("$"):
+            return self.text.split("$", 2)[2].rsplit("$", 2)[0]
         body = self.text.lstrip("eE")[1:-1]
         return re.sub(r"''|\\(.)", _unescaped, body, flags=re.DOTALL)
 
@@ -50,7 +56,11 @@ def _unescaped(match: re.Match[str]) -> str:
 
 def tokenize(sql: str) -> list[Token]:
     """All tokens of `sql`, spaces and comments included: joined they are `sql` again."""
-    return [Token(match.lastgroup or "", match[0]) for match in _TOKEN.finditer(sql)]
+    return [Token(_kind(match), match[0]) for match in _TOKEN.finditer(sql)]
+
+
+def _kind(match: re.Match[str]) -> str:
+    return "string" if match["string_in_dollars"] is not None else match.lastgroup or ""
 
 
 def code(tokens: list[Token]) -> list[Token]:
@@ -61,6 +71,16 @@ def code(tokens: list[Token]) -> list[Token]:
 def text(tokens: list[Token]) -> str:
     """`tokens` as SQL text."""
     return "".join(token.text for token in tokens)
+
+
+def quote(name: str) -> str:
+    """`name` as a quoted identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def name_text(token: Token) -> str:
+    """A token as SQL text; a name in quotes, or of a #temporary table, as the name that it means."""
+    return quote(token.name) if token.kind == "quoted" or token.text.startswith("#") else token.text
 
 
 def statements(sql: str) -> Iterator[list[Token]]:

@@ -159,6 +159,4 @@ def test_readme_lists_the_options_and_types_of_the_code() -> None:
         PLAIN_TYPES.get(name) or TEXT_TYPES.get(name, ("",))[0] or ("numeric" if name in DECIMAL_TYPES else name)
         for name in re.findall(r"`([A-Z ]+)`", types)
     }
-    internal = {"int2": "smallint", "int4": "integer", "int8": "bigint", "float4": "real", "bool": "boolean"}
-    internal |= {"float8": "double precision", "bpchar": "char"}
-    assert found == {internal.get(name, name) for name in TYPES}
+    assert found == set(TYPES)

@@ -196,7 +196,7 @@ def test_shared_memory_folder_may_be_small_or_read_only(tmp_path: Path, options:
     # Docker's default is 64 MB, which the joins of a large load would fill
     code = """
 import sys, local_redshift
-cursor = local_redshift.connect(sys.argv[1]).cursor()
+cursor = local_redshift.connect(sys.argv[1]).plain_cursor()
 cursor.execute("SET max_parallel_workers_per_gather = 2; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0")
 cursor.execute("SET min_parallel_table_scan_size = 0")
 cursor.execute("CREATE TABLE t AS SELECT n, repeat('x', 200) AS x FROM generate_series(1, 50000) AS n")

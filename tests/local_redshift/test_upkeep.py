@@ -162,7 +162,7 @@ def test_threshold_is_shown_and_reset(database: psycopg2.extensions.connection) 
     cursor.execute("SET analyze_threshold_percent TO 15; SHOW analyze_threshold_percent")
     assert cursor.fetchall() == [("15",)]
     cursor.execute("RESET analyze_threshold_percent; SHOW analyze_threshold_percent")
-    assert cursor.fetchall() == [("",)]
+    assert cursor.fetchall() == [("10",)]  # its default
 
 
 def test_analyze_of_a_table_that_is_not_there(database: psycopg2.extensions.connection) -> None:

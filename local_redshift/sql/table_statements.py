@@ -1,9 +1,10 @@
-"""Which columns a CREATE TABLE or ALTER TABLE makes a table's sort key, and which table an ANALYZE is of.
+"""Which table a CREATE TABLE, ALTER TABLE or ANALYZE is of, and which columns it makes the sort key.
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html, r_ALTER_TABLE.html, r_ANALYZE.html
 """
 
-from local_redshift.sql.tokens import Token, closing, code, split_list, text
+from local_redshift.errors import SyntaxRefused
+from local_redshift.sql.tokens import Token, closing, code, quote, split_list, text
 
 
 def sort_key(statement: list[Token]) -> list[str] | None:
@@ -33,6 +34,27 @@ def _without_query(tokens: list[Token]) -> list[Token]:
         if token.word == "AS" and depth == 0:
             return tokens[:n]
     return tokens
+
+
+def created_table(statement: list[Token]) -> str:
+    """The name, as SQL, of the table that a CREATE TABLE makes."""
+    tokens = code(statement)
+    at = index_of_name(tokens)
+    parts = [tokens[at].name]
+    while [token.word for token in tokens[at + 1 : at + 2]] == ["."]:
+        parts.append(tokens[at + 2].name)
+        at += 2
+    return ".".join(quote(part) for part in parts[-2:])
+
+
+def index_of_name(tokens: list[Token]) -> int:
+    """Where the name stands in the tokens of a CREATE TABLE."""
+    at = next(i for i, token in enumerate(tokens) if token.word == "TABLE") + 1
+    if [token.word for token in tokens[at : at + 3]] == ["IF", "NOT", "EXISTS"]:
+        at += 3
+    if at >= len(tokens):
+        raise SyntaxRefused("CREATE TABLE needs a name")
+    return at
 
 
 def altered_table(statement: list[Token]) -> str:

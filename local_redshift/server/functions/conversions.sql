@@ -1,0 +1,76 @@
+-- What Redshift converts without being asked, where PostgreSQL wants a cast.
+-- https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html, "Implicit conversion types"
+
+-- Casts belong to a database's types, not to a schema, so they may be there from an older version of this catalog.
+DO $$
+DECLARE
+    source text;
+BEGIN
+    -- text goes into a DECIMAL column (seen), into INTEGER and TIMESTAMP it does not (seen)
+    FOREACH source IN ARRAY '{text,varchar}'::text[] LOOP
+        IF NOT EXISTS (
+            SELECT FROM pg_cast WHERE castsource = source::regtype AND casttarget = 'numeric'::regtype
+        ) THEN
+            EXECUTE pg_catalog.format('CREATE CAST (pg_catalog.%s AS pg_catalog.numeric) WITH INOUT AS ASSIGNMENT', source);
+        END IF;
+    END LOOP;
+END $$;
+
+-- an integer where a boolean is wanted (guess)
+UPDATE pg_cast SET castcontext = 'i' WHERE castsource = 'int4'::regtype AND casttarget = 'bool'::regtype;
+
+-- Text and number: the text is read as a number (guess: published pipelines rely on it). Text and moment: as a moment.
+DO $$
+DECLARE
+    other text;
+    wanted text;
+    operator text;
+    result text;
+    name text;
+BEGIN
+    FOREACH other IN ARRAY '{int2,int4,int8,numeric,float4,float8,date,timestamp,timestamptz}'::text[] LOOP
+        wanted := CASE WHEN other LIKE 'int%' THEN 'numeric' WHEN other = 'float4' THEN 'float8' ELSE other END;
+        FOREACH operator IN ARRAY '{=,<>,<,<=,>,>=,+,-,*,/,%}'::text[] LOOP
+            CONTINUE WHEN operator = '%' AND wanted <> 'numeric';
+            CONTINUE WHEN operator IN ('+', '-', '*', '/') AND wanted NOT IN ('numeric', 'float8');
+            result := CASE WHEN operator IN ('+', '-', '*', '/', '%') THEN wanted ELSE 'boolean' END;
+            name := 'operate_' || pg_catalog.md5(operator);
+            EXECUTE pg_catalog.format(
+                'CREATE FUNCTION local_redshift.%1$s(a text, b %2$s) RETURNS %3$s LANGUAGE sql STABLE STRICT '
+                'RETURN CAST(a AS %4$s) %5$s b::%4$s', name, other, result, wanted, operator);
+            EXECUTE pg_catalog.format(
+                'CREATE FUNCTION local_redshift.%1$s(a %2$s, b text) RETURNS %3$s LANGUAGE sql STABLE STRICT '
+                'RETURN a::%4$s %5$s CAST(b AS %4$s)', name, other, result, wanted, operator);
+            EXECUTE pg_catalog.format(
+                'CREATE OPERATOR local_redshift.%s (FUNCTION = local_redshift.%s, LEFTARG = text, RIGHTARG = %s)',
+                operator, name, other);
+            EXECUTE pg_catalog.format(
+                'CREATE OPERATOR local_redshift.%s (FUNCTION = local_redshift.%s, LEFTARG = %s, RIGHTARG = text)',
+                operator, name, other);
+        END LOOP;
+    END LOOP;
+END $$;
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_concat_op.html; + joins strings, too
+CREATE FUNCTION local_redshift.joined(a text, b text) RETURNS text LANGUAGE sql IMMUTABLE
+RETURN pg_catalog.textcat(a, b);
+
+CREATE OPERATOR local_redshift.+ (FUNCTION = local_redshift.joined, LEFTARG = text, RIGHTARG = text);
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html: a cast to a length cuts, and lengths are bytes
+CREATE FUNCTION local_redshift.first_bytes(value text, n integer) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+DECLARE
+    taken text := pg_catalog.left(value, n);
+BEGIN
+    WHILE octet_length(taken) > n LOOP
+        taken := pg_catalog.left(taken, -1);
+    END LOOP;
+    RETURN taken;
+END $$;
+
+CREATE FUNCTION local_redshift.cut(value text, n integer) RETURNS text LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN octet_length(value) <= n THEN value ELSE local_redshift.first_bytes(value, n) END;
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_TRY_CAST.html
+CREATE FUNCTION local_redshift.is_castable(value text, type text) RETURNS boolean LANGUAGE sql STABLE
+RETURN pg_input_is_valid(value, type);

@@ -1,0 +1,219 @@
+-- https://docs.aws.amazon.com/redshift/latest/dg/Date_functions_header.html
+-- Date parts come in their full names in the singular; the other spellings are replaced before.
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_GETDATE.html, r_SYSDATE.html
+CREATE FUNCTION local_redshift.getdate() RETURNS timestamp LANGUAGE sql STABLE
+RETURN pg_catalog.date_trunc('second', statement_timestamp()::timestamp);
+
+CREATE FUNCTION local_redshift.sysdate() RETURNS timestamp LANGUAGE sql STABLE
+RETURN transaction_timestamp()::timestamp;
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_TRUNC_date.html
+CREATE FUNCTION local_redshift.trunc(value timestamp) RETURNS date LANGUAGE sql IMMUTABLE
+RETURN value::date;
+
+CREATE FUNCTION local_redshift.trunc(value timestamptz) RETURNS date LANGUAGE sql STABLE
+RETURN value::date;
+
+CREATE FUNCTION local_redshift.trunc(value date) RETURNS date LANGUAGE sql IMMUTABLE
+RETURN value;
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_DATEADD_function.html
+CREATE FUNCTION local_redshift.step(part text, amount bigint) RETURNS interval LANGUAGE sql IMMUTABLE
+RETURN amount * CASE WHEN part = 'quarter' THEN interval '3 months' ELSE ('1 ' || part)::interval END;
+
+-- years added to 29 February lead to 1 March where there is none
+CREATE FUNCTION local_redshift.dateadd(part text, amount bigint, value timestamp) RETURNS timestamp
+LANGUAGE sql IMMUTABLE
+RETURN value + local_redshift.step(part, amount) + CASE
+    WHEN part IN ('year', 'decade', 'century', 'millennium')
+        AND pg_catalog.date_part('day', value) = 29
+        AND pg_catalog.date_part('month', value) = 2
+        AND pg_catalog.date_part('day', value + local_redshift.step(part, amount)) = 28
+    THEN interval '1 day' ELSE interval '0' END;
+
+CREATE FUNCTION local_redshift.dateadd(part text, amount bigint, value date) RETURNS timestamp
+LANGUAGE sql IMMUTABLE
+RETURN local_redshift.dateadd(part, amount, value::timestamp);
+
+CREATE FUNCTION local_redshift.dateadd(part text, amount bigint, value text) RETURNS timestamp
+LANGUAGE sql STABLE
+RETURN local_redshift.dateadd(part, amount, value::timestamp);
+
+CREATE FUNCTION local_redshift.dateadd(part text, amount bigint, value timestamptz) RETURNS timestamptz
+LANGUAGE sql STABLE
+RETURN local_redshift.dateadd(part, amount, value AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
+
+CREATE FUNCTION local_redshift.dateadd(part text, amount bigint, value time) RETURNS time
+LANGUAGE sql IMMUTABLE
+RETURN value + local_redshift.step(part, amount);
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_DATEDIFF_function.html: the boundaries that lie between
+CREATE FUNCTION local_redshift.datediff(part text, earlier timestamp, later timestamp) RETURNS bigint
+LANGUAGE sql IMMUTABLE
+RETURN CASE part
+    WHEN 'millennium' THEN floor((extract(year FROM later)) / 1000) - floor((extract(year FROM earlier)) / 1000)
+    WHEN 'century' THEN floor((extract(year FROM later)) / 100) - floor((extract(year FROM earlier)) / 100)
+    WHEN 'decade' THEN floor((extract(year FROM later)) / 10) - floor((extract(year FROM earlier)) / 10)
+    WHEN 'year' THEN extract(year FROM later) - extract(year FROM earlier)
+    WHEN 'quarter' THEN 4 * (extract(year FROM later) - extract(year FROM earlier))
+                        + extract(quarter FROM later) - extract(quarter FROM earlier)
+    WHEN 'month' THEN 12 * (extract(year FROM later) - extract(year FROM earlier))
+                      + extract(month FROM later) - extract(month FROM earlier)
+    ELSE (extract(epoch FROM pg_catalog.date_trunc(part, later)) - extract(epoch FROM pg_catalog.date_trunc(part, earlier)))
+         / extract(epoch FROM ('1 ' || part)::interval)
+END::bigint;
+
+CREATE FUNCTION local_redshift.datediff(part text, earlier date, later date) RETURNS bigint
+LANGUAGE sql IMMUTABLE
+RETURN local_redshift.datediff(part, earlier::timestamp, later::timestamp);
+
+CREATE FUNCTION local_redshift.datediff(part text, earlier timestamptz, later timestamptz) RETURNS bigint
+LANGUAGE sql STABLE
+RETURN local_redshift.datediff(part, earlier AT TIME ZONE 'UTC', later AT TIME ZONE 'UTC');
+
+CREATE FUNCTION local_redshift.datediff(part text, earlier text, later text) RETURNS bigint
+LANGUAGE sql STABLE
+RETURN local_redshift.datediff(part, earlier::timestamp, later::timestamp);
+
+CREATE FUNCTION local_redshift.datediff(part text, earlier time, later time) RETURNS bigint
+LANGUAGE sql IMMUTABLE
+RETURN local_redshift.datediff(part, date '2000-01-01' + earlier, date '2000-01-01' + later);
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_DATE_TRUNC.html: a TIMESTAMP, also of a DATE
+CREATE FUNCTION local_redshift.date_trunc(part text, value timestamp) RETURNS timestamp LANGUAGE sql IMMUTABLE
+RETURN pg_catalog.date_trunc(part, value);
+
+CREATE FUNCTION local_redshift.date_trunc(part text, value date) RETURNS timestamp LANGUAGE sql IMMUTABLE
+RETURN pg_catalog.date_trunc(part, value::timestamp);
+
+CREATE FUNCTION local_redshift.date_trunc(part text, value text) RETURNS timestamp LANGUAGE sql STABLE
+RETURN pg_catalog.date_trunc(part, value::timestamp);
+
+CREATE FUNCTION local_redshift.date_trunc(part text, value timestamptz) RETURNS timestamptz LANGUAGE sql STABLE
+RETURN pg_catalog.date_trunc(part, value);
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_DATE_PART_function.html
+CREATE FUNCTION local_redshift.date_part(part text, value text) RETURNS double precision LANGUAGE sql STABLE
+RETURN pg_catalog.date_part(part, value::timestamp);
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_CONVERT_TIMEZONE.html
+CREATE FUNCTION local_redshift.convert_timezone(zone text, value timestamp) RETURNS timestamp LANGUAGE sql IMMUTABLE
+RETURN value AT TIME ZONE 'UTC' AT TIME ZONE zone;
+
+CREATE FUNCTION local_redshift.convert_timezone(from_zone text, to_zone text, value timestamp) RETURNS timestamp
+LANGUAGE sql IMMUTABLE
+RETURN value AT TIME ZONE from_zone AT TIME ZONE to_zone;
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_LAST_DAY.html
+CREATE FUNCTION local_redshift.last_day(value timestamp) RETURNS date LANGUAGE sql IMMUTABLE
+RETURN (pg_catalog.date_trunc('month', value) + interval '1 month - 1 day')::date;
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_ADD_MONTHS.html: the last day of a month leads to the last day of one
+CREATE FUNCTION local_redshift.add_months(value timestamp, months integer) RETURNS timestamp LANGUAGE sql IMMUTABLE
+RETURN CASE
+    WHEN value::date = local_redshift.last_day(value)
+    THEN local_redshift.last_day(value + months * interval '1 month') + value::time
+    ELSE value + months * interval '1 month'
+END;
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_MONTHS_BETWEEN_function.html: 31 days to a month
+CREATE FUNCTION local_redshift.months_between(a timestamp, b timestamp) RETURNS double precision
+LANGUAGE sql IMMUTABLE
+RETURN 12 * (pg_catalog.date_part('year', a) - pg_catalog.date_part('year', b))
+    + pg_catalog.date_part('month', a) - pg_catalog.date_part('month', b)
+    + CASE
+        WHEN pg_catalog.date_part('day', a) = pg_catalog.date_part('day', b)
+            OR (a::date = local_redshift.last_day(a) AND b::date = local_redshift.last_day(b)) THEN 0
+        ELSE (pg_catalog.date_part('day', a) - pg_catalog.date_part('day', b)) / 31
+            + (pg_catalog.date_part('epoch', a::time) - pg_catalog.date_part('epoch', b::time)) / 31 / 86400
+    END;
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_NEXT_DAY.html
+CREATE FUNCTION local_redshift.next_day(value timestamp, day text) RETURNS date LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+DECLARE
+    wanted integer := array_position(
+        '{su,mo,tu,we,th,fr,sa}'::text[],
+        pg_catalog.left(CASE lower(day) WHEN 'm' THEN 'mo' WHEN 'w' THEN 'we' WHEN 'f' THEN 'fr' ELSE lower(day) END, 2)
+    ) - 1;
+BEGIN
+    IF wanted IS NULL OR NOT lower(day) = ANY (
+        '{su,sun,sunday,m,mo,mon,monday,tu,tue,tues,tuesday,w,we,wed,wednesday,th,thu,thurs,thursday,f,fr,fri,friday,sa,sat,saturday}'
+    ) THEN
+        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'Day of week string value "' || day || '" is invalid';
+    END IF;
+    RETURN value::date + 1 + (wanted - extract(dow FROM value::date + 1)::integer + 7) % 7;
+END $$;
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_DATE_PART_YEAR.html
+CREATE FUNCTION local_redshift.date_part_year(value date) RETURNS integer LANGUAGE sql IMMUTABLE
+RETURN extract(year FROM value)::integer;
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_DATE_CMP.html and its like
+CREATE FUNCTION local_redshift.date_cmp(a date, b date) RETURNS integer LANGUAGE sql IMMUTABLE
+RETURN (a > b)::integer - (a < b)::integer;
+
+CREATE FUNCTION local_redshift.date_cmp_timestamp(a date, b timestamp) RETURNS integer LANGUAGE sql IMMUTABLE
+RETURN (a > b)::integer - (a < b)::integer;
+
+CREATE FUNCTION local_redshift.timestamp_cmp(a timestamp, b timestamp) RETURNS integer LANGUAGE sql IMMUTABLE
+RETURN (a > b)::integer - (a < b)::integer;
+
+CREATE FUNCTION local_redshift.timestamp_cmp_date(a timestamp, b date) RETURNS integer LANGUAGE sql IMMUTABLE
+RETURN (a > b)::integer - (a < b)::integer;
+
+CREATE FUNCTION local_redshift.interval_cmp(a interval, b interval) RETURNS integer LANGUAGE sql IMMUTABLE
+RETURN (a > b)::integer - (a < b)::integer;
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_TO_TIMESTAMP.html, r_TO_DATE_function.html: 30 February is 2 March
+-- unless the third argument says strict
+CREATE FUNCTION local_redshift.lenient(value text, format text) RETURNS timestamp LANGUAGE plpgsql STABLE STRICT AS $$
+DECLARE
+    names text[] := ARRAY(
+        SELECT part[1] FROM pg_catalog.regexp_matches(upper(format), 'YYYY|MM|DD|HH24|HH12|HH|MI|SS', 'g') AS part
+    );
+    numbers text[] := pg_catalog.regexp_match(
+        value,
+        pg_catalog.regexp_replace(
+            pg_catalog.regexp_replace(upper(format), 'YYYY', E'(\\d{4})', 'g'), 'MM|DD|HH24|HH12|HH|MI|SS', E'(\\d{1,2})', 'g'
+        )
+    );
+    result timestamp := '0001-01-01';
+BEGIN
+    IF numbers IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = '22007', MESSAGE = 'invalid value "' || value || '" for "' || format || '"';
+    END IF;
+    FOR i IN 1 .. cardinality(names) LOOP
+        result := result + CASE names[i]
+            WHEN 'YYYY' THEN (numbers[i]::integer - 1) * interval '1 year'
+            WHEN 'MM' THEN (numbers[i]::integer - 1) * interval '1 month'
+            WHEN 'DD' THEN (numbers[i]::integer - 1) * interval '1 day'
+            WHEN 'MI' THEN numbers[i]::integer * interval '1 minute'
+            WHEN 'SS' THEN numbers[i]::integer * interval '1 second'
+            ELSE numbers[i]::integer * interval '1 hour'
+        END;
+    END LOOP;
+    RETURN result;
+END $$;
+
+CREATE FUNCTION local_redshift.to_timestamp(value text, format text, is_strict boolean DEFAULT false)
+RETURNS timestamptz LANGUAGE plpgsql STABLE STRICT AS $$
+BEGIN
+    RETURN pg_catalog.to_timestamp(value, format);
+EXCEPTION WHEN datetime_field_overflow THEN
+    IF is_strict THEN
+        RAISE;
+    END IF;
+    RETURN local_redshift.lenient(value, format) AT TIME ZONE 'UTC';
+END $$;
+
+CREATE FUNCTION local_redshift.to_date(value text, format text, is_strict boolean DEFAULT false)
+RETURNS date LANGUAGE plpgsql STABLE STRICT AS $$
+BEGIN
+    RETURN pg_catalog.to_date(value, format);
+EXCEPTION WHEN datetime_field_overflow THEN
+    IF is_strict THEN
+        RAISE;
+    END IF;
+    RETURN local_redshift.lenient(value, format)::date;
+END $$;

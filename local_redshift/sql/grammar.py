@@ -1,0 +1,97 @@
+"""Queries as trees: read by sqlglot as Redshift's, and written as PostgreSQL's.
+
+The reader knows no functions: each call stays a call under the name it has, so that nothing but our own table
+(functions.py) decides what becomes of it.
+"""
+
+import logging
+from typing import ClassVar
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.dialects.redshift import Redshift
+from sqlglot.errors import ParseError, TokenError
+from sqlglot.generators.postgres import PostgresGenerator
+from sqlglot.parsers.redshift import RedshiftParser
+
+from local_redshift.errors import NotSupported, SyntaxRefused
+
+# where sqlglot can't read a statement it says so and gives back its text: we refuse that
+logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
+
+_SYNTAX_OF_THEIR_OWN = ("CAST", "CONVERT", "EXTRACT", "POSITION", "SUBSTRING", "TRIM", "TRY_CAST")
+
+
+class Grammar(Redshift):
+    """Redshift's grammar as it is read here, PostgreSQL's as it is written."""
+
+    class Parser(RedshiftParser):
+        """Reads a statement; calls of functions keep their names."""
+
+        FUNCTIONS: ClassVar = {}
+        FUNCTION_PARSERS: ClassVar = {name: RedshiftParser.FUNCTION_PARSERS[name] for name in _SYNTAX_OF_THEIR_OWN}
+        NO_PAREN_FUNCTIONS: ClassVar = {}
+        NO_PAREN_FUNCTION_PARSERS: ClassVar = {
+            "ANY": RedshiftParser.NO_PAREN_FUNCTION_PARSERS["ANY"],
+            "CASE": RedshiftParser.NO_PAREN_FUNCTION_PARSERS["CASE"],
+            "APPROXIMATE": lambda self: self._parse_approximate(),
+        }
+
+        def _parse_approximate(self) -> exp.Expr | None:
+            # counted exactly here, which is as good an approximation as any
+            start = self._index - 1
+            call = self._parse_function()
+            named = call.find(exp.Anonymous) if call else None
+            if named is not None and named.name.upper() in ("COUNT", "PERCENTILE_DISC"):
+                return call
+            self._retreat(start)
+            return None
+
+    class Generator(PostgresGenerator):
+        """Writes a tree that holds what PostgreSQL has, and nothing else."""
+
+        TRANSFORMS: ClassVar = {
+            **PostgresGenerator.TRANSFORMS,
+            exp.Select: lambda self, node: self.select_sql(node),
+        }
+
+        def literal_sql(self, expression: exp.Literal) -> str:
+            """A string with its backslashes doubled: the server reads them as escapes."""
+            if not expression.is_string:
+                return str(expression.this)
+            return "'" + str(expression.this).replace("\\", "\\\\").replace("'", "''") + "'"
+
+        def identifier_sql(self, expression: exp.Identifier) -> str:
+            """A name in quotes, since it may be a keyword of PostgreSQL."""
+            return '"' + str(expression.this).replace('"', '""') + '"'
+
+        def var_sql(self, expression: exp.Var) -> str:
+            """SQL of ours, as it is."""
+            return expression.name
+
+        def interval_sql(self, expression: exp.Interval) -> str:
+            """An interval as the text it was given as."""
+            unit = expression.text("unit")
+            return f"INTERVAL '{expression.this.name} {unit}'" if unit else f"INTERVAL '{expression.this.name}'"
+
+
+def parse(sql: str) -> exp.Expr:
+    """The tree of a single statement. Raise SyntaxRefused with the place where it can't be read."""
+    try:
+        trees = sqlglot.parse(sql, read=Grammar)
+    except ParseError as error:
+        where = error.errors[0]
+        near, line, column = where.get("highlight") or "end of statement", where.get("line"), where.get("col")
+        raise SyntaxRefused(f'syntax error at or near "{near}" (line {line}, column {column})') from None
+    except TokenError:
+        raise SyntaxRefused("syntax error: a quote or a comment is not closed") from None
+    except RecursionError:
+        raise NotSupported("the local stand-in can't read a statement that is nested as deeply as this one") from None
+    if len(trees) != 1 or trees[0] is None or isinstance(trees[0], exp.Command):
+        raise NotSupported(f"the local stand-in can't read this statement: {' '.join(sql.split())[:60]}")
+    return trees[0]
+
+
+def write(tree: exp.Expr) -> str:
+    """The statement of a tree that names nothing but what PostgreSQL has."""
+    return Grammar().generate(tree, copy=False, comments=False, normalize_functions=False)

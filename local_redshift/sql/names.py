@@ -1,0 +1,159 @@
+"""Names and aliases as Redshift resolves them.
+
+https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
+"""
+
+from sqlglot import exp
+
+from local_redshift.errors import SyntaxRefused
+from local_redshift.sql import grammar
+from local_redshift.sql.catalog import Catalog
+from local_redshift.sql.refusals import not_imitated
+from local_redshift.sql.relations import Scopes
+
+# https://docs.aws.amazon.com/redshift/latest/dg/r_pg_keywords.html, those that PostgreSQL takes as names
+RESERVED = frozenset(
+    "AES128 AES256 ALLOWOVERWRITE BACKUP BLANKSASNULL BYTEDICT BZIP2 CREDENTIALS DEFLATE DEFRAG DELTA DELTA32K "
+    "DISABLE EMPTYASNULL ENABLE ENCODE ENCRYPT ENCRYPTION EXPLICIT GLOBALDICT256 GLOBALDICT64K GZIP IDENTITY "
+    "IGNORE LANGUAGE LUN LUNS LZO LZOP MINUS MOSTLY8 MOSTLY16 MOSTLY32 NEW NULLS OFF OFFLINE OLD OPEN PARALLEL "
+    "PARTITION PERCENT PERMISSIONS RAW READRATIO RECOVER REJECTLOG RESORT RESPECT RESTORE SNAPSHOT START SYSTEM "
+    "TAG TDES TEXT255 TEXT32K TIMESTAMP TOP TRUNCATECOLUMNS UNPIVOT WALLET WITHOUT".split()
+)
+
+# what looks like a column and is a value of the session
+_VALUES = {
+    "sysdate": "local_redshift.sysdate()",
+    "default": "DEFAULT",
+    "current_date": "CURRENT_DATE",
+    "current_user": "CURRENT_USER",
+    "session_user": "SESSION_USER",
+    "user": "CURRENT_USER",
+    "current_user_id": "100",
+    **{name: name.upper() for name in ("current_time", "current_timestamp", "localtime", "localtimestamp")},
+}
+
+
+def fold(nodes: list[exp.Expr], catalog: Catalog) -> None:
+    """Give names the case that they have: lower, in quotes too (enable_case_sensitive_identifier is off).
+
+    The own database is taken off names in three parts. Raise SyntaxRefused for a reserved word that stands as a name,
+    NotSupported for a table of another database.
+    """
+    for node in nodes:
+        if isinstance(node, exp.Identifier):
+            _fold_name(node)
+        elif isinstance(node, (exp.Table, exp.Column)) and node.args.get("catalog") is not None:
+            database = node.text("catalog").lower()
+            if database != catalog.database:
+                raise not_imitated(f"tables of another database: {database}.{node.text('db')}")
+            node.set("catalog", None)
+
+
+def _fold_name(name: exp.Identifier) -> None:
+    if not name.quoted and name.this.upper() in RESERVED and not isinstance(name.parent, (exp.Alias, exp.TableAlias)):
+        raise SyntaxRefused(f'syntax error at or near "{name.this}": it is a reserved word; put it in double quotes')
+    column = name.parent
+    if isinstance(column, exp.Column) and not name.quoted and not column.table:
+        value = _VALUES.get(name.this.lower())
+        if value is not None:
+            column.replace(exp.Var(this=value))
+            return
+    name.set("this", name.this.lower())
+
+
+def late_binding_views(tree: exp.Expr, catalog: Catalog) -> bool:
+    """Put the query of a view made WITH NO SCHEMA BINDING where the view is named; whether one was."""
+    found = False
+    for table in list(tree.find_all(exp.Table)) if catalog.has_late_binding_views else []:
+        query = catalog.late_binding_view(table.db, table.name) if isinstance(table.this, exp.Identifier) else None
+        if query is not None:
+            view = grammar.parse(query)
+            fold(list(view.walk()), catalog)
+            late_binding_views(view, catalog)
+            alias = table.args.get("alias") or exp.TableAlias(this=exp.to_identifier(table.name))
+            table.replace(exp.Subquery(this=view, alias=alias))
+            found = True
+    return found
+
+
+def leave_out(selects: list[exp.Select], scopes: Scopes) -> bool:
+    """Put the columns where a star stands that is followed by EXCLUDE; whether there was one.
+
+    https://docs.aws.amazon.com/redshift/latest/dg/r_EXCLUDE_list.html: it is of the whole SELECT list
+    """
+    found = False
+    for select in selects:
+        excluded = {column.name for column in select.args.get("exclude") or []}
+        for item in select.expressions:
+            star = item.this if isinstance(item, exp.Column) else item
+            if isinstance(star, exp.Star):
+                excluded |= {column.name for column in star.args.get("except_") or []}
+        if excluded:
+            _leave_out(select, excluded, scopes)
+            found = True
+    return found
+
+
+def _leave_out(select: exp.Select, excluded: set[str], scopes: Scopes) -> None:
+    kept: list[exp.Expr] = []
+    for item in select.expressions:
+        expanded = scopes.expanded(select, item) if item.is_star else None
+        if item.is_star and expanded is None:
+            raise not_imitated("EXCLUDE with a star whose columns are not known")
+        if expanded is not None:
+            kept += [exp.column(name, table=source) for source, name, _ in expanded if name not in excluded]
+        elif item.alias_or_name not in excluded:
+            kept.append(item)
+    select.set("exclude", None)
+    select.set("expressions", kept)
+
+
+def resolve_aliases(selects: list[exp.Select], scopes: Scopes) -> bool:
+    """Put what an alias stands for where it is used: later in the SELECT list, in WHERE, HAVING and QUALIFY.
+
+    Real columns go first; whether anything was put. https://docs.aws.amazon.com/redshift/latest/dg/r_SELECT_list.html,
+    r_WHERE_clause.html
+    """
+    changed = False
+    for select in reversed(selects):
+        given = {item.alias for item in select.expressions if isinstance(item, exp.Alias)}
+        used = {column.name for column in select.find_all(exp.Column) if not column.table} if given else set()
+        if given & used:
+            changed = _resolve_in(select, scopes) or changed
+    return changed
+
+
+def _resolve_in(select: exp.Select, scopes: Scopes) -> bool:
+    aliases: dict[str, exp.Expr] = {}
+    changed = False
+    for item in select.expressions:
+        value = item.this if isinstance(item, exp.Alias) else item
+        changed = _replace_aliases(value, select, aliases, scopes) or changed
+        if isinstance(item, exp.Alias):
+            aliases.setdefault(item.alias, item.this)
+    for clause in ("where", "having", "qualify"):
+        if select.args.get(clause) is not None:
+            changed = _replace_aliases(select.args[clause].this, select, aliases, scopes) or changed
+    for clause in ("group", "order"):
+        for term in select.args[clause].expressions if select.args.get(clause) is not None else []:
+            value = term.this if isinstance(term, exp.Ordered) else term
+            if not isinstance(value, exp.Column):  # a bare name PostgreSQL finds itself
+                changed = _replace_aliases(value, select, aliases, scopes) or changed
+    return changed
+
+
+def _replace_aliases(node: exp.Expr, select: exp.Select, aliases: dict[str, exp.Expr], scopes: Scopes) -> bool:
+    changed = False
+    for column in list(node.find_all(exp.Column)) if aliases else []:
+        meant = None if column.table else aliases.get(column.name)
+        if meant is None or column.find_ancestor(exp.Select) is not select:
+            continue
+        sources = scopes.sources(select).values()
+        if any(columns is None or column.name in columns for columns in sources):
+            continue
+        copied = meant.copy()
+        column.replace(
+            copied if isinstance(copied, (exp.Column, exp.Literal, exp.Anonymous)) else exp.Paren(this=copied)
+        )
+        changed = True
+    return changed

@@ -1,0 +1,196 @@
+"""SELECT, INSERT, UPDATE, DELETE and MERGE of Redshift as PostgreSQL's."""
+
+from collections.abc import Callable
+
+from sqlglot import exp
+
+from local_redshift.errors import NotSupported, SyntaxRefused
+from local_redshift.sql import functions, grammar, names, refusals, windows
+from local_redshift.sql.catalog import Catalog
+from local_redshift.sql.refusals import not_in_redshift
+from local_redshift.sql.relations import Scopes
+from local_redshift.sql.tokens import Token, code, text
+
+VERBS = ("SELECT", "WITH", "(", "INSERT", "UPDATE", "DELETE", "MERGE")
+
+_SYSTEM_PREFIXES = ("pg_", "stl_", "stv_", "svv_", "svl_", "svcs_", "sys_")
+_SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "local_redshift")
+
+
+def translate_query(statement: list[Token], catalog: Catalog) -> str:
+    """PostgreSQL's query for Redshift's. Raise NotSupported or SyntaxRefused for what is not taken."""
+    words = [token.word for token in code(statement)]
+    if words[0] == "DELETE" and words[1:2] != ["FROM"]:
+        # https://docs.aws.amazon.com/redshift/latest/dg/r_DELETE.html: FROM is optional
+        statement = _with_word(statement, 0, "FROM")
+    if words[0] == "MERGE" and words[-2:] == ["REMOVE", "DUPLICATES"]:
+        return _merge_without_duplicates(statement, catalog)
+    tree = grammar.parse(text(statement))
+    if isinstance(tree, exp.Merge):
+        _name_inserted_columns(tree, catalog)
+    return grammar.write(_rewritten(tree, catalog))
+
+
+def translate_expression(sql: str, catalog: Catalog) -> str:
+    """PostgreSQL's expression for one that reads no column, as a DEFAULT."""
+    tree = _rewritten(grammar.parse(f"SELECT {sql}"), catalog)
+    return grammar.write(tree.expressions[0].unalias())
+
+
+def _with_word(statement: list[Token], n: int, word: str) -> list[Token]:
+    at = [i for i, token in enumerate(statement) if token.kind != "space"][n]
+    return [*statement[: at + 1], Token("word", f" {word}"), *statement[at + 1 :]]
+
+
+def _rewritten(tree: exp.Expr, catalog: Catalog) -> exp.Expr:
+    nodes = list(tree.walk())
+    refusals.check(nodes)
+    names.fold(nodes, catalog)
+    if names.late_binding_views(tree, catalog):
+        nodes = list(tree.walk())
+    scopes = Scopes(catalog)
+    reads_tables = any(_is_of_a_user(node) for node in nodes if isinstance(node, exp.Table))
+    selects = [node for node in nodes if isinstance(node, exp.Select)]
+    changed = names.leave_out(selects, scopes)
+    changed = names.resolve_aliases(selects, scopes) or changed
+    _name_outputs(selects)
+    for select in selects:
+        if select.args.get("qualify") is not None:
+            outer = windows.qualified(select, scopes)
+            tree = outer if select is tree else tree
+            changed = True
+    windows.rewrite(list(tree.walk()) if changed else nodes)
+    functions.rewrite(tree, scopes, reads_tables=reads_tables)
+    rule = _STATEMENT_RULES.get(type(tree))
+    return rule(tree, catalog) if rule is not None else tree
+
+
+def _is_of_a_user(table: exp.Table) -> bool:
+    """Whether a table is one that lies on the compute nodes: no system table, and not what is only written to."""
+    if not isinstance(table.this, exp.Identifier) or table.db in _SYSTEM_SCHEMAS:
+        return False
+    is_target = isinstance(table.parent, (exp.Insert, exp.Schema))
+    return not table.name.startswith(_SYSTEM_PREFIXES) and not is_target
+
+
+def _name_outputs(selects: list[exp.Select]) -> None:
+    """Give what a SELECT computes the name that it has without one: the rewritten expression would have another."""
+    for select in selects:
+        for item in select.expressions:
+            if not isinstance(item, (exp.Alias, exp.Column, exp.Star, exp.Literal)):
+                alias = exp.Alias(alias=exp.to_identifier(_output_name(item), quoted=True))
+                item.replace(alias)
+                alias.set("this", item)
+
+
+def _output_name(node: exp.Expr) -> str:
+    if isinstance(node, exp.Anonymous):
+        return node.name.rpartition(".")[2].lower()
+    if isinstance(node, exp.Column):
+        return node.name
+    if isinstance(node, exp.Cast):
+        inner = _output_name(node.this)
+        return (
+            inner if inner != "?column?" else _TYPE_NAMES.get(node.to.this, str(node.to.name or node.to.sql()).lower())
+        )
+    if isinstance(node, (exp.Window, exp.WithinGroup, exp.Paren, exp.IgnoreNulls, exp.RespectNulls)):
+        return _output_name(node.this)
+    if isinstance(node, exp.Dot):
+        return _output_name(node.expression)
+    if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Select):
+        first = node.this.expressions[0]
+        return first.alias or _output_name(first)
+    if isinstance(node, exp.Var):
+        return node.name.removeprefix("local_redshift.").removesuffix("()").lower()
+    return _NAMES.get(type(node), "?column?")
+
+
+_NAMES: dict[type[exp.Expr], str] = {
+    exp.Case: "case",
+    exp.Extract: "date_part",
+    exp.Trim: "btrim",
+    exp.Substring: "substring",
+    exp.StrPosition: "position",
+    exp.Boolean: "bool",
+    exp.Interval: "interval",
+}
+_TYPE_NAMES = {
+    exp.DType.INT: "int4",
+    exp.DType.SMALLINT: "int2",
+    exp.DType.BIGINT: "int8",
+    exp.DType.DECIMAL: "numeric",
+    exp.DType.DOUBLE: "float8",
+    exp.DType.FLOAT: "float4",
+    exp.DType.VARCHAR: "varchar",
+    exp.DType.TEXT: "varchar",
+    exp.DType.CHAR: "bpchar",
+    exp.DType.BOOLEAN: "bool",
+}
+
+
+def _select(tree: exp.Select, catalog: Catalog) -> exp.Expr:
+    into = tree.args.get("into")
+    if into is None:
+        return tree
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_SELECT_INTO.html
+    target = into.this
+    tree.set("into", None)
+    return exp.Create(this=target, kind="TEMPORARY TABLE" if into.args.get("temporary") else "TABLE", expression=tree)
+
+
+def _insert(tree: exp.Insert, catalog: Catalog) -> exp.Expr:
+    target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+    if not isinstance(target, exp.Table):
+        raise SyntaxRefused("INSERT INTO needs the name of a table")
+    if catalog.is_view(target.db, target.name):
+        raise not_in_redshift("INSERT into a view")
+    return tree
+
+
+def _merge(tree: exp.Merge, catalog: Catalog) -> exp.Expr:
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_MERGE.html
+    kinds = [bool(when.args.get("matched")) for when in tree.args["whens"].expressions]
+    if sorted(kinds) != [False, True]:
+        raise NotSupported("Redshift's MERGE has one WHEN MATCHED and one WHEN NOT MATCHED")
+    for when in tree.args["whens"].expressions:
+        if when.args.get("condition") is not None or when.args.get("source"):
+            raise not_in_redshift("a condition after WHEN MATCHED")
+    return tree
+
+
+def _name_inserted_columns(tree: exp.Merge, catalog: Catalog) -> None:
+    """Have INSERT VALUES (...) of a MERGE name the columns, which are all of the table's, in order."""
+    for when in tree.args["whens"].expressions:
+        then = when.args.get("then")
+        values = then.this.expressions if isinstance(then, exp.Insert) and isinstance(then.this, exp.Tuple) else []
+        if len(values) == 1 and isinstance(values[0], exp.Anonymous) and values[0].name.upper() == "VALUES":
+            columns = list(catalog.columns(tree.this.db.lower(), tree.this.name.lower()) or {})
+            given = values[0].expressions
+            then.set("this", exp.Tuple(expressions=[exp.to_identifier(name) for name in columns[: len(given)]]))
+            then.set("expression", exp.Tuple(expressions=[value.copy() for value in given]))
+
+
+def _merge_without_duplicates(statement: list[Token], catalog: Catalog) -> str:
+    """MERGE ... REMOVE DUPLICATES: what matches is replaced by the source's rows, which are all there in the end.
+
+    https://docs.aws.amazon.com/redshift/latest/dg/r_MERGE.html
+    """
+    places = [i for i, token in enumerate(statement) if token.kind != "space"]
+    tree = grammar.parse(text(statement[: places[-2]]) + " WHEN MATCHED THEN DELETE")
+    target, source, condition = tree.this, tree.args["using"], tree.args["on"]
+    delete = grammar.parse("DELETE FROM t")
+    delete.set("this", target.copy())
+    delete.set("using", [source.copy()])
+    delete.set("where", exp.Where(this=condition.copy()))
+    insert = grammar.parse("INSERT INTO t SELECT * FROM s")
+    insert.set("this", exp.Table(this=target.this.copy(), db=target.args.get("db"), catalog=target.args.get("catalog")))
+    insert.expression.set("from_", exp.From(this=source.copy()))
+    deletes, inserts = (grammar.write(_rewritten(one, catalog)) for one in (delete, insert))
+    return f"WITH matched AS ({deletes}) {inserts}"
+
+
+_STATEMENT_RULES: dict[type[exp.Expr], Callable[..., exp.Expr]] = {
+    exp.Select: _select,
+    exp.Insert: _insert,
+    exp.Merge: _merge,
+}

@@ -1,0 +1,109 @@
+"""SET, SHOW and RESET of Redshift's parameters.
+
+https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_ConfigurationRef.html
+"""
+
+from local_redshift.sql.refusals import not_imitated, not_in_redshift
+from local_redshift.sql.tokens import Token, code
+
+# what both have
+_SHARED = (
+    "SEARCH_PATH DATESTYLE EXTRA_FLOAT_DIGITS STATEMENT_TIMEOUT TIMEZONE TIME SEED SESSION CLIENT_ENCODING "
+    "APPLICATION_NAME TRANSACTION SERVER_VERSION TRANSACTION_ISOLATION INTERVALSTYLE ALL"
+).split()
+
+# Redshift's own, with what they are set to. Nothing but the first has an effect here.
+PARAMETERS = {
+    "ANALYZE_THRESHOLD_PERCENT": "10",
+    "AUTO_MV": "on",
+    "CAST_SUPER_NULL_ON_ERROR": "on",
+    "DEFAULT_GEOMETRY_ENCODING": "1",
+    "DESCRIBE_FIELD_NAME_IN_UPPERCASE": "off",
+    "DOWNCASE_DELIMITED_IDENTIFIER": "on",
+    "ENABLE_NUMERIC_ROUNDING": "on",
+    "ENABLE_RESULT_CACHE_FOR_SESSION": "on",
+    "ENABLE_VACUUM_BOOST": "off",
+    "ERROR_ON_NONDETERMINISTIC_UPDATE": "off",
+    "JSON_PARSE_DEDUP_ATTRIBUTES": "off",
+    "JSON_PARSE_TRUNCATE_STRINGS": "off",
+    "JSON_SERIALIZATION_ENABLE": "off",
+    "JSON_SERIALIZATION_PARSE_NESTED_STRINGS": "off",
+    "MAX_CONCURRENCY_SCALING_CLUSTERS": "1",
+    "MAX_CURSOR_RESULT_SET_SIZE": "default",
+    "MV_ENABLE_AQMV_FOR_SESSION": "on",
+    "NAVIGATE_SUPER_NULL_ON_ERROR": "on",
+    "PARSE_SUPER_NULL_ON_ERROR": "off",
+    "PG_FEDERATION_REPEATABLE_READ": "on",
+    "QUERY_GROUP": "unset",
+    "SPECTRUM_ENABLE_PSEUDO_COLUMNS": "on",
+    "SPECTRUM_QUERY_MAXERROR": "-1",
+    "STORED_PROC_LOG_MIN_MESSAGES": "log",
+    "USE_FIPS_SSL": "off",
+    "WLM_QUERY_SLOT_COUNT": "1",
+}
+_CASE_SENSITIVE = ("ENABLE_CASE_SENSITIVE_IDENTIFIER", "ENABLE_CASE_SENSITIVE_SUPER_ATTRIBUTE")
+
+
+def set_parameter(statement: list[Token]) -> list[Token]:
+    """SET. Raise NotSupported for a parameter that Redshift does not have."""
+    words = [token.word for token in code(statement)]
+    name = _name(statement)
+    if name in _CASE_SENSITIVE:
+        if {"TRUE", "ON"} & set(words) or any(
+            token.value.lower() in ("true", "on") for token in code(statement) if token.kind == "string"
+        ):
+            raise not_imitated(f"{name}: names are folded to lower case")
+        return [Token("word", "SELECT WHERE false")]
+    if name in PARAMETERS:
+        # a number of words after TO is one value to PostgreSQL only where it is one
+        return _renamed(statement, name)
+    if name not in _SHARED:
+        raise not_in_redshift(f"the parameter {name.lower()}")
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html: Redshift's own is always searched
+    if name == "SEARCH_PATH" and "DEFAULT" not in words:
+        return [*statement, Token("punctuation", ","), Token("word", " local_redshift, pg_catalog")]
+    return statement
+
+
+def reset(statement: list[Token]) -> list[Token]:
+    """RESET. Raise NotSupported for a parameter that Redshift does not have."""
+    name = _name(statement)
+    if name in PARAMETERS:
+        return _renamed(statement, name)
+    if name not in _SHARED:
+        raise not_in_redshift(f"the parameter {name.lower()}")
+    return statement
+
+
+def show(statement: list[Token]) -> list[Token]:
+    """SHOW, also of a parameter that nobody has set."""
+    name = _name(statement)
+    if name in PARAMETERS:
+        setting = f"coalesce(nullif(current_setting('local_redshift.{name.lower()}', true), ''), '{PARAMETERS[name]}')"
+        return [Token("word", f"SELECT {setting} AS {name.lower()}")]
+    if name in (
+        "TABLES",
+        "SCHEMAS",
+        "DATABASES",
+        "COLUMNS",
+        "GRANTS",
+        "PROCEDURE",
+        "VIEW",
+        "TABLE",
+        "MODEL",
+        "DATASHARES",
+    ):
+        raise not_imitated(f"SHOW {name}")
+    return statement
+
+
+def _name(statement: list[Token]) -> str:
+    words = [token.name.upper() for token in code(statement)[1:]]
+    if words[:1] and words[0] in ("SESSION", "LOCAL") and words[1:2] not in (["AUTHORIZATION"], ["CHARACTERISTICS"]):
+        words = words[1:]
+    return words[0] if words else ""
+
+
+def _renamed(statement: list[Token], name: str) -> list[Token]:
+    ours = Token("word", f"local_redshift.{name.lower()}")
+    return [ours if token.name.upper() == name and token.kind in ("word", "quoted") else token for token in statement]

@@ -1,0 +1,107 @@
+"""Casts, and the types that there are.
+
+https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html
+"""
+
+from sqlglot import exp
+
+from local_redshift.sql.catalog import ColumnType
+from local_redshift.sql.refusals import not_imitated, not_in_redshift
+
+D = exp.DType
+
+# PostgreSQL's, with their schema: a table may have a type's name
+_PLAIN = {
+    D.SMALLINT: "pg_catalog.int2",
+    D.INT: "pg_catalog.int4",
+    D.BIGINT: "pg_catalog.int8",
+    D.FLOAT: "pg_catalog.float4",
+    D.DOUBLE: "pg_catalog.float8",
+    D.BOOLEAN: "pg_catalog.bool",
+    D.DATE: "pg_catalog.date",
+    D.TIMESTAMP: "pg_catalog.timestamp",
+    D.DATETIME: "pg_catalog.timestamp",
+    D.TIMESTAMPTZ: "pg_catalog.timestamptz",
+    D.TIME: "pg_catalog.time",
+    D.TIMETZ: "pg_catalog.timetz",
+    D.INTERVAL: "pg_catalog.interval",
+    D.SUPER: "pg_catalog.jsonb",
+    D.NAME: "pg_catalog.name",
+}
+_TEXTS = {
+    D.VARCHAR: "pg_catalog.varchar",
+    D.NVARCHAR: "pg_catalog.varchar",
+    D.TEXT: "pg_catalog.varchar",
+    D.CHAR: "pg_catalog.bpchar",
+    D.NCHAR: "pg_catalog.bpchar",
+    D.BPCHAR: "pg_catalog.bpchar",
+}
+_NOT_IMITATED = {
+    D.GEOMETRY: "GEOMETRY",
+    D.GEOGRAPHY: "GEOGRAPHY",
+    D.HLLSKETCH: "HLLSKETCH",
+    D.VARBINARY: "VARBYTE",
+    D.BINARY: "VARBYTE",
+}
+
+
+def text_of(node: exp.Expr) -> exp.Expr:
+    """An expression as text, which Redshift makes of it where text is wanted."""
+    if isinstance(node, exp.Literal) and node.is_string:
+        return node
+    return exp.Cast(this=node, to=exp.Var(this="pg_catalog.text"))
+
+
+def cast(node: exp.Cast, source: ColumnType | None) -> None:
+    """Have a cast do what Redshift's does. Raise NotSupported, naming it, for a type that Redshift does not have."""
+    to = node.to
+    if isinstance(to, exp.Var):
+        return  # ours
+    if isinstance(to, exp.ObjectIdentifier):
+        node.set("to", exp.Var(this=f"pg_catalog.{to.name.lower()}"))
+        return
+    sizes = [size.name.upper() for size in to.expressions]
+    if to.this in _TEXTS:
+        _to_text(node, _TEXTS[to.this], sizes)
+    elif to.this == D.DECIMAL:
+        _to_decimal(node, sizes, source)
+    elif to.this in _PLAIN and not to.args.get("nested"):
+        node.set("to", exp.Var(this=_PLAIN[to.this]))
+    elif to.this in _NOT_IMITATED:
+        raise not_imitated(f"the type {_NOT_IMITATED[to.this]}")
+    else:
+        raise not_in_redshift(f"the type {to.sql(dialect='postgres')}")
+    if isinstance(node, exp.TryCast):
+        _try(node)
+
+
+def _to_text(node: exp.Cast, name: str, sizes: list[str]) -> None:
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html: without a length as long as what is cast
+    if sizes and sizes[0].isdigit():
+        if not isinstance(node.this, exp.Null):
+            shortened = exp.Anonymous(
+                this="local_redshift.cut", expressions=[text_of(node.this.copy()), exp.Literal.number(sizes[0])]
+            )
+            node.set("this", shortened)
+        name += f"({sizes[0]})"
+    node.set("to", exp.Var(this=name))
+
+
+def _to_decimal(node: exp.Cast, sizes: list[str], source: ColumnType | None) -> None:
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_Numeric_types201.html: (18,0), and of a column's value the digits
+    # past the scale are cut off
+    precision, scale = sizes[0] if sizes else "18", sizes[1] if len(sizes) > 1 else "0"
+    if source is not None and source.name == "numeric" and node.this.find(exp.Column) is not None:
+        node.set("this", exp.Anonymous(this="trunc", expressions=[node.this.copy(), exp.Literal.number(scale)]))
+    node.set("to", exp.Var(this=f"pg_catalog.numeric({precision},{scale})"))
+
+
+def _try(node: exp.TryCast) -> None:
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_TRY_CAST.html: NULL where the value does not fit
+    is_castable = exp.Anonymous(
+        this="local_redshift.is_castable",
+        expressions=[text_of(node.this.copy()), exp.Literal.string(node.args["to"].name)],
+    )
+    # the text is chosen before it is cast: what can be computed beforehand is not computed where it would fail
+    value = exp.Case(ifs=[exp.If(this=is_castable, true=text_of(node.this.copy()))])
+    node.replace(exp.Cast(this=value, to=node.args["to"].copy()))
