@@ -292,8 +292,11 @@ def _with_part(name: str, count: int, extracted: bool = False) -> Callable[[exp.
 
 def _date_part(node: exp.Anonymous, scopes: Scopes) -> None:
     _with_part("date_part", 2, extracted=True)(node, scopes)
-    if node.expressions[0].name == "microsecond":
+    part = node.expressions[0].name
+    if part == "microsecond":
         node.replace(_mod(node.copy(), 1000000))
+    elif part == "decade":
+        node.replace(exp.Paren(this=exp.Add(this=node.copy(), expression=exp.Literal.number(1))))
 
 
 def _extract(node: exp.Extract, scopes: Scopes, reads_tables: bool) -> None:

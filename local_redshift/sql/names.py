@@ -33,6 +33,12 @@ _VALUES = {
 }
 
 
+_AGGREGATES = frozenset(
+    "ANY_VALUE AVG BIT_AND BIT_OR BOOL_AND BOOL_OR COUNT LISTAGG MAX MEDIAN MIN PERCENTILE_CONT PERCENTILE_DISC STDDEV "
+    "STDDEV_POP STDDEV_SAMP SUM VARIANCE VAR_POP VAR_SAMP".split()
+)
+
+
 def fold(nodes: list[exp.Expr], catalog: Catalog) -> None:
     """Give names the case that they have: lower, in quotes too (enable_case_sensitive_identifier is off).
 
@@ -83,15 +89,43 @@ def leave_out(selects: list[exp.Select], scopes: Scopes) -> bool:
     """
     found = False
     for select in selects:
-        excluded = {column.name for column in select.args.get("exclude") or []}
-        for item in select.expressions:
-            star = item.this if isinstance(item, exp.Column) else item
-            if isinstance(star, exp.Star):
-                excluded |= {column.name for column in star.args.get("except_") or []}
+        excluded = {column.name for column in select.args.get("exclude") or []} | _after_star(select)
         if excluded:
             _leave_out(select, excluded, scopes)
             found = True
     return found
+
+
+def _after_star(select: exp.Select) -> set[str]:
+    """The names of an EXCLUDE that follows a star; without parentheses it goes on to the end of the list."""
+    for n, item in enumerate(select.expressions):
+        star = item.this if isinstance(item, exp.Column) else item
+        first = star.args.get("except_") if isinstance(star, exp.Star) else None
+        if first:
+            listed = [*first, *select.expressions[n + 1 :]]
+            if not all(isinstance(column, exp.Column) and not column.table for column in listed):
+                raise SyntaxRefused("EXCLUDE takes names of columns, and ends the SELECT list")
+            select.set("expressions", select.expressions[: n + 1])
+            return {column.name for column in listed}
+    return set()
+
+
+def group_by_all(select: exp.Select) -> None:
+    """Put what GROUP BY ALL stands for: all items of the SELECT list that hold no aggregate.
+
+    https://docs.aws.amazon.com/redshift/latest/dg/r_GROUP_BY_clause.html
+    """
+    if any(item.is_star for item in select.expressions):
+        raise not_imitated("GROUP BY ALL with a star")
+    grouped = [n for n, item in enumerate(select.expressions, start=1) if not _holds_aggregate(item)]
+    select.set("group", exp.Group(expressions=[exp.Literal.number(n) for n in grouped]) if grouped else None)
+
+
+def _holds_aggregate(item: exp.Expr) -> bool:
+    # a window function is computed after the grouping
+    return item.find(exp.Window) is not None or any(
+        call.name.upper() in _AGGREGATES for call in item.find_all(exp.Anonymous)
+    )
 
 
 def _leave_out(select: exp.Select, excluded: set[str], scopes: Scopes) -> None:

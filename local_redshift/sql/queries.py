@@ -52,6 +52,9 @@ def _rewritten(tree: exp.Expr, catalog: Catalog) -> exp.Expr:
     reads_tables = any(_is_of_a_user(node) for node in nodes if isinstance(node, exp.Table))
     selects = [node for node in nodes if isinstance(node, exp.Select)]
     changed = names.leave_out(selects, scopes)
+    for select in selects:
+        if select.args.get("group") is not None and select.args["group"].args.get("all"):
+            names.group_by_all(select)
     changed = names.resolve_aliases(selects, scopes) or changed
     _name_outputs(selects)
     for select in selects:

@@ -25,7 +25,7 @@ _EXPRESSIONS = (
     exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.BitwiseNot, exp.BitwiseLeftShift, exp.BitwiseRightShift,
     exp.Case, exp.If, exp.Cast, exp.TryCast, exp.DataType, exp.DataTypeParam, exp.ObjectIdentifier,
     exp.Interval, exp.IntervalSpan,
-    exp.Extract, exp.Trim, exp.Substring, exp.StrPosition, exp.AtTimeZone,
+    exp.Concat, exp.Extract, exp.Trim, exp.Substring, exp.StrPosition, exp.AtTimeZone,
     exp.Anonymous, exp.Dot, exp.Distinct, exp.Window, exp.WindowSpec, exp.WithinGroup, exp.IgnoreNulls,
     exp.RespectNulls, exp.Parameter,
 )  # fmt: skip
@@ -121,6 +121,8 @@ def _select(node: exp.Select) -> None:
 
 
 def _table(node: exp.Table) -> None:
+    if node.db and node.db.lower() in _aliases_beside(node):
+        raise not_imitated("the unnesting of SUPER in FROM")
     for part, what in (("pivots", "PIVOT and UNPIVOT"), ("changes", "CHANGES"), ("version", "VERSION")):
         if node.args.get(part):
             raise not_imitated(what)
@@ -132,6 +134,15 @@ def _table(node: exp.Table) -> None:
     ):
         if node.args.get(part):
             raise not_in_redshift(what)
+
+
+def _aliases_beside(table: exp.Table) -> set[str]:
+    """The aliases that the other tables of the same FROM have."""
+    select = table.find_ancestor(exp.Select)
+    start = select.args.get("from_") if select is not None else None
+    beside = [start.this] if start is not None else []
+    beside += [join.this for join in select.args.get("joins") or []] if select is not None else []
+    return {one.alias.lower() for one in beside if one is not table and one.alias}
 
 
 def _values(node: exp.Values) -> None:
@@ -221,6 +232,11 @@ def _column(node: exp.Column) -> None:
         raise not_imitated("the outer join operator (+)")
 
 
+def _adjacent_strings(node: exp.Concat) -> None:
+    # two strings with a line between them are one
+    node.replace(exp.Literal.string("".join(part.name for part in node.expressions)))
+
+
 def _limit(node: exp.Limit) -> None:
     options = node.args.get("limit_options")
     if options is not None:
@@ -242,4 +258,5 @@ _RULES: dict[type[exp.Expr], Callable[..., None]] = {
     exp.Identifier: _identifier,
     exp.Limit: _limit,
     exp.Column: _column,
+    exp.Concat: _adjacent_strings,
 }

@@ -152,7 +152,7 @@ def _definitions(tokens: list[Token], catalog: Catalog) -> str:
         if not definition:
             raise NotSupported("a column definition is empty: is there a comma too many?")
         word = definition[0].word
-        if word in ("PRIMARY", "UNIQUE", "FOREIGN", "CONSTRAINT", "CHECK", "EXCLUDE"):
+        if word in ("PRIMARY", "UNIQUE", "FOREIGN", "CONSTRAINT", "CHECK") or _is_exclusion(definition):
             not_null |= _table_constraint(definition)
         elif word == "LIKE":
             columns.append(_like(definition, catalog))
@@ -161,6 +161,11 @@ def _definitions(tokens: list[Token], catalog: Catalog) -> str:
     # a primary key is not enforced, but its columns are NOT NULL
     columns = [c + (" NOT NULL" if c.split(" ", 1)[0] in not_null else "") for c in columns]
     return "(" + ", ".join(columns) + ")"
+
+
+def _is_exclusion(definition: list[Token]) -> bool:
+    """Whether this is PostgreSQL's EXCLUDE; the word alone may be a column's name."""
+    return [token.word for token in definition[:2]] in (["EXCLUDE", "USING"], ["EXCLUDE", "("])
 
 
 def _like(definition: list[Token], catalog: Catalog) -> str:
@@ -305,14 +310,8 @@ def alter_table(statement: list[Token], catalog: Catalog, *, autocommit: bool) -
     name, action = table_name(tokens[2:], catalog)
     words = [token.word for token in action]
     head = f"ALTER TABLE {name}"
-    if words[:1] == ["ADD"] and {"CONSTRAINT", "PRIMARY", "UNIQUE", "FOREIGN"} & set(words[1:2]):
-        check_keys(statement, catalog)
-        return _NOTHING  # keys are declared and not enforced
     if words[:1] == ["ADD"]:
-        definition = action[2:] if words[1:2] == ["COLUMN"] else action[1:]
-        if len(split_list(definition)) > 1:
-            raise not_in_redshift("several columns in one ALTER TABLE")
-        return f"{head} ADD COLUMN {column(definition, catalog)}"
+        return _addition_to_table(head, action, statement, catalog)
     if words[:1] == ["DROP"]:
         return _drop_of_table(head, action)
     if words[:1] == ["RENAME"]:
@@ -325,7 +324,20 @@ def alter_table(statement: list[Token], catalog: Catalog, *, autocommit: bool) -
         return _alter_column_type(head, action, autocommit)
     if {"DISTSTYLE", "DISTKEY", "SORTKEY", "ENCODE"} & set(words):
         return _NOTHING  # where the rows lie has no meaning here; a sort key is seen to elsewhere
+    if words[:1] == ["APPEND"] or words[:2] in (["SET", "LOCATION"], ["SET", "FILE"], ["SET", "TABLE"]):
+        raise not_imitated(f"ALTER TABLE {' '.join(words[:1] if words[0] == 'APPEND' else words[:2])}")
     raise not_in_redshift(f"ALTER TABLE ... {' '.join(words)}".rstrip())
+
+
+def _addition_to_table(head: str, action: list[Token], statement: list[Token], catalog: Catalog) -> str:
+    words = [token.word for token in action]
+    if {"CONSTRAINT", "PRIMARY", "UNIQUE", "FOREIGN"} & set(words[1:2]):
+        check_keys(statement, catalog)
+        return _NOTHING  # keys are declared and not enforced
+    definition = action[2:] if words[1:2] == ["COLUMN"] else action[1:]
+    if len(split_list(definition)) > 1:
+        raise not_in_redshift("several columns in one ALTER TABLE")
+    return f"{head} ADD COLUMN {column(definition, catalog)}"
 
 
 def _drop_of_table(head: str, action: list[Token]) -> str:

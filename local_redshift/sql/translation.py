@@ -38,7 +38,6 @@ NOT_IN_REDSHIFT = (
     "LATERAL",
     "TABLESAMPLE",
     "FETCH FIRST",
-    "FETCH NEXT",
     "ARRAY [",
     "STRING_AGG (",
     "ARRAY_AGG (",
@@ -65,7 +64,6 @@ NOT_IMITATED = (
     "UNPIVOT (",
     "CONNECT BY",
     "ANALYZE COMPRESSION",
-    "TABLE APPEND",
     "FOR SCHEMAS",
     "FOR TABLES",
 )
@@ -121,7 +119,7 @@ def _refuse_kind(words: list[str]) -> None:
     passed = ("OR", "REPLACE", "TEMP", "TEMPORARY", "LOCAL")
     rest = [word for word in words[1:5] if word not in passed] or [""]
     if rest[0] in _KINDS_NOT_IMITATED:
-        raise not_imitated(f"{words[0]} {rest[0]}")
+        raise not_imitated(f"{words[0]} {rest[0]}{' VIEW' if rest[0] == 'MATERIALIZED' else ''}")
     if rest[0] not in _KINDS[words[0]]:
         raise not_in_redshift(f"{words[0]} {rest[0]}".strip())
     if rest[0] != "TABLE" and {"TEMP", "TEMPORARY"} & set(words[1:3]):

@@ -14,6 +14,7 @@ import pytest
 import local_redshift
 
 TABLES = """
+DROP TABLE IF EXISTS plays, winsales;
 CREATE TABLE plays (id INT, "userId" VARCHAR(10), ts BIGINT, at TIMESTAMP, price DECIMAL(8, 2), cost DECIMAL(8, 2),
     title VARCHAR(20), is_paid BOOLEAN, day DATE, raw_ts VARCHAR(20));
 INSERT INTO plays VALUES
@@ -61,6 +62,9 @@ NAMES = [  # page, query, rows
     ("cross-database_usage", "SELECT queries.public.plays.id FROM queries.public.plays WHERE id = 1", [(1,)]),
     ("cross-database_usage", "SELECT p.id FROM queries.public.plays p WHERE id = 1", [(1,)]),
     ("r_EXCLUDE_list", "SELECT * EXCLUDE (qty, buyerid) FROM winsales WHERE salesid = 30001", [(30001, 3)]),
+    ("r_EXCLUDE_list", "SELECT * EXCLUDE qty, buyerid FROM winsales WHERE salesid = 30001", [(30001, 3)]),
+    ("r_EXCLUDE_list", "SELECT w.*, 1 AS one EXCLUDE (qty, one) FROM winsales AS w WHERE salesid = 30001", [(30001, 3, "b")]),
+    ("r_GROUP_BY_clause", "SELECT sellerid, SUM(qty) AS s FROM winsales GROUP BY ALL HAVING s > 70 ORDER BY 1", [(3, 75)]),
     ("r_SELECT_list", "SELECT id AS dec FROM plays WHERE id = 1", [(1,)]),
     ("r_SELECT_list", "SELECT TOP 1 id FROM plays WHERE id = 1 UNION SELECT TOP 1 5 ORDER BY 1", [(1,), (5,)]),
     ("r_UNION", "(SELECT 1) UNION (SELECT 2) ORDER BY 1", [(1,), (2,)]),
@@ -126,6 +130,7 @@ RESULTS = [
     ("r_EXTRACT_function", "SELECT EXTRACT(ms FROM TIMESTAMP '2009-09-09 12:08:43.101')", [(101,)]),
     ("r_EXTRACT_function", "SELECT EXTRACT(us FROM TIMESTAMP '2009-09-09 12:08:06.789'), EXTRACT(decade FROM DATE '2000-01-01')",
      [(789000, 201)]),
+    ("r_Character_types, two literals on two lines", "SELECT 'foo'\n'bar'", [("foobar",)]),
     ("r_DATE_PART_function", "SELECT DATE_PART(microsecond, TIMESTAMP '2019-10-01 00:00:06.789')", [(789000.0,)]),
     ("r_EXTRACT_function", "SELECT EXTRACT(yearday FROM DATE '2018-02-01'), EXTRACT(dw FROM DATE '2018-11-04')", [(32, 0)]),
     ("r_DATE_TRUNC", "SELECT DATE_TRUNC('week', DATE '2008-09-07'), DATE_TRUNC('MONTH', TIMESTAMP '2020-04-28 10:00')",

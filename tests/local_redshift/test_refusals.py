@@ -17,6 +17,7 @@ import local_redshift
 def connection(data_dir: Path) -> Iterator[psycopg2.extensions.connection]:
     made = local_redshift.connect(data_dir, "refusals")
     made.cursor().execute(
+        "DROP TABLE IF EXISTS t, u, child CASCADE;"
         "CREATE TABLE t (a INT, b VARCHAR(20), j SUPER, n INT NOT NULL); CREATE TABLE u (a INT PRIMARY KEY);"
         "CREATE TABLE child (a INT REFERENCES u (a)); CREATE VIEW v AS SELECT a FROM t"
     )
@@ -180,6 +181,7 @@ SELECT j.x[0] FROM t | SUPER
 SELECT j[0].x FROM t | SUPER
 SELECT (j).x FROM t | SUPER
 SELECT x FROM t, t.j AS x | SUPER
+SELECT x FROM t AS r LEFT JOIN r.j AS x ON TRUE | SUPER
 SELECT a FROM t, u WHERE t.a = u.a (+) | (+)
 SELECT CHECKSUM(a) FROM t | CHECKSUM
 SELECT ST_POINT(1, 2) | ST_POINT
@@ -187,7 +189,7 @@ SELECT HLL(a) FROM t | HLL
 SELECT b::GEOMETRY FROM t | GEOMETRY
 SELECT b::VARBYTE FROM t | VARBYTE
 SELECT a FROM elsewhere.public.t | another database
-CREATE MATERIALIZED VIEW x AS SELECT a FROM t | MATERIALIZED
+CREATE MATERIALIZED VIEW x AS SELECT a FROM t | MATERIALIZED VIEW
 REFRESH MATERIALIZED VIEW x | REFRESH
 CREATE FUNCTION f (a INT) RETURNS INT STABLE AS $$ SELECT $1; $$ LANGUAGE sql | FUNCTION
 CREATE OR REPLACE PROCEDURE p () AS $$ BEGIN NULL; END $$ LANGUAGE plpgsql | PROCEDURE

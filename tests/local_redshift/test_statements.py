@@ -160,7 +160,8 @@ def test_truncate_commits_a_transaction_begun_in_autocommit(database: psycopg2.e
 def test_cursor_is_declared_for_a_query_of_redshift(cursor: psycopg2.extensions.cursor) -> None:
     # declare
     cursor.execute("DECLARE c CURSOR FOR SELECT TOP 2 x AS y, y + 1 FROM (SELECT 1 AS x UNION ALL SELECT 1) AS t")
-    assert rows(cursor, "FETCH ALL FROM c") == [(1, 2), (1, 2)]
+    assert rows(cursor, "FETCH NEXT FROM c") == [(1, 2)]
+    assert rows(cursor, "FETCH ALL FROM c") == [(1, 2)]
 
 
 def test_plan_is_of_the_query_of_redshift(cursor: psycopg2.extensions.cursor) -> None:
