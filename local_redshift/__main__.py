@@ -91,9 +91,9 @@ def _relay(warehouse: Warehouse, password: str, port: int) -> Relay:
 def _serve(warehouse: Warehouse, port: int) -> int:
     """Let clients in until Ctrl-C."""
     relay = _relay(warehouse, secrets.token_urlsafe(12), port)
-    print(f"serving {relay.url}\nPress Ctrl-C to stop.", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        print(f"serving {relay.url}\nPress Ctrl-C to stop.", flush=True)
         signal.pause()
     except KeyboardInterrupt:
         relay.close()

@@ -1,0 +1,195 @@
+"""Clients that are not ours: psql and libpq by way of the relay, as `serve` lets them in."""
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+from helpers import ROOT
+from psycopg2 import errors
+
+import local_redshift
+from local_redshift.server import binaries
+
+
+@pytest.fixture(scope="module")
+def config(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The config of a warehouse with a table."""
+    connection = local_redshift.connect(data_dir, "relayed", "dwhuser")
+    connection.cursor().execute(
+        "DROP TABLE IF EXISTS t; CREATE TABLE t (a INT NOT NULL, b VARCHAR(20));INSERT INTO t VALUES (1, 'x'), (2, 'y')"
+    )
+    connection.commit()
+    connection.close()
+    path = tmp_path_factory.mktemp("relay") / "dwh.cfg"
+    path.write_text(f"[CLUSTER]\nHOST = local\nDB_NAME = relayed\nDB_USER = dwhuser\nDATA_DIR = {data_dir}\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def served(config: Path) -> Iterator[tuple[subprocess.Popen, str]]:
+    """`serve` at work, and the URL that it prints."""
+    command = [sys.executable, "-m", "local_redshift", "--config", str(config), "serve", "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    yield process, re.search(r"postgresql://\S+", process.stdout.readline())[0]
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.fixture
+def client(served: tuple[subprocess.Popen, str]) -> Iterator[psycopg2.extensions.connection]:
+    connection = psycopg2.connect(served[1])
+    yield connection
+    connection.close()
+
+
+def psql(config: Path, *arguments: str, typed: str = "") -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "local_redshift", "--config", str(config), "-At", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, input=typed)
+
+
+def test_url_is_of_this_machine_alone_and_has_a_password(served: tuple[subprocess.Popen, str]) -> None:
+    assert re.fullmatch(r"postgresql://dwhuser:[\w-]{16}@127\.0\.0\.1:\d+/relayed", served[1])
+
+
+def test_clients_query_is_redshifts(client: psycopg2.extensions.connection) -> None:
+    cursor = client.cursor()
+    cursor.execute("SELECT TOP 1 a AS x, x + 1, LEN(b) FROM t WHERE b = %s", ["y"])
+    assert cursor.fetchall() == [(2, 3, 1)]
+    cursor.execute("SELECT 1; SELECT NVL(NULL, 5)")
+    assert cursor.fetchall() == [(5,)]
+
+
+def test_many_rows_come_through(client: psycopg2.extensions.connection) -> None:
+    cursor = client.cursor()
+    cursor.execute("SELECT n, REPEAT('é', 100) FROM GENERATE_SERIES(1, 20000) AS g (n)")
+    found = cursor.fetchall()
+    assert len(found) == 20000 and found[-1] == (20000, "é" * 100)
+
+
+def test_prepared_statement_with_parameters_is_redshifts(config: Path) -> None:
+    # psql's \bind sends Parse, Bind and Execute
+    assert (
+        psql(config, typed="SELECT LEN($1) + 1 AS n, n + 1, b FROM t WHERE a = $2 \\bind abcd 2 \\g\n").stdout
+        == "5|6|y\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind", "words"),
+    [
+        ("SELECT STRING_AGG(b, ',') FROM t", errors.FeatureNotSupported, "STRING_AGG"),
+        ("INSERT INTO t (b) VALUES ('z')", errors.InternalError_, "Cannot insert a NULL value into column a"),
+        ("SELECT zzz FROM t", errors.UndefinedColumn, 'column "zzz" does not exist'),
+        ("DROP TABLE zzz", errors.UndefinedTable, 'Table "zzz" does not exist'),
+        ("COPY t FROM 's3://b/k' JSON 'auto'", errors.FeatureNotSupported, "COPY runs through the scripts"),
+        ("SELECT LEN(1, 2)", errors.UndefinedFunction, "function len"),
+    ],
+)
+def test_error_is_told_as_by_a_cluster_and_aborts_the_transaction(
+    client: psycopg2.extensions.connection, statement: str, kind: type, words: str
+) -> None:
+    cursor = client.cursor()
+    with pytest.raises(kind, match=re.escape(words)) as raised:
+        cursor.execute(statement)
+    assert "local_redshift" not in str(raised.value) and "LINE 1" not in str(raised.value)
+    with pytest.raises(errors.InFailedSqlTransaction):
+        cursor.execute("SELECT 1")
+
+
+def test_refused_statement_with_parameters_is_told_like_any_other(config: Path) -> None:
+    said = psql(config, typed="SELECT STRING_AGG(b, $1) FROM t WHERE a > $2 \\bind , 0 \\g\n").stderr
+    assert "Redshift does not support STRING_AGG" in said
+
+
+def test_psql_describes_tables(config: Path) -> None:
+    described = psql(config, "-c", "\\d t").stdout
+    assert "a|integer||not null|" in described and "b|character varying(20)" in described
+
+
+def test_driver_may_look_at_its_own_catalog(client: psycopg2.extensions.connection) -> None:
+    cursor = client.cursor()
+    cursor.execute("SELECT c.relname FROM pg_catalog.pg_class c WHERE c.relname OPERATOR(pg_catalog.~) '^(t)$'")
+    assert cursor.fetchall() == [("t",)]
+
+
+def test_password_is_asked_for(served: tuple[subprocess.Popen, str]) -> None:
+    wrong = re.sub(r":[\w-]{16}@", ":wrong@", served[1])
+    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+        psycopg2.connect(wrong)
+
+
+def test_query_can_be_cancelled(client: psycopg2.extensions.connection) -> None:
+    raised: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            client.cursor().execute("SELECT COUNT(*) FROM GENERATE_SERIES(1, 100000000000)")
+        except psycopg2.Error as error:
+            raised.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    while asking.is_alive():
+        client.cancel()
+        asking.join(0.05)
+    assert isinstance(raised[0], errors.QueryCanceled)
+
+
+def test_what_is_committed_beside_it_is_seen(
+    client: psycopg2.extensions.connection, data_dir: Path, config: Path
+) -> None:
+    client.autocommit = True
+    beside = local_redshift.connect(data_dir, "relayed", "dwhuser")
+    beside.cursor().execute("CREATE TABLE beside AS SELECT 7 AS seven")
+    beside.commit()
+    beside.close()
+    cursor = client.cursor()
+    cursor.execute("SELECT seven AS x, x + 1 FROM beside")
+    assert cursor.fetchall() == [(7, 8)]
+    cursor.execute("DROP TABLE beside")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ("HOST = local\nDB_NAME = nowhere\nDB_USER = dwhuser\n", "has no database nowhere; run create_tables.py"),
+        ("HOST = local\nDB_NAME = x\nDB_USER = x\nDATA_DIR = /nowhere\n", "there is no local warehouse in /nowhere"),
+        ("HOST = a.b.us-west-2.redshift.amazonaws.com\nDB_NAME = x\nDB_USER = x\n", "not local"),
+        ("HOST = local\nDB_USER = x\n", "DB_NAME"),
+    ],
+)
+def test_config_that_cant_be_used_is_one_line(tmp_path: Path, data_dir: Path, changes: str, words: str) -> None:
+    path = tmp_path / "dwh.cfg"
+    path.write_text(f"[CLUSTER]\n{changes}" + ("" if "DATA_DIR" in changes else f"DATA_DIR = {data_dir}\n"))
+    ran = psql(path, "-c", "SELECT 1")
+    assert ran.returncode == 1 and words in ran.stderr and ran.stderr.count("\n") == 1
+
+
+def test_port_that_is_taken_is_one_line(served: tuple[subprocess.Popen, str], config: Path) -> None:
+    port = re.search(r":(\d+)/", served[1])[1]
+    command = [sys.executable, "-m", "local_redshift", "--config", str(config), "serve", "--port", port]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1 and f"port {port} can't be used" in ran.stderr
+
+
+def test_psql_itself_connects_to_the_url(served: tuple[subprocess.Popen, str]) -> None:
+    command = [str(binaries() / "psql"), served[1], "-At", "-c", "SELECT TOP 1 NVL(b, 'none') FROM t ORDER BY a"]
+    assert subprocess.run(command, capture_output=True, text=True, check=False).stdout == "x\n"
+
+
+def test_ctrl_c_ends_it(config: Path) -> None:
+    command = [sys.executable, "-m", "local_redshift", "--config", str(config), "serve", "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    process.stdout.readline()
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    process.stdout.close()
