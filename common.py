@@ -13,7 +13,7 @@ from pipeline.load_errors import LOAD_ERRORS_CSV, LoadError, Table, read_first, 
 from pipeline.progress import CopyWatch
 from pipeline.session import Parameters, Session
 from pipeline.settings import DEFAULT_CONFIG, Settings, read_settings
-from pipeline.terminal import say
+from pipeline.story import Step
 from pipeline.warehouse import open_connection
 
 
@@ -35,8 +35,10 @@ def run(session: Session, query: str, parameters: Parameters | None = None) -> i
     if is_copy:
         # what a cluster answers to COPY itself says nothing of rows
         rows = session.rows(sql_queries.copy_count)[0][0]
-    said = f"{counted(rows, 'row')} in " if rows >= 0 and "NOLOAD" not in query else ""
-    say(f"{name}: {said}{seconds:.2f} s")
+    wrote_rows = rows >= 0 and "NOLOAD" not in query
+    said = f"{counted(rows, 'row')} in " if wrote_rows else ""
+    step = Step(name, rows if wrote_rows else None, round(seconds, 3))
+    session.run.story.step(step, f"{name}: {said}{seconds:.2f} s")
     return rows
 
 

@@ -13,7 +13,7 @@ from pipeline.command_line import parser_with_config, run_script
 from pipeline.errors import PipelineError
 from pipeline.existing_tables import lock_and_count, place_of, rows_at_stake
 from pipeline.session import Session
-from pipeline.terminal import is_terminal
+from pipeline.terminal import is_terminal, say
 from sql_queries import create_table_queries, drop_table_queries, loaded_files_mark
 
 
@@ -22,9 +22,9 @@ def confirm(session: Session, counts: dict[str, int], yes: bool) -> None:
     filled = {table: rows for table, rows in counts.items() if rows}
     if not filled or yes:
         return
-    print(f"These tables hold rows, in {place_of(session)}:")
+    say(f"These tables hold rows, in {place_of(session)}:")
     for table, rows in filled.items():
-        print(f"  {table}: {counted(rows, 'row')}")
+        say(f"  {table}: {counted(rows, 'row')}")
     if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise PipelineError(
             "nothing was changed: create_tables.py drops tables that hold rows only when told to; "
@@ -51,9 +51,10 @@ def main(session: Session, yes: bool = False) -> None:
         run(session, query)
     session.execute(loaded_files_mark, {"mark": os.urandom(8).hex()})
     commit(session)
+    session.run.story.sum_up_quiet_steps()
     for table, rows in locked.items():
         if rows:
-            print(f"dropped {table} with its {counted(rows, 'row')}")
+            say(f"dropped {table} with its {counted(rows, 'row')}")
 
 
 def parser() -> argparse.ArgumentParser:

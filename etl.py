@@ -13,9 +13,11 @@ from pipeline.checks import check_load, verify_star
 from pipeline.command_line import WAITS, parser_with_config, run_script
 from pipeline.errors import CopyFailed, PipelineError
 from pipeline.load_errors import show_load_errors
+from pipeline.ping import ping
 from pipeline.session import Parameters, Session
 from pipeline.sources.delivery import delivered
-from pipeline.summary import Staged, Transformed, summary
+from pipeline.summary import Staged, Transformed, summary, summary_text
+from pipeline.terminal import say
 
 
 def stage(session: Session, everything: bool) -> Staged | None:
@@ -54,13 +56,14 @@ def load(session: Session, everything: bool = False) -> None:
     staged = stage(session, everything)
     if staged is None:
         session.rollback()
-        print("nothing is new: nothing was changed")
+        say("nothing is new: nothing was changed")
         return
     loaded = transform(session, staged.window)
     check_load(session, staged.window, loaded)
-    said = summary(session, staged, loaded)
+    figures = summary(session, staged, loaded)
     commit(session)
-    print(said)
+    session.run.story.summary = figures
+    say(summary_text(figures, staged.files))
 
 
 def try_source(session: Session) -> None:
@@ -72,13 +75,17 @@ def try_source(session: Session) -> None:
     if errors:
         show_load_errors(errors)
         raise PipelineError(f"{counted(len(errors), 'record')} would not load\n{saved}")
-    print("everything would load")
+    say("everything would load")
 
 
-def main(session: Session, check: bool = False, verify: bool = False, everything: bool = False) -> None:
-    """Load once, or only try the source, or check the star; where COPY fails on the data, save what is said of it."""
+def main(
+    session: Session, check: bool = False, verify: bool = False, everything: bool = False, ping_only: bool = False
+) -> None:
+    """Load once, or do what one of the others says; where COPY fails on the data, save what is said of it."""
     try:
-        if check:
+        if ping_only:
+            ping(session)
+        elif check:
             try_source(session)
         elif verify:
             verify_star(session)
@@ -94,13 +101,16 @@ def parser() -> argparse.ArgumentParser:
     only = made.add_mutually_exclusive_group()
     only.add_argument("--check", action="store_true", help="only try whether everything would load, and change nothing")
     only.add_argument("--all", action="store_true", help="read files again that were loaded before (see TEMP_DIR)")
+    only.add_argument(
+        "--ping", action="store_true", help="only see whether warehouse, tables and source can be reached"
+    )
     only.add_argument("--verify", action="store_true", help="only check the whole star schema, and change nothing")
     return made
 
 
 def work(session: Session, options: argparse.Namespace) -> None:
     """What the command line asks for."""
-    main(session, options.check, options.verify, options.all)
+    main(session, options.check, options.verify, options.all, options.ping)
 
 
 if __name__ == "__main__":

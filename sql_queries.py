@@ -1186,6 +1186,9 @@ WHERE relkind = 'r'
     AND (nspname = %(schema)s OR (%(schema)s = '' AND pg_table_is_visible(pg_class.oid)))
 """
 
+# Whom the warehouse knows a session as, and what the warehouse is.
+session_identity = "SELECT CURRENT_USER, VERSION()"
+
 # What create_tables.py asks about, and then keeps from changing. Names of tables can't be bound as values: these
 # are those of drop_table_queries, as they stand there.
 table_count = "SELECT COUNT(*) FROM %(table)s"

@@ -41,7 +41,7 @@ def check_load(session: Session, window: Parameters, loaded: Transformed) -> Non
             checks += _checks(session, query, window)
     for table, (delete, insert) in REPLACED.items():
         checks.append(Check(f"{table} were deleted", max(0, loaded.rows[delete] - loaded.rows[insert]), "any of them"))
-    _report(checks, started, "nothing was loaded")
+    _report(session, checks, started, "nothing was loaded")
 
 
 def verify_star(session: Session) -> None:
@@ -57,17 +57,19 @@ def verify_star(session: Session) -> None:
     for query in sql_queries.verify_queries:
         checks += _checks(session, query, {"first": first, "last": last})
         session.rollback()
-    _report(checks, started, "nothing was changed", "\nREADME.md says how to mend that, at 'Checking the whole star'")
+    advice = "\nREADME.md says how to mend that, at 'Checking the whole star'"
+    _report(session, checks, started, "nothing was changed", advice)
 
 
 def _checks(session: Session, query: str, window: Parameters) -> list[Check]:
     return [Check(wrong, int(found or 0), example) for wrong, found, example in session.rows(query, window)]
 
 
-def _report(checks: list[Check], started: float, outcome: str, advice: str = "") -> None:
+def _report(session: Session, checks: list[Check], started: float, outcome: str, advice: str = "") -> None:
     failed = [str(check) for check in checks if check.found]
     if len(failed) == 1:
         raise PipelineError(f"check failed, {outcome}: {failed[0]}{advice}")
     if failed:
         raise PipelineError("\n  ".join([f"{len(failed)} checks failed, {outcome}:", *failed]) + advice)
+    session.run.story.sum_up_quiet_steps()
     say(f"CHECK: {len(checks)} passed in {time.monotonic() - started:.2f} s")

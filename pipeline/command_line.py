@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg2
 
@@ -14,7 +15,8 @@ from pipeline.run import Outcome, Run
 from pipeline.session import Session
 from pipeline.settings import DEFAULT_CONFIG, Settings, read_settings
 from pipeline.signals import supervised
-from pipeline.terminal import complain, say
+from pipeline.story import Story
+from pipeline.terminal import complain, say, stamp_lines
 
 WAITS = (1, 3, 10)  # seconds before the second, third and fourth try of what may be tried again
 
@@ -25,6 +27,8 @@ def parser_with_config(description: str | None) -> argparse.ArgumentParser:
     """A parser for the command line of a script, with the option that all scripts have."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", default=DEFAULT_CONFIG, metavar="PATH", help="default: %(default)s")
+    parser.add_argument("--report", type=Path, metavar="PATH", help="write what the run told to a file, as JSON")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show the steps that had nothing to do, too")
     return parser
 
 
@@ -37,14 +41,17 @@ def run_script(
     1 failed, 130 or 143 ended by Ctrl-C or SIGTERM; wrong usage exits with 2.
     """
     arguments = parser.parse_args()
-    run = Run("run it again, that does no harm") if waits else Run()
+    story = Story(arguments.report, arguments.verbose)
+    run = Run("run it again, that does no harm", story) if waits else Run(story=story)
+    stamp_lines()
 
     def do_all() -> None:
         settings = read_settings(arguments.config, needs_source=needs_source)
+        story.begin(settings)
         note_doubts(settings)
         try_until_done(lambda session: work(session, arguments), settings, run, waits)
 
-    return supervised(do_all, run, lambda error: _status(error, run))
+    return supervised(do_all, run, lambda error: _ended(error, run))
 
 
 def note_doubts(settings: Settings) -> None:
@@ -56,18 +63,26 @@ def note_doubts(settings: Settings) -> None:
         )
 
 
-def _status(error: BaseException | None, run: Run) -> int:
+def _ended(error: BaseException | None, run: Run) -> int:
+    """Say what went wrong, if anything did, and write the report; the exit status."""
+    message = _message(error, run)
+    status = complain(message) if message else 0
+    unwritten = run.story.end(status, message, run.outcome.value)
+    return complain(f"{unwritten}; {run.said}") if unwritten else status
+
+
+def _message(error: BaseException | None, run: Run) -> str:
     if error is None:
-        return 0
+        return ""
     if isinstance(error, PipelineError):
-        return complain(_with_outcome(str(error), run))
+        return _with_outcome(str(error), run)
     if isinstance(error, psycopg2.Error):
-        return complain(f"the warehouse failed ({first_line(error)}); {run.said}")
+        return f"the warehouse failed ({first_line(error)}); {run.said}"
     if isinstance(error, OSError):
         # what is still to be written at exit has nowhere to go either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         what = "its output was closed" if isinstance(error, BrokenPipeError) else f"it failed ({error})"
-        return complain(f"{what}; {run.said}")
+        return f"{what}; {run.said}"
     raise error
 
 

@@ -45,7 +45,11 @@ def label(query: str) -> str:
     if match is None:
         return "a statement"
     verb = match[1].upper()
-    return f"{verb} {match[2]}" if match[2] and verb != "SELECT" else verb
+    if not match[2] or verb == "SELECT":
+        return verb
+    # what is inferred of a table is written by statements of its own
+    is_inferred = (constant_name(query) or "").startswith("inferred_")
+    return f"{verb} {match[2]}{' (inferred)' if is_inferred else ''}"
 
 
 def shown_name(query: str) -> str:

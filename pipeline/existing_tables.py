@@ -56,19 +56,20 @@ def lock_and_count(session: Session) -> dict[str, int]:
     A transaction sees what there was at its first query, for which LOCK does not count: so it goes first.
     https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html
     """
-    found = _existing(session)
+    found = existing(session)
     session.rollback()
     if found:
         session.execute(tables_lock, {"tables": AsIs(", ".join(found))})
     return _counts(session)
 
 
-def _existing(session: Session) -> list[str]:
+def existing(session: Session) -> list[str]:
+    """Those of the tables that are there, as they are written."""
     return [name.written for name in dropped_tables() if session.rows(existing_table, name._asdict())]
 
 
 def _counts(session: Session) -> dict[str, int]:
-    return {name: session.rows(table_count, {"table": AsIs(name)})[0][0] for name in _existing(session)}
+    return {name: session.rows(table_count, {"table": AsIs(name)})[0][0] for name in existing(session)}
 
 
 def place_of(session: Session) -> str:

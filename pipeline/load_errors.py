@@ -11,7 +11,7 @@ import psycopg2
 from psycopg2 import extensions
 
 from pipeline.sources.origins import Origin, PackedObject
-from pipeline.terminal import is_terminal
+from pipeline.terminal import is_terminal, say
 
 LOAD_ERRORS_CSV = "load_errors.csv"
 SHOWN_ERRORS = 1000  # as many as somebody may want to scroll through
@@ -116,7 +116,7 @@ def show_load_errors(errors: Sequence[LoadError]) -> None:
     """Print the errors: at a terminal by file, with a table for each, otherwise one line per error."""
     if not is_terminal(sys.stdout):
         for error in errors:
-            print(error)
+            say(str(error))
         return
     from rich.console import Console  # it takes a while to load
     from rich.table import Table as ScreenTable
@@ -124,11 +124,11 @@ def show_load_errors(errors: Sequence[LoadError]) -> None:
     console = Console(file=sys.stdout, markup=False, highlight=False)
     shown = errors[:SHOWN_ERRORS]
     for filename in dict.fromkeys(error.filename for error in shown):
-        print(filename)  # not cut or folded by rich: it is there to be copied
+        say(filename)  # not cut or folded by rich: it is there to be copied
         table = ScreenTable("line", "column", "reason", "code")
         for error in shown:
             if error.filename == filename:
                 table.add_row(error.line, error.target, error.reason, error.code)
         console.print(table)
     if len(errors) > SHOWN_ERRORS:
-        print(f"and {len(errors) - SHOWN_ERRORS:,} more, which {LOAD_ERRORS_CSV} has")
+        say(f"and {len(errors) - SHOWN_ERRORS:,} more, which {LOAD_ERRORS_CSV} has")

@@ -10,7 +10,7 @@ from pipeline.errors import CommitUnanswered, PipelineError, StatementFailed, Un
 from pipeline.run import Outcome, Run
 from pipeline.session import Session
 from pipeline.settings import Settings
-from pipeline.terminal import complain
+from pipeline.terminal import complain, say
 
 # A conflict with another transaction: PostgreSQL has a code for it, Redshift an error called 1023 or, with
 # snapshot isolation, a sentence. 1018 is what a load gets that waited for a table's lock while
@@ -49,11 +49,12 @@ def try_until_done(work: Callable[[Session], None], settings: Settings, run: Run
     """
     unanswered = ""
     for number, seconds in enumerate((*waits, None), start=2):
+        run.story.begin_try()
         try:
             with Session(settings, run) as session:
                 try:
                     if unanswered and session.find_out(unanswered) is Outcome.COMMITTED:
-                        print("the commit had landed, only its answer was lost: everything is loaded")
+                        say("the commit had landed, only its answer was lost: everything is loaded")
                         return None
                     unanswered = ""
                     return work(session)

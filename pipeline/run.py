@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import psycopg2
 
 from pipeline.errors import Stopped
+from pipeline.story import Story
 
 
 class Outcome(enum.Enum):
@@ -23,10 +24,11 @@ class Run:
 
     The script does its work in one thread; `stop` is called from another. `outcome` is set by whoever
     finds out: the commit itself or, where its answer was lost, the next try. `advice` is what to do where
-    nobody has found out.
+    nobody has found out. `story` is what it tells of itself.
     """
 
-    def __init__(self, advice: str = "look before you run it again") -> None:
+    def __init__(self, advice: str = "look before you run it again", story: Story | None = None) -> None:
+        self.story = story or Story()
         self.outcome = Outcome.UNCHANGED
         self._advice = advice
         self.is_committing = False

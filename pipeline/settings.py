@@ -73,6 +73,13 @@ class Settings:
         return self.host == "local"
 
     @property
+    def short_place(self) -> str:
+        """Where the warehouse is, in few words: of a cluster's endpoint its name and region."""
+        if self.is_local or (region := _REGION_OF_HOST.search(self.host)) is None:
+            return self.place
+        return f"{self.host.split('.')[0]}.{region[1]}"
+
+    @property
     def place(self) -> str:
         """Where the warehouse is, for messages: host and port, or the stand-in's folder."""
         return f"local ({self.data_dir})" if self.is_local else f"{self.host}:{self.port}"

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from pipeline.progress import leave_terminal_in_order
 from pipeline.run import Run
-from pipeline.terminal import complain
+from pipeline.terminal import complain, warn
 
 # Seconds. Once the run is to stop no commit goes out, so its thread is waited for only as a courtesy: it may be
 # waiting itself, for somebody who never answers.
@@ -79,12 +79,15 @@ def _ended_by(number: signal.Signals, worker: _Worker, run: Run, inbox: Inbox) -
     """End the run: wait for a commit that went out, say what is true now, cancel what is under way."""
     run.stop()
     if run.is_committing:
-        print("waiting for the answer to the commit", file=sys.stderr, flush=True)
+        warn("waiting for the answer to the commit")
         _next(inbox)  # the answer, or somebody who will not wait for it
     _ignore_signals()
     # no commit goes out any more, so this stays true whatever the rest of the run does
     leave_terminal_in_order()
-    status = complain(f"{_WORDS[number]}; {run.said}", 128 + number)
+    message = f"{_WORDS[number]}; {run.said}"
+    status = complain(message, 128 + number)
+    if unwritten := run.story.end(status, message, run.outcome.value):
+        complain(unwritten)
     _cancel_for(PATIENCE, run, worker)
     if worker.is_alive():
         _leave_at_once(status)

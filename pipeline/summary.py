@@ -39,22 +39,37 @@ class Transformed:
     matched_before: int = 0
 
 
-def summary(session: Session, staged: Staged, loaded: Transformed) -> str:
+def summary(session: Session, staged: Staged, loaded: Transformed) -> dict[str, int]:
     """What was staged and loaded, how much of the new the catalogue covers, and what it does not cover."""
     new = loaded.rows[sql_queries.songplays_table_insert]
     matched = _matched_now(session, staged) - loaded.matched_before if new else 0
     [(songs, artists)] = session.rows(sql_queries.inferred_summary)
-    new_songs = _added(loaded, sql_queries.inferred_songs_insert, sql_queries.inferred_songs_delete)
-    new_artists = _added(loaded, sql_queries.inferred_artists_insert, sql_queries.inferred_artists_delete)
-    files = f"\n{staged.files}" if staged.files else ""
-    return f"""{files}
-{staged.events:>12,} events staged
-{staged.plays:>12,} plays among them
+    return {
+        "events staged": staged.events,
+        "plays staged": staged.plays,
+        "plays loaded": new,
+        "plays matched": matched,
+        "songs inferred": songs,
+        "songs inferred now": _added(loaded, sql_queries.inferred_songs_insert, sql_queries.inferred_songs_delete),
+        "artists inferred": artists,
+        "artists inferred now": _added(
+            loaded, sql_queries.inferred_artists_insert, sql_queries.inferred_artists_delete
+        ),
+    }
+
+
+def summary_text(figures: dict[str, int], files: str) -> str:
+    """The summary as it is printed at the end of a load; `files` says which files were new, if that was looked at."""
+    plays, new, matched = figures["plays staged"], figures["plays loaded"], figures["plays matched"]
+    head = f"\n{files}" if files else ""
+    return f"""{head}
+{figures["events staged"]:>12,} events staged
+{plays:>12,} plays among them
 {new:>12,} plays loaded now
-{staged.plays - new:>12,} plays already there
+{plays - new:>12,} plays already there
 {matched:>12,} new plays matched to the catalogue{_share(matched, new)}
-{songs:>12,} inferred songs ({new_songs:+,})
-{artists:>12,} inferred artists ({new_artists:+,})"""
+{figures["songs inferred"]:>12,} inferred songs ({figures["songs inferred now"]:+,})
+{figures["artists inferred"]:>12,} inferred artists ({figures["artists inferred now"]:+,})"""
 
 
 def _matched_now(session: Session, staged: Staged) -> int:

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import termios
@@ -62,6 +63,17 @@ SONG = {
     "duration": 200.5,
     "year": 1999,
 }
+
+
+_STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ(?:  |$)", re.MULTILINE)
+
+
+def unstamped(said: str) -> str:
+    """What a script said, without the time before each line and without the first line, which says what goes where."""
+    return _FIRST_LINE.sub("", _STAMP.sub("", said), count=1)
+
+
+_FIRST_LINE = re.compile(r"\A.* \(user \S*\)\n")
 
 
 def event(**changes: object) -> dict:
@@ -146,6 +158,7 @@ class Warehouse:
         )
         assert code is None or result.returncode == code, result.stdout + result.stderr
         assert "Traceback" not in result.stderr
+        result.stdout, result.stderr = unstamped(result.stdout), unstamped(result.stderr)
         return result
 
     def create_tables(self) -> None:
@@ -216,11 +229,15 @@ def take_terminal() -> None:
 
 
 def at_terminal(
-    warehouse: Warehouse, answer: str, *arguments: str, before_answer: Callable[[], None] = lambda: None
+    warehouse: Warehouse,
+    answer: str,
+    *arguments: str,
+    before_answer: Callable[[], None] = lambda: None,
+    script: str = "create_tables.py",
 ) -> tuple[int, str]:
-    """Run create_tables.py at a terminal, answer what it asks; exit status and what was on the screen."""
+    """Run a script at a terminal, answer what it asks; exit status and what was on the screen."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, str(ROOT / "create_tables.py"), "--config", str(warehouse.config), *arguments]
+    command = [sys.executable, str(ROOT / script), "--config", str(warehouse.config), *arguments]
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, preexec_fn=take_terminal)
     os.close(theirs)
     screen = ""

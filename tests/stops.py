@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from helpers import ROOT, TABLES, Warehouse, event, song
+from helpers import ROOT, TABLES, Warehouse, event, song, unstamped
 
 from local_redshift.server import get_server
 
@@ -70,6 +70,7 @@ def stop_once(warehouse: Warehouse, number: signal.Signals, after: float) -> tup
     time.sleep(after)
     process.send_signal(number)
     output, errors = process.communicate(timeout=60)
+    output, errors = unstamped(output), unstamped(errors)
     said = errors.strip().removeprefix("waiting for the answer to the commit\n")
     return step_after(output), process.returncode, said
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import psycopg2
 import pytest
-from helpers import ROOT, Warehouse, event, song
+from helpers import ROOT, Warehouse, event, song, unstamped
 
 import sql_queries
 from local_redshift.server import get_server, keeper
@@ -43,6 +43,10 @@ class Paused:
                 return
         raise AssertionError(self.process.communicate()[1])
 
+    def error_line(self) -> str:
+        """The next line that it writes to stderr."""
+        return unstamped(self.process.stderr.readline())
+
     def go_on(self) -> None:
         """Let it go on, to the next such point or to its end."""
         self.process.stdin.write("\n")
@@ -53,7 +57,7 @@ class Paused:
         errors = self.process.communicate("\n", timeout=60)[1]
         assert self.process.returncode == code, errors
         assert "Traceback" not in errors
-        return errors
+        return unstamped(errors)
 
     def signal(self, number: int) -> str:
         """Send the signal, wait for the end; what it wrote to stderr."""
@@ -61,7 +65,7 @@ class Paused:
         self.process.wait(timeout=60)  # before its input is closed, which would let it go on
         errors = self.process.communicate()[1]
         assert "Traceback" not in errors
-        return errors
+        return unstamped(errors)
 
 
 def prepare(warehouse: Warehouse) -> dict:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from helpers import ROOT, Warehouse, event, song
+from helpers import ROOT, Warehouse, event, song, unstamped
 from test_bad_input import fails
 from test_settings import config
 
@@ -187,7 +187,7 @@ def test_full_output_is_one_message(sourced: Warehouse) -> None:
     with open("/dev/full", "w") as full:
         ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert ran.returncode == 1
-    assert ran.stderr == "etl.py: it failed ([Errno 28] No space left on device); nothing was changed\n"
+    assert unstamped(ran.stderr) == "etl.py: it failed ([Errno 28] No space left on device); nothing was changed\n"
 
 
 @pytest.mark.parametrize("closed", ["0<&-", ">&-"])

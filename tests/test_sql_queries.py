@@ -98,6 +98,7 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
         "chosen_schema",
         "copy_count",
         "existing_table",
+        "session_identity",
         "inferred_summary",
         "known_files",
         "loaded_files_mark",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from helpers import ROOT, Warehouse, at_terminal, event, song, upload
+from helpers import ROOT, Warehouse, at_terminal, event, song, unstamped, upload
 from s3_front import QuietHandler, S3Front
 from test_faults import Paused, assert_next_run_is_right, cut, prepare, stop_server
 
@@ -47,7 +47,7 @@ class Started:
         """Send the signal; the exit status, and all that was written to stderr."""
         self.process.send_signal(number)
         errors = self.process.communicate(timeout=30)[1]
-        return self.process.returncode, errors
+        return self.process.returncode, unstamped(errors)
 
 
 def large_source(warehouse: Warehouse) -> None:
@@ -163,7 +163,7 @@ def test_while_waiting_for_the_next_try(tables: Warehouse) -> None:
     paused = Paused(tables, "4", "--wait", "60")
     cut(tables)
     paused.go_on()
-    lines = [paused.process.stderr.readline(), paused.process.stderr.readline()]
+    lines = [paused.error_line(), paused.error_line()]
     assert "nothing was changed" in lines[0] and lines[1] == "trying again in 60 s (try 2 of 4)\n"
     assert paused.signal(signal.SIGINT) == "etl.py: interrupted; nothing was changed\n"
     assert paused.process.returncode == 130
@@ -174,7 +174,7 @@ def test_commit_under_way_is_waited_for(tables: Warehouse) -> None:
     prepare(tables)
     paused = Paused(tables, "committing")
     paused.process.send_signal(signal.SIGTERM)
-    assert paused.process.stderr.readline() == "waiting for the answer to the commit\n"
+    assert paused.error_line() == "waiting for the answer to the commit\n"
     assert paused.finish(143) == "etl.py: terminated; everything had been committed\n"
     assert tables.counts()["songplays"] == 1502
 
@@ -183,7 +183,7 @@ def test_commit_under_way_is_left_at_the_second_signal(tables: Warehouse) -> Non
     prepare(tables)
     paused = Paused(tables, "committing")
     paused.process.send_signal(signal.SIGINT)
-    assert paused.process.stderr.readline() == "waiting for the answer to the commit\n"
+    assert paused.error_line() == "waiting for the answer to the commit\n"
     assert "interrupted; the commit was under way; whether it landed is not known" in paused.signal(signal.SIGINT)
     assert_next_run_is_right(tables)
 
@@ -193,7 +193,7 @@ def test_what_was_found_out_about_a_lost_commit_is_what_is_said(tables: Warehous
     paused = Paused(tables, "commit", "--wait", "0")
     cut(tables)
     paused.go_on()
-    lines = [paused.process.stderr.readline(), paused.process.stderr.readline()]
+    lines = [paused.error_line(), paused.error_line()]
     assert "whether it landed is not known" in lines[0] and "try 2 of 4" in lines[1]
     paused.wait_until_paused()
     assert paused.signal(signal.SIGINT) == "etl.py: interrupted; nothing was changed\n"

@@ -1,0 +1,62 @@
+"""etl.py --ping: whether a load could begin, found out in seconds and without reading the data."""
+
+import os
+import re
+from pathlib import Path
+
+import sql_queries
+from pipeline.errors import PipelineError, StatementFailed
+from pipeline.existing_tables import dropped_tables, existing, place_of
+from pipeline.session import Session
+from pipeline.terminal import say
+
+
+def ping(session: Session) -> None:
+    """Tell whom the warehouse knows us as, whether the tables are there, and whether it can read the source.
+
+    Raise PipelineError, naming each, for what is not as it must be.
+    """
+    [(user, version)] = session.rows(sql_queries.session_identity)
+    say(f"connected to {place_of(session)} as {user} ({_short(version)})")
+    wanted = [name.written for name in dropped_tables()]
+    missing = [name for name in wanted if name not in existing(session)]
+    session.rollback()
+    if missing:
+        raise PipelineError(f"not there: {', '.join(missing)}; run create_tables.py")
+    say(f"all {len(wanted)} tables are there")
+    problems = [_source_problem(session, query) for query in sql_queries.try_copy_queries]
+    if any(problems):
+        raise PipelineError("\n".join(problem for problem in problems if problem))
+
+
+def _short(version: str) -> str:
+    """The part of the version that says which Redshift it is."""
+    at = version.find("Redshift")
+    return version[at:] if at >= 0 else version
+
+
+def _source_problem(session: Session, query: str) -> str:
+    """Why a COPY can't read its source; empty where it can.
+
+    It is given the name of an object that is not there, and loads nothing: that it finds none needs the role and the
+    rights, and reads nothing but the JSONPaths file.
+    """
+    parameters = dict(session.source_parameters)
+    key = "log_data" if "%(log_data)s" in query else "song_data"
+    prefix, nothing = parameters[key], f"ping-{os.urandom(4).hex()}"
+    parameters[key] = f"{prefix.rstrip('/')}/{nothing}"
+    try:
+        session.execute(query, parameters)
+    except StatementFailed as failure:
+        if not re.search(rf"(?:prefix '|path starts with )\S*{nothing}", str(failure.cause)):
+            return str(failure)
+    finally:
+        session.rollback()
+    if session.settings.is_local and "://" not in prefix and not _is_there(Path(prefix)):
+        return f"{session.settings.path}: [S3] {key.upper()} = {prefix}: no file begins with that"
+    say(f"{key.upper()} can be read: {prefix}")
+    return ""
+
+
+def _is_there(prefix: Path) -> bool:
+    return prefix.exists() or any(prefix.parent.glob(f"{prefix.name}*"))

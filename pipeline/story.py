@@ -1,0 +1,108 @@
+"""What a run tells of itself: lines as it goes and, where one is wanted, a report of the same as JSON."""
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import PipelineError
+from pipeline.settings import Settings
+from pipeline.terminal import is_terminal, now, say
+
+QUIET_SECONDS = 0.05  # a step that did nothing and took no longer is no line of its own at a terminal
+
+
+@dataclass(frozen=True)
+class Step:
+    """One statement of a run: how many rows it wrote, None where it wrote none, and how long it took."""
+
+    name: str
+    rows: int | None
+    seconds: float
+
+
+@dataclass
+class Story:
+    """The story of one run. `is_verbose` has every step told at a terminal, too."""
+
+    report: Path | None = None
+    is_verbose: bool = False
+    started: str = field(default_factory=now)
+    source: dict[str, str] = field(default_factory=dict)
+    target: dict[str, str] = field(default_factory=dict)
+    tries: int = 0
+    steps: list[Step] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    _quiet: list[Step] = field(default_factory=list)
+
+    def begin(self, settings: Settings) -> None:
+        """Tell what goes where. Raise PipelineError where the report can't be written later."""
+        if self.report is not None:
+            _check_writable(self.report)
+        self.target = {
+            "host": settings.place,
+            "database": settings.database,
+            "schema": settings.schema or "public",
+            "user": settings.user,
+        }
+        if settings.source is not None:
+            self.source = {"log_data": settings.source.log_data, "song_data": settings.source.song_data}
+        where = f"{settings.database}.{settings.schema or 'public'} on {settings.short_place} (user {settings.user})"
+        what = f"{', '.join(self.source.values())} -> {where}" if self.source else where
+        say(what, with_time=True)
+
+    def begin_try(self) -> None:
+        """Forget the steps of an earlier try: it changed nothing."""
+        self.tries += 1
+        self.steps.clear()
+        self._quiet.clear()
+
+    def step(self, step: Step, said: str) -> None:
+        """Tell of a step that has just ended. One that did nothing waits for the others of its kind, at a terminal."""
+        self.steps.append(step)
+        did_nothing = not step.rows and step.seconds < QUIET_SECONDS
+        if did_nothing and not self.is_verbose and is_terminal(sys.stdout):
+            self._quiet.append(step)
+        else:
+            say(said)
+
+    def sum_up_quiet_steps(self) -> None:
+        """Tell in one line of the steps that did nothing."""
+        if self._quiet:
+            seconds = sum(step.seconds for step in self._quiet)
+            say(f"{len(self._quiet)} other steps wrote nothing, {seconds:.2f} s (-v shows them)")
+            self._quiet.clear()
+
+    def end(self, status: int, error: str, outcome: str) -> str:
+        """Write the report, if one is wanted; what kept it from being written, or nothing."""
+        if self.report is None:
+            return ""
+        told = {
+            "started": self.started,
+            "finished": now(),
+            "status": {0: "succeeded", 130: "stopped", 143: "stopped"}.get(status, "failed"),
+            "exit_status": status,
+            "outcome": outcome,
+            "source": self.source,
+            "target": self.target,
+            "tries": self.tries,
+            "steps": [asdict(step) for step in list(self.steps)],
+            "summary": self.summary,
+            "error": error or None,
+        }
+        unfinished = self.report.with_name(f"{self.report.name}.{os.getpid()}")
+        try:
+            unfinished.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            unfinished.replace(self.report)
+        except OSError as failure:
+            unfinished.unlink(missing_ok=True)
+            return f"{self.report} could not be written: {failure.strerror}"
+        return ""
+
+
+def _check_writable(report: Path) -> None:
+    folder = report.absolute().parent
+    if report.is_dir() or not os.access(folder, os.W_OK):
+        raise PipelineError(f"--report {report}: no file can be written there; nothing was changed")

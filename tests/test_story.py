@@ -1,0 +1,139 @@
+"""What a run tells of itself: the first line, the time before each, what fits a terminal, and the report."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import boto3
+import pytest
+from helpers import ROOT, Warehouse, at_terminal, event, song
+
+STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
+
+def in_a_log(warehouse: Warehouse, *options: str, script: str = "etl.py") -> subprocess.CompletedProcess:
+    """Run a script as cron does; its output as it stands in the log."""
+    command = [sys.executable, str(ROOT / script), "--config", str(warehouse.config), *options]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | warehouse.environment, timeout=100
+    )
+
+
+@pytest.fixture
+def sourced(tables: Warehouse) -> Warehouse:
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    return tables
+
+
+def test_each_line_of_a_log_begins_with_the_time(sourced: Warehouse) -> None:
+    ran = in_a_log(sourced)
+    lines = ran.stdout.splitlines()
+    assert len(lines) > 30 and all(re.match(rf"{STAMP}(  |$)", line) for line in lines)
+    sourced.configure({("S3", "LOG_DATA"): "nothing-here"})
+    failed = in_a_log(sourced).stderr.splitlines()
+    assert len(failed) > 1 and all(re.match(rf"{STAMP}  ", line) for line in failed)
+
+
+def test_first_line_says_what_goes_where(sourced: Warehouse) -> None:
+    name, folder = sourced.values["CLUSTER", "DB_NAME"], sourced.values["CLUSTER", "DATA_DIR"]
+    first = in_a_log(sourced).stdout.splitlines()[0]
+    assert re.sub(STAMP, "", first) == (
+        f"  {sourced.folder}/log-data, {sourced.folder}/song-data -> {name}.public on local ({folder}) (user dwhuser)"
+    )
+    first = in_a_log(sourced, "--yes", script="create_tables.py").stdout.splitlines()[0]
+    assert re.sub(STAMP, "", first) == f"  {name}.public on local ({folder}) (user dwhuser)"
+
+
+def test_terminal_shows_what_was_done_and_v_all_of_it(sourced: Warehouse) -> None:
+    sourced.load()
+    code, screen = at_terminal(sourced, "", script="etl.py")
+    lines = screen.splitlines()
+    assert code == 0 and len(lines) <= 24
+    assert re.match(rf"{STAMP}  .* -> ", lines[0]) and not any(re.match(STAMP, line) for line in lines[1:])
+    assert [line for line in lines if "other steps wrote nothing" in line]
+    assert not [line for line in lines if line.startswith("DELETE songs")]
+    _, everything = at_terminal(sourced, "", "-v", script="etl.py")
+    assert "DELETE songs: 0 rows" in everything and "other steps" not in everything
+
+
+def test_two_statements_on_one_table_are_told_apart(sourced: Warehouse) -> None:
+    said = in_a_log(sourced).stdout
+    assert len(re.findall(r"  INSERT songs: ", said)) == len(re.findall(r"  INSERT songs \(inferred\): ", said)) == 1
+
+
+def test_report_has_what_was_told(sourced: Warehouse) -> None:
+    path = sourced.folder / "report.json"
+    in_a_log(sourced, "--report", str(path))
+    report = json.loads(path.read_text())
+    assert (report["status"], report["exit_status"], report["error"]) == ("succeeded", 0, None)
+    assert report["outcome"] == "everything had been committed" and report["tries"] == 1
+    assert re.fullmatch(STAMP, report["started"]) and report["finished"] >= report["started"]
+    assert report["source"]["log_data"] == f"{sourced.folder}/log-data"
+    assert report["target"]["database"] == sourced.values["CLUSTER", "DB_NAME"]
+    copied = next(step for step in report["steps"] if step["name"] == "COPY staging_events")
+    assert copied["rows"] == 1 and copied["seconds"] >= 0
+    assert report["summary"]["plays loaded"] == 1
+
+
+def test_report_of_a_failed_run_has_the_error(sourced: Warehouse) -> None:
+    path = sourced.folder / "report.json"
+    sourced.write_songs([song(artist_location="x" * 2000)])
+    ran = in_a_log(sourced, "--report", str(path))
+    report = json.loads(path.read_text())
+    assert ran.returncode == report["exit_status"] == 1 and report["status"] == "failed"
+    assert "String length exceeds DDL length" in report["error"] and report["outcome"] == "nothing was changed"
+    assert report["steps"][-1]["name"] == "COPY staging_events" and report["summary"] == {}
+
+
+def test_report_of_a_stopped_run_says_so(sourced: Warehouse) -> None:
+    path = sourced.folder / "report.json"
+    blocking = sourced.connect()
+    blocking.cursor().execute("LOCK staging_events")
+    command = [sys.executable, str(ROOT / "etl.py"), "--config", str(sourced.config), "--report", str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 143
+    process.stdout.close()
+    blocking.close()
+    report = json.loads(path.read_text())
+    assert (report["status"], report["error"]) == ("stopped", "terminated; nothing was changed")
+
+
+def test_report_that_cant_be_written_is_said_before_anything_is_done(sourced: Warehouse) -> None:
+    before = sourced.everything()
+    ran = in_a_log(sourced, "--report", "/nowhere/report.json")
+    assert ran.returncode == 1 and "--report /nowhere/report.json" in ran.stderr
+    assert sourced.everything() == before
+
+
+def test_ping_says_that_all_is_well_and_changes_nothing(sourced: Warehouse) -> None:
+    before = sourced.everything()
+    said = sourced.run("etl.py", "--ping").stdout
+    assert "connected to" in said and "as dwhuser" in said and "all 8 tables are there" in said
+    assert said.count("can be read") == 2
+    assert sourced.everything() == before
+
+
+def test_ping_names_what_is_missing(warehouse: Warehouse) -> None:
+    assert "not there: staging_events" in warehouse.run("etl.py", "--ping", code=1).stderr
+    warehouse.create_tables()
+    said = warehouse.run("etl.py", "--ping", code=1).stderr
+    assert "LOG_DATA" in said and "SONG_DATA" in said and "no file begins with that" in said
+
+
+def test_ping_asks_s3_and_reads_no_data(tables: Warehouse, bucket: object, aws: dict[str, str]) -> None:
+    tables.environment |= aws
+    boto3.client("s3").put_object(
+        Bucket="sparkify", Key="paths.json", Body=(ROOT / "sample_data/log_json_path.json").read_bytes()
+    )
+    names = {("S3", "LOG_DATA"): "s3://sparkify/logs", ("S3", "SONG_DATA"): "s3://sparkify/songs"}
+    tables.configure(names | {("S3", "LOG_JSONPATH"): "s3://sparkify/paths.json"})
+    assert tables.run("etl.py", "--ping").stdout.count("can be read") == 2
+    tables.configure({("S3", "SONG_DATA"): "s3://no-such-bucket-of-ours/songs"})
+    said = tables.run("etl.py", "--ping", code=1).stderr
+    assert "COPY staging_songs" in said and "no-such-bucket-of-ours" in said
