@@ -7,8 +7,25 @@ from pathlib import Path
 
 VERSION = "4"  # changes with the statements below, so that an older data directory is brought up to date
 
-SCHEMA = """
-DROP SCHEMA IF EXISTS local_redshift CASCADE;
+# Views and defaults of the user may be made of what is in an older schema: then that stays, under another name.
+SCHEMA = f"""
+DO $$
+BEGIN
+    IF EXISTS (
+        SELECT
+        FROM pg_depend
+        JOIN pg_proc ON pg_depend.refclassid = 'pg_proc'::regclass AND pg_proc.oid = refobjid
+        LEFT JOIN pg_rewrite ON pg_depend.classid = 'pg_rewrite'::regclass AND pg_rewrite.oid = objid
+        LEFT JOIN pg_attrdef ON pg_depend.classid = 'pg_attrdef'::regclass AND pg_attrdef.oid = objid
+        JOIN pg_class ON pg_class.oid = coalesce(ev_class, adrelid)
+        WHERE pronamespace = to_regnamespace('local_redshift')
+            AND relnamespace <> to_regnamespace('local_redshift')
+    ) THEN
+        ALTER SCHEMA local_redshift RENAME TO local_redshift_before_{VERSION};
+    ELSE
+        DROP SCHEMA IF EXISTS local_redshift CASCADE;
+    END IF;
+END $$;
 CREATE SCHEMA local_redshift;
 GRANT USAGE ON SCHEMA local_redshift TO PUBLIC;
 """

@@ -238,3 +238,23 @@ def test_psql_takes_redshift_sql_from_the_command_line(tmp_path: Path) -> None:
 
 def test_psql_without_a_warehouse_says_so(tmp_path: Path) -> None:
     assert "no local warehouse" in psql(tmp_path, code=1).stderr
+
+
+def test_views_and_defaults_outlive_a_new_version_of_the_catalog(data_dir: Path) -> None:
+    connection = local_redshift.connect(data_dir, "upgraded")
+    cursor = connection.cursor()
+    cursor.execute("DROP TABLE IF EXISTS t CASCADE; CREATE TABLE t (a VARCHAR(9), at TIMESTAMP DEFAULT GETDATE())")
+    cursor.execute("CREATE VIEW v AS SELECT LEN(a) AS n, at FROM t; INSERT INTO t (a) VALUES ('abc')")
+    connection.commit()
+    cursor = connection.plain_cursor()
+    cursor.execute("DROP SCHEMA IF EXISTS local_redshift_before_4 CASCADE; COMMENT ON SCHEMA local_redshift IS 'older'")
+    connection.commit()
+    connection.close()
+    code = "import sys, local_redshift; local_redshift.connect(sys.argv[1], 'upgraded').close()"
+    subprocess.run([sys.executable, "-c", code, str(data_dir)], cwd=ROOT, check=True)
+    connection = local_redshift.connect(data_dir, "upgraded")
+    cursor = connection.cursor()
+    cursor.execute("INSERT INTO t (a) VALUES ('abcd')")
+    cursor.execute("SELECT n, at IS NOT NULL, LEN('x') FROM v ORDER BY n")
+    assert cursor.fetchall() == [(3, True, 1), (4, True, 1)]
+    connection.close()
