@@ -1,6 +1,7 @@
 """Connections to the stand-in: psycopg2's own, whose cursors take Redshift's SQL."""
 
 import functools
+import importlib
 import re
 import threading
 from collections.abc import Callable
@@ -42,7 +43,7 @@ def connect(data_dir: str | Path, dbname: str = "dev", user: str = "awsuser") ->
     Database and user are made too, the user as the cluster's admin. The server runs until the last
     process that connected to it is gone. Raise ServerError if it can't be started.
     """
-    threading.Thread(target=prepare, daemon=True).start()  # while the server starts
+    threading.Thread(target=_read_in, daemon=True).start()  # while the server starts
     server = get_server(Path(data_dir).resolve())
     server.acquire()
     with server.start_lock():
@@ -55,6 +56,12 @@ def connect(data_dir: str | Path, dbname: str = "dev", user: str = "awsuser") ->
         application_name="local_redshift",
         connection_factory=RedshiftConnection,
     )
+
+
+def _read_in() -> None:
+    """Import what the first statements need: it takes 0.1 s."""
+    prepare()
+    importlib.import_module("local_redshift.copy")
 
 
 @functools.cache

@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
 
 from sqlglot import exp
 
-from local_redshift.errors import SyntaxRefused
+from local_redshift.errors import RedshiftError, SyntaxRefused
 from local_redshift.sql import grammar
 from local_redshift.sql.catalog import Catalog
 from local_redshift.sql.refusals import not_imitated
@@ -80,6 +80,31 @@ def late_binding_views(tree: exp.Expr, catalog: Catalog) -> bool:
             table.replace(exp.Subquery(this=view, alias=alias))
             found = True
     return found
+
+
+def check_correlation(nodes: list[exp.Expr]) -> None:
+    """Raise RedshiftError where a subquery names a table that lies more than one level above it.
+
+    https://docs.aws.amazon.com/redshift/latest/dg/r_correlated_subqueries.html, "Correlated subquery patterns that are
+    not supported": references that skip a level.
+    """
+    for column in nodes:
+        if not isinstance(column, exp.Column) or not column.table:
+            continue
+        select = column.find_ancestor(exp.Select)
+        levels = 0
+        while select is not None and column.table not in _names_of_sources(select):
+            select = select.find_ancestor(exp.Select)
+            levels += 1
+        if select is not None and levels > 1:
+            raise RedshiftError("This type of correlated subquery pattern is not supported yet")
+
+
+def _names_of_sources(select: exp.Select) -> set[str]:
+    start = select.args.get("from_")
+    items = [] if start is None else [start.this]
+    items += [join.this for join in select.args.get("joins") or []]
+    return {item.alias_or_name for item in items}
 
 
 def leave_out(selects: list[exp.Select], scopes: Scopes) -> bool:

@@ -48,6 +48,7 @@ def _rewritten(tree: exp.Expr, catalog: Catalog) -> exp.Expr:
     names.fold(nodes, catalog)
     if names.late_binding_views(tree, catalog):
         nodes = list(tree.walk())
+    names.check_correlation(nodes)
     scopes = Scopes(catalog)
     reads_tables = any(_is_of_a_user(node) for node in nodes if isinstance(node, exp.Table))
     selects = [node for node in nodes if isinstance(node, exp.Select)]

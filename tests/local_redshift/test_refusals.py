@@ -49,6 +49,8 @@ IN_ITS_WORDS = [  # page, statement, psycopg2's class, what a cluster says
     *[("r_pg_keywords", f"SELECT {word} FROM t", errors.SyntaxError, f'syntax error at or near "{word}"')
       for word in "tag language partition open percent raw delta system snapshot start backup offline".split()],
     *[("r_pg_keywords", f"CREATE TABLE x ({word} INT)", errors.SyntaxError, f'near "{word}"') for word in ("tag", "timestamp", "open")],
+    ("r_correlated_subqueries", "SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u WHERE EXISTS (SELECT 1 FROM child WHERE child.a = t.a))",
+     errors.InternalError_, "This type of correlated subquery pattern is not supported yet"),
     ("guess", "CREATE TABLE x (a INT DISTKEY, b INT DISTKEY)", errors.SyntaxError, "DISTKEY"),
     ("guess", "CREATE TABLE x (a INT DISTKEY) DISTSTYLE ALL", errors.SyntaxError, "DISTKEY"),
     ("guess", "CREATE TABLE x (a INT SORTKEY, b INT SORTKEY)", errors.SyntaxError, "SORTKEY"),
@@ -189,6 +191,7 @@ SELECT HLL(a) FROM t | HLL
 SELECT b::GEOMETRY FROM t | GEOMETRY
 SELECT b::VARBYTE FROM t | VARBYTE
 SELECT a FROM elsewhere.public.t | another database
+SELECT 1 AS a123456789012345678901234567890123456789012345678901234567890123 | 63 bytes
 CREATE MATERIALIZED VIEW x AS SELECT a FROM t | MATERIALIZED VIEW
 REFRESH MATERIALIZED VIEW x | REFRESH
 CREATE FUNCTION f (a INT) RETURNS INT STABLE AS $$ SELECT $1; $$ LANGUAGE sql | FUNCTION
