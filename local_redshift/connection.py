@@ -1,8 +1,9 @@
 """Connections to the stand-in: psycopg2's own, whose cursors take Redshift's SQL."""
 
 import functools
-import importlib
+import importlib.util
 import re
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +13,22 @@ import psycopg2
 import psycopg2.errors
 from psycopg2 import extensions
 
-from local_redshift.dependants import check_drop, drop_late_binding_view, note_references
-from local_redshift.errors import NotSupported, RedshiftError
+from local_redshift.dependants import check_drop, drop_late_binding_views, forget_references, note_references
+from local_redshift.errors import LocalRedshiftError, NotSupported, RedshiftError
 from local_redshift.lookup import ServerCatalog
 from local_redshift.messages import without_ours
 from local_redshift.server import ADMIN, EmbeddedServer, catalogue, get_server
-from local_redshift.sql import Token, altered_table, analyzed_table, code, created_table, prepare, statements, translate
+from local_redshift.sql import (
+    Token,
+    altered_table,
+    analyzed_table,
+    code,
+    created_table,
+    prepare,
+    quote,
+    statements,
+    translate,
+)
 from local_redshift.upkeep import is_analyze_due, make_zone_map, new_sort_key, note_analyzed
 
 _IS_LOCKED = """
@@ -43,6 +54,10 @@ def connect(data_dir: str | Path, dbname: str = "dev", user: str = "awsuser") ->
     Database and user are made too, the user as the cluster's admin. The server runs until the last
     process that connected to it is gone. Raise ServerError if it can't be started.
     """
+    if importlib.util.find_spec("sqlglot") is None:
+        raise LocalRedshiftError(
+            f"the package sqlglot is not installed for {sys.executable}; run pip install -r requirements.txt"
+        )
     threading.Thread(target=_read_in, daemon=True).start()  # while the server starts
     server = get_server(Path(data_dir).resolve())
     server.acquire()
@@ -204,14 +219,14 @@ class RedshiftCursor(extensions.cursor):
 
             run_copy(self.connection, statement)
             return
-        if verb == "DELETE" and len(tokens) == 3 and self._empty(tokens[2].text):
+        if verb == "DELETE" and len(tokens) == 3 and self._empty(quote(tokens[2].name)):
             return
         with self.connection.plain_cursor() as cursor:
             translated = translate(statement, ServerCatalog(cursor), autocommit=self._is_alone)
             words = [token.word for token in tokens[:2]]
-            if words == ["DROP", "VIEW"] and drop_late_binding_view(cursor, statement):
-                self._server("SELECT WHERE false")
-                return
+            if words == ["DROP", "VIEW"]:
+                others = drop_late_binding_views(cursor, statement)
+                translated = "".join(token.text for token in others) or "SELECT WHERE false"
             if words == ["DROP", "TABLE"]:
                 check_drop(cursor, statement)
             sorting = new_sort_key(cursor, statement)
@@ -249,10 +264,18 @@ class RedshiftCursor(extensions.cursor):
         if verb == "CREATE" and (self.statusmessage or "").startswith("SELECT"):
             with self.connection.plain_cursor() as cursor:
                 cursor.execute(f"ANALYZE {created_table(statement)}")
-        if any(token.word == "REFERENCES" for token in statement):
-            table = altered_table(statement) or created_table(statement)
+        self._note_keys(statement)
+
+    def _note_keys(self, statement: list[Token]) -> None:
+        """Note the foreign keys that a statement has declared or taken back."""
+        words = [token.word for token in code(statement)]
+        table = altered_table(statement)
+        if "REFERENCES" in words and (table or words[0] == "CREATE"):
             with self.connection.plain_cursor() as cursor:
-                note_references(cursor, table, statement)
+                note_references(cursor, table or created_table(statement), statement)
+        if table and "CONSTRAINT" in words and "DROP" in words:
+            with self.connection.plain_cursor() as cursor:
+                forget_references(cursor, table, statement)
 
     def _empty(self, table: str) -> bool:
         """Delete all rows of a table that nobody else can see now; False where that is not so.

@@ -4,11 +4,21 @@ from psycopg2 import extensions
 
 from local_redshift.errors import RedshiftError
 from local_redshift.lookup import qualified
-from local_redshift.sql import Token, code, references, split_list
+from local_redshift.sql import Token, code, references, split_list, tokenize
 
 _NOTE = """
-INSERT INTO local_redshift.foreign_keys (child, parent)
-VALUES (to_regclass(%s), to_regclass(%s))
+INSERT INTO local_redshift.foreign_keys (child, parent, name)
+SELECT child, parent, %(name)s
+FROM (SELECT to_regclass(%(child)s)::oid AS child, to_regclass(%(parent)s)::oid AS parent) AS given
+WHERE child IS NOT NULL AND parent IS NOT NULL AND NOT EXISTS (
+    SELECT FROM local_redshift.foreign_keys AS noted
+    WHERE noted.child = given.child AND noted.parent = given.parent AND noted.name = %(name)s
+)
+"""
+# a constraint that was given no name has one that nobody here knows
+_FORGET = """
+DELETE FROM local_redshift.foreign_keys
+WHERE child = to_regclass(%s) AND name IN ('', %s)
 """
 _CHILDREN = """
 SELECT parent::regclass::text
@@ -33,7 +43,16 @@ class StillReferenced(RedshiftError):
 def note_references(cursor: extensions.cursor, table: str, statement: list[Token]) -> None:
     """Note which tables the foreign keys lead to that a statement has declared for `table`."""
     for reference in references(statement):
-        cursor.execute(_NOTE, [table, qualified(reference.schema, reference.table)])
+        parent = qualified(reference.schema, reference.table)
+        cursor.execute(_NOTE, {"child": table, "parent": parent, "name": reference.name})
+
+
+def forget_references(cursor: extensions.cursor, table: str, statement: list[Token]) -> None:
+    """Forget the foreign key that an ALTER TABLE ... DROP CONSTRAINT takes back."""
+    tokens = code(statement)
+    at = [token.word for token in tokens].index("CONSTRAINT") + 1
+    if at < len(tokens):
+        cursor.execute(_FORGET, [table, tokens[at].name])
 
 
 def check_drop(cursor: extensions.cursor, statement: list[Token]) -> None:
@@ -51,13 +70,17 @@ def check_drop(cursor: extensions.cursor, statement: list[Token]) -> None:
             raise StillReferenced(f"cannot drop table {found[0]} because other objects depend on it")
 
 
-def drop_late_binding_view(cursor: extensions.cursor, statement: list[Token]) -> bool:
-    """Drop the views of a DROP VIEW that are bound late; False where none of them is."""
-    counts = []
+def drop_late_binding_views(cursor: extensions.cursor, statement: list[Token]) -> list[Token]:
+    """Drop the views of a DROP VIEW that are bound late; the statement for the others, nothing where there are none."""
+    others = []
     for schema, name in dropped(statement):
         cursor.execute(_DROP_VIEW, [name, schema or None])
-        counts.append(cursor.rowcount)
-    return sum(counts) > 0
+        if cursor.rowcount == 0:
+            others.append(qualified(schema, name))
+    words = [token.word for token in code(statement)]
+    options = " IF EXISTS" if words[2:4] == ["IF", "EXISTS"] else ""
+    behaviour = f" {words[-1]}" if words[-1] in ("CASCADE", "RESTRICT") else ""
+    return tokenize(f"DROP VIEW{options} {', '.join(others)}{behaviour}") if others else []
 
 
 def dropped(statement: list[Token]) -> list[tuple[str, str]]:

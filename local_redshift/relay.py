@@ -10,16 +10,19 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+import psycopg2
 
 from local_redshift.errors import NotSupported, RedshiftError
 from local_redshift.lookup import ServerCatalog
 from local_redshift.messages import without_ours
-from local_redshift.server import EmbeddedServer
+from local_redshift.server import SOCKET_NAME, EmbeddedServer
 from local_redshift.sql import Token, code, statements, translate
 
 ADDRESS = "127.0.0.1"
 ANSWER_BYTES = 1 << 16  # read of the server's answer at once
+STARTUP_BYTES = 10_000  # PostgreSQL's own limit
 
 _CANCEL, _SSL, _GSS = 80877102, 80877103, 80877104
 _ENCRYPTION_REFUSED = b"N"
@@ -30,7 +33,13 @@ _OPTIONS = ("application_name", "client_encoding", "datestyle", "extra_float_dig
 # statements of drivers, which are about the connection and not about the warehouse
 _PASSED = ("DEALLOCATE", "DISCARD")
 _SOURCE = re.compile(r"\b(?:FROM|JOIN)\s+(?!\()([\w.\"]+)", re.IGNORECASE)
-_SYSTEM = re.compile(r'"?(?:pg_catalog"?\.|information_schema"?\.|pg_)', re.IGNORECASE)
+_SYSTEM = re.compile(r'"?(?:pg_catalog"?\s?\.|information_schema"?\s?\.|pg_)', re.IGNORECASE)
+_WRITES_OR_FILES = re.compile(
+    r"\b(?:INSERT|UPDATE|DELETE|INTO|pg_read_\w+|pg_ls_\w+|pg_stat_file|lo_\w+)\b", re.IGNORECASE
+)
+
+
+Catalogs = Callable[[], ServerCatalog]  # one for each statement; it sees what has been committed
 
 
 class Relay:
@@ -50,6 +59,8 @@ class Relay:
 
     def close(self) -> None:
         """Take no more clients; those that are connected are cut off with the process."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for the next one
         self._listener.close()
 
     def _accept(self) -> None:
@@ -62,25 +73,42 @@ class Relay:
 
     def _serve(self, client: socket.socket) -> None:
         with client, contextlib.suppress(OSError, EOFError):
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            started = self._start(client)
-            if started is None:
-                return
-            database, startup = started
-            with self._connect() as server, contextlib.closing(self._server.connect_as_admin(database)) as looking:
-                server.sendall(startup)
-                threading.Thread(target=_pass_answers, args=(server, client), daemon=True).start()
-                _pass_requests(client, server, ServerCatalogs(looking))
+            try:
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                started = self._start(client)
+                if started is not None:
+                    self._pass_on(client, *started)
+            except psycopg2.Error as error:
+                client.sendall(error_message("3D000", str(error).strip().splitlines()[-1]))
+            except (UnicodeDecodeError, struct.error, ValueError):
+                client.sendall(error_message("08P01", "this is not understood: speak PostgreSQL's protocol, in UTF-8"))
+
+    def _pass_on(self, client: socket.socket, database: str, startup: bytes) -> None:
+        """Have a session on the server for a client, until either of them goes."""
+        looking = self._server.connect_as_admin(database)
+        with self._connect() as server, contextlib.closing(looking):
+            server.sendall(startup)
+            answering = threading.Thread(target=_pass_answers, args=(server, client), daemon=True)
+            answering.start()
+            try:
+                _pass_requests(client, server, lambda: ServerCatalog(looking.cursor()))
+            finally:
+                # a client that is gone without a word must not leave its locks behind
+                with contextlib.suppress(OSError):
+                    server.shutdown(socket.SHUT_RDWR)
+                answering.join(1)
 
     def _connect(self) -> socket.socket:
         server = socket.socket(socket.AF_UNIX)
-        server.connect(str(self._server.socket_dir / ".s.PGSQL.5432"))
+        server.connect(str(self._server.socket_dir / SOCKET_NAME))
         return server
 
     def _start(self, client: socket.socket) -> tuple[str, bytes] | None:
         """Have the client say who it is; the database that it wants and the message that starts its session."""
         while True:
             (length,) = struct.unpack("!i", _read(client, 4))
+            if not 8 <= length <= STARTUP_BYTES:
+                raise ValueError
             body = _read(client, length - 4)
             (kind,) = struct.unpack("!i", body[:4])
             if kind in (_SSL, _GSS):
@@ -98,7 +126,8 @@ class Relay:
             return None
         database = said.get("database", self.database.encode()).decode()
         options = {name: value for name, value in said.items() if name.lower() in _OPTIONS}
-        options |= {"user": self.user.encode(), "database": database.encode()}
+        # the SQL is read as UTF-8, whatever the client's machine is set to
+        options |= {"user": self.user.encode(), "database": database.encode(), "client_encoding": b"UTF8"}
         packed = b"".join(name.encode() + b"\0" + value + b"\0" for name, value in options.items()) + b"\0"
         return database, struct.pack("!ii", len(packed) + 8, 196608) + packed
 
@@ -108,25 +137,15 @@ class Relay:
         return kind == b"p" and hmac.compare_digest(body.rstrip(b"\0"), self.password.encode())
 
 
-class ServerCatalogs:
-    """Catalogs for the statements of a session, from a connection beside it: it sees what has been committed."""
-
-    def __init__(self, connection: object) -> None:
-        self._connection = connection
-
-    def new(self) -> ServerCatalog:
-        """A catalog for one statement."""
-        return ServerCatalog(self._connection.cursor())  # type: ignore[attr-defined]
-
-
 def _read(source: socket.socket, count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        part = source.recv(count - len(data))
-        if not part:
+    data = bytearray(count)
+    view = memoryview(data)
+    while view:
+        got = source.recv_into(view)
+        if got == 0:
             raise EOFError
-        data += part
-    return data
+        view = view[got:]
+    return bytes(data)
 
 
 def _message(source: socket.socket) -> tuple[bytes, bytes]:
@@ -145,43 +164,47 @@ def error_message(code: str, message: str) -> bytes:
     return _packed(b"E", b"".join(key + value.encode() + b"\0" for key, value in fields.items()) + b"\0")
 
 
-def _pass_requests(client: socket.socket, server: socket.socket, catalogs: ServerCatalogs) -> None:
+def _pass_requests(client: socket.socket, server: socket.socket, catalog: Catalogs) -> None:
     """Pass on what a client sends, until it is gone: the SQL in it as PostgreSQL's."""
     while True:
         kind, body = _message(client)
         if kind == b"Q":
-            body = translated(body[:-1].decode(), catalogs).encode() + b"\0"
+            body = translated(body[:-1].decode(), catalog).encode() + b"\0"
         elif kind == b"P":
             name, query, types = body.split(b"\0", 2)
-            body = b"\0".join([name, translated(query.decode(), catalogs).encode(), types])
+            body = b"\0".join([name, translated(query.decode(), catalog).encode(), types])
         server.sendall(_packed(kind, body))
         if kind == b"X":
             return
 
 
-def translated(sql: str, catalogs: ServerCatalogs) -> str:
+def translated(sql: str, catalog: Catalogs) -> str:
     """PostgreSQL's SQL for what a client sent; where it is refused, a statement that fails with the reason."""
+    listed = list(statements(sql))
     try:
-        listed = list(statements(sql))
-        return ";\n".join(_one(statement, catalogs) for statement in listed) if listed else sql
+        return ";\n".join(_one(statement, catalog) for statement in listed) if listed else sql
     except RedshiftError as error:
-        if _is_of_the_system(sql):
+        if _is_of_the_system(listed):
             return sql  # a driver looks at its catalog, in PostgreSQL's words
         return _failing(error, sql)
 
 
-def _one(statement: list[Token], catalogs: ServerCatalogs) -> str:
+def _one(statement: list[Token], catalog: Catalogs) -> str:
     verb = code(statement)[0].word
     if verb in _PASSED:
         return "".join(token.text for token in statement)
     if verb == "COPY":
         raise NotSupported("COPY runs through the scripts, not through a client")
-    return translate(statement, catalogs.new(), autocommit=True)
+    return translate(statement, catalog(), autocommit=True)
 
 
-def _is_of_the_system(sql: str) -> bool:
+def _is_of_the_system(listed: list[list[Token]]) -> bool:
+    """Whether this is one query, and of nothing but the system's catalog."""
+    if len(listed) != 1 or code(listed[0])[0].word not in ("SELECT", "WITH"):
+        return False
+    sql = " ".join(token.text for token in code(listed[0]) if token.kind != "string")
     sources = _SOURCE.findall(sql)
-    return bool(sources) and all(_SYSTEM.match(source) for source in sources)
+    return bool(sources) and all(_SYSTEM.match(source) for source in sources) and not _WRITES_OR_FILES.search(sql)
 
 
 def _failing(error: RedshiftError, sql: str) -> str:
@@ -205,11 +228,8 @@ def _pass_answers(server: socket.socket, client: socket.socket) -> None:
 
 def _answers(server: socket.socket) -> Iterator[bytes]:
     """The server's messages, many at a time."""
-    held = b""
-    while True:
-        part = server.recv(ANSWER_BYTES)
-        if not part:
-            return
+    held = bytearray()
+    while part := server.recv(ANSWER_BYTES):
         held += part
         start = done = 0
         ready: list[bytes] = []
@@ -218,11 +238,12 @@ def _answers(server: socket.socket) -> Iterator[bytes]:
             if end > len(held):
                 break
             if held[done : done + 1] == b"E":
-                ready += [held[start:done], _packed(b"E", _as_told(held[done + 5 : end]))]
+                ready += [bytes(held[start:done]), _packed(b"E", _as_told(bytes(held[done + 5 : end])))]
                 start = end
             done = end
-        yield b"".join([*ready, held[start:done]])
-        held = held[done:]
+        if done:
+            yield b"".join([*ready, bytes(held[start:done])])
+            del held[:done]
 
 
 def _as_told(body: bytes) -> bytes:

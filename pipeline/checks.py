@@ -57,7 +57,7 @@ def verify_star(session: Session) -> None:
     for query in sql_queries.verify_queries:
         checks += _checks(session, query, {"first": first, "last": last})
         session.rollback()
-    advice = "\nREADME.md says how to mend that, at 'Checking the whole star'"
+    advice = "\ndocs/runs.md says how to correct that, at 'Checking the whole star'"
     _report(session, checks, started, "nothing was changed", advice)
 
 

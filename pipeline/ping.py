@@ -19,7 +19,8 @@ def ping(session: Session) -> None:
     [(user, version)] = session.rows(sql_queries.session_identity)
     say(f"connected to {place_of(session)} as {user} ({_short(version)})")
     wanted = [name.written for name in dropped_tables()]
-    missing = [name for name in wanted if name not in existing(session)]
+    there = existing(session)
+    missing = [name for name in wanted if name not in there]
     session.rollback()
     if missing:
         raise PipelineError(f"not there: {', '.join(missing)}; run create_tables.py")

@@ -40,7 +40,9 @@ class Story:
     def begin(self, settings: Settings) -> None:
         """Tell what goes where. Raise PipelineError where the report can't be written later."""
         if self.report is not None:
-            _check_writable(self.report)
+            report, self.report = self.report.resolve(), None
+            _check_writable(report)
+            self.report = report
         self.target = {
             "host": settings.place,
             "database": settings.database,
@@ -92,17 +94,28 @@ class Story:
             "summary": self.summary,
             "error": error or None,
         }
-        unfinished = self.report.with_name(f"{self.report.name}.{os.getpid()}")
         try:
-            unfinished.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-            unfinished.replace(self.report)
+            _write(self.report, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
         except OSError as failure:
-            unfinished.unlink(missing_ok=True)
             return f"{self.report} could not be written: {failure.strerror}"
         return ""
 
 
+def _write(report: Path, text: str) -> None:
+    """Write a file whole or not at all; a pipe or a device is written as it is."""
+    if report.exists() and not report.is_file():
+        report.write_text(text, encoding="utf-8")
+        return
+    unfinished = report.with_name(f"{report.name}.{os.getpid()}")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(report)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
 def _check_writable(report: Path) -> None:
-    folder = report.absolute().parent
-    if report.is_dir() or not os.access(folder, os.W_OK):
+    is_device = report.exists() and not report.is_file() and not report.is_dir()
+    if report.is_dir() or not (is_device or os.access(report.parent, os.W_OK)):
         raise PipelineError(f"--report {report}: no file can be written there; nothing was changed")

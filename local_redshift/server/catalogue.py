@@ -7,23 +7,19 @@ from pathlib import Path
 
 VERSION = "4"  # changes with the statements below, so that an older data directory is brought up to date
 
-# Views and defaults of the user may be made of what is in an older schema: then that stays, under another name.
-SCHEMA = f"""
+# An older version's schema goes out of the way first: views, defaults and length checks of the user may be made of
+# what is in it. functions/carry_over.sql looks after it once the new one is there.
+SCHEMA = """
 DO $$
+DECLARE
+    free text := 'local_redshift_older';
 BEGIN
-    IF EXISTS (
-        SELECT
-        FROM pg_depend
-        JOIN pg_proc ON pg_depend.refclassid = 'pg_proc'::regclass AND pg_proc.oid = refobjid
-        LEFT JOIN pg_rewrite ON pg_depend.classid = 'pg_rewrite'::regclass AND pg_rewrite.oid = objid
-        LEFT JOIN pg_attrdef ON pg_depend.classid = 'pg_attrdef'::regclass AND pg_attrdef.oid = objid
-        JOIN pg_class ON pg_class.oid = coalesce(ev_class, adrelid)
-        WHERE pronamespace = to_regnamespace('local_redshift')
-            AND relnamespace <> to_regnamespace('local_redshift')
-    ) THEN
-        ALTER SCHEMA local_redshift RENAME TO local_redshift_before_{VERSION};
-    ELSE
-        DROP SCHEMA IF EXISTS local_redshift CASCADE;
+    IF to_regnamespace('local_redshift') IS NOT NULL THEN
+        FOR n IN 2 .. 1000 LOOP
+            EXIT WHEN to_regnamespace(free) IS NULL;
+            free := 'local_redshift_older' || n;
+        END LOOP;
+        EXECUTE pg_catalog.format('ALTER SCHEMA local_redshift RENAME TO %I', free);
     END IF;
 END $$;
 CREATE SCHEMA local_redshift;
@@ -201,10 +197,11 @@ CREATE TABLE local_redshift.analyzed (
 -- keys are not enforced; but a table that one leads to can't be dropped
 CREATE TABLE local_redshift.foreign_keys (
     child           oid NOT NULL,
-    parent          oid NOT NULL
+    parent          oid NOT NULL,
+    name            text NOT NULL DEFAULT ''
 );
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_VIEW.html: what they name is looked up when they are
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_VIEW.html: their tables are looked up when they are read
 CREATE TABLE local_redshift.late_binding_views (
     schema_name     text NOT NULL,
     view_name       text NOT NULL,
@@ -256,7 +253,17 @@ $$;
 # Redshift's functions and views, by what they are for. https://docs.aws.amazon.com/redshift/latest/dg/c_SQL_functions.html
 FUNCTIONS = [
     (Path(__file__).parent / "functions" / f"{name}.sql").read_text(encoding="utf-8")
-    for name in ("conversions", "numbers", "text", "dates", "aggregates", "json", "hashes", "system_views")
+    for name in (
+        "conversions",
+        "numbers",
+        "text",
+        "dates",
+        "aggregates",
+        "json",
+        "hashes",
+        "system_views",
+        "carry_over",
+    )
 ]
 
 INSTALLED = f"COMMENT ON SCHEMA local_redshift IS '{VERSION}'"

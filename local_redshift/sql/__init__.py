@@ -4,7 +4,7 @@ from local_redshift.sql.catalog import MAX_VARCHAR, Catalog, Columns, ColumnType
 from local_redshift.sql.keys import references
 from local_redshift.sql.memory import prepare, translate
 from local_redshift.sql.table_statements import altered_table, analyzed_table, created_table, sort_key
-from local_redshift.sql.tokens import Token, closing, code, quote, split_list, statements
+from local_redshift.sql.tokens import Token, closing, code, quote, split_list, statements, tokenize
 
 __all__ = [
     "MAX_VARCHAR",
@@ -24,5 +24,6 @@ __all__ = [
     "sort_key",
     "split_list",
     "statements",
+    "tokenize",
     "translate",
 ]

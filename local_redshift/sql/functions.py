@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/redshift/latest/dg/c_SQL_functions.html
 """
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -60,7 +61,6 @@ _TABLE = _listed("""
     ASIN .
     ATAN .
     ATAN2 ..
-    AVG .
     BIT_AND .
     BIT_OR .
     BOOL_AND .
@@ -71,7 +71,6 @@ _TABLE = _listed("""
     CEIL/CEILING .
     CHARINDEX tt                         local_redshift.charindex
     CHR .
-    COALESCE/NVL .*                      coalesce
     CONCAT tt                            local_redshift.concat
     CONVERT_TIMEZONE t.?.                local_redshift.convert_timezone
     COS .
@@ -95,7 +94,6 @@ _TABLE = _listed("""
     FUNC_SHA1/SHA1/SHA t                 local_redshift.sha1
     GET_ARRAY_LENGTH .                   local_redshift.get_array_length
     GETDATE -                            local_redshift.getdate
-    GREATEST .*
     INITCAP t
     INTERVAL_CMP ..                      local_redshift.interval_cmp
     IS_VALID_JSON t                      local_redshift.is_valid_json
@@ -109,7 +107,6 @@ _TABLE = _listed("""
     LAST_DAY .                           local_redshift.last_day
     LAST_VALUE .
     LEAD .?..
-    LEAST .*
     LEFT t.                              pg_catalog.left
     LEN/LENGTH/CHAR_LENGTH/CHARACTER_LENGTH/TEXTLEN t local_redshift.len
     LN .
@@ -190,9 +187,12 @@ LEADER_ONLY = frozenset(
     "HAS_SCHEMA_PRIVILEGE HAS_TABLE_PRIVILEGE ISFINITE LOCALTIME LOCALTIMESTAMP NOW OBJ_DESCRIPTION SET_BIT "
     "SET_BYTE SET_CONFIG SHOBJ_DESCRIPTION TO_ASCII TXID_CURRENT".split()
 )
-_LEADER_PREFIXES = ("PG_",)
+_OF_THE_SYSTEM = re.compile(
+    r"PG_(GET_\w+|\w+_IS_VISIBLE|\w+_SIZE|STAT_GET_\w+|ENCODING_TO_CHAR|CLIENT_ENCODING|TYPEOF|POSTMASTER_START_TIME"
+    r"|(TERMINATE|CANCEL)_BACKEND)"
+)
 
-# what a cluster has and is not worth its while here
+# a cluster has these, but pipelines like this one do without them
 _NOT_IMITATED = frozenset(
     "APPROXIMATE ARRAY ARRAY_CONCAT ARRAY_FLATTEN BPCHARCMP BTTEXT_PATTERN_CMP CHANGE_QUERY_PRIORITY CHECKSUM "
     "COLLATE DIFFERENCE EXPLODE FARMFINGERPRINT64 FROM_HEX FROM_VARBYTE GEOGRAPHYFROMTEXT HLL HLL_CARDINALITY "
@@ -260,14 +260,25 @@ def _call(node: exp.Anonymous, scopes: Scopes, reads_tables: bool) -> None:
 def _other_function(node: exp.Anonymous, name: str, reads_tables: bool) -> None:
     if name in _NOT_IMITATED or name.startswith("ST_"):
         raise not_imitated(name)
-    if name not in LEADER_ONLY and not name.startswith(_LEADER_PREFIXES):
+    if name not in LEADER_ONLY and not _OF_THE_SYSTEM.fullmatch(name):
         raise NoSuchFunction(f"function {name.lower()}() does not exist: Redshift has none of this name")
     if reads_tables:
-        # the words are the cluster's, which names the function in a line before
-        raise NotSupported(
-            "Specified types or functions (one per INFO message) not supported on Redshift tables.",
-            f'Function "{name.lower()}" not supported.',
-        )
+        raise _of_the_leader(name)
+
+
+def _of_the_leader(name: str) -> NotSupported:
+    # the words are the cluster's, which names the function in a line before
+    return NotSupported(
+        "Specified types or functions (one per INFO message) not supported on Redshift tables.",
+        f'Function "{name.lower()}" not supported.',
+    )
+
+
+def check_values(tree: exp.Expr) -> None:
+    """Raise NotSupported where the leader node's CURRENT_TIMESTAMP or its like is asked for beside tables."""
+    for node in tree.find_all(exp.Var):
+        if node.name in LEADER_ONLY:
+            raise _of_the_leader(node.name)
 
 
 def named_part(node: exp.Expr | None, *, extracted: bool) -> str:
@@ -329,14 +340,17 @@ def _function(name: str, *arguments: exp.Expr) -> exp.Anonymous:
 
 def _decode(node: exp.Anonymous, scopes: Scopes) -> None:
     # https://docs.aws.amazon.com/redshift/latest/dg/r_DECODE_expression.html: NULL matches NULL
-    value, *rest = node.expressions
-    if len(rest) < 2:
+    if len(node.expressions) < 3:
         raise NoSuchFunction("function decode needs an expression, and a value and a result at least")
+    value, *rest = node.expressions
     _as_one_type([*rest[1::2], rest[-1]] if len(rest) % 2 else rest[1::2], scopes)
     rest = node.expressions[1:]
     pairs = list(zip(rest[::2], rest[1::2], strict=False))
     branches = [
-        exp.If(this=exp.NullSafeEQ(this=value.copy(), expression=wanted.copy()), true=result.copy())
+        exp.If(
+            this=exp.NullSafeEQ(this=exp.Paren(this=value.copy()), expression=exp.Paren(this=wanted.copy())),
+            true=result.copy(),
+        )
         for wanted, result in pairs
     ]
     default = rest[-1].copy() if len(rest) % 2 else None
@@ -393,7 +407,8 @@ def _avg(node: exp.Anonymous, scopes: Scopes) -> None:
     kind = scopes.type_of(argument.expressions[0] if isinstance(argument, exp.Distinct) else argument)
     node.set("this", "avg")
     if kind is not None and kind.name == "numeric" and kind.scale is not None:
-        whole = node.parent if isinstance(node.parent, exp.Window) else node
+        is_windowed = isinstance(node.parent, exp.Window) and node.arg_key == "this"
+        whole = node.parent if is_windowed and node.parent is not None else node
         whole.replace(_function("trunc", whole.copy(), exp.Literal.number(kind.scale)))
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from local_redshift.errors import NoSuchColumn, NoSuchTable, SyntaxRefused
 from local_redshift.sql.catalog import Catalog
+from local_redshift.sql.table_statements import index_of_name, without_query
 from local_redshift.sql.tokens import Token, closing, code
 
 
@@ -16,6 +17,7 @@ class Reference(NamedTuple):
     schema: str
     table: str
     columns: tuple[str, ...]
+    name: str = ""
 
 
 def references(statement: list[Token]) -> list[Reference]:
@@ -31,8 +33,22 @@ def references(statement: list[Token]) -> list[Reference]:
             columns: tuple[str, ...] = ()
             if at < len(tokens) and tokens[at].word == "(":
                 columns = tuple(one.name for one in tokens[at + 1 : closing(tokens, at)] if one.word != ",")
-            found.append(Reference(parts[-2] if len(parts) > 1 else "", parts[-1], columns))
+            found.append(
+                Reference(parts[-2] if len(parts) > 1 else "", parts[-1], columns, _constraint_name(tokens[:n]))
+            )
     return found
+
+
+def _constraint_name(before: list[Token]) -> str:
+    """The name that a CONSTRAINT gives the key whose REFERENCES stands after these tokens; empty without one."""
+    depth = 0
+    for n in range(len(before) - 1, -1, -1):
+        depth += (before[n].word == ")") - (before[n].word == "(")
+        if depth < 0 or (depth == 0 and before[n].word == ","):
+            return ""
+        if depth == 0 and before[n].word == "CONSTRAINT":
+            return before[n + 1].name
+    return ""
 
 
 def check_keys(statement: list[Token], catalog: Catalog) -> None:
@@ -40,7 +56,7 @@ def check_keys(statement: list[Token], catalog: Catalog) -> None:
     tokens = code(statement)
     is_created = tokens[0].word == "CREATE"
     own = _own_name(tokens)
-    for schema, table, columns in references(statement):
+    for schema, table, columns, _ in references(statement):
         if is_created and (schema, table) in (own, ("", own[1])):
             continue
         known = catalog.columns(schema, table)
@@ -50,25 +66,14 @@ def check_keys(statement: list[Token], catalog: Catalog) -> None:
             if column not in known:
                 raise NoSuchColumn(f'column "{column}" referenced in foreign key constraint does not exist')
     if is_created:
-        _check_attributes([token.word for token in _without_query(tokens)])
+        _check_attributes([token.word for token in without_query(tokens)])
 
 
 def _own_name(tokens: list[Token]) -> tuple[str, str]:
-    at = next(n for n, token in enumerate(tokens) if token.word == "TABLE") + 1
-    if [token.word for token in tokens[at : at + 3]] == ["IF", "NOT", "EXISTS"]:
-        at += 3
+    at = index_of_name(tokens) if tokens[0].word == "CREATE" else 2
     if at + 2 < len(tokens) and tokens[at + 1].word == ".":
         return tokens[at].name, tokens[at + 2].name
     return "", tokens[at].name
-
-
-def _without_query(tokens: list[Token]) -> list[Token]:
-    depth = 0
-    for n, token in enumerate(tokens):
-        depth += (token.word == "(") - (token.word == ")")
-        if token.word == "AS" and depth == 0:
-            return tokens[:n]
-    return tokens
 
 
 def _check_attributes(words: list[str]) -> None:

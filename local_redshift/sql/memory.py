@@ -3,6 +3,7 @@
 import importlib
 from typing import NamedTuple
 
+from local_redshift.errors import NotSupported, SyntaxRefused
 from local_redshift.sql.catalog import Catalog, Columns
 from local_redshift.sql.tokens import Token, text
 
@@ -38,14 +39,24 @@ def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = Fa
     if known is not None and all(_ask(catalog, question) == answer for question, answer in known.answers.items()):
         return known.sql
     noted = _Noted(catalog)
-    made: str = importlib.import_module("local_redshift.sql.translation").translate(
-        statement, noted, autocommit=autocommit
-    )
+    made = _translated(statement, noted, autocommit)
     if len(sql) <= LONGEST:
         if len(_known) >= MOST:
             _known.clear()
         _known[key] = _Known(made, noted.answers)
     return made
+
+
+def _translated(statement: list[Token], catalog: Catalog, autocommit: bool) -> str:
+    module = importlib.import_module("local_redshift.sql.translation")
+    try:
+        return str(module.translate(statement, catalog, autocommit=autocommit))
+    except RecursionError:
+        raise NotSupported("the local stand-in can't read a statement that is nested as deeply as this one") from None
+    except (AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError):
+        # a statement that breaks off where nobody expected it to
+        shown = " ".join(text(statement).split())
+        raise SyntaxRefused(f"syntax error: this statement can't be read: {shown[:60]}") from None
 
 
 def _ask(catalog: Catalog, question: Question) -> object:
@@ -61,8 +72,8 @@ class _Noted:
         self._catalog = catalog
         self.answers: dict[Question, object] = {}
 
-    def _noted(self, kind: str, schema: str = "", name: str = "") -> object:
-        question = (kind, schema, name) if name else (kind,)
+    def _noted(self, kind: str, *names: str) -> object:
+        question = (kind, *names)
         self.answers[question] = _ask(self._catalog, question)
         return self.answers[question]
 

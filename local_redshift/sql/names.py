@@ -9,7 +9,7 @@ from local_redshift.errors import RedshiftError, SyntaxRefused
 from local_redshift.sql import grammar
 from local_redshift.sql.catalog import Catalog
 from local_redshift.sql.refusals import not_imitated
-from local_redshift.sql.relations import Scopes
+from local_redshift.sql.relations import Scopes, cte_named
 
 # https://docs.aws.amazon.com/redshift/latest/dg/r_pg_keywords.html, those that PostgreSQL takes as names
 RESERVED = frozenset(
@@ -71,7 +71,8 @@ def late_binding_views(tree: exp.Expr, catalog: Catalog) -> bool:
     """Put the query of a view made WITH NO SCHEMA BINDING where the view is named; whether one was."""
     found = False
     for table in list(tree.find_all(exp.Table)) if catalog.has_late_binding_views else []:
-        query = catalog.late_binding_view(table.db, table.name) if isinstance(table.this, exp.Identifier) else None
+        is_read = isinstance(table.this, exp.Identifier) and not _is_written_to(table) and cte_named(table) is None
+        query = catalog.late_binding_view(table.db, table.name) if is_read else None
         if query is not None:
             view = grammar.parse(query)
             fold(list(view.walk()), catalog)
@@ -80,6 +81,16 @@ def late_binding_views(tree: exp.Expr, catalog: Catalog) -> bool:
             table.replace(exp.Subquery(this=view, alias=alias))
             found = True
     return found
+
+
+def _may_be_real(name: str, select: exp.Select, scopes: Scopes) -> bool:
+    """Whether a name may be that of a column: of what the SELECT reads from or, in a subquery, of what is around it."""
+    around: exp.Select | None = select
+    while around is not None:
+        if any(columns is None or name in columns for columns in scopes.sources(around).values()):
+            return True
+        around = around.find_ancestor(exp.Select)
+    return False
 
 
 def check_correlation(nodes: list[exp.Expr]) -> None:
@@ -105,6 +116,12 @@ def _names_of_sources(select: exp.Select) -> set[str]:
     items = [] if start is None else [start.this]
     items += [join.this for join in select.args.get("joins") or []]
     return {item.alias_or_name for item in items}
+
+
+def _is_written_to(table: exp.Table) -> bool:
+    return table.arg_key == "this" and isinstance(
+        table.parent, (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Schema)
+    )
 
 
 def leave_out(selects: list[exp.Select], scopes: Scopes) -> bool:
@@ -160,7 +177,7 @@ def _leave_out(select: exp.Select, excluded: set[str], scopes: Scopes) -> None:
         if item.is_star and expanded is None:
             raise not_imitated("EXCLUDE with a star whose columns are not known")
         if expanded is not None:
-            kept += [exp.column(name, table=source) for source, name, _ in expanded if name not in excluded]
+            kept += [exp.column(name, table=source or None) for source, name, _ in expanded if name not in excluded]
         elif item.alias_or_name not in excluded:
             kept.append(item)
     select.set("exclude", None)
@@ -207,8 +224,7 @@ def _replace_aliases(node: exp.Expr, select: exp.Select, aliases: dict[str, exp.
         meant = None if column.table else aliases.get(column.name)
         if meant is None or column.find_ancestor(exp.Select) is not select:
             continue
-        sources = scopes.sources(select).values()
-        if any(columns is None or column.name in columns for columns in sources):
+        if _may_be_real(column.name, select, scopes):
             continue
         copied = meant.copy()
         column.replace(

@@ -8,7 +8,7 @@ from local_redshift.errors import NotSupported, SyntaxRefused
 from local_redshift.sql import functions, grammar, names, refusals, windows
 from local_redshift.sql.catalog import Catalog
 from local_redshift.sql.refusals import not_in_redshift
-from local_redshift.sql.relations import Scopes
+from local_redshift.sql.relations import Scopes, cte_named
 from local_redshift.sql.tokens import Token, code, text
 
 VERBS = ("SELECT", "WITH", "(", "INSERT", "UPDATE", "DELETE", "MERGE")
@@ -51,6 +51,8 @@ def _rewritten(tree: exp.Expr, catalog: Catalog) -> exp.Expr:
     names.check_correlation(nodes)
     scopes = Scopes(catalog)
     reads_tables = any(_is_of_a_user(node) for node in nodes if isinstance(node, exp.Table))
+    if reads_tables:
+        functions.check_values(tree)
     selects = [node for node in nodes if isinstance(node, exp.Select)]
     changed = names.leave_out(selects, scopes)
     for select in selects:
@@ -72,6 +74,8 @@ def _rewritten(tree: exp.Expr, catalog: Catalog) -> exp.Expr:
 def _is_of_a_user(table: exp.Table) -> bool:
     """Whether a table is one that lies on the compute nodes: no system table, and not what is only written to."""
     if not isinstance(table.this, exp.Identifier) or table.db in _SYSTEM_SCHEMAS:
+        return False
+    if cte_named(table) is not None:
         return False
     is_target = isinstance(table.parent, (exp.Insert, exp.Schema))
     return not table.name.startswith(_SYSTEM_PREFIXES) and not is_target

@@ -24,7 +24,7 @@ _EXPRESSIONS = (
     exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.Pow, exp.Neg, exp.Abs, exp.Sqrt, exp.Cbrt, exp.DPipe,
     exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.BitwiseNot, exp.BitwiseLeftShift, exp.BitwiseRightShift,
     exp.Case, exp.If, exp.Cast, exp.TryCast, exp.DataType, exp.DataTypeParam, exp.ObjectIdentifier,
-    exp.Interval, exp.IntervalSpan,
+    exp.Interval,
     exp.Concat, exp.Extract, exp.Trim, exp.Substring, exp.StrPosition, exp.AtTimeZone,
     exp.Anonymous, exp.Dot, exp.Distinct, exp.Window, exp.WindowSpec, exp.WithinGroup, exp.IgnoreNulls,
     exp.RespectNulls, exp.Parameter,
@@ -62,6 +62,7 @@ NOT_IN_REDSHIFT: dict[type[exp.Expr], str] = {
 NOT_IMITATED: dict[type[exp.Expr], str] = {
     exp.Bracket: "navigation of SUPER (a.b[0])",
     exp.Connect: "CONNECT BY",
+    exp.IntervalSpan: "an interval from one part TO another",
     exp.Unnest: "the unnesting of SUPER in FROM",
     exp.Pivot: "PIVOT and UNPIVOT",
 }
@@ -115,6 +116,8 @@ def _select(node: exp.Select) -> None:
             raise not_in_redshift(_SELECT_PARTS_REFUSED[part])
         if value and part not in _SELECT_PARTS:
             raise not_imitated(part.upper())
+    if not node.expressions:
+        raise SyntaxRefused("syntax error: SELECT needs at least one expression")
     distinct = node.args.get("distinct")
     if distinct is not None and distinct.args.get("on"):
         raise not_in_redshift("DISTINCT ON")

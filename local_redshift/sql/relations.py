@@ -68,14 +68,18 @@ class Scopes:
     def expanded(self, select: exp.Select, star: exp.Expr) -> list[tuple[str, str, ColumnType]] | None:
         """What a star stands for: source, column and type of each; None where a source is not known."""
         only = star.text("table") if isinstance(star, exp.Column) else ""
-        listed = []
+        listed: list[tuple[str, str, ColumnType]] = []
+        merged = set() if only else _merged_columns(select)
         for source, columns in self.sources(select).items():
             if only and source != only:
                 continue
-            if columns is None:
+            if columns is None or merged is None:
                 return None
-            listed += [(source, name, kind) for name, kind in columns.items()]
-        return listed
+            known = {name for _, name, _ in listed}
+            listed += [(source, name, kind) for name, kind in columns.items() if not (name in merged and name in known)]
+        # what USING makes one of comes first
+        first = [("", name, kind) for _, name, kind in listed if name in (merged or ())]
+        return first + [item for item in listed if item[1] not in (merged or ())]
 
     def _columns_of(self, item: exp.Expr) -> Columns | None:
         alias = item.args.get("alias")
@@ -91,7 +95,7 @@ class Scopes:
         if not isinstance(item, exp.Table) or not isinstance(item.this, exp.Identifier):
             return None
         if not item.db:
-            cte = _cte_named(item)
+            cte = cte_named(item)
             if cte is not None:
                 return self._columns_of_cte(cte, item)
         key = (item.db, item.name)
@@ -128,6 +132,21 @@ class Scopes:
                 if found is not None:
                     return found
             select = select.find_ancestor(exp.Select)
+        return self._of_written_table(node)
+
+    def _of_written_table(self, node: exp.Column) -> ColumnType | None:
+        """The type of a column in an UPDATE, DELETE or MERGE, outside of its subqueries."""
+        statement = node.find_ancestor(exp.Update, exp.Delete, exp.Merge)
+        if statement is None:
+            return None
+        beside = statement.args.get("from_") or statement.args.get("using")
+        items = [statement.this, *(beside if isinstance(beside, list) else [beside])]
+        for item in items:
+            source = item.this if isinstance(item, exp.From) else item
+            if source is not None and node.table in ("", source.alias_or_name):
+                found = (self._columns_of(source) or {}).get(node.name)
+                if found is not None:
+                    return found
         return None
 
     def _of_literal(self, node: exp.Literal) -> ColumnType | None:
@@ -145,7 +164,7 @@ class Scopes:
         if isinstance(node.to, exp.Var):
             return _written_type(node.to.name)
         kind = node.to.this
-        if kind in (exp.DType.DECIMAL,):
+        if kind == exp.DType.DECIMAL:
             sizes = [int(size.name) for size in node.to.expressions if size.name.isdigit()]
             return ColumnType("numeric", sizes[0] if sizes else 18, sizes[1] if len(sizes) > 1 else 0)
         name = _CAST_NAMES.get(kind)
@@ -185,6 +204,10 @@ class Scopes:
             return self.common(node.expressions)
         if name in ("MIN", "MAX", "ABS", "NULLIF", "ANY_VALUE") and node.expressions:
             return self.type_of(node.expressions[0])
+        if name == "TRUNC" and len(node.expressions) == 2:
+            inner, places = self.type_of(node.expressions[0]), node.expressions[1].name
+            is_decimal = inner is not None and inner.name == "numeric" and places.isdigit()
+            return ColumnType("numeric", 38, int(places)) if is_decimal else inner
         if name == "SUM" and node.expressions:
             return self._of_sum(node.expressions[0])
         return _CALL_TYPES.get(name)
@@ -202,7 +225,15 @@ class Scopes:
         return next(iter(columns.values()), None) if columns else None
 
 
-def _cte_named(item: exp.Table) -> exp.CTE | None:
+def _merged_columns(select: exp.Select) -> set[str] | None:
+    """The columns that USING makes one of; None for a NATURAL JOIN, which names none."""
+    joins = select.args.get("joins") or []
+    if any(join.method == "NATURAL" for join in joins):
+        return None
+    return {column.name for join in joins for column in join.args.get("using") or []}
+
+
+def cte_named(item: exp.Table) -> exp.CTE | None:
     """The CTE that a table's name means, if it is one: the innermost that can be seen from there."""
     node: exp.Expr | None = item
     while node is not None:
@@ -282,7 +313,7 @@ _CALL_TYPES = {
     **dict.fromkeys("LEN LENGTH CHARINDEX STRPOS REGEXP_COUNT DATE_PART_YEAR".split(), ColumnType("int4")),
     **dict.fromkeys("COUNT DATEDIFF ROW_NUMBER RANK DENSE_RANK".split(), ColumnType("int8")),
     **dict.fromkeys("GETDATE SYSDATE DATEADD DATE_TRUNC ADD_MONTHS".split(), ColumnType("timestamp")),
-    **dict.fromkeys("LAST_DAY NEXT_DAY TO_DATE TRUNC_DATE".split(), ColumnType("date")),
+    **dict.fromkeys("LAST_DAY NEXT_DAY TO_DATE".split(), ColumnType("date")),
 }
 
 _TYPE_RULES: dict[type[exp.Expr], Callable[..., ColumnType | None]] = {

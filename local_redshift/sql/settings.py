@@ -12,7 +12,7 @@ _SHARED = (
     "APPLICATION_NAME TRANSACTION SERVER_VERSION TRANSACTION_ISOLATION INTERVALSTYLE ALL"
 ).split()
 
-# Redshift's own, with what they are set to. Nothing but the first has an effect here.
+# Redshift's own, with what they are set to. Only ANALYZE_THRESHOLD_PERCENT has an effect here.
 PARAMETERS = {
     "ANALYZE_THRESHOLD_PERCENT": "10",
     "AUTO_MV": "on",
@@ -55,14 +55,20 @@ def set_parameter(statement: list[Token]) -> list[Token]:
             raise not_imitated(f"{name}: names are folded to lower case")
         return [Token("word", "SELECT WHERE false")]
     if name in PARAMETERS:
-        # a number of words after TO is one value to PostgreSQL only where it is one
         return _renamed(statement, name)
     if name not in _SHARED:
         raise not_in_redshift(f"the parameter {name.lower()}")
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html: Redshift's own is always searched
-    if name == "SEARCH_PATH" and "DEFAULT" not in words:
-        return [*statement, Token("punctuation", ","), Token("word", " local_redshift, pg_catalog")]
-    return statement
+    return with_own_schema(statement) if name == "SEARCH_PATH" else statement
+
+
+def with_own_schema(statement: list[Token]) -> list[Token]:
+    """A statement that sets the search path, with what is always searched.
+
+    https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
+    """
+    if "DEFAULT" in [token.word for token in statement]:
+        return statement
+    return [*_without_comments(statement), Token("word", ", local_redshift, pg_catalog")]
 
 
 def reset(statement: list[Token]) -> list[Token]:
@@ -95,6 +101,11 @@ def show(statement: list[Token]) -> list[Token]:
     ):
         raise not_imitated(f"SHOW {name}")
     return statement
+
+
+def _without_comments(statement: list[Token]) -> list[Token]:
+    """The words of a statement with blanks between: a comment at its end would swallow what is put after it."""
+    return [part for token in code(statement) for part in (token, Token("space", " "))]
 
 
 def _name(statement: list[Token]) -> str:

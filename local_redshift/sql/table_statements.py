@@ -12,21 +12,21 @@ def sort_key(statement: list[Token]) -> list[str] | None:
 
     None where the statement is not about a sort key.
     """
-    tokens = _without_query(code(statement))
+    tokens = without_query(code(statement))
     words = [token.word for token in tokens]
     if "SORTKEY" not in words or "TABLE" not in words[1:4]:
         return None
     at = words.index("SORTKEY") + 1
     if words[at : at + 1] == ["("]:
         return [token.name for token in tokens[at + 1 : closing(tokens, at)] if token.word != ","]
-    if words[at : at + 1] in (["AUTO"], ["NONE"]):
+    if words[at : at + 1] in (["AUTO"], ["NONE"]) or "(" not in words:
         return []
     start = words.index("(")
     columns = split_list(tokens[start + 1 : closing(tokens, start)])
     return [column[0].name for column in columns if any(token.word == "SORTKEY" for token in column[1:])]
 
 
-def _without_query(tokens: list[Token]) -> list[Token]:
+def without_query(tokens: list[Token]) -> list[Token]:
     """The tokens before the AS of a CREATE TABLE AS."""
     depth = 0
     for n, token in enumerate(tokens):

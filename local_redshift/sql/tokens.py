@@ -17,6 +17,8 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+_COMMENT_MARK = re.compile(r"/\*|\*/")
+
 # https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html: a backslash in a literal escapes
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
@@ -56,7 +58,25 @@ def _unescaped(match: re.Match[str]) -> str:
 
 def tokenize(sql: str) -> list[Token]:
     """All tokens of `sql`, spaces and comments included: joined they are `sql` again."""
-    return [Token(_kind(match), match[0]) for match in _TOKEN.finditer(sql)]
+    found = []
+    at = 0
+    while at < len(sql):
+        match = _TOKEN.match(sql, at)
+        assert match is not None  # its last alternative is any character
+        end = _end_of_comment(sql, at) if sql.startswith("/*", at) else match.end()
+        found.append(Token("space" if end != match.end() else _kind(match), sql[at:end]))
+        at = end
+    return found
+
+
+def _end_of_comment(sql: str, at: int) -> int:
+    """Where a comment ends that may have others in it; the end of the text where it does not end."""
+    depth = 0
+    for mark in _COMMENT_MARK.finditer(sql, at):
+        depth += 1 if mark[0] == "/*" else -1
+        if depth == 0:
+            return mark.end()
+    return len(sql)
 
 
 def _kind(match: re.Match[str]) -> str:

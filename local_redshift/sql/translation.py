@@ -7,7 +7,7 @@ from local_redshift.errors import NotSupported, SyntaxRefused
 from local_redshift.sql.catalog import Catalog
 from local_redshift.sql.queries import VERBS, translate_query
 from local_redshift.sql.refusals import not_imitated, not_in_redshift
-from local_redshift.sql.settings import reset, set_parameter, show
+from local_redshift.sql.settings import reset, set_parameter, show, with_own_schema
 from local_redshift.sql.tables import alter_table, create_table
 from local_redshift.sql.tokens import Token, code, name_text, split_list, text
 from local_redshift.sql.views import create_view
@@ -89,6 +89,8 @@ def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = Fa
         return _explain(statement, catalog)
     if words[0] == "DECLARE":
         return _declare(statement, catalog)
+    if words[0] == "ALTER" and "SEARCH_PATH" in words:
+        return _text(with_own_schema(statement))
     rule = _STATEMENT_RULES.get(words[0])
     return _text(rule(statement) if rule is not None else statement)
 
@@ -129,13 +131,8 @@ def _refuse_kind(words: list[str]) -> None:
 def _explain(statement: list[Token], catalog: Catalog) -> str:
     # https://docs.aws.amazon.com/redshift/latest/dg/r_EXPLAIN.html; the plan is PostgreSQL's
     places = [i for i, token in enumerate(statement) if token.kind != "space"]
-    start = (
-        places[2]
-        if len(places) > 2 and statement[places[1]].word == "VERBOSE"
-        else places[1]
-        if places[1:]
-        else len(statement)
-    )
+    first = 2 if [statement[place].word for place in places[1:2]] == ["VERBOSE"] else 1
+    start = places[first] if len(places) > first else len(statement)
     rest = statement[start:]
     if not code(rest):
         raise SyntaxRefused("EXPLAIN needs a statement")

@@ -110,13 +110,15 @@ def _ignore_nulls(call: exp.Anonymous) -> None:
     option = inner or outer
     if option is None or window is None:
         return
-    value = inner.this.copy() if inner is not None else given[0].copy()
     name = call.name.upper()
+    if not given:
+        raise RedshiftError(f"{name} needs an expression")
+    value = inner.this.copy() if inner is not None else given[0].copy()
     if isinstance(option, exp.RespectNulls):
         window.set("this", exp.Anonymous(this=call.this, expressions=[value, *(one.copy() for one in given[1:])]))
         return
-    if len(given) > 1 and given[1].name != "1":
-        raise not_imitated(f"{name} of more than one row IGNORE NULLS")
+    if name == "NTH_VALUE" or len(given) > 2 or (len(given) == 2 and given[1].name != "1"):
+        raise not_imitated(f"IGNORE NULLS of {name} with more than one argument")
     ours = exp.Anonymous(
         this=f"local_redshift.{'first' if name in ('FIRST_VALUE', 'LEAD') else 'last'}_not_null", expressions=[value]
     )
@@ -134,7 +136,7 @@ _RULES: dict[str, Callable[[exp.Anonymous], None]] = {
     "PERCENTILE_CONT": _percentile,
     "PERCENTILE_DISC": _percentile,
     "RATIO_TO_REPORT": _ratio_to_report,
-    **dict.fromkeys(("FIRST_VALUE", "LAST_VALUE", "LAG", "LEAD"), _ignore_nulls),
+    **dict.fromkeys(("FIRST_VALUE", "LAST_VALUE", "NTH_VALUE", "LAG", "LEAD"), _ignore_nulls),
 }
 
 
@@ -144,6 +146,7 @@ def qualified(select: exp.Select, scopes: Scopes) -> exp.Select:
     https://docs.aws.amazon.com/redshift/latest/dg/r_QUALIFY_clause.html
     """
     columns = _columns(select, scopes)
+    _group_by_number(select, columns, scopes)
     inner_items = [exp.alias_(value.copy(), f"c{n}") for n, (_, value) in enumerate(columns)]
     outer = exp.Select(
         expressions=[exp.alias_(exp.column(f"c{n}"), name) for n, (name, _) in enumerate(columns)],
@@ -151,7 +154,7 @@ def qualified(select: exp.Select, scopes: Scopes) -> exp.Select:
     )
     if select.args.get("order") is not None:
         inner_items += _ordering(select.args["order"], [name for name, _ in columns])
-    for clause in ("with_", "distinct", "order", "limit", "offset"):
+    for clause in ("with_", "distinct", "order", "limit", "offset", "into"):
         if select.args.get(clause) is not None:
             outer.set(clause, select.args[clause])
             select.set(clause, None)
@@ -177,7 +180,7 @@ def _columns(select: exp.Select, scopes: Scopes) -> list[tuple[str, exp.Expr]]:
         expanded = scopes.expanded(select, item)
         if expanded is None:
             raise not_imitated("QUALIFY with a star whose columns are not known")
-        columns += [(name, exp.column(name, table=source)) for source, name, _ in expanded]
+        columns += [(name, exp.column(name, table=source or None)) for source, name, _ in expanded]
     return columns
 
 
@@ -192,3 +195,13 @@ def _ordering(order: exp.Order, names: list[str]) -> list[exp.Expr]:
             given.append(exp.alias_(value.copy(), f"o{len(given)}"))
             value.replace(exp.column(given[-1].alias))
     return given
+
+
+def _group_by_number(select: exp.Select, columns: list[tuple[str, exp.Expr]], scopes: Scopes) -> None:
+    """Have GROUP BY count the items that it names by their aliases, which they lose."""
+    group = select.args.get("group")
+    names = [name for name, _ in columns]
+    for term in list(group.expressions) if group is not None else []:
+        is_alias = isinstance(term, exp.Column) and not term.table and scopes.column(select, term.name) is None
+        if is_alias and term.name in names:
+            term.replace(exp.Literal.number(names.index(term.name) + 1))

@@ -45,7 +45,7 @@ IN_ITS_WORDS = [  # page, statement, psycopg2's class, what a cluster says
     ("r_ALTER_TABLE", "ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES missing (a)", errors.UndefinedTable, '"missing"'),
     *[("c_sql-functions-leader-node", f"SELECT {call} FROM t", errors.FeatureNotSupported,
        "Specified types or functions (one per INFO message) not supported on Redshift tables.")
-      for call in ("NOW()", "AGE(SYSDATE)", "GENERATE_SERIES(1, 2)", "CURRENT_SCHEMA()", "PG_RELATION_SIZE('t')")],
+      for call in ("NOW()", "CURRENT_TIMESTAMP", "AGE(SYSDATE)", "GENERATE_SERIES(1, 2)", "CURRENT_SCHEMA()", "PG_RELATION_SIZE('t')")],
     *[("r_pg_keywords", f"SELECT {word} FROM t", errors.SyntaxError, f'syntax error at or near "{word}"')
       for word in "tag language partition open percent raw delta system snapshot start backup offline".split()],
     *[("r_pg_keywords", f"CREATE TABLE x ({word} INT)", errors.SyntaxError, f'near "{word}"') for word in ("tag", "timestamp", "open")],
@@ -179,6 +179,8 @@ def test_what_is_postgresqls_alone_is_refused(cursor: psycopg2.extensions.cursor
 CLUSTERS = """
 SELECT * FROM t PIVOT (SUM(a) FOR b IN ('x')) | PIVOT
 SELECT * FROM t UNPIVOT (x FOR y IN (a)) | UNPIVOT
+SELECT NTH_VALUE(a, 1) IGNORE NULLS OVER (ORDER BY a ROWS UNBOUNDED PRECEDING) FROM t | NTH_VALUE
+SELECT INTERVAL '2:30' MINUTE TO SECOND | interval
 SELECT j.x[0] FROM t | SUPER
 SELECT j[0].x FROM t | SUPER
 SELECT (j).x FROM t | SUPER
@@ -240,6 +242,28 @@ def test_statement_that_cant_be_read_is_refused_with_the_place(
     cursor: psycopg2.extensions.cursor, statement: str, place: str
 ) -> None:
     with pytest.raises(errors.SyntaxError, match=place):
+        cursor.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE t ADD",
+        "ALTER TABLE t OWNER TO",
+        "CREATE TABLE z (a INT DEFAULT)",
+        "CREATE TABLE z (a INT, PRIMARY KEY)",
+        "CREATE TABLE z AS",
+        "CREATE VIEW z AS",
+        "CREATE VIEW AS SELECT 1 WITH NO SCHEMA BINDING",
+        "CREATE TABLE",
+        "EXPLAIN",
+        "DECLARE c CURSOR FOR",
+        "SELECT",
+        "MERGE INTO t",
+    ],
+)
+def test_statement_that_breaks_off_is_a_syntax_error(cursor: psycopg2.extensions.cursor, statement: str) -> None:
+    with pytest.raises(errors.SyntaxError):
         cursor.execute(statement)
 
 

@@ -243,11 +243,14 @@ def test_psql_without_a_warehouse_says_so(tmp_path: Path) -> None:
 def test_views_and_defaults_outlive_a_new_version_of_the_catalog(data_dir: Path) -> None:
     connection = local_redshift.connect(data_dir, "upgraded")
     cursor = connection.cursor()
-    cursor.execute("DROP TABLE IF EXISTS t CASCADE; CREATE TABLE t (a VARCHAR(9), at TIMESTAMP DEFAULT GETDATE())")
+    cursor.execute("DROP TABLE IF EXISTS t CASCADE")
+    cursor.execute("CREATE TABLE t (a VARCHAR(4), at TIMESTAMP DEFAULT GETDATE(), b INT)")
     cursor.execute("CREATE VIEW v AS SELECT LEN(a) AS n, at FROM t; INSERT INTO t (a) VALUES ('abc')")
+    cursor.execute("CREATE VIEW errors AS SELECT COUNT(*) AS n FROM stl_load_errors")
+    cursor.execute("CREATE VIEW late AS SELECT b FROM t WITH NO SCHEMA BINDING")
     connection.commit()
     cursor = connection.plain_cursor()
-    cursor.execute("DROP SCHEMA IF EXISTS local_redshift_before_4 CASCADE; COMMENT ON SCHEMA local_redshift IS 'older'")
+    cursor.execute("COMMENT ON SCHEMA local_redshift IS 'older'; ALTER TABLE t RENAME COLUMN b TO \"B\"")
     connection.commit()
     connection.close()
     code = "import sys, local_redshift; local_redshift.connect(sys.argv[1], 'upgraded').close()"
@@ -257,4 +260,8 @@ def test_views_and_defaults_outlive_a_new_version_of_the_catalog(data_dir: Path)
     cursor.execute("INSERT INTO t (a) VALUES ('abcd')")
     cursor.execute("SELECT n, at IS NOT NULL, LEN('x') FROM v ORDER BY n")
     assert cursor.fetchall() == [(3, True, 1), (4, True, 1)]
+    cursor.execute("SELECT (SELECT n FROM errors), b FROM late LIMIT 1")
+    assert cursor.fetchall() == [(0, None)]
+    with pytest.raises(psycopg2.errors.StringDataRightTruncation):
+        cursor.execute("INSERT INTO t (a) VALUES ('äöü')")
     connection.close()

@@ -102,6 +102,42 @@ def test_foreign_key_added_later_keeps_its_table(cursor: psycopg2.extensions.cur
         cursor.execute("DROP TABLE users")
 
 
+def test_foreign_key_can_be_taken_back(cursor: psycopg2.extensions.cursor) -> None:
+    # r_ALTER_TABLE
+    cursor.execute(
+        "CREATE TABLE users (id INT);"
+        "CREATE TABLE plays (user_id INT, CONSTRAINT k FOREIGN KEY (user_id) REFERENCES users)"
+    )
+    cursor.execute("ALTER TABLE plays DROP CONSTRAINT k; DROP TABLE users")
+
+
+def test_grant_of_references_is_no_foreign_key(cursor: psycopg2.extensions.cursor) -> None:
+    cursor.execute("CREATE TABLE t (a INT); GRANT SELECT, REFERENCES ON TABLE t TO PUBLIC; DROP TABLE t")
+
+
+def test_comment_may_hold_another(cursor: psycopg2.extensions.cursor) -> None:
+    cursor.execute("CREATE TABLE t (a INT); /* off /* for now */; DROP TABLE t; */ SELECT COUNT(*) FROM t")
+    assert cursor.fetchall() == [(0,)]
+
+
+def test_temporary_table_can_be_emptied_where_it_was_made(cursor: psycopg2.extensions.cursor) -> None:
+    cursor.execute("CREATE TABLE #t (a INT); INSERT INTO #t VALUES (1); DELETE FROM #t")
+    assert rows(cursor, "SELECT COUNT(*) FROM #t") == [(0,)]
+
+
+def test_comment_after_the_search_path_is_a_comment(cursor: psycopg2.extensions.cursor) -> None:
+    cursor.execute("SET search_path TO public -- mine")
+    assert rows(cursor, "SELECT LEN('abc'), '5'::VARCHAR = 5") == [(3, True)]
+
+
+def test_cte_goes_before_a_late_binding_view(cursor: psycopg2.extensions.cursor) -> None:
+    cursor.execute("CREATE VIEW v AS SELECT a FROM nowhere WITH NO SCHEMA BINDING; CREATE VIEW w AS SELECT 1 AS one")
+    assert rows(cursor, "WITH v AS (SELECT 42 AS a) SELECT a FROM v") == [(42,)]
+    cursor.execute("DROP VIEW v, w")
+    with pytest.raises(errors.UndefinedTable):
+        cursor.execute("SELECT * FROM w")
+
+
 def test_late_binding_view_looks_for_its_tables_when_it_is_read(cursor: psycopg2.extensions.cursor) -> None:
     # r_CREATE_VIEW
     cursor.execute("CREATE VIEW loud AS SELECT UPPER(name) AS name FROM public.later WITH NO SCHEMA BINDING")
