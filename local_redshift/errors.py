@@ -91,3 +91,13 @@ class SourceError(RedshiftError):
 
 class NoSuchObject(SourceError):
     """The object named does not exist."""
+
+
+def not_in_redshift(what: str) -> NotSupported:
+    """The refusal of something that a cluster would refuse, too."""
+    return NotSupported(f"Redshift does not support {what}, so the stand-in refuses it")
+
+
+def not_imitated(what: str) -> NotSupported:
+    """The refusal of something that a cluster would take."""
+    return NotSupported(f"the local stand-in does not imitate {what}")

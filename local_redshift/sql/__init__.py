@@ -2,7 +2,7 @@
 
 from local_redshift.sql.catalog import MAX_VARCHAR, Catalog, Columns, ColumnType, Empty
 from local_redshift.sql.keys import references
-from local_redshift.sql.memory import prepare, translate
+from local_redshift.sql.memory import prepare, remember, translate
 from local_redshift.sql.table_statements import altered_table, analyzed_table, created_table, sort_key
 from local_redshift.sql.tokens import Token, closing, code, quote, split_list, statements, tokenize
 
@@ -21,6 +21,7 @@ __all__ = [
     "prepare",
     "quote",
     "references",
+    "remember",
     "sort_key",
     "split_list",
     "statements",

@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 from sqlglot import exp
 
-from local_redshift.errors import NoSuchFunction, NotSupported, SyntaxRefused
+from local_redshift.errors import NoSuchFunction, NotSupported, SyntaxRefused, not_imitated, not_in_redshift
 from local_redshift.sql.catalog import MOMENT, NUMBER, TEXT
-from local_redshift.sql.refusals import not_imitated, not_in_redshift
 from local_redshift.sql.relations import Scopes
 from local_redshift.sql.types import cast, text_of
 

@@ -1,16 +1,30 @@
-"""Translations that were made before, and the grammar, which is read in when it is first needed: it takes 0.1 s."""
+"""Translations that were made before. Reading a query takes a millisecond or two, and reading in the grammar 0.1 s.
 
-import importlib
-from typing import NamedTuple
+They are kept in a file of the data directory, so that a script which runs the same statements as the last time needs
+neither. Each is good only as long as the catalog answers as it did then, and all of them only for the code that made
+them.
+"""
+
+import atexit
+import contextlib
+import hashlib
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from local_redshift.errors import NotSupported, SyntaxRefused
-from local_redshift.sql.catalog import Catalog, Columns
-from local_redshift.sql.tokens import Token, text
+from local_redshift.sql.catalog import Catalog, Columns, ColumnType
+from local_redshift.sql.tokens import Token, code, text
 
-MOST = 1000  # translations that are kept
+FILE = "translations.json"
+MOST = 500  # translations that are kept, the latest
 LONGEST = 20_000  # characters; longer ones hold rows, and are not run twice
+KEPT = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE")  # no others: they may hold a password
 
 Question = tuple[str, ...]
+Key = tuple[str, bool, str]
 
 
 class _Known(NamedTuple):
@@ -20,12 +34,59 @@ class _Known(NamedTuple):
     answers: dict[Question, object]
 
 
-_known: dict[tuple[str, bool, str], _Known] = {}
+_known: dict[Key, _Known] = {}
+_made_here: set[Path] = set()  # the files that get what this process translates
+
+
+def remember(data_dir: Path) -> bool:
+    """Read what was translated on this data directory before, and keep there what will be; whether there was any."""
+    path = data_dir / FILE
+    if path not in _made_here:
+        _made_here.add(path)
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # it can be made anew
+            _known.update(_read(json.loads(path.read_text(encoding="utf-8"))))
+        before = set(_known)
+        atexit.register(lambda: _keep(path, before))
+    return bool(_known)
+
+
+def _read(kept: dict[str, Any]) -> dict[Key, _Known]:
+    if kept["code"] != _fingerprint():
+        return {}
+    return {
+        (sql, autocommit, database): _Known(made, {tuple(question): _answer(told) for question, told in answers})
+        for sql, autocommit, database, made, answers in kept["translations"]
+    }
+
+
+def _answer(told: Any) -> object:
+    """An answer of the catalog as it was before it was written down."""
+    return {name: ColumnType(*kind) for name, kind in told.items()} if isinstance(told, dict) else told
+
+
+def _keep(path: Path, before: set[Key]) -> None:
+    """Write down the latest translations, if there are new ones."""
+    if not set(_known) - before or not path.parent.is_dir():
+        return
+    listed = [[*key, known.sql, list(known.answers.items())] for key, known in list(_known.items())[-MOST:]]
+    unfinished = path.with_name(f"{FILE}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        unfinished.write_text(json.dumps({"code": _fingerprint(), "translations": listed}), encoding="utf-8")
+        unfinished.chmod(0o600)
+        unfinished.replace(path)
+
+
+def _fingerprint() -> str:
+    """What changes with the code of the translation, and with the grammar that it stands on."""
+    found = importlib.util.find_spec("sqlglot")
+    grammar = Path(found.origin).with_name("_version.py") if found is not None and found.origin else Path()
+    parts = [path.read_bytes() for path in [*sorted(Path(__file__).parent.glob("*.py")), grammar] if path.is_file()]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def prepare() -> None:
     """Read in the grammar, so that the first statement need not."""
-    importlib.import_module("local_redshift.sql.translation")
+    importlib.import_module("local_redshift.sql.tables")
 
 
 def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = False) -> str:
@@ -40,11 +101,18 @@ def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = Fa
         return known.sql
     noted = _Noted(catalog)
     made = _translated(statement, noted, autocommit)
-    if len(sql) <= LONGEST:
-        if len(_known) >= MOST:
-            _known.clear()
+    if len(sql) <= LONGEST and _is_kept(statement):
+        _known.pop(key, None)  # so that it is the latest
         _known[key] = _Known(made, noted.answers)
+        if len(_known) > 2 * MOST:
+            for old in list(_known)[:MOST]:
+                del _known[old]
     return made
+
+
+def _is_kept(statement: list[Token]) -> bool:
+    words = [token.word for token in code(statement)[:4]]
+    return words[0] in KEPT or (words[0] == "CREATE" and bool({"TABLE", "VIEW"} & set(words)))
 
 
 def _translated(statement: list[Token], catalog: Catalog, autocommit: bool) -> str:

@@ -5,10 +5,9 @@ https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
 
 from sqlglot import exp
 
-from local_redshift.errors import RedshiftError, SyntaxRefused
+from local_redshift.errors import RedshiftError, SyntaxRefused, not_imitated
 from local_redshift.sql import grammar
 from local_redshift.sql.catalog import Catalog
-from local_redshift.sql.refusals import not_imitated
 from local_redshift.sql.relations import Scopes, cte_named
 
 # https://docs.aws.amazon.com/redshift/latest/dg/r_pg_keywords.html, those that PostgreSQL takes as names

@@ -4,14 +4,11 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from local_redshift.errors import NotSupported, SyntaxRefused
+from local_redshift.errors import NotSupported, SyntaxRefused, not_in_redshift
 from local_redshift.sql import functions, grammar, names, refusals, windows
 from local_redshift.sql.catalog import Catalog
-from local_redshift.sql.refusals import not_in_redshift
 from local_redshift.sql.relations import Scopes, cte_named
 from local_redshift.sql.tokens import Token, code, text
-
-VERBS = ("SELECT", "WITH", "(", "INSERT", "UPDATE", "DELETE", "MERGE")
 
 _SYSTEM_PREFIXES = ("pg_", "stl_", "stv_", "svv_", "svl_", "svcs_", "sys_")
 _SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "local_redshift")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from local_redshift.errors import NotSupported, RedshiftError, SyntaxRefused
+from local_redshift.errors import RedshiftError, SyntaxRefused, not_imitated, not_in_redshift
 
 # What the nodes of a query may be. Of each other kind NOT_IN_REDSHIFT or NOT_IMITATED has the name.
 _CLAUSES = (
@@ -98,16 +98,6 @@ def check(nodes: list[exp.Expr]) -> None:
         rule = _RULES.get(kind)
         if rule is not None:
             rule(node)
-
-
-def not_in_redshift(what: str) -> NotSupported:
-    """The refusal of something that a cluster would refuse, too."""
-    return NotSupported(f"Redshift does not support {what}, so the stand-in refuses it")
-
-
-def not_imitated(what: str) -> NotSupported:
-    """The refusal of something that a cluster would take."""
-    return NotSupported(f"the local stand-in does not imitate {what}")
 
 
 def _select(node: exp.Select) -> None:

@@ -3,7 +3,7 @@
 https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_ConfigurationRef.html
 """
 
-from local_redshift.sql.refusals import not_imitated, not_in_redshift
+from local_redshift.errors import not_imitated, not_in_redshift
 from local_redshift.sql.tokens import Token, code
 
 # what both have

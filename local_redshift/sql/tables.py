@@ -3,12 +3,11 @@
 https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html
 """
 
-from local_redshift.errors import NotSupported, SyntaxRefused
+from local_redshift.errors import NotSupported, SyntaxRefused, not_imitated, not_in_redshift
 from local_redshift.sql.catalog import MAX_VARCHAR, Catalog
 from local_redshift.sql.keys import check_keys
 from local_redshift.sql.names import RESERVED
 from local_redshift.sql.queries import translate_expression, translate_query
-from local_redshift.sql.refusals import not_imitated, not_in_redshift
 from local_redshift.sql.table_statements import index_of_name
 from local_redshift.sql.tokens import Token, closing, code, name_text, quote, split_list, text
 

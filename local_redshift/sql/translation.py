@@ -3,15 +3,12 @@
 Queries are in queries.py, the definitions of tables in tables.py; here is what a statement is, and all the others.
 """
 
-from local_redshift.errors import NotSupported, SyntaxRefused
+from local_redshift.errors import NotSupported, SyntaxRefused, not_imitated, not_in_redshift
 from local_redshift.sql.catalog import Catalog
-from local_redshift.sql.queries import VERBS, translate_query
-from local_redshift.sql.refusals import not_imitated, not_in_redshift
 from local_redshift.sql.settings import reset, set_parameter, show, with_own_schema
-from local_redshift.sql.tables import alter_table, create_table
 from local_redshift.sql.tokens import Token, code, name_text, split_list, text
-from local_redshift.sql.views import create_view
 
+VERBS = ("SELECT", "WITH", "(", "INSERT", "UPDATE", "DELETE", "MERGE")  # of queries
 STATEMENTS = (
     *VERBS,
     *(
@@ -77,14 +74,8 @@ def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = Fa
     """
     words = [token.word for token in code(statement)]
     _refuse(words)
-    if words[0] in VERBS:
-        return translate_query(statement, catalog)
-    if words[0] == "CREATE" and "TABLE" in words[1:4]:
-        return create_table(statement, catalog)
-    if words[0] == "CREATE" and "VIEW" in words[1:4]:
-        return create_view(statement, catalog)
-    if words[:2] == ["ALTER", "TABLE"]:
-        return alter_table(statement, catalog, autocommit=autocommit)
+    if _needs_grammar(words):
+        return _by_grammar(statement, words, catalog, autocommit)
     if words[0] == "EXPLAIN":
         return _explain(statement, catalog)
     if words[0] == "DECLARE":
@@ -93,6 +84,24 @@ def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = Fa
         return _text(with_own_schema(statement))
     rule = _STATEMENT_RULES.get(words[0])
     return _text(rule(statement) if rule is not None else statement)
+
+
+def _needs_grammar(words: list[str]) -> bool:
+    is_created = words[0] == "CREATE" and bool({"TABLE", "VIEW"} & set(words[1:4]))
+    return words[0] in VERBS or is_created or words[:2] == ["ALTER", "TABLE"]
+
+
+def _by_grammar(statement: list[Token], words: list[str], catalog: Catalog, autocommit: bool) -> str:
+    # these read in the grammar, which takes 0.1 s: a run whose queries are all known does not need it
+    from local_redshift.sql.queries import translate_query
+    from local_redshift.sql.tables import alter_table, create_table
+    from local_redshift.sql.views import create_view
+
+    if words[0] in VERBS:
+        return translate_query(statement, catalog)
+    if words[0] == "ALTER":
+        return alter_table(statement, catalog, autocommit=autocommit)
+    return create_table(statement, catalog) if "TABLE" in words[1:4] else create_view(statement, catalog)
 
 
 def _text(statement: list[Token]) -> str:
@@ -149,7 +158,7 @@ def _declare(statement: list[Token], catalog: Catalog) -> str:
     places = [i for i, token in enumerate(statement) if token.kind != "space"]
     if len(places) < 5:
         raise SyntaxRefused("DECLARE needs a query")
-    return _text(statement[: places[4]]) + translate_query(statement[places[4] :], catalog)
+    return _text(statement[: places[4]]) + translate(statement[places[4] :], catalog)
 
 
 def _lock(statement: list[Token]) -> list[Token]:

@@ -5,8 +5,8 @@ https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html
 
 from sqlglot import exp
 
+from local_redshift.errors import not_imitated, not_in_redshift
 from local_redshift.sql.catalog import ColumnType
-from local_redshift.sql.refusals import not_imitated, not_in_redshift
 
 D = exp.DType
 

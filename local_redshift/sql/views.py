@@ -3,7 +3,7 @@
 https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_VIEW.html
 """
 
-from local_redshift.errors import SyntaxRefused
+from local_redshift.errors import SyntaxRefused, not_imitated
 from local_redshift.sql import grammar, refusals
 from local_redshift.sql.catalog import Catalog
 from local_redshift.sql.queries import translate_query
@@ -40,7 +40,7 @@ def _note_late_binding_view(head: list[Token], query: str) -> str:
     at = next(i for i, token in enumerate(head) if token.word == "VIEW") + 1
     names = head[at:]
     if any(token.word == "(" for token in names):
-        raise refusals.not_imitated("columns of a view WITH NO SCHEMA BINDING")
+        raise not_imitated("columns of a view WITH NO SCHEMA BINDING")
     if len(names) < 3 or names[-2].word != ".":
         # seen: a late-binding view has to be named with its schema only where the tables are; the view itself need not
         schema = "current_schema()"

@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from local_redshift.errors import RedshiftError
-from local_redshift.sql.refusals import not_imitated
+from local_redshift.errors import RedshiftError, not_imitated
 from local_redshift.sql.relations import Scopes
 from local_redshift.sql.types import text_of
 

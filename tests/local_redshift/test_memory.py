@@ -1,0 +1,63 @@
+"""Translations are kept from one process to the next, and never used where they would be wrong."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers import ROOT
+
+import local_redshift
+from local_redshift.sql.memory import FILE
+
+RUN = """
+import sys, local_redshift
+connection = local_redshift.connect(sys.argv[1], "memory")
+cursor = connection.cursor()
+for statement in sys.argv[2:]:
+    cursor.execute(statement)
+print(cursor.fetchall() if cursor.description else "", "sqlglot" in sys.modules)
+connection.commit()
+connection.close()
+"""
+QUERY = "SELECT a AS b, b + 1 AS c FROM t"
+
+
+def run(data_dir: Path, *statements: str) -> str:
+    command = [sys.executable, "-c", RUN, str(data_dir), *statements]
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory whose table and query are known."""
+    made = tmp_path_factory.mktemp("memory")
+    made.chmod(0o755)
+    keeping = local_redshift.connect(made, "memory")  # the server runs as long as the tests do
+    run(made, "CREATE TABLE t (a INT)", "INSERT INTO t VALUES (1)", "CREATE USER u PASSWORD 'Secret123'", QUERY)
+    yield made
+    keeping.close()
+
+
+def test_statement_that_is_known_needs_no_grammar(folder: Path) -> None:
+    assert run(folder, QUERY) == "[(1, 2)] False"
+    assert run(folder, f"{QUERY} -- otherwise").endswith("True")
+
+
+def test_statement_is_read_anew_where_the_table_is_another(folder: Path) -> None:
+    assert run(folder, "ALTER TABLE t ADD COLUMN b INT DEFAULT 10", QUERY) == "[(1, 11)] True"
+    assert run(folder, "ALTER TABLE t DROP COLUMN b", QUERY) == "[(1, 2)] True"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"code": "another", "translations": []}', '{"code": 1}'])
+def test_file_that_is_of_no_use_is_made_anew(folder: Path, content: str) -> None:
+    (folder / FILE).write_text(content)
+    assert run(folder, QUERY) == "[(1, 2)] True"
+    assert run(folder, QUERY) == "[(1, 2)] False"
+
+
+def test_password_is_not_kept(folder: Path) -> None:
+    kept = (folder / FILE).read_text()
+    assert json.loads(kept)["translations"] and "Secret123" not in kept
+    assert (folder / FILE).stat().st_mode & 0o077 == 0
