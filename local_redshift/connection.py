@@ -1,5 +1,6 @@
 """Connections to the stand-in: psycopg2's own, whose cursors take Redshift's SQL."""
 
+import contextlib
 import functools
 import importlib.util
 import re
@@ -78,9 +79,11 @@ def connect(data_dir: str | Path, dbname: str = "dev", user: str = "awsuser") ->
 
 def _read_in(knows_statements: bool) -> None:
     """Import what the first statements need: it takes 0.1 s, the grammar most of it."""
-    if not knows_statements:
-        prepare()
-    importlib.import_module("local_redshift.copy")
+    # the process may end meanwhile; whoever needs what is not there yet imports it again
+    with contextlib.suppress(Exception):
+        if not knows_statements:
+            prepare()
+        importlib.import_module("local_redshift.copy")
 
 
 @functools.cache
