@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from local_redshift.errors import NotSupported, SyntaxRefused, not_in_redshift
+from local_redshift.errors import NoSuchTable, NotSupported, SyntaxRefused, not_in_redshift
 from local_redshift.sql import functions, grammar, names, refusals, windows
 from local_redshift.sql.catalog import Catalog
 from local_redshift.sql.relations import Scopes, cte_named
@@ -170,6 +170,8 @@ def _name_inserted_columns(tree: exp.Merge, catalog: Catalog) -> None:
         values = then.this.expressions if isinstance(then, exp.Insert) and isinstance(then.this, exp.Tuple) else []
         if len(values) == 1 and isinstance(values[0], exp.Anonymous) and values[0].name.upper() == "VALUES":
             columns = list(catalog.columns(tree.this.db.lower(), tree.this.name.lower()) or {})
+            if not columns:
+                raise NoSuchTable(f'relation "{tree.this.name}" does not exist')
             given = values[0].expressions
             then.set("this", exp.Tuple(expressions=[exp.to_identifier(name) for name in columns[: len(given)]]))
             then.set("expression", exp.Tuple(expressions=[value.copy() for value in given]))

@@ -76,7 +76,9 @@ class Scopes:
             if columns is None or merged is None:
                 return None
             known = {name for _, name, _ in listed}
-            listed += [(source, name, kind) for name, kind in columns.items() if not (name in merged and name in known)]
+            # what has no name is in FROM by itself or has columns of its own
+            shown = "" if source.startswith("(") else source
+            listed += [(shown, name, kind) for name, kind in columns.items() if not (name in merged and name in known)]
         # what USING makes one of comes first
         first = [("", name, kind) for _, name, kind in listed if name in (merged or ())]
         return first + [item for item in listed if item[1] not in (merged or ())]

@@ -64,6 +64,7 @@ NAMES = [  # page, query, rows
     ("r_EXCLUDE_list", "SELECT * EXCLUDE (qty, buyerid) FROM winsales WHERE salesid = 30001", [(30001, 3)]),
     ("r_EXCLUDE_list", "SELECT * EXCLUDE qty, buyerid FROM winsales WHERE salesid = 30001", [(30001, 3)]),
     ("r_EXCLUDE_list", "SELECT w.*, 1 AS one EXCLUDE (qty, one) FROM winsales AS w WHERE salesid = 30001", [(30001, 3, "b")]),
+    ("r_EXCLUDE_list", "SELECT *, 4 AS d EXCLUDE (b, c) FROM (SELECT 1 AS a, 2 AS b, 3 AS c)", [(1, 4)]),
     ("r_GROUP_BY_clause", "SELECT sellerid, SUM(qty) AS s FROM winsales GROUP BY ALL HAVING s > 70 ORDER BY 1", [(3, 75)]),
     ("r_SELECT_list", "SELECT id AS dec FROM plays WHERE id = 1", [(1,)]),
     ("r_SELECT_list", "SELECT TOP 1 id FROM plays WHERE id = 1 UNION SELECT TOP 1 5 ORDER BY 1", [(1,), (5,)]),
