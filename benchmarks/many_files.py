@@ -93,7 +93,8 @@ class Bench:
         began = time.monotonic()
         process = self._run("etl.py")
         seconds = time.monotonic() - began
-        steps = [float(found) for found in re.findall(r"^(?:PACK|COPY).*? in (\d+\.\d\d) s$", process, re.MULTILINE)]
+        found = re.findall(r"^\S+Z  (?:PACK|COPY).*? in (\d+\.\d\d) s$", process, re.MULTILINE)
+        steps = [float(step) for step in found]
         peak = int(re.search(r"Maximum resident set size \(kbytes\): (\d+)", process)[1]) / 1000
         return seconds, sum(steps), self._reads() - before, peak
 

@@ -83,7 +83,7 @@ def measured(command: list[str]) -> dict[str, float]:
     watcher.join()
     if process.returncode != 0:
         raise SystemExit(f"{command} failed")
-    steps = re.findall(r"^(\w+ \w+|CHECK): .*?(\d+\.\d\d) s$", output, re.MULTILINE)
+    steps = re.findall(r"^\S+Z  (\w+ \w+(?: \(inferred\))?|CHECK): .*?(\d+\.\d\d) s$", output, re.MULTILINE)
     found = defaultdict(float)
     for step, took in steps:
         found[step] += float(took)
