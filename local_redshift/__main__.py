@@ -84,8 +84,9 @@ def _relay(warehouse: Warehouse, password: str, port: int) -> Relay:
     connect(data_dir, database, user).close()  # brings Redshift's catalog up to date
     try:
         return Relay(server, database, user, password, port)
-    except OSError as error:
-        raise LocalRedshiftError(f"port {port} can't be used: {error.strerror}; name another with --port") from None
+    except (OSError, OverflowError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no number of a port"
+        raise LocalRedshiftError(f"port {port} can't be used: {why}; name another with --port") from None
 
 
 def _serve(warehouse: Warehouse, port: int) -> int:

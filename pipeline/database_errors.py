@@ -118,7 +118,7 @@ def _advice(error: psycopg2.Error, query: str, parameters: Mapping[str, Any] | N
     if not makes_tables and (error.pgcode in _TABLE_CODES or _NO_TABLE.search(said)):
         return (
             "if the tables are not there yet, or sql_queries.py was changed since they were made: "
-            "run create_tables.py first"
+            "run create_tables.py first; docs/changing.md says how to keep the rows that are in them"
         )
     if _NO_SOURCE.search(said):
         used = {name: str(value) for name, value in (parameters or {}).items() if f"%({name})s" in query}

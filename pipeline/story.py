@@ -43,6 +43,9 @@ class Story:
             report, self.report = self.report.resolve(), None
             _check_writable(report)
             self.report = report
+            if not report.exists() or report.is_file():
+                # a run that is killed leaves no report of an earlier one behind
+                _write(report, json.dumps({"started": self.started, "status": "running"}) + "\n")
         self.target = {
             "host": settings.place,
             "database": settings.database,

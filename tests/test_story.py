@@ -96,6 +96,7 @@ def test_report_of_a_stopped_run_says_so(sourced: Warehouse) -> None:
     command = [sys.executable, str(ROOT / "etl.py"), "--config", str(sourced.config), "--report", str(path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     process.stdout.readline()
+    assert json.loads(path.read_text())["status"] == "running"  # as it stays if the run is killed
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 143
     process.stdout.close()

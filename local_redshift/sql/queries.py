@@ -22,7 +22,8 @@ def translate_query(statement: list[Token], catalog: Catalog) -> str:
         statement = _with_word(statement, 0, "FROM")
     if words[0] == "MERGE" and words[-2:] == ["REMOVE", "DUPLICATES"]:
         return _merge_without_duplicates(statement, catalog)
-    tree = grammar.parse(text(statement))
+    # a blank after $1: the grammar would take $1,$ for the beginning of a string in dollars
+    tree = grammar.parse("".join(f"{token.text} " if token.kind == "parameter" else token.text for token in statement))
     if isinstance(tree, exp.Merge):
         _name_inserted_columns(tree, catalog)
     return grammar.write(_rewritten(tree, catalog))

@@ -144,7 +144,7 @@ def _values(node: exp.Values) -> None:
 
 
 def _with(node: exp.With) -> None:
-    if not isinstance(node.parent, exp.Query):
+    if not isinstance(node.parent, (exp.Query, exp.Update, exp.Delete)):
         raise not_in_redshift(f"WITH before {node.parent.key.upper()}")  # type: ignore[union-attr]
 
 

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html
 from local_redshift.errors import NotSupported, SyntaxRefused, not_imitated, not_in_redshift
 from local_redshift.sql.catalog import MAX_VARCHAR, Catalog
 from local_redshift.sql.keys import check_keys
-from local_redshift.sql.names import RESERVED
+from local_redshift.sql.names import RESERVED_AS_NAMES
 from local_redshift.sql.queries import translate_expression, translate_query
 from local_redshift.sql.table_statements import index_of_name
 from local_redshift.sql.tokens import Token, closing, code, name_text, quote, split_list, text
@@ -105,7 +105,7 @@ def table_name(tokens: list[Token], catalog: Catalog) -> tuple[str, list[Token]]
         parts.append(rest[1].name)
         rest = rest[2:]
     for part, token in zip(parts, tokens[::2], strict=False):
-        if token.kind == "word" and part.upper() in RESERVED:
+        if token.kind == "word" and part.upper() in RESERVED_AS_NAMES:
             raise SyntaxRefused(f'syntax error at or near "{part}": it is a reserved word; put it in double quotes')
     if len(parts) == 3:
         if parts[0] != catalog.database:
@@ -192,7 +192,7 @@ def _table_constraint(definition: list[Token]) -> set[str]:
 def column(definition: list[Token], catalog: Catalog) -> str:
     """One column definition for PostgreSQL. Raise NotSupported, naming it, for what is not taken."""
     first = definition[0]
-    if first.kind == "word" and first.word in RESERVED:
+    if first.kind == "word" and first.word in RESERVED_AS_NAMES:
         raise SyntaxRefused(f'syntax error at or near "{first.text}": it is a reserved word; put it in double quotes')
     if len(first.name.encode()) > MAX_NAME:
         raise not_imitated(f"names longer than {MAX_NAME} bytes: {first.name}")

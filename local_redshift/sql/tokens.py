@@ -8,6 +8,7 @@ _TOKEN = re.compile(
     r"""
       (?P<space>\s+ | --[^\n]* | /\*.*?\*/)
     | (?P<string>[eE]?'(?:[^'\\]|\\.|'')*')
+    | (?P<parameter>\$\d+)
     | (?P<string_in_dollars>\$(?P<tag>[^\W\d]*)\$.*?\$(?P=tag)\$)
     | (?P<quoted>"(?:[^"]|"")*")
     | (?P<word>\#?[^\W\d][\w$]*)
@@ -25,7 +26,7 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 @dataclass(frozen=True)
 class Token:
-    """One token: its kind (space, string, quoted, word, number, punctuation) and its text as written."""
+    """One token: its kind (space, string, quoted, word, number, parameter, punctuation) and its text as written."""
 
     kind: str
     text: str

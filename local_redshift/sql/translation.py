@@ -150,6 +150,10 @@ def _explain(statement: list[Token], catalog: Catalog) -> str:
 
 def _declare(statement: list[Token], catalog: Catalog) -> str:
     # https://docs.aws.amazon.com/redshift/latest/dg/declare.html
+    places = [i for i, token in enumerate(statement) if token.kind != "space"]
+    if [statement[place].word for place in places[3:5]] == ["WITHOUT", "HOLD"]:
+        # psycopg2 says so of its named cursors; it is what a cursor is anyway
+        statement = [*statement[: places[3]], *statement[places[4] + 1 :]]
     words = [token.word for token in code(statement)]
     if "SCROLL" in words[:5] or "HOLD" in words[:6]:
         raise not_in_redshift("SCROLL and WITH HOLD of a cursor")

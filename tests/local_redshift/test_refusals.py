@@ -48,7 +48,8 @@ IN_ITS_WORDS = [  # page, statement, psycopg2's class, what a cluster says
       for call in ("NOW()", "CURRENT_TIMESTAMP", "AGE(SYSDATE)", "GENERATE_SERIES(1, 2)", "CURRENT_SCHEMA()", "PG_RELATION_SIZE('t')")],
     *[("r_pg_keywords", f"SELECT {word} FROM t", errors.SyntaxError, f'syntax error at or near "{word}"')
       for word in "tag language partition open percent raw delta system snapshot start backup offline".split()],
-    *[("r_pg_keywords", f"CREATE TABLE x ({word} INT)", errors.SyntaxError, f'near "{word}"') for word in ("tag", "timestamp", "open")],
+    *[("r_pg_keywords", f"CREATE TABLE x ({word} INT)", errors.SyntaxError, f'near "{word}"') for word in ("tag", "timestamp", "open", "group", "end")],
+    *[("r_pg_keywords", f"CREATE TABLE {word} (a INT)", errors.SyntaxError, f'near "{word}"') for word in ("user", "order", "table")],
     ("r_correlated_subqueries", "SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u WHERE EXISTS (SELECT 1 FROM child WHERE child.a = t.a))",
      errors.InternalError_, "This type of correlated subquery pattern is not supported yet"),
     ("guess", "CREATE TABLE x (a INT DISTKEY, b INT DISTKEY)", errors.SyntaxError, "DISTKEY"),

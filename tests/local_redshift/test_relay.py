@@ -104,6 +104,18 @@ def test_error_is_told_as_by_a_cluster_and_aborts_the_transaction(
         cursor.execute("SELECT 1")
 
 
+def test_parameters_need_no_blanks_between(config: Path) -> None:
+    # drivers send them as the query has them: VALUES ($1,$2)
+    typed = "SELECT NVL($1,$2) AS a, LEN($2)+LEN($3) WHERE $3 IN ($2,$3) \\bind x yy zzz \\g\n"
+    assert psql(config, typed=typed).stdout == "x|5\n"
+
+
+def test_named_cursor_of_the_driver_is_taken(client: psycopg2.extensions.connection) -> None:
+    cursor = client.cursor("large")
+    cursor.execute("SELECT a AS x, x + 1 FROM t ORDER BY a")
+    assert cursor.fetchall() == [(1, 2), (2, 3)]
+
+
 def test_refused_statement_with_parameters_is_told_like_any_other(config: Path) -> None:
     said = psql(config, typed="SELECT STRING_AGG(b, $1) FROM t WHERE a > $2 \\bind , 0 \\g\n").stderr
     assert "Redshift does not support STRING_AGG" in said

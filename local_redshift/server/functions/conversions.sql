@@ -51,6 +51,16 @@ BEGIN
     END LOOP;
 END $$;
 
+-- a moment and a number of days, as in SYSDATE - 7 (published queries of a cluster's system tables)
+CREATE FUNCTION local_redshift.days_later(moment timestamp, days integer) RETURNS timestamp LANGUAGE sql IMMUTABLE
+RETURN moment + days * interval '1 day';
+
+CREATE FUNCTION local_redshift.days_earlier(moment timestamp, days integer) RETURNS timestamp LANGUAGE sql IMMUTABLE
+RETURN moment - days * interval '1 day';
+
+CREATE OPERATOR local_redshift.+ (FUNCTION = local_redshift.days_later, LEFTARG = timestamp, RIGHTARG = integer);
+CREATE OPERATOR local_redshift.- (FUNCTION = local_redshift.days_earlier, LEFTARG = timestamp, RIGHTARG = integer);
+
 -- https://docs.aws.amazon.com/redshift/latest/dg/r_concat_op.html; + joins strings, too
 CREATE FUNCTION local_redshift.joined(a text, b text) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN pg_catalog.textcat(a, b);
