@@ -1,6 +1,6 @@
 """Redshift's SQL in terms of PostgreSQL's: tokens, statements, queries, and the definitions of tables."""
 
-from local_redshift.sql.catalog import MAX_VARCHAR, Catalog, Columns, ColumnType, Empty
+from local_redshift.sql.catalog import MAX_VARCHAR, Catalog, Columns, ColumnType
 from local_redshift.sql.keys import references
 from local_redshift.sql.memory import prepare, remember, translate
 from local_redshift.sql.table_statements import altered_table, analyzed_table, created_table, sort_key
@@ -11,7 +11,6 @@ __all__ = [
     "Catalog",
     "ColumnType",
     "Columns",
-    "Empty",
     "Token",
     "altered_table",
     "analyzed_table",

@@ -61,22 +61,3 @@ class Catalog(Protocol):
 
     def late_binding_view(self, schema: str, view: str) -> str | None:
         """The query of a view made WITH NO SCHEMA BINDING; None where there is none."""
-
-
-class Empty:
-    """A catalog of nothing, for a statement that is read without a connection."""
-
-    database = ""
-    has_late_binding_views = False
-
-    def columns(self, schema: str, table: str) -> Columns | None:
-        """No table has columns here."""
-        return None
-
-    def is_view(self, schema: str, name: str) -> bool:
-        """There are no views here."""
-        return False
-
-    def late_binding_view(self, schema: str, view: str) -> str | None:
-        """There are no views here."""
-        return None

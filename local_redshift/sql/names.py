@@ -8,7 +8,7 @@ from sqlglot import exp
 from local_redshift.errors import RedshiftError, SyntaxRefused, not_imitated
 from local_redshift.sql import grammar
 from local_redshift.sql.catalog import Catalog
-from local_redshift.sql.relations import Scopes, cte_named
+from local_redshift.sql.relations import Scopes, cte_named, from_items
 
 # https://docs.aws.amazon.com/redshift/latest/dg/r_pg_keywords.html, those that PostgreSQL takes as names
 RESERVED = frozenset(
@@ -121,10 +121,7 @@ def check_correlation(nodes: list[exp.Expr]) -> None:
 
 
 def _names_of_sources(select: exp.Select) -> set[str]:
-    start = select.args.get("from_")
-    items = [] if start is None else [start.this]
-    items += [join.this for join in select.args.get("joins") or []]
-    return {item.alias_or_name for item in items}
+    return {item.alias_or_name for item in from_items(select)}
 
 
 def _is_written_to(table: exp.Table) -> bool:

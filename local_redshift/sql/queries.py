@@ -19,7 +19,8 @@ def translate_query(statement: list[Token], catalog: Catalog) -> str:
     words = [token.word for token in code(statement)]
     if words[0] == "DELETE" and words[1:2] != ["FROM"]:
         # https://docs.aws.amazon.com/redshift/latest/dg/r_DELETE.html: FROM is optional
-        statement = _with_word(statement, 0, "FROM")
+        after = statement.index(code(statement)[0]) + 1
+        statement = [*statement[:after], Token("word", " FROM"), *statement[after:]]
     if words[0] == "MERGE" and words[-2:] == ["REMOVE", "DUPLICATES"]:
         return _merge_without_duplicates(statement, catalog)
     # a blank after $1: the grammar would take $1,$ for the beginning of a string in dollars
@@ -33,11 +34,6 @@ def translate_expression(sql: str, catalog: Catalog) -> str:
     """PostgreSQL's expression for one that reads no column, as a DEFAULT."""
     tree = _rewritten(grammar.parse(f"SELECT {sql}"), catalog)
     return grammar.write(tree.expressions[0].unalias())
-
-
-def _with_word(statement: list[Token], n: int, word: str) -> list[Token]:
-    at = [i for i, token in enumerate(statement) if token.kind != "space"][n]
-    return [*statement[: at + 1], Token("word", f" {word}"), *statement[at + 1 :]]
 
 
 def _rewritten(tree: exp.Expr, catalog: Catalog) -> exp.Expr:

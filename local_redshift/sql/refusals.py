@@ -8,6 +8,7 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from local_redshift.errors import RedshiftError, SyntaxRefused, not_imitated, not_in_redshift
+from local_redshift.sql.relations import from_items
 
 # What the nodes of a query may be. Of each other kind NOT_IN_REDSHIFT or NOT_IMITATED has the name.
 _CLAUSES = (
@@ -132,9 +133,7 @@ def _table(node: exp.Table) -> None:
 def _aliases_beside(table: exp.Table) -> set[str]:
     """The aliases that the other tables of the same FROM have."""
     select = table.find_ancestor(exp.Select)
-    start = select.args.get("from_") if select is not None else None
-    beside = [start.this] if start is not None else []
-    beside += [join.this for join in select.args.get("joins") or []] if select is not None else []
+    beside = from_items(select) if select is not None else []
     return {one.alias.lower() for one in beside if one is not table and one.alias}
 
 
@@ -166,9 +165,8 @@ def _refers_to(query: exp.Expr, name: str) -> bool:
 
 
 def _window(node: exp.Window) -> None:
-    if isinstance(node.parent, exp.Select) and node.arg_key == "windows":
-        raise not_in_redshift("WINDOW")
-    if node.args.get("alias"):
+    is_clause = isinstance(node.parent, exp.Select) and node.arg_key == "windows"
+    if is_clause or node.args.get("alias"):
         raise not_in_redshift("WINDOW")
     frame = node.args.get("spec")
     if frame is not None:

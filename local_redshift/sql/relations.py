@@ -26,10 +26,7 @@ class Scopes:
 
     def _find_sources(self, select: exp.Select) -> dict[str, Columns | None]:
         found: dict[str, Columns | None] = {}
-        start = select.args.get("from_")
-        items = [start.this] if start is not None else []
-        items += [join.this for join in select.args.get("joins") or []]
-        for item in items:
+        for item in from_items(select):
             found[item.alias_or_name or f"({len(found)})"] = self._columns_of(item)
             for join in item.args.get("joins") or []:
                 found[join.this.alias_or_name] = self._columns_of(join.this)
@@ -225,6 +222,13 @@ class Scopes:
     def _of_subquery(self, node: exp.Subquery) -> ColumnType | None:
         columns = self.output(node.this)
         return next(iter(columns.values()), None) if columns else None
+
+
+def from_items(select: exp.Select) -> list[exp.Expr]:
+    """What stands in the FROM of a SELECT: what it begins with, then what is joined to that."""
+    start = select.args.get("from_")
+    first = [start.this] if start is not None else []
+    return first + [join.this for join in select.args.get("joins") or []]
 
 
 def _merged_columns(select: exp.Select) -> set[str] | None:

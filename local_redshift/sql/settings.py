@@ -4,7 +4,7 @@ https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_ConfigurationRef.html
 """
 
 from local_redshift.errors import not_imitated, not_in_redshift
-from local_redshift.sql.tokens import Token, code
+from local_redshift.sql.tokens import Token, code, spaced
 
 # what both have
 _SHARED = (
@@ -68,7 +68,7 @@ def with_own_schema(statement: list[Token]) -> list[Token]:
     """
     if "DEFAULT" in [token.word for token in statement]:
         return statement
-    return [*_without_comments(statement), Token("word", ", local_redshift, pg_catalog")]
+    return [*spaced(statement), Token("word", ", local_redshift, pg_catalog")]
 
 
 def reset(statement: list[Token]) -> list[Token]:
@@ -101,11 +101,6 @@ def show(statement: list[Token]) -> list[Token]:
     ):
         raise not_imitated(f"SHOW {name}")
     return statement
-
-
-def _without_comments(statement: list[Token]) -> list[Token]:
-    """The words of a statement with blanks between: a comment at its end would swallow what is put after it."""
-    return [part for token in code(statement) for part in (token, Token("space", " "))]
 
 
 def _name(statement: list[Token]) -> str:

@@ -8,8 +8,8 @@ from local_redshift.sql.catalog import MAX_VARCHAR, Catalog
 from local_redshift.sql.keys import check_keys
 from local_redshift.sql.names import RESERVED_AS_NAMES
 from local_redshift.sql.queries import translate_expression, translate_query
-from local_redshift.sql.table_statements import index_of_name
-from local_redshift.sql.tokens import Token, closing, code, name_text, quote, split_list, text
+from local_redshift.sql.table_statements import index_of_name, without_query
+from local_redshift.sql.tokens import Token, closing, code, name_text, quote, spaced, split_list, text
 
 MAX_CHAR = 4096
 MAX_PRECISION = 38
@@ -116,18 +116,9 @@ def table_name(tokens: list[Token], catalog: Catalog) -> tuple[str, list[Token]]
     return ".".join(quote(part) for part in parts), rest
 
 
-def _spaced(tokens: list[Token]) -> list[Token]:
-    return [part for token in tokens for part in (token, Token("space", " "))]
-
-
 def _query_of(statement: list[Token]) -> list[Token]:
     """What follows the AS of a CREATE TABLE ... AS."""
-    depth = 0
-    for i, token in enumerate(statement):
-        depth += (token.word == "(") - (token.word == ")")
-        if token.word == "AS" and depth == 0:
-            return statement[i + 1 :]
-    return []
+    return statement[len(without_query(statement)) + 1 :]
 
 
 def _without_table_attributes(tokens: list[Token]) -> list[Token]:
@@ -296,7 +287,7 @@ def _default(tokens: list[Token], catalog: Catalog) -> tuple[str, list[Token]]:
     while end < len(tokens) and (depth or end == 1 or tokens[end].word not in following):
         depth += (tokens[end].word == "(") - (tokens[end].word == ")")
         end += 1
-    expression = text(_spaced(tokens[1:end]))
+    expression = text(spaced(tokens[1:end]))
     return f"DEFAULT ({translate_expression(expression, catalog)})", tokens[end:]
 
 

@@ -104,6 +104,11 @@ def name_text(token: Token) -> str:
     return quote(token.name) if token.kind == "quoted" or token.text.startswith("#") else token.text
 
 
+def spaced(tokens: list[Token]) -> list[Token]:
+    """The tokens without comments, a blank after each: a comment at the end would swallow what is put after it."""
+    return [part for token in code(tokens) for part in (token, Token("space", " "))]
+
+
 def statements(sql: str) -> Iterator[list[Token]]:
     """The statements of `sql` as tokens, split at the semicolons; empty ones are left out."""
     statement: list[Token] = []

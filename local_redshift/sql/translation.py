@@ -106,9 +106,7 @@ def _by_grammar(statement: list[Token], words: list[str], catalog: Catalog, auto
 
 def _text(statement: list[Token]) -> str:
     """A statement as it is, but for the names, which are folded."""
-    return "".join(
-        name_text(token) if token.kind == "quoted" or token.text.startswith("#") else token.text for token in statement
-    )
+    return "".join(map(name_text, statement))
 
 
 def _refuse(words: list[str]) -> None:

@@ -75,6 +75,13 @@ def copy_connection(data_dir: Path) -> Iterator[psycopg2.extensions.connection]:
     connection.close()
 
 
+@pytest.fixture
+def cursor(connection: psycopg2.extensions.connection) -> Iterator[psycopg2.extensions.cursor]:
+    """A cursor on the connection that the module makes for all its tests; what a test does is rolled back."""
+    yield connection.cursor()
+    connection.rollback()
+
+
 class Copy:
     """A table and what COPY does to it, in a transaction that is rolled back after the test."""
 

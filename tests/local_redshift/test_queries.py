@@ -37,12 +37,6 @@ def connection(data_dir: Path) -> Iterator[psycopg2.extensions.connection]:
     made.close()
 
 
-@pytest.fixture
-def cursor(connection: psycopg2.extensions.connection) -> Iterator[psycopg2.extensions.cursor]:
-    yield connection.cursor()
-    connection.rollback()
-
-
 def midnight(*day: int) -> dt.datetime:
     return dt.datetime(*day)
 

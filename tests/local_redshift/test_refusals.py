@@ -26,12 +26,6 @@ def connection(data_dir: Path) -> Iterator[psycopg2.extensions.connection]:
     made.close()
 
 
-@pytest.fixture
-def cursor(connection: psycopg2.extensions.connection) -> Iterator[psycopg2.extensions.cursor]:
-    yield connection.cursor()
-    connection.rollback()
-
-
 IN_ITS_WORDS = [  # page, statement, psycopg2's class, what a cluster says
     ("seen", "SELECT SUM(a) OVER (ORDER BY a) FROM t", errors.InternalError_,
      "Aggregate window functions with an ORDER BY clause require a frame clause"),
