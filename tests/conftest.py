@@ -59,6 +59,17 @@ def no_aws_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The scripts find their modules compiled, wherever Python was told not to leave anything beside them."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if base.name.startswith("popen-") else base  # by all workers
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        patch.setenv("PYTHONPYCACHEPREFIX", str(shared / "compiled"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def passable_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Let the server's account pass through the folders of the tests, where we are root: it would be said."""
     base = tmp_path_factory.getbasetemp()
@@ -69,8 +80,14 @@ def passable_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The server that all tests share; each has a database of its own on it."""
+    """The server that all tests share; each has a database of its own on it.
+
+    It need not outlive a crash of the machine: a database takes half as long to make if nobody waits for the disk.
+    """
     folder = tmp_path_factory.mktemp("warehouse")
+    local_redshift.connect(folder, "postgres").close()
+    run_as_admin(folder, "ALTER SYSTEM SET fsync = off")
+    run_as_admin(folder, "SELECT pg_reload_conf()")
     yield folder
     pid = keeper.server_pid(folder / "data")
     if pid is not None:
@@ -138,7 +155,8 @@ def tables(place: str, warehouse: Warehouse, data_dir: Path, request: pytest.Fix
     """A warehouse with its seven tables, empty."""
     if place == "local":
         template = request.getfixturevalue("with_tables")
-        run_as_admin(data_dir, f"CREATE DATABASE {warehouse.values['CLUSTER', 'DB_NAME']} TEMPLATE {template}")
+        name = warehouse.values["CLUSTER", "DB_NAME"]
+        run_as_admin(data_dir, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     else:
         warehouse.create_tables()
     return warehouse

@@ -24,7 +24,7 @@ LONGEST = 20_000  # characters; longer ones hold rows, and are not run twice
 KEPT = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE")  # no others: they may hold a password
 
 Question = tuple[str, ...]
-Key = tuple[str, bool, str]
+Key = tuple[str, bool]
 
 
 class _Known(NamedTuple):
@@ -54,8 +54,8 @@ def _read(kept: dict[str, Any]) -> dict[Key, _Known]:
     if kept["code"] != _fingerprint():
         return {}
     return {
-        (sql, autocommit, database): _Known(made, {tuple(question): _answer(told) for question, told in answers})
-        for sql, autocommit, database, made, answers in kept["translations"]
+        (sql, autocommit): _Known(made, {tuple(question): _answer(told) for question, told in answers})
+        for sql, autocommit, made, answers in kept["translations"]
     }
 
 
@@ -95,7 +95,7 @@ def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = Fa
     One that was translated before is not read again, if the catalog answers as it did then.
     """
     sql = text(statement)
-    key = (sql, autocommit, catalog.database)
+    key = (sql, autocommit)
     known = _known.get(key)
     if known is not None and all(_ask(catalog, question) == answer for question, answer in known.answers.items()):
         return known.sql
@@ -147,7 +147,7 @@ class _Noted:
 
     @property
     def database(self) -> str:
-        return self._catalog.database
+        return str(self._noted("database"))
 
     @property
     def has_late_binding_views(self) -> bool:

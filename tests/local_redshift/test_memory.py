@@ -13,9 +13,9 @@ from local_redshift.sql.memory import FILE
 
 RUN = """
 import sys, local_redshift
-connection = local_redshift.connect(sys.argv[1], "memory")
+connection = local_redshift.connect(*sys.argv[1:3])
 cursor = connection.cursor()
-for statement in sys.argv[2:]:
+for statement in sys.argv[3:]:
     cursor.execute(statement)
 print(cursor.fetchall() if cursor.description else "", "sqlglot" in sys.modules)
 connection.commit()
@@ -24,8 +24,8 @@ connection.close()
 QUERY = "SELECT a AS b, b + 1 AS c FROM t"
 
 
-def run(data_dir: Path, *statements: str) -> str:
-    command = [sys.executable, "-c", RUN, str(data_dir), *statements]
+def run(data_dir: Path, *statements: str, dbname: str = "memory") -> str:
+    command = [sys.executable, "-c", RUN, str(data_dir), dbname, *statements]
     return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.strip()
 
 
@@ -48,6 +48,17 @@ def test_statement_that_is_known_needs_no_grammar(folder: Path) -> None:
 def test_statement_is_read_anew_where_the_table_is_another(folder: Path) -> None:
     assert run(folder, "ALTER TABLE t ADD COLUMN b INT DEFAULT 10", QUERY) == "[(1, 11)] True"
     assert run(folder, "ALTER TABLE t DROP COLUMN b", QUERY) == "[(1, 2)] True"
+
+
+def test_statement_is_known_in_every_database_whose_tables_are_the_same(folder: Path) -> None:
+    in_three_parts = "SELECT a AS b FROM memory.public.t"
+    assert run(folder, in_three_parts) == "[(1,)] True"
+    assert run(folder, in_three_parts) == "[(1,)] False"
+    run(folder, "CREATE TABLE t (a INT)", "INSERT INTO t VALUES (7)", dbname="other")
+    assert run(folder, QUERY, dbname="other") == "[(7, 8)] False"
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        run(folder, in_three_parts, dbname="other")
+    assert "tables of another database: memory.public" in refused.value.stderr
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"code": "another", "translations": []}', '{"code": 1}'])
