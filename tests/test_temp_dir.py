@@ -22,6 +22,7 @@ from test_load_errors import read_csv
 import sql_queries
 from pipeline.errors import PipelineError
 from pipeline.sources import new_files, packing
+from pipeline.sources.file_list import FileList
 from pipeline.sources.places import LocalPlace, Place, S3Place, SourceFile, place_of
 
 MANY = 20  # files, so that they are packed
@@ -435,14 +436,17 @@ def test_packed_objects_are_few_and_hold_every_file_in_its_order(tmp_path: Path)
     texts = {f"{n:04}": json.dumps({"n": n, "x": "y" * 50_000}) for n in range(400)}
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
-    files = list(place.list(f"{tmp_path}/"))
+    files = FileList()
+    for file in place.list(f"{tmp_path}/"):
+        files.append(file)
+    files.sort()
     counted = []
 
     def write(stem: str, data: IO[bytes]) -> str:
         (tmp_path / f"packed-{stem}").write_bytes(data.read())
         return f"{tmp_path}/packed-{stem}"
 
-    packed = packing.pack(place, sorted(files), write, counted.append)
+    packed = packing.pack(place, files, write, counted.append)
     assert [Path(made.name).name for made in packed.objects] == ["packed-1.json.gz", "packed-2.json.gz"]
     unpacked = [gzip.decompress(Path(made.name).read_bytes()).decode().splitlines() for made in packed.objects]
     assert [line for part in unpacked for line in part] == list(texts.values())

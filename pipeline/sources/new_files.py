@@ -5,12 +5,14 @@ import datetime as dt
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import os
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +22,7 @@ from pipeline.progress import SoFar, said_if_slow, shown_alive
 from pipeline.session import Session
 from pipeline.settings import Settings
 from pipeline.sources.delivery import Delivery, Statement
+from pipeline.sources.file_list import FileList
 from pipeline.sources.origins import PackedObject
 from pipeline.sources.packing import divide, pack
 from pipeline.sources.places import Place, SourceFile, place_of
@@ -64,46 +67,49 @@ def _warehouse(session: Session) -> str:
 
 
 def _prepare(session: Session, folder: "TempFolder", everything: bool, trial: bool) -> Delivery:
-    delivery = Delivery()
-    said: list[str] = []
-    new: dict[str, list[SourceFile]] = {}
-    for source, words in WORDS.items():
-        total, new[source] = _new_files(session, source, known=not (everything or trial))
-        said.append(f"{len(new[source]):,} of {total:,} {words}{' are new' if not said else ''}")
-    delivery.said = ", ".join(said)
-    if not trial:
-        say(delivery.said)
-    recorded = _record(session, folder, new) if any(new.values()) and not trial else []
-    for source, files in new.items():
-        _forget_versions(files)
-        delivery.statements += _copies(session, folder, source, [file for file in files if file.size], trial)
-    delivery.statements += recorded
-    return delivery
+    with tempfile.TemporaryFile() as spool:
+        with gzip.open(spool, "wt", encoding="utf-8") as record:
+            found = {source: _find(session, source, record, known=not (everything or trial)) for source in WORDS}
+        said = [f"{one.new:,} of {one.total:,} {WORDS[source]}" for source, one in found.items()]
+        said[0] += " are new"
+        if not trial:
+            say(", ".join(said))
+        spool.seek(0)
+        recorded = _record(session, folder, spool) if any(one.new for one in found.values()) and not trial else []
+    copies = [copy for source, one in found.items() for copy in _copies(session, folder, source, one.files, trial)]
+    return Delivery(", ".join(said), copies + recorded)
 
 
-def _forget_versions(files: list[SourceFile]) -> None:
-    """Let go of what nothing needs any more: of hundreds of thousands of files that is tens of megabytes."""
-    for n, file in enumerate(files):
-        files[n] = file._replace(version="")
+@dataclass
+class _Found:
+    """How many files a source has, how many of them are new, and those of these that are not empty."""
+
+    total: int = 0
+    new: int = 0
+    files: FileList = field(default_factory=FileList)
 
 
-def _new_files(session: Session, source: str, *, known: bool) -> tuple[int, list[SourceFile]]:
-    """How many files there are under the prefix of a source, and those that are not known as they are now."""
+def _find(session: Session, source: str, record: IO[str], *, known: bool) -> _Found:
+    """Look through the prefix of a source for files that are not known as they are now, and write these down."""
     prefix = session.source_parameters[source]
     loaded = _loaded(session, source) if known else set()
-    total, new = 0, []
+    found = _Found()
     with said_if_slow(f"the list of {WORDS[source]}"):
         for file in place_of(prefix, session.source_parameters["region"]).list(prefix):
             session.run.check()
-            total += 1
+            found.total += 1
             if hashlib.md5(f"{file.name}|{file.version}".encode()).hexdigest() not in loaded:
-                new.append(file)
-    if not total:
+                found.new += 1
+                line = {"source": source, "file": file.name, "version": file.version}
+                record.write(json.dumps(line, ensure_ascii=False) + "\n")
+                if file.size:
+                    found.files.append(file)
+    if not found.total:
         raise PipelineError(
             f"no file's name starts with {prefix}; see [S3] {source.upper()} in {session.settings.path}"
         )
-    new.sort()
-    return total, new
+    found.files.sort()
+    return found
 
 
 def _loaded(session: Session, source: str) -> set[str]:
@@ -112,14 +118,12 @@ def _loaded(session: Session, source: str) -> set[str]:
         return {digest for (digest,) in cursor}
 
 
-def _copies(
-    session: Session, folder: "TempFolder", source: str, files: list[SourceFile], trial: bool
-) -> Iterator[Statement]:
+def _copies(session: Session, folder: "TempFolder", source: str, files: FileList, trial: bool) -> Iterator[Statement]:
     """The COPYs of these files: of those that go as they are, and of those that are packed."""
     place = place_of(session.source_parameters[source], session.source_parameters["region"])
     small, others = divide(place, files)
     objects, left = _packed(session, folder, source, place, small)
-    as_they_are = [file.name for file in others + left]
+    as_they_are = [file.name for file in itertools.chain(others, left)]
     listed_copies = sql_queries.try_listed_copy_queries if trial else sql_queries.listed_copy_queries
     packed_copies = sql_queries.try_packed_copy_queries if trial else sql_queries.packed_copy_queries
     for query, names, stem in (
@@ -132,7 +136,7 @@ def _copies(
 
 
 def _packed(
-    session: Session, folder: "TempFolder", source: str, place: Place, files: list[SourceFile]
+    session: Session, folder: "TempFolder", source: str, place: Place, files: FileList
 ) -> tuple[list[PackedObject], list[SourceFile]]:
     if not files:
         return [], []
@@ -142,9 +146,9 @@ def _packed(
     with shown_alive(label, watch):
         packed = pack(place, files, lambda stem, data: folder.write(f"{source}-{stem}", data), watch.count)
     session.packed |= {made.name: made for made in packed.objects}
-    size = sum(file.size for file in files) / 1e6
     objects = f"{len(packed.objects)} object{'s' if len(packed.objects) != 1 else ''}"
-    say(f"{label}: {len(files):,} files, {size:,.1f} MB, into {objects} in {time.monotonic() - started:.2f} s")
+    what = f"{len(files):,} files, {files.size / 1e6:,.1f} MB, into {objects}"
+    say(f"{label}: {what} in {time.monotonic() - started:.2f} s")
     return packed.objects, packed.left
 
 
@@ -174,17 +178,9 @@ def _manifest(names: Iterable[str]) -> bytes:
     return json.dumps({"entries": [{"url": name, "mandatory": True} for name in names]}, ensure_ascii=False).encode()
 
 
-def _record(session: Session, folder: "TempFolder", new: Mapping[str, Sequence[SourceFile]]) -> list[Statement]:
-    """The statements that record the new files, which are written down for them."""
-    with tempfile.TemporaryFile() as spool:
-        with gzip.open(spool, "wt", encoding="utf-8") as lines:
-            for source, files in new.items():
-                for file in files:
-                    record = {"source": source, "file": file.name, "version": file.version}
-                    lines.write(json.dumps(record, ensure_ascii=False) + "\n")
-        spool.seek(0)
-        listed = folder.write("files.json.gz", spool)
-    parameters = {**session.source_parameters, "files": listed}
+def _record(session: Session, folder: "TempFolder", written: IO[bytes]) -> list[Statement]:
+    """The statements that record the new files, from what has been written down of them."""
+    parameters = {**session.source_parameters, "files": folder.write("files.json.gz", written)}
     return [Statement(query, parameters) for query in sql_queries.record_files_queries]
 
 

@@ -4,9 +4,10 @@ import gzip
 import json
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import IO, NamedTuple
 
+from pipeline.sources.file_list import FileList
 from pipeline.sources.origins import PackedObject
 from pipeline.sources.places import Place, SourceFile
 
@@ -26,10 +27,9 @@ class Packed(NamedTuple):
     left: list[SourceFile]
 
 
-def divide(place: Place, files: Sequence[SourceFile]) -> tuple[list[SourceFile], list[SourceFile]]:
+def divide(place: Place, files: FileList) -> tuple[FileList, FileList]:
     """Those of the files that are better packed, none where they are few, and those that go as they are."""
-    small: list[SourceFile] = []
-    others: list[SourceFile] = []
+    small, others = FileList(), FileList()
     size = 0
     for file in files:
         if file.size < SMALL and size + file.size <= MOST_BYTES and place.can_read(file.name):
@@ -37,22 +37,21 @@ def divide(place: Place, files: Sequence[SourceFile]) -> tuple[list[SourceFile],
             size += file.size
         else:
             others.append(file)
-    return (small, others) if len(small) > FEW else ([], list(files))
+    return (small, others) if len(small) > FEW else (FileList(), files)
 
 
 Done = Callable[[SourceFile], None]
 Write = Callable[[str, IO[bytes]], str]
 
 
-def pack(place: Place, files: Sequence[SourceFile], write: Write, done: Done) -> Packed:
+def pack(place: Place, files: FileList, write: Write, done: Done) -> Packed:
     """Pack the files into objects of about the same size, which `write` gives their names; `done` is told of each file.
 
     A file that is not whole JSON objects from its first byte to its last is left: beside others it could spoil them,
     and by itself COPY names it.
     """
-    total = sum(file.size for file in files)
-    count = min(MOST_OBJECTS, max(1, total // PACKED_BYTES))
-    share = math.ceil(total / count)
+    count = min(MOST_OBJECTS, max(1, files.size // PACKED_BYTES))
+    share = math.ceil(files.size / count)
     packed = Packed([], [])
     reading = iter(place.read(files))
     for number in range(1, count + 1):

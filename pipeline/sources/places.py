@@ -6,7 +6,7 @@ import datetime as dt
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 
@@ -33,11 +33,11 @@ _PASSES = re.compile(r"after [1-9]\d* retries|error sending request|timed out|\b
 
 
 class SourceFile(NamedTuple):
-    """A file: its full name as COPY takes it, its size in bytes, and what tells its versions apart."""
+    """A file: its full name as COPY takes it, its size in bytes, and what tells its versions apart, if known."""
 
     name: str
     size: int
-    version: str
+    version: str = ""
 
 
 class Place(Protocol):
@@ -52,7 +52,7 @@ class Place(Protocol):
     def can_read(self, name: str) -> bool:
         """Whether `read` takes a file of this name."""
 
-    def read(self, files: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
+    def read(self, files: Iterable[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
         """The bytes of each file, in their order."""
 
     def write(self, name: str, data: IO[bytes]) -> None:
@@ -81,7 +81,7 @@ class LocalPlace:
     def can_read(self, name: str) -> bool:
         return True
 
-    def read(self, files: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
+    def read(self, files: Iterable[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
         for file in files:
             with _local_errors("read", file.name):
                 data = Path(file.name).read_bytes()
@@ -172,7 +172,7 @@ class S3Place:
         segments = self._key(name).split("/")
         return name.isprintable() and not {"", ".", ".."} & set(segments)
 
-    def read(self, files: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
+    def read(self, files: Iterable[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
         for batch in _batches(files):
             yield from zip(batch, asyncio.run(self._read_all(batch)), strict=True)
 
@@ -258,7 +258,7 @@ def _aws_credentials() -> "Boto3CredentialProvider":
     raise PipelineError("[S3] TEMP_DIR needs AWS credentials on this machine, and there are none: run aws configure")
 
 
-def _batches(files: Sequence[SourceFile]) -> Iterator[Sequence[SourceFile]]:
+def _batches(files: Iterable[SourceFile]) -> Iterator[Sequence[SourceFile]]:
     batch: list[SourceFile] = []
     size = 0
     for file in files:
