@@ -10,19 +10,17 @@ whole process and of its PACK and COPY lines, memory is the peak of the process.
 import argparse
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import obstore
 from obstore.store import S3Store
-from run import CONFIG, ROOT
+from run import CONFIG, ROOT, measured
 
 SERVER = str(ROOT / "benchmarks" / "small_s3.py")
 SONG = {
@@ -85,28 +83,21 @@ class Bench:
             list(pool.map(lambda one: obstore.put(self._store, one[0], one[1].encode()), objects.items()))
 
     def create_tables(self) -> None:
-        self._run("create_tables.py", "--yes")
+        command = self._command("create_tables.py", "--yes")
+        subprocess.run(command, env=self._environment, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
 
-    def load(self) -> tuple[float, float, int, float]:
-        """Seconds in all, to the end of COPY, objects read, and the peak memory in MB of a load."""
+    def load(self) -> tuple[float, float, float, float]:
+        """Seconds in all, those of PACK and COPY, objects read, and the peak memory in MB of a load."""
         before = self._reads()
-        began = time.monotonic()
-        process = self._run("etl.py")
-        seconds = time.monotonic() - began
-        found = re.findall(r"^\S+Z  (?:PACK|COPY).*? in (\d+\.\d\d) s$", process, re.MULTILINE)
-        steps = [float(step) for step in found]
-        peak = int(re.search(r"Maximum resident set size \(kbytes\): (\d+)", process)[1]) / 1000
-        return seconds, sum(steps), self._reads() - before, peak
+        found = measured(self._command("etl.py"), self._environment)
+        copied = sum(seconds for step, seconds in found.items() if step.startswith(("PACK", "COPY")))
+        return found["whole"], copied, self._reads() - before, found["python MB"]
 
     def _reads(self) -> int:
         return int(urllib.request.urlopen(f"{self.address}/reads").read())
 
-    def _run(self, script: str, *options: str) -> str:
-        command = ["/usr/bin/time", "-v", sys.executable, script, "--config", str(self._config), *options]
-        ran = subprocess.run(command, env=self._environment, cwd=ROOT, capture_output=True, text=True, check=False)
-        if ran.returncode:
-            raise SystemExit(ran.stdout + ran.stderr)
-        return ran.stdout + ran.stderr
+    def _command(self, script: str, *options: str) -> list[str]:
+        return [sys.executable, script, "--config", str(self._config), *options]
 
     def close(self) -> None:
         self._server.kill()
@@ -117,7 +108,7 @@ def song_files(count: int) -> dict[str, str]:
     return {f"song-data/A/{n % 26}/TR{n:07}.json": song(n) for n in range(count)}
 
 
-def report(name: str, rounds: list[tuple[float, float, int, float]]) -> None:
+def report(name: str, rounds: list[tuple[float, float, float, float]]) -> None:
     seconds, copied, reads, peak = (statistics.median(values) for values in zip(*rounds, strict=True))
     print(
         f"{name}: {seconds:.2f} s, PACK and COPY {copied:.2f} s, {reads:,.0f} objects read, {peak:.0f} MB", flush=True

@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -65,10 +66,10 @@ def resident(process: psutil.Process) -> tuple[int, int]:
     return own, private + shared
 
 
-def measured(command: list[str]) -> dict[str, float]:
+def measured(command: list[str], environment: Mapping[str, str] | None = None) -> dict[str, float]:
     """Run a command; its seconds, the megabytes of its process and tree, and the steps it printed."""
     began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
     peaks = [0, 0]
 
     def watch() -> None:
@@ -83,7 +84,8 @@ def measured(command: list[str]) -> dict[str, float]:
     watcher.join()
     if process.returncode != 0:
         raise SystemExit(f"{command} failed")
-    steps = re.findall(r"^\S+Z  (\w+ \w+(?: \(inferred\))?|CHECK): .*?(\d+\.\d\d) s$", output, re.MULTILINE)
+    step_line = r"^\S+Z  (\w+ \w+(?: \(inferred\)| files)?|CHECK): .*?(\d+\.\d\d) s$"
+    steps = re.findall(step_line, output, re.MULTILINE)
     found = defaultdict(float)
     for step, took in steps:
         found[step] += float(took)

@@ -11,7 +11,7 @@ import bisect
 import hashlib
 import re
 from urllib.parse import parse_qs, unquote, urlsplit
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 PAGE = 1000
 XML = {"Content-Type": "application/xml"}
@@ -52,9 +52,11 @@ class SmallS3:
     def _take(self, name: str, query: dict[str, str], body: bytes) -> tuple[int, bytes, dict[str, str]]:
         """An object, a part of one, or a request to delete many."""
         if "delete" in query:
-            for key in re.findall(rb"<Key>(.*?)</Key>", body):
-                self._delete(f"{name}/{key.decode()}")
-            return 200, b"<DeleteResult/>", XML
+            keys = re.findall(r"<Key>.*?</Key>", body.decode())
+            for key in keys:
+                self._delete(f"{name}/{unescape(key[len('<Key>') : -len('</Key>')])}")
+            deleted = "".join(f"<Deleted>{key}</Deleted>" for key in keys)
+            return 200, f"<DeleteResult>{deleted}</DeleteResult>".encode(), XML
         if "uploads" in query:
             self._parts[name] = {}
             return 200, b"<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>", XML
