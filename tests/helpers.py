@@ -166,10 +166,21 @@ class Warehouse:
         with contextlib.redirect_stdout(io.StringIO()), Session(read_settings(self.config)) as session:
             create_tables.main(session, yes=True)
 
-    def load(self, check: bool = False) -> None:
-        """Load by the script's own function, in this process."""
+    def empty(self) -> None:
+        """Have the tables as they are when they have just been created; that takes four times as long."""
+        self.queries(*(f"DELETE FROM {table}" for table in TABLES))
+
+    def load(self, **options: bool) -> None:
+        """Load, or what the options of etl.main say, by the script's own function, in this process."""
         with Session(read_settings(self.config, needs_source=True)) as session:
-            etl.main(session, check)
+            etl.main(session, **options)
+
+    def told(self, **options: bool) -> str:
+        """As `load`; what was said."""
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            self.load(**options)
+        return said.getvalue()
 
     def etl(self, code: int = 0) -> subprocess.CompletedProcess:
         return self.run("etl.py", code=code)

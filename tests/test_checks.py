@@ -264,15 +264,20 @@ def two_days(tables: Warehouse) -> None:
 @pytest.mark.parametrize("wrong", [*IN_SMALL_TABLES, *IN_PLAYS, *IN_WHOLE_STAR])
 def test_damage_outside_the_window_is_found_by_verify(tables: Warehouse, wrong: str) -> None:
     two_days(tables)
-    tables.run("etl.py", "--verify")
     damage, example = (IN_SMALL_TABLES | IN_PLAYS | IN_WHOLE_STAR)[wrong]
     tables.query(damage)
     if wrong not in IN_SMALL_TABLES:
         tables.load()  # it has no reason to look at what was right before
     damaged = tables.everything()
-    said = tables.run("etl.py", "--verify", code=1).stderr
-    assert f"{wrong}: {example}" in said and "nothing was changed" in said
+    with pytest.raises(PipelineError, match="nothing was changed") as raised:
+        tables.load(verify=True)
+    assert f"{wrong}: {example}" in str(raised.value)
     assert tables.everything() == damaged
+
+
+def test_verify_passes_where_nothing_is_damaged(tables: Warehouse) -> None:
+    two_days(tables)
+    assert re.fullmatch(r"CHECK: 21 passed in \d+\.\d\d s\n", tables.run("etl.py", "--verify").stdout)
 
 
 @pytest.mark.parametrize("wrong", IN_SMALL_TABLES)
@@ -280,7 +285,9 @@ def test_damage_of_a_small_table_fails_the_next_load(tables: Warehouse, wrong: s
     two_days(tables)
     damage, example = IN_SMALL_TABLES[wrong]
     tables.query(damage)
-    assert f"check failed, nothing was loaded: {wrong}: {example}" in tables.run("etl.py", code=1).stderr
+    with pytest.raises(PipelineError, match="check failed, nothing was loaded") as raised:
+        tables.load()
+    assert f"{wrong}: {example}" in str(raised.value)
 
 
 def test_moments_without_a_play_are_not_taken_for_plays_without_a_moment(tables: Warehouse) -> None:

@@ -87,9 +87,9 @@ def cut(warehouse: Warehouse) -> None:
 
 
 def assert_next_run_is_right(warehouse: Warehouse) -> None:
-    warehouse.etl()
+    warehouse.load()
     after = warehouse.star()
-    warehouse.create_tables()
+    warehouse.empty()
     warehouse.load()
     assert warehouse.star() == after
     assert len(after["songplays"]) == 1502

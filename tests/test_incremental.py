@@ -10,9 +10,6 @@ from hypothesis import strategies as st
 from star import NEVER_PLAYED, NO_PLAY, Run, assert_is_the_models
 from universes import BASE, DURATIONS, LENGTHS, SPELLINGS, milliseconds
 
-import etl
-from pipeline.session import Session
-from pipeline.settings import read_settings
 from pipeline.sources import packing
 
 pytestmark = pytest.mark.also_on_cluster
@@ -80,15 +77,13 @@ def loading(tables: Warehouse, request: pytest.FixtureRequest, monkeypatch: pyte
 
 
 @pytest.mark.stand_in_only  # a cluster takes texts that differ in trailing blanks for one, which the model does not
-@pytest.mark.usefixtures("capsys")  # the output of many loads
 @QUICK
 @given(runs=all_runs())
 def test_any_runs_end_in_the_star_of_the_model(loading: Warehouse, runs: list[Run]) -> None:
-    loading.create_tables()
+    loading.empty()
     for events, catalogue in runs:
         loading.write_log(events)
         loading.write_songs(catalogue)
-        loading.load()
+        loading.told()
     assert_is_the_models(loading, runs)
-    with Session(read_settings(loading.config, needs_source=True)) as session:
-        etl.main(session, verify=True)
+    loading.told(verify=True)

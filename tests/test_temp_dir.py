@@ -54,7 +54,13 @@ class Temp:
         folders = ("log-data", "song-data")
         return [path for name in folders for path in (self.warehouse.folder / name).rglob("*") if path.is_file()]
 
-    def load(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess:
+    def load(self, **options: bool) -> str:
+        """Load in this process; what was said."""
+        self.sync()
+        return self.warehouse.told(**options)
+
+    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess:
+        """Run etl.py."""
         self.sync()
         return self.warehouse.run("etl.py", *arguments, code=code)
 
@@ -95,17 +101,13 @@ def many(temp: Temp) -> Temp:
     return temp
 
 
-def lines(result: subprocess.CompletedProcess) -> list[str]:
-    return result.stdout.splitlines()
-
-
 def test_each_file_is_loaded_once(temp: Temp) -> None:
-    assert "1 of 1 log files are new, 1 of 1 song files" in lines(temp.load())
+    assert "1 of 1 log files are new, 1 of 1 song files" in temp.run().stdout.splitlines()
     temp.warehouse.write_log([event(itemInSession=1)], "2018-11-02")
-    second = temp.load()
-    assert "1 of 2 log files are new, 0 of 1 song files" in lines(second)
-    assert "COPY staging_events: 1 row in" in second.stdout and "COPY staging_songs" not in second.stdout
-    assert second.stdout.split("\n\n")[-1].startswith("1 of 2 log files are new, 0 of 1 song files\n")
+    second = temp.run().stdout
+    assert "1 of 2 log files are new, 0 of 1 song files" in second.splitlines()
+    assert "COPY staging_events: 1 row in" in second and "COPY staging_songs" not in second
+    assert second.split("\n\n")[-1].startswith("1 of 2 log files are new, 0 of 1 song files\n")
     assert temp.warehouse.counts() | {"songplays": 2, "songs": 1, "loaded_files": 3} == temp.warehouse.counts()
     loaded = temp.warehouse.star()
     temp.warehouse.create_tables()
@@ -117,7 +119,7 @@ def test_each_file_is_loaded_once(temp: Temp) -> None:
 def test_nothing_new_is_no_copy_and_no_change(temp: Temp) -> None:
     temp.load()
     before = temp.warehouse.everything()
-    output = temp.load().stdout
+    output = temp.load()
     assert "0 of 1 log files are new, 0 of 1 song files\n" in output
     assert output.endswith("nothing is new: nothing was changed\n") and "COPY" not in output
     assert temp.warehouse.everything() == before
@@ -129,21 +131,21 @@ def test_changed_file_is_loaded_again_and_a_file_that_is_gone_changes_nothing(te
     temp.load()
     (temp.warehouse.folder / "log-data" / "2018-11-02-events.json").unlink()
     temp.warehouse.write_log([event(), event(itemInSession=1)])
-    assert "1 of 1 log files are new, 0 of 1 song files" in lines(temp.load())
+    assert "1 of 1 log files are new, 0 of 1 song files" in temp.load().splitlines()
     assert temp.warehouse.counts() | {"songplays": 3, "loaded_files": 3} == temp.warehouse.counts()
 
 
 def test_all_reads_every_file_again_and_changes_nothing(temp: Temp) -> None:
     temp.load()
     star = temp.warehouse.star()
-    output = temp.load("--all").stdout
+    output = temp.load(everything=True)
     assert "1 of 1 log files are new" in output and "1 plays already there" in output
     assert temp.warehouse.star() == star
     assert temp.warehouse.counts()["loaded_files"] == 2
 
 
 def test_many_small_files_travel_packed(many: Temp) -> None:
-    output = many.load().stdout
+    output = many.load()
     assert re.search(rf"^PACK song files: {MANY} files, 0\.0 MB, into 1 object in \d+\.\d\d s$", output, re.MULTILINE)
     assert "PACK log files" not in output
     assert f"COPY staging_songs: {MANY} rows in" in output
@@ -161,7 +163,7 @@ def test_error_in_a_packed_object_names_file_and_line(many: Temp) -> None:
     name = f"{many.root}/song-data/TR0005.json"
     before = many.warehouse.everything()
     last_line = (pretty + bad).count("\n") + 2  # an error is at the last line of its record
-    result = many.load(code=1)
+    result = many.run(code=1)
     said = f"{name}, line {last_line}, column artist_location varchar(1024): String length exceeds DDL length"
     assert said in result.stderr
     [row] = read_csv(many.warehouse)
@@ -169,7 +171,7 @@ def test_error_in_a_packed_object_names_file_and_line(many: Temp) -> None:
     assert row["filename"].endswith("song_data-1.json.gz") and int(row["line_number"]) > last_line
     assert many.warehouse.everything() == before
     assert many.left() == []
-    assert said in many.load("--check", code=1).stdout
+    assert said in many.run("--check", code=1).stdout
     assert [row["source_file"] for row in read_csv(many.warehouse)] == [name]
 
 
@@ -179,7 +181,7 @@ def test_malformed_file_does_not_spoil_its_neighbours(many: Temp) -> None:
     (folder / "TR0004.json").write_bytes(b"\xff\xfe{}")
     (folder / "TR0005.json").write_text("")
     (folder / "TR0006.json").write_text(json.dumps(song(song_id="SO6")) + "\n\n" + json.dumps(song(song_id="SO66")))
-    checked = many.load("--check", code=1)
+    checked = many.run("--check", code=1)
     named = set(re.findall(r"song-data/(TR\d+)\.json, line", checked.stdout))
     assert named == {"TR0003", "TR0004"}
     (folder / "TR0003.json").unlink()
@@ -191,7 +193,7 @@ def test_malformed_file_does_not_spoil_its_neighbours(many: Temp) -> None:
 
 def test_check_records_nothing(temp: Temp) -> None:
     before = temp.warehouse.everything()
-    assert "everything would load" in temp.load("--check").stdout
+    assert "everything would load" in temp.load(check=True)
     assert temp.warehouse.everything() == before and temp.left() == []
 
 
@@ -214,18 +216,18 @@ def test_next_run_removes_what_a_killed_one_left_behind_and_nothing_else(temp: T
     assert temp.left() == sorted(kept)
 
 
-@pytest.mark.parametrize("arguments", [(), ("--all",)])
-def test_tables_older_than_the_record_get_it(temp: Temp, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("everything", [False, True])
+def test_tables_older_than_the_record_get_it(temp: Temp, everything: bool) -> None:
     temp.warehouse.query("DROP TABLE loaded_files")
-    temp.load(*arguments)
+    temp.load(everything=everything)
     assert temp.warehouse.counts() | {"songplays": 1, "loaded_files": 2} == temp.warehouse.counts()
 
 
 def test_source_of_empty_files_is_one_without_events(temp: Temp) -> None:
     temp.load()
     (temp.warehouse.folder / "log-data" / "2018-11-01-events.json").write_text("")
-    assert "1 of 1 log files are new, 0 of 1 song files" in lines(temp.load())
-    assert "nothing is new" in temp.load().stdout
+    assert "1 of 1 log files are new, 0 of 1 song files" in temp.load().splitlines()
+    assert "nothing is new" in temp.load()
 
 
 @pytest.mark.parametrize("few", [0, 16])
@@ -243,7 +245,7 @@ def test_odd_names_are_loaded_and_recorded(temp: Temp, few: int, monkeypatch: py
     tables.load()
     plays = len(names) + 1 + temp.root.startswith("s3://")
     assert tables.counts() | {"songplays": plays, "loaded_files": plays + 1} == tables.counts()
-    assert "nothing is new" in temp.load().stdout
+    assert "nothing is new" in temp.load()
 
 
 def test_packed_objects_are_removed_where_a_later_one_cant_be_written(
@@ -282,14 +284,14 @@ def test_two_runs_at_once_queue_up_and_the_second_finds_nothing_new(many: Temp) 
 
 def test_prefix_without_a_file_fails_and_names_the_key(temp: Temp) -> None:
     temp.warehouse.configure({("S3", "LOG_DATA"): f"{temp.root}/nothing"})
-    assert f"starts with {temp.root}/nothing; see [S3] LOG_DATA in" in temp.load(code=1).stderr
+    assert f"starts with {temp.root}/nothing; see [S3] LOG_DATA in" in temp.run(code=1).stderr
 
 
 def test_prefix_is_any_beginning_of_a_name_as_it_is_for_copy(temp: Temp) -> None:
     for name in ("2018-11-01b", "2018-11-02", "2018-10-31"):
         temp.warehouse.write_log([event(location=name)], name)
     temp.warehouse.configure({("S3", "LOG_DATA"): f"{temp.root}/log-data/2018-11-01"})
-    assert "2 of 2 log files are new, 1 of 1 song files" in lines(temp.load())
+    assert "2 of 2 log files are new, 1 of 1 song files" in temp.load().splitlines()
 
 
 @pytest.mark.parametrize("held", ["song_data-1.json.gz", "files.json.gz"])
@@ -334,8 +336,8 @@ def test_file_that_changes_after_it_was_listed_is_read_again_next_time(
         changing.setattr(new_files, "pack", pack_what_has_changed)
         temp.warehouse.load()
     assert temp.warehouse.counts()["songplays"] == 2
-    assert "1 of 1 log files are new" in temp.load().stdout
-    assert "nothing is new" in temp.load().stdout
+    assert "1 of 1 log files are new" in temp.load()
+    assert "nothing is new" in temp.load()
 
 
 @pytest.mark.parametrize(
