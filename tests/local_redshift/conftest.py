@@ -40,22 +40,28 @@ class LocalSource(Source):
 class S3Source(Source):
     authorization = "IAM_ROLE 'arn:aws:iam::123456789012:role/r'"
 
+    def __init__(self, root: str, bucket: object) -> None:
+        super().__init__(root)
+        self._bucket = bucket
+
     def put(self, key: str, data: bytes | str) -> str:
         prefix = self.root.removeprefix("s3://copies/")
-        boto3.client("s3").put_object(Bucket="copies", Key=f"{prefix}/{key}", Body=data)
+        self._bucket.put_object(Key=f"{prefix}/{key}", Body=data)
         return self.url(key)
 
 
 @pytest.fixture(scope="session")
-def copies_bucket(aws_server: str) -> Iterator[None]:
+def copies_bucket(aws_server: str) -> Iterator[object]:
     """A bucket for all tests; each has a prefix of its own in it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", aws_server)
         patch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
         patch.setenv("AWS_DEFAULT_REGION", "us-west-2")
-        boto3.client("s3").create_bucket(Bucket="copies", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
-    yield
+        made = boto3.resource("s3").create_bucket(
+            Bucket="copies", CreateBucketConfiguration={"LocationConstraint": "us-west-2"}
+        )
+    yield made
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -63,9 +69,9 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
     """Each test runs twice: from a local path and from S3."""
     if request.param == "local":
         return LocalSource(str(tmp_path))
-    request.getfixturevalue("copies_bucket")
+    bucket = request.getfixturevalue("copies_bucket")
     request.getfixturevalue("aws")
-    return S3Source(f"s3://copies/{next(folders)}")
+    return S3Source(f"s3://copies/{next(folders)}", bucket)
 
 
 @pytest.fixture(scope="session")
@@ -125,7 +131,7 @@ class Copy:
         self.connection.rollback()
         self.cursor.execute("SELECT COUNT(*) FROM t")
         assert self.cursor.fetchone() == (0,)
-        return self.errors()[before:]
+        return self.errors(before)
 
     def refusal(self, kind: type = psycopg2.errors.InternalError_, **run: str) -> psycopg2.Error:
         """The error of a COPY that fails before loading starts: no row is written."""
@@ -142,11 +148,12 @@ class Copy:
 
     def errors_so_far(self) -> int:
         self.connection.rollback()
-        return len(self.errors())
+        self.cursor.execute("SELECT COUNT(*) FROM stl_load_errors")
+        return self.cursor.fetchone()[0]
 
-    def errors(self) -> list[dict[str, object]]:
-        """All rows of stl_load_errors, the oldest first, without the blanks that pad them."""
-        self.cursor.execute("SELECT * FROM stl_load_errors ORDER BY query, line_number, filename")
+    def errors(self, after: int = 0) -> list[dict[str, object]]:
+        """The rows of stl_load_errors after so many, the oldest first, without the blanks that pad them."""
+        self.cursor.execute("SELECT * FROM stl_load_errors ORDER BY query, line_number, filename OFFSET %s", [after])
         names = [column.name for column in self.cursor.description]
         stripped = ([v.rstrip() if isinstance(v, str) else v for v in row] for row in self.cursor)
         return [dict(zip(names, row, strict=True)) for row in stripped]
