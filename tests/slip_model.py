@@ -19,11 +19,14 @@ from star import assert_is_the_models, catalogue_first, halves, load, one_by_one
 from test_declared import (
     COPIES,
     DECLARED,
+    TEMPORARY,
     by_table,
     test_all_tables_are_listed_dropped_and_created,
     test_copy_has_these_options,
     test_staging_is_locked_first_and_emptied_without_a_commit,
     test_table_is_declared_as_listed,
+    test_temporary_table_has_room_for_what_the_table_holds,
+    test_temporary_tables_that_joins_are_made_with_are_on_all_nodes,
 )
 from universes import universes
 
@@ -46,6 +49,9 @@ def look(warehouse: Warehouse) -> None:
         test_table_is_declared_as_listed(table)
     for name in COPIES:
         test_copy_has_these_options(name)
+    for temporary in TEMPORARY:
+        test_temporary_table_has_room_for_what_the_table_holds(*temporary)
+    test_temporary_tables_that_joins_are_made_with_are_on_all_nodes()
     test_all_tables_are_listed_dropped_and_created()
     test_staging_is_locked_first_and_emptied_without_a_commit()
     parts = universes()

@@ -133,6 +133,11 @@ def by_table(listing: str) -> dict[str, str]:
     return {name: " ".join(rest.split()) for name, rest in parts}
 
 
+def listing_of(table: str) -> str:
+    """The lines of DECLARED about the columns of a table."""
+    return re.search(rf"^{table} .*\n((?: .*\n)+)", DECLARED, re.MULTILINE)[1]
+
+
 def declared(create: str) -> tuple[str, str]:
     """The name of the table that a CREATE TABLE makes, and the rest as DECLARED has it."""
     found = re.fullmatch(
@@ -149,6 +154,30 @@ def declared(create: str) -> tuple[str, str]:
 def test_table_is_declared_as_listed(table: str) -> None:
     created = dict(map(declared, sql_queries.create_table_queries))
     assert created[table] == by_table(DECLARED)[table]
+
+
+# what makes a temporary table, the table whose values it takes, and which columns of it
+TEMPORARY = [
+    ("moving_plays_create", "songplays", ["song_title", "artist_name", "song_length", "song_id", "artist_id"]),
+    ("new_files_create", "loaded_files", ["source", "file", "version"]),
+]
+
+
+@pytest.mark.parametrize(("create", "table", "columns"), TEMPORARY)
+def test_temporary_table_has_room_for_what_the_table_holds(create: str, table: str, columns: list[str]) -> None:
+    room = dict(re.findall(r"^ +(\w+) +([A-Z][^,\n]*)", getattr(sql_queries, create), re.MULTILINE))
+    needed = dict(re.findall(r"^ +(\w+) +([A-Z][^\n]*?)(?: NOT NULL)?$", listing_of(table), re.MULTILINE))
+    assert room == {column: needed[column] for column in columns}
+
+
+def test_temporary_tables_that_joins_are_made_with_are_on_all_nodes() -> None:
+    # a table that is made of a query has a style of its own choice otherwise:
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_CTAS_usage_notes.html
+    made = [query for name, query in vars(sql_queries).items() if name.endswith("_create") and " TEMP " in query]
+    declared_so = re.compile(r"^(CREATE TEMP TABLE \w+ |\)\n)DISTSTYLE ALL\b", re.MULTILINE)
+    on_all = {query.split()[3] for query in made if declared_so.search(query)}
+    assert on_all == {"new_songs", "moving", "new_artists", "moving_plays", "play_songs", "new_users"}
+    assert {query.split()[3] for query in made} - on_all == {"new_files"}
 
 
 def test_all_tables_are_listed_dropped_and_created() -> None:
