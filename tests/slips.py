@@ -33,7 +33,7 @@ PASSED, BROKE_DOWN, NO_TESTS = 0, 3, 5
 SECONDS = 240  # past this a slip has made a test hang, which notices it
 
 VALUES = ("local_redshift/test_copy_values.py",)
-STAND_IN = ("local_redshift",)
+COPY = tuple(f"local_redshift/test_copy_{what}.py" for what in ("records", "loading", "fast", "results", "properties"))
 # for each file the tests that matter for it, in rounds: the next one is for what the last has not noticed
 TESTS = {
     "etl.py": (
@@ -66,15 +66,15 @@ TESTS = {
     "pipeline/signals.py": (("test_stops.py",), ("test_faults.py",)),
     "pipeline/progress.py": (("test_progress.py",), ("test_stops.py",)),
     "pipeline/cancel.py": (("test_stops.py", "test_faults.py"),),
-    "local_redshift/copy/values.py": (VALUES, STAND_IN),
-    "local_redshift/copy/numeric.py": (VALUES, STAND_IN),
-    "local_redshift/copy/texts.py": (VALUES, STAND_IN),
-    "local_redshift/copy/field.py": (VALUES, STAND_IN),
-    "local_redshift/copy/datetimes.py": (VALUES, STAND_IN),
-    "local_redshift/copy/exact.py": (VALUES, STAND_IN),
-    "local_redshift/copy/records.py": (("local_redshift/test_copy_records.py",), STAND_IN),
-    "local_redshift/copy/jsonpaths.py": (("local_redshift/test_copy_records.py",), STAND_IN),
-    "local_redshift/copy/fast.py": (("local_redshift/test_copy_fast.py",), STAND_IN, ("test_model.py",)),
+    "local_redshift/copy/values.py": (VALUES, COPY),
+    "local_redshift/copy/numeric.py": (VALUES, COPY),
+    "local_redshift/copy/texts.py": (VALUES, COPY),
+    "local_redshift/copy/field.py": (VALUES, COPY),
+    "local_redshift/copy/datetimes.py": (VALUES, COPY),
+    "local_redshift/copy/exact.py": (VALUES, COPY),
+    "local_redshift/copy/records.py": (("local_redshift/test_copy_records.py",), COPY),
+    "local_redshift/copy/jsonpaths.py": (("local_redshift/test_copy_records.py",), COPY),
+    "local_redshift/copy/fast.py": (("local_redshift/test_copy_fast.py",), COPY, ("test_model.py",)),
 }
 
 
