@@ -50,6 +50,7 @@ TESTS = {
     "pipeline/sources/packing.py": (("test_temp_dir.py",),),
     "pipeline/sources/origins.py": (("test_temp_dir.py",),),
     "pipeline/sources/new_files.py": (("test_temp_dir.py",),),
+    "pipeline/sources/file_list.py": (("test_temp_dir.py",),),
     "pipeline/summary.py": (("test_etl.py",), ("test_messages.py", "test_readme.py")),
     "local_redshift/upkeep.py": (("local_redshift/test_upkeep.py",), ("test_window.py", "local_redshift/test_sql.py")),
     "pipeline/settings.py": (("test_settings.py",), ("test_common.py", "test_bad_input.py")),

@@ -484,7 +484,7 @@ def test_profile_that_is_not_there_is_one_message(monkeypatch: pytest.MonkeyPatc
         place_of("s3://sparkify/temp", "us-west-2")
 
 
-FILE = SourceFile("s3://sparkify/a/b", 1, "v")
+FILE = SourceFile("s3://sparkify/a/b", 1)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,7 @@
 """Translations that were made before. Reading a query takes a millisecond or two, and reading in the grammar 0.1 s.
 
 They are kept in a file of the data directory, so that a script which runs the same statements as the last time needs
-neither. Each is good only as long as the catalog answers as it did then, and all of them only for the code that made
-them.
+neither. Each is good only where the catalog answers as it did then, and all of them only for the code that made them.
 """
 
 import atexit
@@ -19,7 +18,8 @@ from local_redshift.sql.catalog import Catalog, Columns, ColumnType
 from local_redshift.sql.tokens import Token, code, text
 
 FILE = "translations.json"
-MOST = 500  # translations that are kept, the latest
+MOST = 500  # statements whose translations are kept, the latest
+VARIANTS = 4  # translations of a statement, the latest: databases may have other tables of the same names
 LONGEST = 20_000  # characters; longer ones hold rows, and are not run twice
 KEPT = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE")  # no others: they may hold a password
 
@@ -34,7 +34,7 @@ class _Known(NamedTuple):
     answers: dict[Question, object]
 
 
-_known: dict[Key, _Known] = {}
+_known: dict[Key, list[_Known]] = {}
 _made_here: set[Path] = set()  # the files that get what this process translates
 
 
@@ -44,19 +44,22 @@ def remember(data_dir: Path) -> bool:
     if path not in _made_here:
         _made_here.add(path)
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # it can be made anew
-            _known.update(_read(json.loads(path.read_text(encoding="utf-8"))))
-        before = set(_known)
+            _read(json.loads(path.read_text(encoding="utf-8")))
+        before = _all_known()
         atexit.register(lambda: _keep(path, before))
     return bool(_known)
 
 
-def _read(kept: dict[str, Any]) -> dict[Key, _Known]:
+def _read(kept: dict[str, Any]) -> None:
     if kept["code"] != _fingerprint():
-        return {}
-    return {
-        (sql, autocommit): _Known(made, {tuple(question): _answer(told) for question, told in answers})
-        for sql, autocommit, made, answers in kept["translations"]
-    }
+        return
+    for sql, autocommit, made, answers in kept["translations"]:
+        known = _Known(made, {tuple(question): _answer(told) for question, told in answers})
+        _known.setdefault((sql, autocommit), []).append(known)
+
+
+def _all_known() -> list[_Known]:
+    return [known for variants in _known.values() for known in variants]
 
 
 def _answer(told: Any) -> object:
@@ -64,11 +67,12 @@ def _answer(told: Any) -> object:
     return {name: ColumnType(*kind) for name, kind in told.items()} if isinstance(told, dict) else told
 
 
-def _keep(path: Path, before: set[Key]) -> None:
+def _keep(path: Path, before: list[_Known]) -> None:
     """Write down the latest translations, if there are new ones."""
-    if not set(_known) - before or not path.parent.is_dir():
+    if set(map(id, _all_known())) <= set(map(id, before)) or not path.parent.is_dir():
         return
-    listed = [[*key, known.sql, list(known.answers.items())] for key, known in list(_known.items())[-MOST:]]
+    latest = list(_known.items())[-MOST:]
+    listed = [[*key, known.sql, list(known.answers.items())] for key, variants in latest for known in variants]
     unfinished = path.with_name(f"{FILE}.{os.getpid()}")
     with contextlib.suppress(OSError):
         unfinished.write_text(json.dumps({"code": _fingerprint(), "translations": listed}), encoding="utf-8")
@@ -96,18 +100,26 @@ def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = Fa
     """
     sql = text(statement)
     key = (sql, autocommit)
-    known = _known.get(key)
-    if known is not None and all(_ask(catalog, question) == answer for question, answer in known.answers.items()):
-        return known.sql
+    variants = _known.get(key, [])
+    for known in variants:
+        if all(_is_same(_ask(catalog, question), answer) for question, answer in known.answers.items()):
+            return known.sql
     noted = _Noted(catalog)
     made = _translated(statement, noted, autocommit)
     if len(sql) <= LONGEST and _is_kept(statement):
         _known.pop(key, None)  # so that it is the latest
-        _known[key] = _Known(made, noted.answers)
+        _known[key] = [*variants, _Known(made, noted.answers)][-VARIANTS:]
         if len(_known) > 2 * MOST:
             for old in list(_known)[:MOST]:
                 del _known[old]
     return made
+
+
+def _is_same(answer: object, earlier: object) -> bool:
+    """Whether two answers are the same, columns in their order, too: * and INSERT without a list go by it."""
+    if isinstance(answer, dict) and isinstance(earlier, dict):
+        return list(answer.items()) == list(earlier.items())
+    return answer == earlier
 
 
 def _is_kept(statement: list[Token]) -> bool:

@@ -3,20 +3,17 @@
 from array import array
 from collections.abc import Iterator
 
-from pipeline.sources.places import SourceFile
+from pipeline.sources.places import FoundFile, SourceFile
 
 
 class FileList:
-    """Names and sizes of files, one after the other.
-
-    Versions are not kept. As tuples with them, the files would take three to four times as much.
-    """
+    """Names and sizes of files, one after the other: as tuples they would take three times as much."""
 
     def __init__(self) -> None:
         self._names: list[str] = []
         self._sizes = array("Q")
 
-    def append(self, file: SourceFile) -> None:
+    def append(self, file: SourceFile | FoundFile) -> None:
         """Add a file at the end."""
         self._names.append(file.name)
         self._sizes.append(file.size)

@@ -69,7 +69,10 @@ def _warehouse(session: Session) -> str:
 def _prepare(session: Session, folder: "TempFolder", everything: bool, trial: bool) -> Delivery:
     with tempfile.TemporaryFile() as spool:
         with gzip.open(spool, "wt", encoding="utf-8") as record:
-            found = {source: _find(session, source, record, known=not (everything or trial)) for source in WORDS}
+            found = {
+                source: _find(session, source, None if trial else record, known=not (everything or trial))
+                for source in WORDS
+            }
         said = [f"{one.new:,} of {one.total:,} {WORDS[source]}" for source, one in found.items()]
         said[0] += " are new"
         if not trial:
@@ -89,8 +92,8 @@ class _Found:
     files: FileList = field(default_factory=FileList)
 
 
-def _find(session: Session, source: str, record: IO[str], *, known: bool) -> _Found:
-    """Look through the prefix of a source for files that are not known as they are now, and write these down."""
+def _find(session: Session, source: str, record: IO[str] | None, *, known: bool) -> _Found:
+    """Look through the prefix of a source for files that are not known as they are now; write them to `record`."""
     prefix = session.source_parameters[source]
     loaded = _loaded(session, source) if known else set()
     found = _Found()
@@ -100,8 +103,9 @@ def _find(session: Session, source: str, record: IO[str], *, known: bool) -> _Fo
             found.total += 1
             if hashlib.md5(f"{file.name}|{file.version}".encode()).hexdigest() not in loaded:
                 found.new += 1
-                line = {"source": source, "file": file.name, "version": file.version}
-                record.write(json.dumps(line, ensure_ascii=False) + "\n")
+                if record is not None:
+                    line = {"source": source, "file": file.name, "version": file.version}
+                    record.write(json.dumps(line, ensure_ascii=False) + "\n")
                 if file.size:
                     found.files.append(file)
     if not found.total:

@@ -33,11 +33,18 @@ _PASSES = re.compile(r"after [1-9]\d* retries|error sending request|timed out|\b
 
 
 class SourceFile(NamedTuple):
-    """A file: its full name as COPY takes it, its size in bytes, and what tells its versions apart, if known."""
+    """A file: its full name as COPY takes it, and its size in bytes."""
 
     name: str
     size: int
-    version: str = ""
+
+
+class FoundFile(NamedTuple):
+    """A file as it is found: its name, its size, and what tells its versions apart."""
+
+    name: str
+    size: int
+    version: str
 
 
 class Place(Protocol):
@@ -46,7 +53,7 @@ class Place(Protocol):
     Each method raises PipelineError, saying what was refused, and Unreachable where it may be had later.
     """
 
-    def list(self, prefix: str) -> Iterator[SourceFile]:
+    def list(self, prefix: str) -> Iterator[FoundFile]:
         """All files whose names begin with `prefix`, as COPY finds them, in no order in particular."""
 
     def can_read(self, name: str) -> bool:
@@ -65,7 +72,7 @@ class Place(Protocol):
 class LocalPlace:
     """The files of this machine; see Place."""
 
-    def list(self, prefix: str) -> Iterator[SourceFile]:
+    def list(self, prefix: str) -> Iterator[FoundFile]:
         for folder, folders, names in os.walk(prefix.rpartition("/")[0] or "/", followlinks=True):
             above = folder.rstrip("/") + "/"
             # whole branches that can't match are not entered
@@ -76,7 +83,7 @@ class LocalPlace:
                 if path.startswith(prefix):
                     with _local_errors("list", path):
                         found = os.stat(path)  # noqa: PTH116
-                    yield SourceFile(path, found.st_size, f"{found.st_size} bytes of {found.st_mtime_ns}")
+                    yield FoundFile(path, found.st_size, f"{found.st_size} bytes of {found.st_mtime_ns}")
 
     def can_read(self, name: str) -> bool:
         return True
@@ -127,7 +134,7 @@ class S3Place:
         self._bucket = bucket
         self._store = store
 
-    def list(self, prefix: str) -> Iterator[SourceFile]:
+    def list(self, prefix: str) -> Iterator[FoundFile]:
         last = None
         with self._errors("list", "s3:ListBucket", prefix):
             try:
@@ -139,7 +146,7 @@ class S3Place:
                 pass  # a page has a name that obstore does not take, maybe behind the last of ours
         yield from self._listed_by_boto3(prefix, last)
 
-    def _listed(self, prefix: str) -> Iterator[SourceFile]:
+    def _listed(self, prefix: str) -> Iterator[FoundFile]:
         """The prefix that obstore takes is a folder: it is listed from the first name on that begins with `prefix`.
 
         Names come in their order, so that the first which does not begin with it is behind the last that does.
@@ -150,11 +157,11 @@ class S3Place:
             for found in page:
                 name = self._root + found["path"]
                 if name.startswith(prefix):
-                    yield SourceFile(name, found["size"], (found["e_tag"] or "").strip('"'))
+                    yield FoundFile(name, found["size"], (found["e_tag"] or "").strip('"'))
                 elif name > prefix:
                     return
 
-    def _listed_by_boto3(self, prefix: str, last: SourceFile | None) -> Iterator[SourceFile]:
+    def _listed_by_boto3(self, prefix: str, last: FoundFile | None) -> Iterator[FoundFile]:
         """The rest of the names, of whatever kind: this takes four times as long."""
         import boto3
         from botocore.exceptions import BotoCoreError, ClientError
@@ -164,7 +171,7 @@ class S3Place:
             pages = boto3.client("s3", region_name=self._store.config.get("region")).get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self._bucket, Prefix=self._key(prefix), **after):
                 for found in page.get("Contents", []):
-                    yield SourceFile(self._root + found["Key"], found["Size"], found["ETag"].strip('"'))
+                    yield FoundFile(self._root + found["Key"], found["Size"], found["ETag"].strip('"'))
         except (BotoCoreError, ClientError) as error:
             raise PipelineError(f"can't list {prefix}: {error}") from error
 

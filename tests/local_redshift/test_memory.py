@@ -61,6 +61,29 @@ def test_statement_is_known_in_every_database_whose_tables_are_the_same(folder: 
     assert "tables of another database: memory.public" in refused.value.stderr
 
 
+MERGED = (
+    "CREATE TABLE s (k INT, v INT)",
+    "INSERT INTO s VALUES (1, 2)",
+    "MERGE INTO u USING s ON u.a = s.k WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (s.k, s.v)",
+    "DROP TABLE s",
+    "SELECT a, b FROM u",
+)
+
+
+def test_columns_in_another_order_are_another_table(folder: Path) -> None:
+    assert run(folder, "CREATE TABLE u (a INT, b INT)", *MERGED, dbname="first").startswith("[(1, 2)]")
+    assert run(folder, "CREATE TABLE u (b INT, a INT)", *MERGED, dbname="second").startswith("[(2, 1)]")
+    moved = ("DELETE FROM u", "ALTER TABLE u DROP COLUMN a", "ALTER TABLE u ADD COLUMN a INT")
+    assert run(folder, *moved, *MERGED, dbname="first").startswith("[(2, 1)]")
+
+
+def test_databases_with_other_tables_of_one_name_are_known_both(folder: Path) -> None:
+    run(folder, "CREATE TABLE t (a INT, b INT)", "INSERT INTO t VALUES (5, 50)", dbname="wider")
+    query = "SELECT a AS b, b AS c FROM t"
+    assert [run(folder, query, dbname=name) for name in ("memory", "wider")] == ["[(1, 1)] True", "[(5, 50)] True"]
+    assert [run(folder, query, dbname=name) for name in ("memory", "wider")] == ["[(1, 1)] False", "[(5, 50)] False"]
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"code": "another", "translations": []}', '{"code": 1}'])
 def test_file_that_is_of_no_use_is_made_anew(folder: Path, content: str) -> None:
     (folder / FILE).write_text(content)
