@@ -1118,6 +1118,15 @@ SELECT 'artists have an inferred id that is not of their name', COUNT(*), MIN(ar
 FROM artists
 WHERE LEFT(artist_id, 2) = 'EV' AND artist_id <> 'EV' || MD5(COALESCE(RTRIM(name), ''))
 UNION ALL
+SELECT 'time has columns that are not of their start_time', COUNT(*), CAST(MIN(start_time) AS VARCHAR)
+FROM time
+WHERE hour <> EXTRACT(hour FROM start_time)
+    OR day <> EXTRACT(day FROM start_time)
+    OR week <> EXTRACT(week FROM start_time)
+    OR month <> EXTRACT(month FROM start_time)
+    OR year <> EXTRACT(year FROM start_time)
+    OR weekday <> TRIM(TO_CHAR(start_time, 'Day'))
+UNION ALL
 SELECT 'inferred songs are in the catalogue, too', COUNT(*), MIN(inferred.song_id)
 FROM songs AS inferred
 JOIN (

@@ -65,7 +65,11 @@ def note_doubts(settings: Settings) -> None:
 
 def _ended(error: BaseException | None, run: Run) -> int:
     """Say what went wrong, if anything did, and write the report; the exit status."""
-    message = _message(error, run)
+    try:
+        message = _message(error, run)
+    except BaseException as unexpected:
+        run.story.end(1, f"{type(unexpected).__name__}: {unexpected}; {run.said}", run.outcome.value)
+        raise
     status = complain(message) if message else 0
     unwritten = run.story.end(status, message, run.outcome.value)
     return complain(f"{unwritten}; {run.said}") if unwritten else status

@@ -194,12 +194,14 @@ def _temp_dir(values: ConfigValues, host: str) -> str:
     if re.fullmatch(r"s3://[^/]+/*|/+", given):
         raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} is a whole bucket or disk; give a folder of it")
     place = _location(values, "TEMP_DIR", host).rstrip("/")
+    if place.startswith("s3://") and {"", ".", ".."} & set(place.removeprefix("s3://").split("/")):
+        raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} has a folder without a name, or called . or ..")
     if len(place.encode()) > TEMP_DIR_BYTES:
         raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} has more than {TEMP_DIR_BYTES} bytes")
     for key in ("LOG_DATA", "SONG_DATA"):
         if place.startswith("s3://") != values.get("S3", key).startswith("s3://"):
             raise PipelineError(
-                f"{values.path}: [S3] TEMP_DIR = {given} has to be in S3 if {key} is, and on this machine if {key} is"
+                f"{values.path}: [S3] TEMP_DIR = {given} has to be where {key} is, in S3 or on this machine"
             )
         if f"{place}/".startswith(_location(values, key, host)):
             raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} is itself under {key}; name another folder")

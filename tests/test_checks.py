@@ -114,6 +114,10 @@ IN_WHOLE_STAR = {
         "UPDATE artists SET name = 'Y' WHERE name = 'X'",
         "1, for example EV",
     ),
+    "time has columns that are not of their start_time": (
+        f"UPDATE time SET weekday = 'Friday' WHERE start_time = '{MOMENT}'",
+        f"1, for example {MOMENT}",
+    ),
     "inferred songs are in the catalogue, too": (
         "INSERT INTO songs (song_id, title, artist_name) VALUES ('SO9', 'Other', 'X ')",
         "1, for example EV",
@@ -275,9 +279,19 @@ def test_damage_outside_the_window_is_found_by_verify(tables: Warehouse, wrong: 
     assert tables.everything() == damaged
 
 
+@pytest.mark.parametrize("column", ["hour", "day", "week", "month", "year"])
+def test_each_column_of_time_is_verified(tables: Warehouse, column: str) -> None:
+    two_days(tables)
+    tables.query(f"UPDATE time SET {column} = {column} + 1")
+    with pytest.raises(
+        PipelineError, match="time has columns that are not of their start_time: 2, for example 2018-11"
+    ):
+        tables.load(verify=True)
+
+
 def test_verify_passes_where_nothing_is_damaged(tables: Warehouse) -> None:
     two_days(tables)
-    assert re.fullmatch(r"CHECK: 21 passed in \d+\.\d\d s\n", tables.run("etl.py", "--verify").stdout)
+    assert re.fullmatch(r"CHECK: 22 passed in \d+\.\d\d s\n", tables.run("etl.py", "--verify").stdout)
 
 
 @pytest.mark.parametrize("wrong", IN_SMALL_TABLES)
@@ -303,7 +317,7 @@ def test_moments_without_a_play_are_not_taken_for_plays_without_a_moment(tables:
 
 
 def test_verify_of_an_empty_star_passes(tables: Warehouse) -> None:
-    assert re.fullmatch(r"CHECK: 21 passed in \d+\.\d\d s\n", tables.run("etl.py", "--verify").stdout)
+    assert re.fullmatch(r"CHECK: 22 passed in \d+\.\d\d s\n", tables.run("etl.py", "--verify").stdout)
 
 
 def test_verify_neither_waits_for_a_load_nor_keeps_one_waiting(tables: Warehouse) -> None:

@@ -138,3 +138,24 @@ def test_ping_asks_s3_and_reads_no_data(tables: Warehouse, bucket: object, aws: 
     tables.configure({("S3", "SONG_DATA"): "s3://no-such-bucket-of-ours/songs"})
     said = tables.run("etl.py", "--ping", code=1).stderr
     assert "COPY staging_songs" in said and "no-such-bucket-of-ours" in said
+
+
+UNEXPECTED = """
+import sys
+from pipeline.command_line import parser_with_config, run_script
+
+def work(session, options):
+    raise KeyError("what nobody thought of")
+
+sys.exit(run_script(work, parser_with_config("")))
+"""
+
+
+def test_report_tells_of_an_error_that_nobody_thought_of(tables: Warehouse) -> None:
+    report = tables.folder / "report.json"
+    command = [sys.executable, "-c", UNEXPECTED, "--config", str(tables.config), "--report", str(report)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert ran.returncode == 1 and ran.stderr.endswith("KeyError: 'what nobody thought of'\n")
+    told = json.loads(report.read_text())
+    assert (told["status"], told["exit_status"]) == ("failed", 1)
+    assert told["error"] == "KeyError: 'what nobody thought of'; nothing was changed"

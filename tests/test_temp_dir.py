@@ -4,6 +4,7 @@ import gzip
 import http.server
 import io
 import json
+import os
 import re
 import signal
 import subprocess
@@ -246,6 +247,29 @@ def test_odd_names_are_loaded_and_recorded(temp: Temp, few: int, monkeypatch: py
     plays = len(names) + 1 + temp.root.startswith("s3://")
     assert tables.counts() | {"songplays": plays, "loaded_files": plays + 1} == tables.counts()
     assert "nothing is new" in temp.load()
+
+
+def test_prefix_may_have_folders_without_a_name(tables: Warehouse, bucket: object, aws: dict[str, str]) -> None:
+    tables.write_songs([song()])
+    tables.write_log([])
+    temp = Temp(tables, bucket)
+    tables.configure({("S3", "LOG_DATA"): "s3://sparkify/lo//gs"})
+    temp.put("lo//gs/a//x.json", json.dumps(event()).encode())
+    assert "1 of 1 log files are new, 1 of 1 song files" in temp.load().splitlines()
+    assert "nothing is new" in temp.load()
+
+
+def test_local_name_that_is_no_text_is_one_message(tables: Warehouse) -> None:
+    temp = Temp(tables, None)
+    tables.write_songs([song()])
+    log = tables.write_log([event()])
+    try:
+        log.rename(os.fsdecode(os.fsencode(log.parent) + b"/caf\xe9.json"))
+    except OSError:
+        pytest.skip("names have to be UTF-8 here")
+    with pytest.raises(PipelineError, match=r"can't read \S+/caf\\udce9.json by way of .* its name is not UTF-8"):
+        temp.load()
+    assert "its name is not UTF-8" in temp.run("--check", code=1).stderr
 
 
 def test_packed_objects_are_removed_where_a_later_one_cant_be_written(
@@ -519,7 +543,7 @@ def test_temp_dir_that_cant_be_written_changes_nothing(many: Temp) -> None:
     result = many.warehouse.run("etl.py", code=1)
     why = "File exists|Not a directory" if many.root.startswith("/") else "there is no such bucket"
     assert re.search(rf"can't (list|write) \S+: ({why}); see \[S3\] TEMP_DIR in ", result.stderr)
-    assert "trying again" not in result.stderr
+    assert "trying again" not in result.stderr and "can't delete" not in result.stderr
     assert many.warehouse.everything() == before
 
 
@@ -528,7 +552,8 @@ def test_temp_dir_that_cant_be_written_changes_nothing(many: Temp) -> None:
     [
         ("s3://bucket", "is a whole bucket or disk; give a folder of it"),
         ("/", "is a whole bucket or disk; give a folder of it"),
-        ("s3://bucket/temp", "has to be in S3 if LOG_DATA is, and on this machine if LOG_DATA is"),
+        ("s3://bucket/a//temp", "has a folder without a name, or called . or .."),
+        ("s3://bucket/temp", "has to be where LOG_DATA is, in S3 or on this machine"),
         ("log-data/temp", "is itself under LOG_DATA; name another folder"),
         ("x" * 200, "has more than 180 bytes"),
     ],

@@ -81,6 +81,7 @@ class LocalPlace:
             ]
             for path in (above + name for name in names):
                 if path.startswith(prefix):
+                    _check_name(path)
                     with _local_errors("list", path):
                         found = os.stat(path)  # noqa: PTH116
                     yield FoundFile(path, found.st_size, f"{found.st_size} bytes of {found.st_mtime_ns}")
@@ -102,17 +103,28 @@ class LocalPlace:
 
     def delete(self, names: Sequence[str]) -> None:
         for name in names:
-            with _local_errors("delete", name):
+            with _local_errors("delete", name), contextlib.suppress(NotADirectoryError):
                 Path(name).unlink(missing_ok=True)
+
+
+def _check_name(path: str) -> None:
+    """Raise PipelineError for a name that no manifest can hold."""
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        shown = path.encode(errors="backslashreplace").decode()
+        raise PipelineError(
+            f"can't read {shown} by way of [S3] TEMP_DIR: its name is not UTF-8; rename it, or leave TEMP_DIR out"
+        ) from error
 
 
 @contextlib.contextmanager
 def _local_errors(what: str, name: str) -> Iterator[None]:
     try:
         yield
-    except FileNotFoundError as error:
-        raise Unreachable(f"can't {what} {name}: {GONE}") from error
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and what != "write":
+            raise Unreachable(f"can't {what} {name}: {GONE}") from error
         raise PipelineError(f"can't {what} {name}: {error.strerror}") from error
 
 
@@ -142,8 +154,8 @@ class S3Place:
                     last = found
                     yield found
                 return
-            except InvalidPathError:
-                pass  # a page has a name that obstore does not take, maybe behind the last of ours
+            except (InvalidPathError, ValueError):
+                pass  # obstore does not take this prefix, or a name of a page, maybe behind the last of ours
         yield from self._listed_by_boto3(prefix, last)
 
     def _listed(self, prefix: str) -> Iterator[FoundFile]:

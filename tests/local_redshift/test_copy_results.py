@@ -135,3 +135,11 @@ def test_guide_escapes(copy) -> None:
     assert copy.load("backslash VARCHAR, newlines VARCHAR, tab VARCHAR", data) == [
         ("This is a backslash: \\", "a\nb", "a \t b")
     ]
+
+
+def test_lines_of_a_file_with_a_record_that_does_not_load_are_counted(copy) -> None:
+    data = '{"a": 1}\n{"a": "x"}\n\n{"a": 3}'
+    assert copy.load("a INT", data, "JSON 'auto' MAXERROR 5") == [(1,), (3,)]
+    copy.connection.commit()  # what is logged meanwhile is not in its snapshot
+    copy.cursor.execute("SELECT lines_scanned FROM stl_load_commits WHERE query = pg_last_copy_id()")
+    assert copy.cursor.fetchall() == [(4,)]
