@@ -188,19 +188,24 @@ def main() -> int:
     parser.add_argument("files", nargs="*", default=["sql_queries.py", *TESTS])
     parser.add_argument("--sample", type=int, help="at most N slips per file, chosen at random")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--list", action="store_true", help="list the slips and run nothing")
+    parser.add_argument("--list", action="store_true", help="list the slips, run nothing")
     arguments = parser.parse_args()
     rng = random.Random(1)
     todo: list[tuple[str, Slip]] = []
     for name in arguments.files:
         slips = slips_of(name)
         todo += [(name, slip) for slip in (rng.sample(slips, min(arguments.sample or len(slips), len(slips))))]
+    names = [described(*one) for one in todo]
+    known = [pattern for pattern in equivalent() if pattern.split(":")[0] in arguments.files]
     if arguments.list:
-        print("\n".join(described(*one) for one in todo))
+        print("\n".join(names))
+        unused = [pattern for pattern in known if not fnmatch.filter(names, pattern)]
+        for pattern in unused:
+            print(f"{EQUIVALENT.name} has what is no slip any more: {pattern}", file=sys.stderr)
         return 0
-    known = equivalent()
-    listed = [one for one in todo if any(fnmatch.fnmatchcase(described(*one), pattern) for pattern in known)]
-    return report(listed, try_all([one for one in todo if one not in listed], arguments.jobs))
+    listed = [any(fnmatch.fnmatchcase(name, pattern) for pattern in known) for name in names]
+    tried = try_all([one for one, is_listed in zip(todo, listed, strict=True) if not is_listed], arguments.jobs)
+    return report([one for one, is_listed in zip(todo, listed, strict=True) if is_listed], tried)
 
 
 def try_all(todo: list[tuple[str, Slip]], jobs: int) -> list[tuple[str, Slip, bool]]:
