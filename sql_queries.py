@@ -785,7 +785,7 @@ FROM new_users
 """
 
 # One row per moment at which a play started and that is not there yet. The names are spelt out: TO_CHAR
-# would ask the server's language, and take longer than all the rest. In the order of the sort key, so that
+# would pad them with blanks, and take longer than all the rest. In the order of the sort key, so that
 # nothing is left to be sorted later.
 time_table_insert = """
 INSERT INTO time (start_time, hour, day, week, month, year, weekday)

@@ -196,16 +196,16 @@ def main() -> int:
         slips = slips_of(name)
         todo += [(name, slip) for slip in (rng.sample(slips, min(arguments.sample or len(slips), len(slips))))]
     names = [described(*one) for one in todo]
-    known = [pattern for pattern in equivalent() if pattern.split(":")[0] in arguments.files]
+    patterns = [pattern for pattern in equivalent() if pattern.split(":")[0] in arguments.files]
+    found = {pattern: fnmatch.filter(names, pattern) for pattern in patterns}
     if arguments.list:
         print("\n".join(names))
-        unused = [pattern for pattern in known if not fnmatch.filter(names, pattern)]
-        for pattern in unused:
+        for pattern in (pattern for pattern in found if not found[pattern]):
             print(f"{EQUIVALENT.name} has what is no slip any more: {pattern}", file=sys.stderr)
         return 0
-    listed = [any(fnmatch.fnmatchcase(name, pattern) for pattern in known) for name in names]
-    tried = try_all([one for one, is_listed in zip(todo, listed, strict=True) if not is_listed], arguments.jobs)
-    return report([one for one, is_listed in zip(todo, listed, strict=True) if is_listed], tried)
+    listed = {name for matching in found.values() for name in matching}
+    others = [one for one in todo if described(*one) not in listed]
+    return report([one for one in todo if described(*one) in listed], try_all(others, arguments.jobs))
 
 
 def try_all(todo: list[tuple[str, Slip]], jobs: int) -> list[tuple[str, Slip, bool]]:

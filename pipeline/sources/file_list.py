@@ -7,7 +7,7 @@ from pipeline.sources.places import FoundFile, SourceFile
 
 
 class FileList:
-    """Names and sizes of files, one after the other: as tuples they would take three times as much."""
+    """Names and sizes of files, one after the other: as tuples with their versions they took three times as much."""
 
     def __init__(self) -> None:
         self._names: list[str] = []
