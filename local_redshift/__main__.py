@@ -76,6 +76,8 @@ def _relay(warehouse: Warehouse, password: str, port: int) -> Relay:
     server = get_server(data_dir)
     server.acquire()
     found = databases(server)
+    if database is None and not found:
+        raise LocalRedshiftError(f"{data_dir} has no database yet; run create_tables.py")
     if database is None and len(found) != 1:
         raise LocalRedshiftError(f"{data_dir} has the databases {', '.join(found)}: name one with -d")
     if database is not None and database not in found:

@@ -11,15 +11,18 @@ import re
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import psycopg2
 import pytest
 
 import common
 import create_tables
 import etl
+from local_redshift.server import get_server, keeper
 from pipeline.session import Session
 from pipeline.settings import read_settings
 
@@ -225,6 +228,39 @@ class Warehouse:
         """All rows of all tables, with songplay_id: what must not change when a load fails."""
         found = self.queries(*(f"SELECT * FROM {table}" for table in TABLES))
         return {table: sorted(rows, key=repr) for table, rows in zip(TABLES, found, strict=True)}
+
+
+def run_as_admin(data_dir: Path, statement: str) -> None:
+    """Run a statement of the server's superuser, outside of any transaction."""
+    admin = get_server(data_dir.resolve()).connect_as_admin("postgres")
+    with admin.cursor() as cursor:
+        cursor.execute(statement)
+    admin.close()
+
+
+def copied(data_dir: Path, copy: Path) -> Path:
+    """A copy of a data directory, whose files may have another owner than we are; no server runs on either."""
+    subprocess.run(["cp", "-pR", str(data_dir), str(copy)], check=True)
+    return copy
+
+
+def stop_server(data_dir: Path) -> None:
+    """Let go of the server and wait until it is gone."""
+    get_server(data_dir.resolve()).release()
+    wait_until_stopped(data_dir)
+
+
+def wait_until_stopped(data_dir: Path) -> None:
+    """Wait, at most half a minute, until neither the server nor its keeper is at the data any longer."""
+    pid = keeper.server_pid(data_dir / "data")
+    if pid is not None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).wait(30)
+    deadline = time.monotonic() + 30
+    while (free := keeper.try_lock(data_dir / "keeper.lock", fcntl.LOCK_EX)) is None:
+        assert time.monotonic() < deadline
+    os.close(free)
+    assert keeper.server_pid(data_dir / "data") is None
 
 
 def upload(bucket: object, folder: Path) -> None:

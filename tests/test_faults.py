@@ -1,22 +1,20 @@
 """Whatever happens in the middle of a load: the tables are as before, and the next run is right."""
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import psycopg2
 import pytest
-from helpers import ROOT, Warehouse, event, song, unstamped
+from helpers import ROOT, Warehouse, event, song, stop_server, unstamped, wait_until_stopped
 
 import sql_queries
-from local_redshift.server import get_server, keeper
+from local_redshift.server import keeper
 
 STATEMENTS = len(sql_queries.clear_staging_queries + sql_queries.copy_table_queries + sql_queries.insert_table_queries)
 POINTS = ["copy", *map(str, range(STATEMENTS)), "commit"]
@@ -96,32 +94,17 @@ def assert_next_run_is_right(warehouse: Warehouse) -> None:
 
 
 @pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[Warehouse]:
+def own_server(tmp_path: Path, own_data_dir: Path) -> Iterator[Warehouse]:
     """Tables on a server that nothing else uses."""
-    warehouse = Warehouse(tmp_path, tmp_path / "data")
+    warehouse = Warehouse(tmp_path, own_data_dir)
     warehouse.create_tables()
     yield warehouse
-    stop_server(tmp_path / "data")
-
-
-def stop_server(data_dir: Path) -> None:
-    """Let go of the server and wait until it is gone."""
-    get_server(data_dir.resolve()).release()
-    wait_until_stopped(data_dir)
-
-
-def wait_until_stopped(data_dir: Path) -> None:
-    """Wait, at most half a minute, until neither the server nor its keeper is at the data any longer."""
-    deadline = time.monotonic() + 30
-    while (free := keeper.try_lock(data_dir / "keeper.lock", fcntl.LOCK_EX)) is None:
-        assert time.monotonic() < deadline
-    os.close(free)
-    assert keeper.server_pid(data_dir / "data") is None
+    stop_server(own_data_dir)
 
 
 def kill_server(warehouse: Warehouse) -> None:
     """Kill the server and its children, which would otherwise finish what they are at."""
-    server = psutil.Process(keeper.server_pid(warehouse.folder / "data" / "data"))
+    server = psutil.Process(keeper.server_pid(warehouse.folder / "own" / "data"))
     for process in [server, *server.children(recursive=True)]:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
@@ -201,9 +184,9 @@ def test_server_killed(own_server: Warehouse, point: str) -> None:
 @pytest.mark.parametrize("point", ["copy", "commit"])
 def test_no_server_is_left_behind_by_a_killed_run(own_server: Warehouse, point: str) -> None:
     before = prepare(own_server)
-    stop_server(own_server.folder / "data")
+    stop_server(own_server.folder / "own")
     Paused(own_server, point).signal(signal.SIGKILL)
-    wait_until_stopped(own_server.folder / "data")
+    wait_until_stopped(own_server.folder / "own")
     assert own_server.everything() == before
     assert_next_run_is_right(own_server)
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from helpers import ROOT, Warehouse, at_terminal, event, song, unstamped, upload
+from helpers import ROOT, Warehouse, at_terminal, event, song, stop_server, unstamped, upload
 from s3_front import QuietHandler, S3Front
-from test_faults import Paused, assert_next_run_is_right, cut, prepare, stop_server
+from test_faults import Paused, assert_next_run_is_right, cut, prepare
 
 from local_redshift.server import keeper
 
@@ -231,8 +231,8 @@ def test_copy_that_is_cancelled_from_another_thread_ends_as_any_statement_does(t
     connection.close()
 
 
-def test_in_a_statement_while_the_server_hangs(tmp_path: Path) -> None:
-    warehouse = Warehouse(tmp_path, tmp_path / "data")
+def test_in_a_statement_while_the_server_hangs(tmp_path: Path, own_data_dir: Path) -> None:
+    warehouse = Warehouse(tmp_path, own_data_dir)
     warehouse.create_tables()
     prepare(warehouse)
     holder = warehouse.connect()
@@ -245,14 +245,14 @@ def test_in_a_statement_while_the_server_hangs(tmp_path: Path) -> None:
         while cursor.fetchone() == (0,):
             cursor.execute("SELECT COUNT(*) FROM pg_locks WHERE NOT granted")
     watching.close()
-    postmaster = keeper.server_pid(tmp_path / "data" / "data")
+    postmaster = keeper.server_pid(own_data_dir / "data")
     os.kill(postmaster, signal.SIGSTOP)
     try:
         assert started.end(signal.SIGINT) == (130, "etl.py: interrupted; nothing was changed\n")
     finally:
         os.kill(postmaster, signal.SIGCONT)
     holder.close()
-    stop_server(tmp_path / "data")
+    stop_server(own_data_dir)
 
 
 def test_two_signals_at_once_are_as_good_as_one(tables: Warehouse) -> None:

@@ -1,5 +1,6 @@
 """The embedded server: started on demand, private, gone with its last user however that went."""
 
+import contextlib
 import os
 import pwd
 import re
@@ -7,15 +8,15 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psycopg2
 import pytest
-from helpers import ROOT
+from helpers import ROOT, run_as_admin, stop_server, wait_until_stopped
 
 import local_redshift
-from local_redshift.server import keeper
+from local_redshift.connection import databases
+from local_redshift.server import get_server, keeper
 
 HOLD = """
 import sys, local_redshift
@@ -45,63 +46,57 @@ def server_runs(data_dir: Path) -> bool:
     return keeper.server_pid(data_dir / "data") is not None
 
 
-def wait_for_stop(data_dir: Path) -> None:
-    """Wait, at most half a minute, for the keeper to have stopped the server."""
-    deadline = time.monotonic() + 30
-    while server_runs(data_dir):
-        assert time.monotonic() < deadline
-
-
 def test_data_stay_between_runs(tmp_path: Path) -> None:
     code = "import sys, local_redshift as r; c = r.connect(sys.argv[1]); c.cursor().execute(sys.argv[2]); c.commit()"
     for sql in ("CREATE TABLE t (a INT)", "INSERT INTO t VALUES (1)", "SELECT 1 / COUNT(*) FROM t"):
         subprocess.run([sys.executable, "-c", code, str(tmp_path), sql], check=True, cwd=ROOT)
-        wait_for_stop(tmp_path)
+        wait_until_stopped(tmp_path)
 
 
-def test_server_stops_with_the_last_of_its_users(tmp_path: Path) -> None:
-    first, second = user_of(tmp_path), user_of(tmp_path)
+def test_server_stops_with_the_last_of_its_users(own_data_dir: Path) -> None:
+    first, second = user_of(own_data_dir), user_of(own_data_dir)
     finish(first)
-    assert server_runs(tmp_path)
+    assert server_runs(own_data_dir)
     finish(second)
-    wait_for_stop(tmp_path)
+    wait_until_stopped(own_data_dir)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_server_stops_when_its_last_user_is_killed(tmp_path: Path, how: int) -> None:
-    process = user_of(tmp_path)
+def test_server_stops_when_its_last_user_is_killed(own_data_dir: Path, how: int) -> None:
+    process = user_of(own_data_dir)
     process.send_signal(how)
     finish(process)
-    wait_for_stop(tmp_path)
-    finish(user_of(tmp_path))
+    wait_until_stopped(own_data_dir)
+    finish(user_of(own_data_dir))
 
 
-def test_killed_server_starts_again(tmp_path: Path) -> None:
-    process = user_of(tmp_path)
-    os.kill(keeper.server_pid(tmp_path / "data"), signal.SIGKILL)
+def test_killed_server_starts_again(own_data_dir: Path) -> None:
+    process = user_of(own_data_dir)
+    os.kill(keeper.server_pid(own_data_dir / "data"), signal.SIGKILL)
     finish(process)
-    finish(user_of(tmp_path))
+    finish(user_of(own_data_dir))
 
 
-def test_stale_pid_file_of_another_program_is_no_trouble(tmp_path: Path) -> None:
-    finish(user_of(tmp_path))
-    (tmp_path / "data" / "postmaster.pid").write_text(f"{os.getpid()}\n{tmp_path}/data\n1\n5432\n\n\n1 1\nready\n")
-    finish(user_of(tmp_path))
+def test_stale_pid_file_of_another_program_is_no_trouble(own_data_dir: Path) -> None:
+    stale = f"{os.getpid()}\n{own_data_dir}/data\n1\n5432\n\n\n1 1\nready\n"
+    (own_data_dir / "data" / "postmaster.pid").write_text(stale)
+    finish(user_of(own_data_dir))
 
 
-def test_killed_keeper_is_replaced(tmp_path: Path) -> None:
-    first = user_of(tmp_path)
+def test_killed_keeper_is_replaced(own_data_dir: Path) -> None:
+    first = user_of(own_data_dir)
     for folder in Path("/proc").glob("[0-9]*"):
-        command = (folder / "cmdline").read_bytes() if (folder / "cmdline").exists() else b""
-        if b"keeper.py" in command and os.fsencode(tmp_path) in command:
-            os.kill(int(folder.name), signal.SIGKILL)
-    second = user_of(tmp_path)
+        with contextlib.suppress(OSError):  # it may end while we look
+            command = (folder / "cmdline").read_bytes()
+            if b"keeper.py" in command and os.fsencode(own_data_dir) in command:
+                os.kill(int(folder.name), signal.SIGKILL)
+    second = user_of(own_data_dir)
     first.kill()
     second.kill()
     finish(first)
     finish(second)
     if Path("/proc/self").exists():
-        wait_for_stop(tmp_path)
+        wait_until_stopped(own_data_dir)
 
 
 def test_first_run_cut_short_leaves_nothing_in_the_way(tmp_path: Path) -> None:
@@ -130,7 +125,7 @@ def test_path_that_no_socket_can_have_gets_one_elsewhere_that_is_as_private(tmp_
     folder = Path(connection.get_dsn_parameters()["host"])
     connection.close()
     local_redshift.server.get_server(data_dir.resolve()).release()
-    wait_for_stop(data_dir)
+    wait_until_stopped(data_dir)
     assert tmp_path not in folder.parents
     assert stat.S_IMODE(folder.stat().st_mode) & 0o077 == 0
     folder.rmdir()
@@ -150,11 +145,10 @@ def test_unusable_data_dir_is_one_error(tmp_path: Path) -> None:
         local_redshift.connect(tmp_path / "file")
 
 
-def test_damaged_data_are_named_with_what_the_server_said(tmp_path: Path) -> None:
-    finish(user_of(tmp_path))
-    (tmp_path / "data" / "global" / "pg_control").unlink()
+def test_damaged_data_are_named_with_what_the_server_said(own_data_dir: Path) -> None:
+    (own_data_dir / "data" / "global" / "pg_control").unlink()
     with pytest.raises(local_redshift.LocalRedshiftError, match="did not start") as raised:
-        local_redshift.connect(tmp_path)
+        local_redshift.connect(own_data_dir)
     said = str(raised.value)
     assert "pg_control" in said
     # what is left may be whole, or somebody else's: no advice to remove it
@@ -165,18 +159,17 @@ as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can do this")
 
 
 @as_root
-def test_data_of_another_user_are_left_alone(tmp_path: Path) -> None:
-    finish(user_of(tmp_path))
-    wait_for_stop(tmp_path)
+def test_data_of_another_user_are_left_alone(own_data_dir: Path) -> None:
     nobody = pwd.getpwnam("nobody")
-    subprocess.run(["chown", "-R", "nobody", str(tmp_path)], check=True)
-    tmp_path.chmod(0o700)
+    subprocess.run(["chown", "-R", "nobody", str(own_data_dir)], check=True)
+    own_data_dir.chmod(0o700)
     with pytest.raises(local_redshift.LocalRedshiftError) as raised:
-        local_redshift.connect(tmp_path)
+        local_redshift.connect(own_data_dir)
     said = str(raised.value)
-    assert f"{tmp_path}/data belongs to nobody" in said and "run this as the owner" in said
+    assert f"{own_data_dir}/data belongs to nobody" in said and "run this as the owner" in said
     assert not re.search("delete|remove", said)
-    assert (tmp_path / "data").stat().st_uid == nobody.pw_uid and stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+    assert (own_data_dir / "data").stat().st_uid == nobody.pw_uid
+    assert stat.S_IMODE(own_data_dir.stat().st_mode) == 0o700
 
 
 @as_root
@@ -192,7 +185,7 @@ def test_folder_above_that_is_made_passable_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", ["ro", "size=4k"])
-def test_shared_memory_folder_may_be_small_or_read_only(tmp_path: Path, options: str) -> None:
+def test_shared_memory_folder_may_be_small_or_read_only(on_disk: Path, options: str) -> None:
     # Docker's default is 64 MB, which the joins of a large load would fill
     code = """
 import sys, local_redshift
@@ -206,7 +199,7 @@ print(cursor.fetchone()[0])
     mount = f"mount -t tmpfs -o {options} tmpfs /dev/shm"
     if subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True, check=False).returncode != 0:
         pytest.skip("a folder can't be mounted here")
-    command = ["unshare", "-m", "sh", "-c", f'{mount} && exec "$0" -c "$1" "$2"', sys.executable, code, str(tmp_path)]
+    command = ["unshare", "-m", "sh", "-c", f'{mount} && exec "$0" -c "$1" "$2"', sys.executable, code, str(on_disk)]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.stdout == "50000\n", ran.stderr
 
@@ -220,7 +213,7 @@ def test_many_first_users_at_once(tmp_path: Path) -> None:
     ]
     outputs = [process.communicate(timeout=60)[0] for process in processes]
     assert outputs == [b"up\n"] * 4
-    wait_for_stop(tmp_path)
+    wait_until_stopped(tmp_path)
 
 
 def psql(data_dir: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess:
@@ -230,10 +223,17 @@ def psql(data_dir: Path, *arguments: str, code: int = 0) -> subprocess.Completed
     return result
 
 
-def test_psql_takes_redshift_sql_from_the_command_line(tmp_path: Path) -> None:
-    finish(user_of(tmp_path))
-    assert psql(tmp_path, "-At", "-c", "SELECT TOP 1 NVL(NULL, 'x') FROM pg_class").stdout == "x\n"
-    assert "ON CONFLICT" in psql(tmp_path, "-c", "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING", code=1).stderr
+def test_psql_takes_redshift_sql_from_the_command_line(own_data_dir: Path) -> None:
+    assert psql(own_data_dir, "-At", "-c", "SELECT TOP 1 NVL(NULL, 'x') FROM pg_class").stdout == "x\n"
+    assert "ON CONFLICT" in psql(own_data_dir, "-c", "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING", code=1).stderr
+
+
+def test_psql_without_a_database_says_so(own_data_dir: Path) -> None:
+    server = get_server(own_data_dir)
+    server.acquire()
+    run_as_admin(own_data_dir, f"DROP DATABASE {databases(server)[0]}")
+    assert psql(own_data_dir, code=1).stderr.endswith(f"{own_data_dir} has no database yet; run create_tables.py\n")
+    stop_server(own_data_dir)
 
 
 def test_psql_without_a_warehouse_says_so(tmp_path: Path) -> None:
