@@ -13,7 +13,7 @@ import psutil
 import psycopg2
 import pytest
 from cluster_warehouse import ClusterWarehouse, machine_settings
-from helpers import Warehouse, copied, database_numbers, run_as_admin, stop_server
+from helpers import Warehouse, copied, copy_database, database_numbers, run_as_admin, stop_server
 from moto.server import ThreadedMotoServer
 from s3_front import S3Front
 
@@ -135,11 +135,6 @@ def on_disk() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o711)
         yield Path(folder)
-
-
-def copy_database(data_dir: Path, template: str, name: str) -> None:
-    """Make a database as another is, which takes less than to make one from nothing."""
-    run_as_admin(data_dir, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
 
 
 def drop_database(data_dir: Path, name: str) -> None:

@@ -1,9 +1,11 @@
 """The checks: each is shown to fire, with a count and an example, on what a load touched or on the whole star."""
 
 import re
+import shutil
+from pathlib import Path
 
 import pytest
-from helpers import Warehouse, event, song
+from helpers import Warehouse, copy_database, event, song
 
 import sql_queries
 from pipeline import checks
@@ -255,63 +257,80 @@ def test_all_that_is_wrong_is_named_at_once(tables: Warehouse, monkeypatch: pyte
     assert "\n  users were lost, by user_id: 1, " in said
 
 
-def two_days(tables: Warehouse) -> None:
-    """Load a day with two plays and a song of the catalogue, then another day with a user of its own."""
-    tables.write_songs([song()])
-    tables.write_log([event(), event(song="Other", artist="X", itemInSession=1)])
-    tables.load()
-    tables.write_songs([song(song_id="SO5", artist_id="AR5", artist_name="Fifth", title="Fifth")])
-    tables.write_log([event(ts=event()["ts"] + DAY, userId="8", artist="Fifth", song="Fifth")])
-    tables.load()
+@pytest.fixture(scope="session")
+def with_two_days(data_dir: Path, with_tables: str, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """A warehouse of two days here, which tests get copies of."""
+    made = Warehouse(tmp_path_factory.mktemp("two_days"), data_dir)
+    copy_database(data_dir, with_tables, made.values["CLUSTER", "DB_NAME"])
+    load_two_days(made)
+    return made
+
+
+@pytest.fixture
+def two_days(place: str, warehouse: Warehouse, data_dir: Path, request: pytest.FixtureRequest) -> Warehouse:
+    """A day with two plays and a song of the catalogue, then another day with a user of its own."""
+    if place == "local":
+        template = request.getfixturevalue("with_two_days")
+        copy_database(data_dir, template.values["CLUSTER", "DB_NAME"], warehouse.values["CLUSTER", "DB_NAME"])
+        shutil.copytree(template.folder / "log-data", warehouse.folder / "log-data")
+        shutil.copytree(template.folder / "song-data", warehouse.folder / "song-data")
+    else:
+        warehouse.create_tables()
+        load_two_days(warehouse)
+    return warehouse
+
+
+def load_two_days(warehouse: Warehouse) -> None:
+    warehouse.write_songs([song()])
+    warehouse.write_log([event(), event(song="Other", artist="X", itemInSession=1)])
+    warehouse.load()
+    warehouse.write_songs([song(song_id="SO5", artist_id="AR5", artist_name="Fifth", title="Fifth")])
+    warehouse.write_log([event(ts=event()["ts"] + DAY, userId="8", artist="Fifth", song="Fifth")])
+    warehouse.load()
 
 
 @pytest.mark.parametrize("wrong", [*IN_SMALL_TABLES, *IN_PLAYS, *IN_WHOLE_STAR])
-def test_damage_outside_the_window_is_found_by_verify(tables: Warehouse, wrong: str) -> None:
-    two_days(tables)
+def test_damage_outside_the_window_is_found_by_verify(two_days: Warehouse, wrong: str) -> None:
     damage, example = (IN_SMALL_TABLES | IN_PLAYS | IN_WHOLE_STAR)[wrong]
-    tables.query(damage)
+    two_days.query(damage)
     if wrong not in IN_SMALL_TABLES:
-        tables.load()  # it has no reason to look at what was right before
-    damaged = tables.everything()
+        two_days.load()  # it has no reason to look at what was right before
+    damaged = two_days.everything()
     with pytest.raises(PipelineError, match="nothing was changed") as raised:
-        tables.load(verify=True)
+        two_days.load(verify=True)
     assert f"{wrong}: {example}" in str(raised.value)
-    assert tables.everything() == damaged
+    assert two_days.everything() == damaged
 
 
 @pytest.mark.parametrize("column", ["hour", "day", "week", "month", "year"])
-def test_each_column_of_time_is_verified(tables: Warehouse, column: str) -> None:
-    two_days(tables)
-    tables.query(f"UPDATE time SET {column} = {column} + 1")
+def test_each_column_of_time_is_verified(two_days: Warehouse, column: str) -> None:
+    two_days.query(f"UPDATE time SET {column} = {column} + 1")
     with pytest.raises(
         PipelineError, match="time has columns that are not of their start_time: 2, for example 2018-11"
     ):
-        tables.load(verify=True)
+        two_days.load(verify=True)
 
 
-def test_verify_passes_where_nothing_is_damaged(tables: Warehouse) -> None:
-    two_days(tables)
-    assert re.fullmatch(r"CHECK: 22 passed in \d+\.\d\d s\n", tables.run("etl.py", "--verify").stdout)
+def test_verify_passes_where_nothing_is_damaged(two_days: Warehouse) -> None:
+    assert re.fullmatch(r"CHECK: 22 passed in \d+\.\d\d s\n", two_days.run("etl.py", "--verify").stdout)
 
 
 @pytest.mark.parametrize("wrong", IN_SMALL_TABLES)
-def test_damage_of_a_small_table_fails_the_next_load(tables: Warehouse, wrong: str) -> None:
-    two_days(tables)
+def test_damage_of_a_small_table_fails_the_next_load(two_days: Warehouse, wrong: str) -> None:
     damage, example = IN_SMALL_TABLES[wrong]
-    tables.query(damage)
+    two_days.query(damage)
     with pytest.raises(PipelineError, match="check failed, nothing was loaded") as raised:
-        tables.load()
+        two_days.load()
     assert f"{wrong}: {example}" in str(raised.value)
 
 
-def test_moments_without_a_play_are_not_taken_for_plays_without_a_moment(tables: Warehouse) -> None:
-    two_days(tables)
-    tables.query(
+def test_moments_without_a_play_are_not_taken_for_plays_without_a_moment(two_days: Warehouse) -> None:
+    two_days.query(
         "INSERT INTO time (start_time, hour, day, week, month, year, weekday) "
         "SELECT '2018-11-02', hour, day, week, month, year, weekday FROM time"
     )
-    tables.query("DELETE FROM time WHERE start_time = (SELECT MAX(start_time) FROM time)")
-    said = tables.run("etl.py", "--verify", code=1).stderr
+    two_days.query("DELETE FROM time WHERE start_time = (SELECT MAX(start_time) FROM time)")
+    said = two_days.run("etl.py", "--verify", code=1).stderr
     assert "  plays have a start_time that is not in time: 1, for example 2018-11-02 20:57:10.796\n" in said
     assert "  time has start_times at which nothing was played: 2, for example 2018-11-02 00:00:00\n" in said
 
@@ -320,11 +339,10 @@ def test_verify_of_an_empty_star_passes(tables: Warehouse) -> None:
     assert re.fullmatch(r"CHECK: 22 passed in \d+\.\d\d s\n", tables.run("etl.py", "--verify").stdout)
 
 
-def test_verify_neither_waits_for_a_load_nor_keeps_one_waiting(tables: Warehouse) -> None:
-    two_days(tables)
-    loading = tables.connect()
+def test_verify_neither_waits_for_a_load_nor_keeps_one_waiting(two_days: Warehouse) -> None:
+    loading = two_days.connect()
     loading.cursor().execute("LOCK staging_events, staging_songs")
-    tables.run("etl.py", "--verify")
+    two_days.run("etl.py", "--verify")
     loading.close()
     read = "".join(sql_queries.verify_queries) + sql_queries.whole_star_window
     assert not re.search(r"staging_|new_|play_songs|moving", read)
