@@ -76,11 +76,14 @@ def no_aws_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The scripts find their modules compiled, wherever Python was told not to leave anything beside them."""
+    """The scripts find their modules compiled, though Python was told not to leave anything beside them."""
+    if "PYTHONDONTWRITEBYTECODE" not in os.environ:
+        yield
+        return
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if base.name.startswith("popen-") else base  # by all workers
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        patch.delenv("PYTHONDONTWRITEBYTECODE")
         patch.setenv("PYTHONPYCACHEPREFIX", str(shared / "compiled"))
         yield
 
