@@ -135,7 +135,7 @@ class Copy:
             self._write(path, before)
 
     def _write(self, path: Path, text: str) -> None:
-        """Write the file, with a time that it never had: by that Python tells whether what it compiled is up to date."""
+        """Write the file, with a time that it never had, by which Python tells that what it compiled is of old."""
         path.write_text(text, encoding="utf-8")
         self._writes += 1
         os.utime(path, (self._writes, self._writes))
