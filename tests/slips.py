@@ -82,6 +82,10 @@ TESTS = {
 # for the statements of sql_queries.py, by their names, once the model has not noticed the slip
 SQL_TESTS = (
     (
+        r"(loaded|known|new|record)_files\w*|\w*(listed|packed)_\w+",
+        (("test_temp_dir.py", "test_declared.py"),),
+    ),
+    (
         r"\w+_queries",
         (("test_sql_queries.py", "test_checks.py"), ("test_etl.py", "test_load_errors.py", "test_window.py")),
     ),
@@ -92,7 +96,6 @@ SQL_TESTS = (
     (r"moving\w*", (("test_window.py",), ("test_checks.py", "test_incremental.py"))),
     (r"\w+_summary", (("test_etl.py", "test_window.py", "test_readme.py", "test_messages.py"),)),
     (r"schema_choice|chosen_schema|existing_table", (("test_on_cluster.py",), ("test_create_tables.py",))),
-    (r"loaded_files\w*|known_files|new_files\w*|\w+_(listed|packed)_\w+", (("test_temp_dir.py", "test_declared.py"),)),
     (r"\w+_(drop|create)|table_count|tables_lock", (("test_create_tables.py",), ("test_etl.py",))),
     (r"staging_mark\w*|copy_count|session_number", (("test_retry.py",), ("test_etl.py",))),
     (r".*", (("test_etl.py", "test_window.py"), ("test_sql_queries.py", "test_incremental.py", "test_concurrency.py"))),

@@ -170,6 +170,27 @@ def test_play_without_a_name_is_of_no_song_that_has_one(
     assert wrong in damaged_load(tables, damage, monkeypatch)
 
 
+@pytest.mark.parametrize(
+    ("damage", "wrong"),
+    [
+        (
+            "UPDATE songs SET artist_id = NULL WHERE song_id = 'SO1'",
+            "plays have another artist than their song: 1, for example SO1",
+        ),
+        (
+            "UPDATE staging_songs SET artist_id = 'EV9'",
+            "song files use ids that start with EV, which is for inferred ones: 1, for example SO1",
+        ),
+    ],
+)
+def test_each_of_two_ids_is_checked(
+    tables: Warehouse, damage: str, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    assert wrong in damaged_load(tables, damage, monkeypatch)
+
+
 @pytest.mark.parametrize("change", [{"ts": event()["ts"] + 1}, {"sessionId": 2}, {"itemInSession": 1}])
 def test_play_is_lost_though_another_has_all_but_one_of_its_keys(
     tables: Warehouse, change: dict, monkeypatch: pytest.MonkeyPatch
@@ -205,6 +226,21 @@ def test_moved_plays_are_checked_outside_the_window(
     tables.write_log([event(ts=event()["ts"] + DAY, userId="8")])
     tables.write_songs([song(song_id="SO2", artist_id="AR2", title="Other", artist_name="X")])
     assert f"{wrong}: 1, for example EV" in damaged_load(tables, damage, monkeypatch)
+
+
+@pytest.mark.parametrize("unknown", ["song", "artist", "length"])
+def test_moved_plays_without_a_value_are_checked_outside_the_window(
+    tables: Warehouse, unknown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plays = [event(song="Other", artist="X"), event(song="Other", artist="X", itemInSession=1) | {unknown: None}]
+    tables.write_log(plays)
+    tables.write_songs([song()])
+    tables.load()
+    tables.write_log([play | {"ts": play["ts"] + DAY} for play in plays])
+    tables.write_songs([song(song_id="SO2", artist_id="AR2", title="Other", artist_name="X")])
+    damage = "UPDATE songplays SET song_id = 'SO1' WHERE item_in_session = 1 AND start_time < '2018-11-02'"
+    said = damaged_load(tables, damage, monkeypatch)
+    assert "plays have another song or artist than the catalogue gives them: 1, for example SO1" in said
 
 
 @pytest.mark.parametrize("left_out", ["songplays_table_update", "inferred_songs_insert"])
@@ -300,6 +336,20 @@ def test_damage_outside_the_window_is_found_by_verify(two_days: Warehouse, wrong
         two_days.load(verify=True)
     assert f"{wrong}: {example}" in str(raised.value)
     assert two_days.everything() == damaged
+
+
+@pytest.mark.parametrize(
+    ("damage", "wrong"),
+    [
+        ("UPDATE songs SET title = NULL WHERE title = 'Other'", "songs have an inferred id that is not of their title"),
+        ("UPDATE songs SET artist_name = NULL WHERE title = 'Other'", "songs have an inferred id that is not of their"),
+        ("UPDATE artists SET name = NULL WHERE name = 'X'", "artists have an inferred id that is not of their name"),
+    ],
+)
+def test_inferred_row_that_lost_its_name_is_found_by_verify(two_days: Warehouse, damage: str, wrong: str) -> None:
+    two_days.query(damage)
+    with pytest.raises(PipelineError, match=wrong):
+        two_days.load(verify=True)
 
 
 @pytest.mark.parametrize("column", ["hour", "day", "week", "month", "year"])
