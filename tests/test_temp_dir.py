@@ -35,6 +35,7 @@ class Temp:
     def __init__(self, warehouse: Warehouse, bucket: object | None) -> None:
         self.warehouse = warehouse
         self._bucket = bucket
+        self._synced: dict[str, bytes] = {}
         self.root = str(warehouse.folder) if bucket is None else "s3://sparkify"
         names = {"LOG_DATA": "log-data/", "SONG_DATA": "song-data/", "TEMP_DIR": "temp"}
         warehouse.configure({("S3", key): f"{self.root}/{name}" for key, name in names.items()})
@@ -43,13 +44,13 @@ class Temp:
         """Have the bucket hold what the folder does."""
         if self._bucket is None:
             return
-        there = {found.key for found in self._bucket.objects.all()}
-        here = {path.relative_to(self.warehouse.folder).as_posix(): path for path in self._files()}
-        for key, path in here.items():
-            self._bucket.upload_file(str(path), key)
-        for key in there - here.keys():
-            if key.startswith(("log-data", "song-data")):
-                self._bucket.Object(key).delete()
+        here = {path.relative_to(self.warehouse.folder).as_posix(): path.read_bytes() for path in self._files()}
+        for key, data in here.items():
+            if self._synced.get(key) != data:
+                self._bucket.put_object(Key=key, Body=data)
+        for key in self._synced.keys() - here.keys():
+            self._bucket.Object(key).delete()
+        self._synced = here
 
     def _files(self) -> list[Path]:
         folders = ("log-data", "song-data")
@@ -125,6 +126,13 @@ def test_nothing_new_is_no_copy_and_no_change(temp: Temp) -> None:
     assert output.endswith("nothing is new: nothing was changed\n") and "COPY" not in output
     assert temp.warehouse.everything() == before
     assert temp.left() == []
+
+
+@pytest.mark.parametrize("temp", ["s3"], indirect=True)
+def test_object_that_is_uploaded_again_as_it_was_is_not_new(temp: Temp) -> None:
+    temp.load()
+    temp.put("log-data/2018-11-01-events.json", (json.dumps(event()) + "\n").encode())
+    assert "nothing is new" in temp.load()
 
 
 def test_changed_file_is_loaded_again_and_a_file_that_is_gone_changes_nothing(temp: Temp) -> None:
