@@ -153,6 +153,18 @@ def test_table_of_the_users_own_is_counted_and_named_like_the_others(
     assert "dropped Promotions with its 1 row\n" in said.getvalue()
 
 
+@pytest.mark.stand_in_only
+def test_table_that_is_dropped_by_schema_and_name_is_counted_in_that_schema(
+    filled: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled.query("CREATE SCHEMA marketing")
+    filled.query("CREATE TABLE marketing.promotions AS SELECT 1 AS promotion_id")
+    queries = ["DROP TABLE IF EXISTS Marketing.promotions", "DROP TABLE IF EXISTS marketing.users"]
+    monkeypatch.setattr(existing_tables, "drop_table_queries", queries)
+    with Session(read_settings(filled.config)) as session:
+        assert existing_tables.rows_at_stake(session) == {"Marketing.promotions": 1}
+
+
 @pytest.mark.parametrize("query", ["DROP TABLE a; DROP TABLE b", "DROP VIEW a", "DROP TABLE $$a$$"])
 def test_drop_that_is_not_understood_is_refused(tables: Warehouse, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
     monkeypatch.setattr(existing_tables, "drop_table_queries", [query])
