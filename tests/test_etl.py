@@ -233,6 +233,17 @@ def test_output_tells_what_the_catalogue_has_caught_up_with(tables: Warehouse) -
     ]
 
 
+def test_play_that_moves_is_none_of_the_new_plays_that_match(tables: Warehouse) -> None:
+    load(tables, [event(song="Other", artist="X")], [song()])
+    tables.write_songs([song(song_id="SO2", artist_id="AR2", title="Other", artist_name="X")])
+    tables.write_log([event(song="Other", artist="X"), event(song="New", itemInSession=1)])
+    assert summary(tables.told())[2:5] == [
+        "1 plays loaded now",
+        "1 plays already there",
+        "0 new plays matched to the catalogue (0.0%): it has no song with the title and artist of any play",
+    ]
+
+
 def test_load_without_a_play_reads_none(tables: Warehouse) -> None:
     load(tables, [event()], [song()])
     tables.write_log([event(page="Home")])
