@@ -181,9 +181,17 @@ def test_play_without_a_name_is_of_no_song_that_has_one(
             "UPDATE staging_songs SET artist_id = 'EV9'",
             "song files use ids that start with EV, which is for inferred ones: 1, for example SO1",
         ),
+        (
+            "UPDATE songs SET title = NULL WHERE song_id = 'SO1'",
+            "plays have a song of another title or artist_name: 1, for example SO1",
+        ),
+        (
+            "UPDATE songs SET artist_name = NULL WHERE song_id = 'SO1'",
+            "plays have a song of another title or artist_name: 1, for example SO1",
+        ),
     ],
 )
-def test_each_of_two_ids_is_checked(
+def test_each_column_that_a_check_asks_is_asked(
     tables: Warehouse, damage: str, wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables.write_log([event()])
