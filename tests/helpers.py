@@ -1,9 +1,7 @@
 """What the tests share: where things are, lines of logs, songs, and a warehouse to run the scripts on."""
 
-import atexit
 import contextlib
 import fcntl
-import functools
 import io
 import itertools
 import json
@@ -17,15 +15,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import psycopg2
 import pytest
-from script_server import ScriptServer
 
 import common
 import create_tables
 import etl
 from local_redshift.server import get_server, keeper
+from pipeline.errors import PipelineError
 from pipeline.session import Session
 from pipeline.settings import read_settings
 
@@ -95,20 +92,13 @@ def song(**changes: object) -> dict:
 database_numbers = itertools.count()
 
 
-@functools.cache
-def script_server() -> ScriptServer:
-    """What runs the scripts for all tests of this process."""
-    server = ScriptServer()
-    atexit.register(server.close)
-    return server
-
-
 class Warehouse:
     """A config file with its source files, and the scripts run on it as processes."""
 
     def __init__(self, folder: Path, data_dir: Path) -> None:
         self.folder = folder
         self.config = folder / "dwh.cfg"
+        self.data_dir = data_dir
         self.environment: dict[str, str] = {}
         self.values = {
             ("CLUSTER", "HOST"): "local",
@@ -160,8 +150,16 @@ class Warehouse:
         self, script: str, *arguments: str, code: int | None = 0, answer: str | None = None
     ) -> subprocess.CompletedProcess:
         """Run a script to its end, without a terminal, and check its exit status."""
-        command = [str(ROOT / script), "--config", str(self.config), *arguments]
-        result = script_server().run(command, os.environ | self.environment, self.folder, answer or "")
+        command = [sys.executable, str(ROOT / script), "--config", str(self.config), *arguments]
+        result = subprocess.run(
+            command,
+            env=os.environ | self.environment,
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            timeout=100,
+            **({"stdin": subprocess.DEVNULL} if answer is None else {"input": answer}),
+        )
         assert code is None or result.returncode == code, result.stdout + result.stderr
         assert "Traceback" not in result.stderr
         result.stdout, result.stderr = unstamped(result.stdout), unstamped(result.stderr)
@@ -187,6 +185,12 @@ class Warehouse:
         with contextlib.redirect_stdout(said):
             self.load(**options)
         return said.getvalue()
+
+    def refusal(self) -> str:
+        """The message of a load that fails, by the script's own function, in this process."""
+        with pytest.raises(PipelineError) as raised:
+            self.told()
+        return f"{raised.value}\n"
 
     def etl(self, code: int = 0) -> subprocess.CompletedProcess:
         return self.run("etl.py", code=code)
@@ -246,8 +250,8 @@ def copy_database(data_dir: Path, template: str, name: str) -> None:
     run_as_admin(data_dir, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
 
 
-def copied(data_dir: Path, copy: Path) -> Path:
-    """A copy of a data directory, whose files may have another owner than we are; no server runs on either."""
+def copy_data_dir(data_dir: Path, copy: Path) -> Path:
+    """Make a copy of a data directory, whose files may have another owner than we are; no server runs on either."""
     subprocess.run(["cp", "-pR", str(data_dir), str(copy)], check=True)
     return copy
 
@@ -260,15 +264,18 @@ def stop_server(data_dir: Path) -> None:
 
 def wait_until_stopped(data_dir: Path) -> None:
     """Wait, at most half a minute, until neither the server nor its keeper is at the data any longer."""
-    pid = keeper.server_pid(data_dir / "data")
-    if pid is not None:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            psutil.Process(pid).wait(30)
     deadline = time.monotonic() + 30
-    while (free := keeper.try_lock(data_dir / "keeper.lock", fcntl.LOCK_EX)) is None:
+    while keeper.server_pid(data_dir / "data") is not None or not is_free(data_dir / "keeper.lock"):
         assert time.monotonic() < deadline
-    os.close(free)
-    assert keeper.server_pid(data_dir / "data") is None
+        time.sleep(0.01)
+
+
+def is_free(lock: Path) -> bool:
+    """Whether nobody holds the lock."""
+    held = keeper.try_lock(lock, fcntl.LOCK_EX)
+    if held is not None:
+        os.close(held)
+    return held is not None
 
 
 def upload(bucket: object, folder: Path) -> None:

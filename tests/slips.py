@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from slip_rules import Slip, python_slips, sql_slips
 
 ROOT = Path(__file__).resolve().parent.parent
+MEMORY = Path("/dev/shm")  # where Linux has one: files in memory
 EQUIVALENT = Path(__file__).with_name("slips_equivalent.txt")
 # pytest's exit statuses that matter here; a slip may also keep a module or conftest.py from being imported (2 and 4)
 PASSED, BROKE_DOWN, NO_TESTS = 0, 3, 5
@@ -123,7 +124,8 @@ class Copy:
         self._writes = 0
         self._changed = folder / "sql_queries.py"
         model = [sys.executable, str(self.project / "tests" / "slip_model.py")]
-        self._model = subprocess.Popen(model, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        environment = os.environ | {"TMPDIR": str(folder)}
+        self._model = subprocess.Popen(model, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def is_noticed(self, name: str, slip: Slip) -> bool:
         """Make the slip, ask the model if it is one of SQL, run the tests until one fails, and take it back."""
@@ -138,7 +140,7 @@ class Copy:
             self._write(path, before)
 
     def _write(self, path: Path, text: str) -> None:
-        """Write the file, with a time that it never had, by which Python tells that what it compiled is of old."""
+        """Write the file, with a modification time it has not had before: Python compiles it anew."""
         path.write_text(text, encoding="utf-8")
         self._writes += 1
         os.utime(path, (self._writes, self._writes))
@@ -162,7 +164,9 @@ def tests_fail(project: Path, files: tuple[str, ...]) -> bool:
     missing = [file for file in files if not (project / "tests" / file).exists()]
     if missing:
         raise SystemExit(f"slips.py names tests that are not there: {', '.join(missing)}")
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider"]
+    # what a try leaves behind goes with the next
+    left = f"--basetemp={project.parent / 'files'}"
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider", left]
     environment = os.environ | {"PYTHONPYCACHEPREFIX": str(project.parent / "compiled")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     process = subprocess.Popen(
@@ -220,7 +224,7 @@ def main() -> int:
 
 
 def try_all(todo: list[tuple[str, Slip]], jobs: int) -> list[tuple[str, Slip, bool]]:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as folder:
         Path(folder).chmod(0o755)
         made = [Copy(Path(folder) / str(number)) for number in range(jobs)]
         copies: queue.Queue[Copy] = queue.Queue()

@@ -66,7 +66,7 @@ def test_config(loaded: Warehouse, changes: dict, message: str) -> None:
     before = loaded.everything()
     good = dict(loaded.values)
     loaded.configure(changes)
-    assert message in fails(loaded)
+    assert message in loaded.refusal()
     loaded.values = good
     loaded.configure({})
     assert loaded.everything() == before
@@ -89,7 +89,7 @@ def test_port_that_nobody_listens_at(loaded: Warehouse) -> None:
 )
 def test_config_file_that_is_none(warehouse: Warehouse, text: str, message: str) -> None:
     warehouse.config.write_bytes(text.encode("latin-1"))
-    assert message in fails(warehouse)
+    assert message in warehouse.refusal()
 
 
 def test_tables_not_created_yet(warehouse: Warehouse) -> None:
@@ -112,7 +112,7 @@ def test_tables_not_created_yet(warehouse: Warehouse) -> None:
 def test_events_of_another_shape(loaded: Warehouse, line: object, message: str) -> None:
     before = loaded.everything()
     path = loaded.write_log([event(), line], "2018-11-02")
-    assert f"{path}, line 2" in (said := fails(loaded)) and message in said
+    assert f"{path}, line 2" in (said := loaded.refusal()) and message in said
     assert loaded.everything() == before
 
 
@@ -127,7 +127,7 @@ def test_events_of_another_shape(loaded: Warehouse, line: object, message: str) 
 def test_jsonpaths_file(loaded: Warehouse, content: str, message: str) -> None:
     (loaded.folder / "paths.json").write_text(content)
     loaded.configure({(S3, "LOG_JSONPATH"): "paths.json"})
-    assert message in fails(loaded)
+    assert message in loaded.refusal()
 
 
 def test_load_errors_csv_that_cant_be_written_does_not_hide_the_error(loaded: Warehouse) -> None:

@@ -104,7 +104,9 @@ def own_server(tmp_path: Path, own_data_dir: Path) -> Iterator[Warehouse]:
 
 def kill_server(warehouse: Warehouse) -> None:
     """Kill the server and its children, which would otherwise finish what they are at."""
-    server = psutil.Process(keeper.server_pid(warehouse.folder / "own" / "data"))
+    pid = keeper.server_pid(warehouse.data_dir / "data")
+    assert pid is not None
+    server = psutil.Process(pid)
     for process in [server, *server.children(recursive=True)]:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
@@ -184,9 +186,9 @@ def test_server_killed(own_server: Warehouse, point: str) -> None:
 @pytest.mark.parametrize("point", ["copy", "commit"])
 def test_no_server_is_left_behind_by_a_killed_run(own_server: Warehouse, point: str) -> None:
     before = prepare(own_server)
-    stop_server(own_server.folder / "own")
+    stop_server(own_server.data_dir)
     Paused(own_server, point).signal(signal.SIGKILL)
-    wait_until_stopped(own_server.folder / "own")
+    wait_until_stopped(own_server.data_dir)
     assert own_server.everything() == before
     assert_next_run_is_right(own_server)
 

@@ -57,7 +57,7 @@ def test_source_that_is_not_there_names_the_key(
 ) -> None:
     sourced.environment = aws
     sourced.configure({("S3", key): where})
-    message = fails(sourced)
+    message = sourced.refusal()
     assert f"see [S3] {key} in {sourced.config}\n" in message and "nothing-here" in message
     if key != "LOG_JSONPATH":
         assert ("-----" in message) == where.startswith("s3://")
@@ -154,7 +154,7 @@ def test_message_of_the_warehouse_loses_what_it_quotes_of_the_data(
 def test_bucket_that_is_not_there_names_the_keys(sourced: Warehouse, aws: dict[str, str], key: str) -> None:
     sourced.environment = aws
     sourced.configure({("S3", key): "s3://no-such-bucket/log"})
-    message = fails(sourced)
+    message = sourced.refusal()
     assert re.search(rf"see \[S3\] [\w ]*{key}[\w ]*, REGION and \[IAM_ROLE\] ARN in {sourced.config}\n", message)
 
 

@@ -7,8 +7,8 @@ import json
 import psycopg2
 import pytest
 
-# what a record is does not ask where its file was; those that follow the four tables read theirs from S3, too
-here = pytest.mark.parametrize("source", ["local"], indirect=True)
+# where a record ends does not depend on where the file is; the tests below that are not so marked read S3, too
+local_only = pytest.mark.parametrize("source", ["local"], indirect=True)
 
 MALFORMED = "Invalid JSON format"  # guess: the text is not known, the code 1216 is
 NOT_OBJECT = "Invalid JSONPath format: Member is not an object."
@@ -48,13 +48,13 @@ BAD = [  # what is tried, the file, line_number, raw_line, err_reason
 # fmt: on
 
 
-@here
+@local_only
 @pytest.mark.parametrize(("what", "data", "values"), RECORDS, ids=[row[0] for row in RECORDS])
 def test_records(copy, what: str, data: str, values: list) -> None:
     assert copy.load("c INT", data) == [(value,) for value in values]
 
 
-@here
+@local_only
 @pytest.mark.parametrize(("what", "data", "line", "raw", "reason"), BAD, ids=[row[0] for row in BAD])
 def test_bad_record(copy, what: str, data: str, line: int, raw: str, reason: str) -> None:
     row = copy.fail("c INT", data)
@@ -112,7 +112,7 @@ def paths(*steps: str, key: str = "jsonpaths") -> str:
     return json.dumps({key: list(steps)})
 
 
-@here
+@local_only
 @pytest.mark.parametrize(
     ("path", "data", "value"),
     [
@@ -137,7 +137,7 @@ def test_path_leads_to(copy, path: str, data: str, value: str | None) -> None:
     assert copy.load("c VARCHAR", data, f"JSON '{name}'") == [(value,)]
 
 
-@here
+@local_only
 @pytest.mark.parametrize(
     ("path", "data", "reason"),
     [

@@ -13,8 +13,8 @@ import pytest
 from local_redshift.copy.values import TYPES
 
 UTC = dt.timezone.utc
-# what a value becomes does not ask where its file was: other modules read theirs from S3, too
-here = pytest.mark.parametrize("source", ["local"], indirect=True)
+# what a value becomes does not depend on where the file is; other modules read theirs from S3, too
+local_only = pytest.mark.parametrize("source", ["local"], indirect=True)
 
 # fmt: off
 VALUES = [  # fact, column, the value in the file, options after JSON 'auto', what is in the table
@@ -120,7 +120,7 @@ VALUES = [  # fact, column, the value in the file, options after JSON 'auto', wh
 # fmt: on
 
 
-@here
+@local_only
 @pytest.mark.parametrize(("fact", "column", "value", "options", "expected"), VALUES)
 def test_value_becomes(copy, fact: str, column: str, value: str | bytes | None, options: str, expected: object) -> None:
     value = value.encode() if isinstance(value, str) else value
@@ -217,7 +217,7 @@ def shown_value(value: str | bytes | None, reason: str) -> str:
     return "".join(chr(byte) if 0 < byte < 0x80 else "." for byte in encoded).replace("\\", "\\\\").rstrip()[:1024]
 
 
-@here
+@local_only
 @pytest.mark.parametrize(("fact", "column", "value", "options", "code", "reason", "kind", "length"), ERRORS)
 def test_value_is_refused(
     copy,
@@ -259,7 +259,7 @@ LITERALS = [  # fact, column, the literal, the type's word
 ]
 
 
-@here
+@local_only
 @pytest.mark.parametrize(("fact", "column", "literal", "word"), LITERALS)
 def test_integer_literal_too_big_is_an_error_of_the_line(copy, fact: str, column: str, literal: str, word: str) -> None:
     row = copy.fail(f"c {column}", f'{{"c": {literal}}}')
@@ -268,19 +268,19 @@ def test_integer_literal_too_big_is_an_error_of_the_line(copy, fact: str, column
     assert row["raw_line"] == literal[:1024]
 
 
-@here
+@local_only
 def test_literal_overflow_goes_before_conversion_errors(copy) -> None:
     # seen: registration, out of range and first in the object, was reported only after ts was mended
     row = copy.fail("registration INT, ts INT", '{"registration": 1540919166796.0, "ts": 1541105830796}')
     assert row["raw_line"] == "1541105830796" and row["err_code"] == 1216
 
 
-@here
+@local_only
 def test_of_several_bad_columns_the_first_of_the_table_is_reported(copy) -> None:
     assert copy.fail("a INT, b INT", '{"b": "x", "a": "y"}')["colname"] == "a"
 
 
-@here
+@local_only
 def test_raw_line_is_cut_at_1024_characters_after_doubling(copy) -> None:
     row = copy.fail("c INT", '{"c": "' + r"\\" * 800 + '"}')
     assert row["raw_line"] == ('{"c": "' + r"\\\\" * 800)[:1024]

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, copied
+from helpers import ROOT, copy_data_dir
 
 import local_redshift
 from local_redshift.sql.memory import FILE
@@ -32,7 +32,7 @@ def run(data_dir: Path, *statements: str, dbname: str = "memory") -> str:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, first_used: Path) -> Path:
     """A data directory whose table and query are known."""
-    made = copied(first_used, tmp_path_factory.mktemp("memory") / "own")
+    made = copy_data_dir(first_used, tmp_path_factory.mktemp("memory") / "own")
     keeping = local_redshift.connect(made, "memory")  # the server runs as long as the tests do
     run(made, "CREATE TABLE t (a INT)", "INSERT INTO t VALUES (1)", "CREATE USER u PASSWORD 'Secret123'", QUERY)
     yield made

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from helpers import ROOT, copied, run_as_admin, stop_server, wait_until_stopped
+from helpers import ROOT, run_as_admin, stop_server, wait_until_stopped
 
 import local_redshift
 from local_redshift.connection import databases
@@ -196,13 +196,14 @@ cursor.execute("CREATE TABLE t AS SELECT n, repeat('x', 200) AS x FROM generate_
 cursor.execute("SELECT COUNT(*) FROM t AS a JOIN t AS b ON a.n = b.n AND a.x = b.x")
 print(cursor.fetchone()[0])
 """
-    data_dir = copied(first_used, on_disk / "own")
+    data_dir = on_disk / "own"
     mount = f"mount -t tmpfs -o {options} tmpfs /dev/shm"
     if subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True, check=False).returncode != 0:
         pytest.skip("a folder can't be mounted here")
     command = ["unshare", "-m", "sh", "-c", f'{mount} && exec "$0" -c "$1" "$2"', sys.executable, code, str(data_dir)]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.stdout == "50000\n", ran.stderr
+    wait_until_stopped(data_dir)
 
 
 def test_many_first_users_at_once(tmp_path: Path) -> None:
