@@ -155,12 +155,13 @@ def test_check_fires_and_nothing_is_loaded(tables: Warehouse, wrong: str, monkey
 
 
 @pytest.mark.parametrize(
-    ("unknown", "wrong"),
+    "wrong",
     [
-        ("artist", "plays have a song of another title or artist_name: 1, for example SO1"),
-        ("song", "plays have another song or artist than the catalogue gives them: 1, for example SO1"),
+        "plays have a song of another title or artist_name: 1, for example SO1",
+        "plays have another song or artist than the catalogue gives them: 1, for example SO1",
     ],
 )
+@pytest.mark.parametrize("unknown", ["artist", "song"])
 def test_play_without_a_name_is_of_no_song_that_has_one(
     tables: Warehouse, unknown: str, wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,9 +247,12 @@ def test_moved_plays_without_a_value_are_checked_outside_the_window(
     tables.load()
     tables.write_log([play | {"ts": play["ts"] + DAY} for play in plays])
     tables.write_songs([song(song_id="SO2", artist_id="AR2", title="Other", artist_name="X")])
-    damage = "UPDATE songplays SET song_id = 'SO1' WHERE item_in_session = 1 AND start_time < '2018-11-02'"
-    said = damaged_load(tables, damage, monkeypatch)
-    assert "plays have another song or artist than the catalogue gives them: 1, for example SO1" in said
+    wrong_ids = {"song_id = 'SO1'", "artist_id = 'AR1'", "song_id = NULL", "artist_id = NULL"}
+    for wrong in wrong_ids - {f"{unknown}_id = NULL"}:
+        damage = f"UPDATE songplays SET {wrong} WHERE item_in_session = 1 AND start_time < '2018-11-02'"
+        with monkeypatch.context() as damaging:
+            said = damaged_load(tables, damage, damaging)
+        assert "plays have another song or artist than the catalogue gives them: 1, for example" in said
 
 
 @pytest.mark.parametrize("left_out", ["songplays_table_update", "inferred_songs_insert"])
@@ -391,6 +395,13 @@ def test_moments_without_a_play_are_not_taken_for_plays_without_a_moment(two_day
     said = two_days.run("etl.py", "--verify", code=1).stderr
     assert "  plays have a start_time that is not in time: 1, for example 2018-11-02 20:57:10.796\n" in said
     assert "  time has start_times at which nothing was played: 2, for example 2018-11-02 00:00:00\n" in said
+
+
+def test_verify_passes_where_an_artist_of_the_catalogue_has_inferred_songs(tables: Warehouse) -> None:
+    tables.write_log([event(), event(song="Other", itemInSession=1), event(artist="X", itemInSession=2)])
+    tables.write_songs([song()])
+    tables.load()
+    assert "CHECK: 22 passed" in tables.told(verify=True)
 
 
 def test_verify_of_an_empty_star_passes(tables: Warehouse) -> None:

@@ -159,7 +159,9 @@ def test_table_that_is_dropped_by_schema_and_name_is_counted_in_that_schema(
 ) -> None:
     filled.query("CREATE SCHEMA marketing")
     filled.query("CREATE TABLE marketing.promotions AS SELECT 1 AS promotion_id")
-    queries = ["DROP TABLE IF EXISTS Marketing.promotions", "DROP TABLE IF EXISTS marketing.users"]
+    filled.query("CREATE VIEW marketing.offers AS SELECT 1 AS offer_id")
+    names = ("Marketing.promotions", "marketing.users", "marketing.offers")
+    queries = [f"DROP TABLE IF EXISTS {name}" for name in names]
     monkeypatch.setattr(existing_tables, "drop_table_queries", queries)
     with Session(read_settings(filled.config)) as session:
         assert existing_tables.rows_at_stake(session) == {"Marketing.promotions": 1}

@@ -233,6 +233,14 @@ def test_output_tells_what_the_catalogue_has_caught_up_with(tables: Warehouse) -
     ]
 
 
+def test_row_is_compared_with_what_is_known_of_it_though_nothing_else_is_staged(tables: Warehouse) -> None:
+    load(tables, [event(level="paid")], [song()])
+    load(tables, [event(level="free", ts=event()["ts"] - 1)], [song(year=0, artist_location="", artist_latitude=None)])
+    assert tables.query("SELECT level FROM users") == [("paid",)]
+    assert tables.query("SELECT year FROM songs") == [(1999,)]
+    assert tables.query("SELECT location, latitude FROM artists") == [("Portland, OR", 45.5)]
+
+
 def test_play_that_moves_is_none_of_the_new_plays_that_match(tables: Warehouse) -> None:
     load(tables, [event(song="Other", artist="X")], [song()])
     tables.write_songs([song(song_id="SO2", artist_id="AR2", title="Other", artist_name="X")])

@@ -13,6 +13,8 @@ import pytest
 from helpers import ROOT, Warehouse, event, song, unstamped, upload
 from s3_front import S3Front
 
+import sql_queries
+from local_redshift.server import get_server
 from pipeline import progress
 
 
@@ -81,6 +83,28 @@ def test_either_view_will_do(slow: tuple[Warehouse, S3Front], view: str) -> None
     other = {"stv_load_state": "sys_load_history", "sys_load_history": "stv_load_state"}[view]
     warehouse.query(f"DROP VIEW local_redshift.{other}")
     load(warehouse, Screen(front, "1 of 2 files, 2,000 rows", False))
+
+
+@pytest.mark.parametrize("query", sql_queries.copy_progress_queries)
+def test_progress_is_that_of_the_copy_under_way_in_one_session(tables: Warehouse, query: str) -> None:
+    sessions = [tables.connect(), tables.connect()]
+    ours, other = (session.get_backend_pid() for session in sessions)
+    copies = [(1, ours, 5, 50, "completed"), (2, ours, 1, 10, "running"), (3, other, 2, 20, "running")]
+    admin = get_server(tables.data_dir.resolve()).connect_as_admin(tables.values["CLUSTER", "DB_NAME"])
+    with admin.cursor() as cursor:
+        for copy in copies:
+            cursor.execute(
+                "INSERT INTO local_redshift.copies "
+                "(query, session, files_done, lines, status, tbl, starttime, data_source, files) "
+                "VALUES (%s, %s, %s, %s, %s, 0, clock_timestamp() AT TIME ZONE 'UTC', '', 9)",
+                copy,
+            )
+    admin.close()
+    with sessions[1].cursor() as cursor:
+        cursor.execute(query, {"session": ours})
+        assert cursor.fetchall() == [(1, 9, 10)]
+    for session in sessions:
+        session.close()
 
 
 def test_time_is_shown_where_no_view_can_be_read(slow: tuple[Warehouse, S3Front]) -> None:

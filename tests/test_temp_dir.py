@@ -139,6 +139,13 @@ def test_object_that_is_uploaded_again_as_it_was_is_not_new(temp: Temp, bucket: 
     assert "nothing is new" in temp.load()
 
 
+def test_file_that_was_loaded_as_songs_is_new_as_a_log(temp: Temp) -> None:
+    temp.load()
+    temp.warehouse.configure({("S3", "LOG_DATA"): f"{temp.root}/song-data/"})
+    with pytest.raises(PipelineError, match="Missing data for not-null field"):
+        temp.load()
+
+
 def test_changed_file_is_loaded_again_and_a_file_that_is_gone_changes_nothing(temp: Temp) -> None:
     temp.warehouse.write_log([event(itemInSession=2)], "2018-11-02")
     temp.load()

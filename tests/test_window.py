@@ -121,20 +121,22 @@ KNOWN = song(song_id="SO2", artist_id="AR2")
 
 
 @pytest.mark.parametrize(
-    ("change", "looked_at"),
+    ("change", "looked_at", "moved"),
     [
-        (song(song_id="SO2", artist_id="AR2"), 0),  # nothing
-        (song(song_id="SO2", artist_id="AR2", year=1998), 0),  # what plays are not matched by
-        (song(song_id="SO3", artist_id="AR3", title="Unheard", artist_name="Nobody"), 0),
-        (song(song_id="SO3", artist_id="AR2", title="Unheard"), 0),  # the name stands for the same artist
-        (song(song_id="SO3", artist_id="AR3", title="Unheard"), 0),  # the lowest id counts
-        (song(song_id="SO3", artist_id="AR1", title="Unheard"), 2),  # so the name stands for another artist
-        (song(song_id="SO3", artist_id="AR2", duration=1.0), 1),  # another version of what was played
-        (song(song_id="SO3", artist_id="AR2", title="Other"), 1),  # what was inferred so far
-        (song(song_id="SO3", artist_id="AR4", title="Song", artist_name="Who"), 1),
+        (song(song_id="SO2", artist_id="AR2"), 0, 0),  # nothing
+        (song(song_id="SO2", artist_id="AR2", year=1998), 0, 0),  # what plays are not matched by
+        (song(song_id="SO3", artist_id="AR3", title="Unheard", artist_name="Nobody"), 0, 0),
+        (song(song_id="SO3", artist_id="AR2", title="Unheard"), 0, 0),  # the name stands for the same artist
+        (song(song_id="SO3", artist_id="AR3", title="Unheard"), 0, 0),  # the lowest id counts
+        (song(song_id="SO3", artist_id="AR1", title="Unheard"), 2, 1),  # so the name stands for another artist
+        (song(song_id="SO3", artist_id="AR2", duration=1.0), 1, 0),  # another version of what was played
+        (song(song_id="SO3", artist_id="AR2", title="Other"), 1, 1),  # what was inferred so far
+        (song(song_id="SO3", artist_id="AR4", title="Song", artist_name="Who"), 1, 1),
     ],
 )
-def test_only_plays_that_the_catalogue_can_move_are_looked_at(tables: Warehouse, change: dict, looked_at: int) -> None:
+def test_only_plays_that_the_catalogue_can_move_are_looked_at(
+    tables: Warehouse, change: dict, looked_at: int, moved: int
+) -> None:
     tables.write_songs([KNOWN])
     tables.write_log([event(), event(song="Other", itemInSession=1), event(artist="Who", itemInSession=2)])
     tables.load()
@@ -143,7 +145,18 @@ def test_only_plays_that_the_catalogue_can_move_are_looked_at(tables: Warehouse,
     said = tables.told()
     for statement in ("INSERT moving_plays", "UPDATE songplays"):
         assert (statement in said) is (looked_at > 0)
+    assert looked_at == 0 or f"UPDATE songplays: {counted(moved, 'row')} in" in said
     assert f"CREATE play_songs: {counted(looked_at, 'row')} in" in said
+
+
+def test_name_of_several_artists_stands_for_the_lowest_id(tables: Warehouse) -> None:
+    tables.write_songs([KNOWN, song(song_id="SO4", artist_id="AR4", title="Unheard")])
+    tables.write_log([event(song="Other")])
+    tables.load()
+    assert tables.query("SELECT artist_id FROM songplays") == [("AR2",)]
+    tables.write_songs([song(song_id="SO3", artist_id="AR1", title="Unheard")])
+    tables.load()
+    assert tables.query("SELECT artist_id FROM songplays") == [("AR1",)]
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,17 @@ def milliseconds(moment: dt.datetime) -> int:
 
 def universes() -> list[Universe]:
     """All of them, in the order of their numbers."""
-    makers = (spellings, closest, versions_of_songs, versions_of_artists, namesakes, latest, moments, duplicates)
+    makers = (
+        spellings,
+        closest,
+        versions_of_songs,
+        versions_of_artists,
+        namesakes,
+        nameless,
+        latest,
+        moments,
+        duplicates,
+    )
     makers += (odd_pages, unknown, limits, respelled)
     numbers = itertools.count(1)
     return [universe for maker in makers for universe in maker(numbers)]
@@ -148,6 +158,15 @@ def namesakes(numbers: Iterator[int]) -> Iterable[Universe]:
             names = zip(ids, (first, second), strict=True)
             songs = [own_song(number, i, artist_id=i, artist_name=name, title=i) for i, name in names]
             yield Universe([own_event(number, 0, song="Other"), own_event(number, 1, song="Other", artist="a")], songs)
+
+
+def nameless(numbers: Iterator[int]) -> Iterable[Universe]:
+    """Songs of the catalogue without a title or a name, and plays without the same."""
+    for title, name in (("T", ""), ("T", " "), ("", "A"), (" ", "A")):
+        number = next(numbers)
+        blanks = itertools.product((title, None), (name, None))
+        events = [own_event(number, n, song=song, artist=artist) for n, (song, artist) in enumerate(blanks)]
+        yield Universe(events, [own_song(number, "1", title=title, artist_name=name)])
 
 
 def latest(numbers: Iterator[int]) -> Iterable[Universe]:
