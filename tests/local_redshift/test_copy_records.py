@@ -177,6 +177,7 @@ def test_other_key_than_jsonpaths_means_auto(copy) -> None:
         '{"jsonpaths": ["$.c"]} x',
         '{"jsonpaths": "$.c"}',
         '{"jsonpaths": []}',
+        '{"jsonpaths": ["$.c"], "comment": "x"}',
         '{"jsonpaths": [""]}',
         '{"jsonpaths": [1]}',
         '{"jsonpaths": ["c"]}',
