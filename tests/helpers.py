@@ -237,9 +237,9 @@ class Warehouse:
         return {table: sorted(rows, key=repr) for table, rows in zip(TABLES, found, strict=True)}
 
 
-def run_as_admin(data_dir: Path, statement: str) -> None:
+def run_as_admin(data_dir: Path, statement: str, dbname: str = "postgres") -> None:
     """Run a statement of the server's superuser, outside of any transaction."""
-    admin = get_server(data_dir.resolve()).connect_as_admin("postgres")
+    admin = get_server(data_dir.resolve()).connect_as_admin(dbname)
     with admin.cursor() as cursor:
         cursor.execute(statement)
     admin.close()

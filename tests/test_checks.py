@@ -351,15 +351,18 @@ def test_damage_outside_the_window_is_found_by_verify(two_days: Warehouse, wrong
 
 
 @pytest.mark.parametrize(
-    ("damage", "wrong"),
+    ("damage", "table", "names"),
     [
-        ("UPDATE songs SET title = NULL WHERE title = 'Other'", "songs have an inferred id that is not of their title"),
-        ("UPDATE songs SET artist_name = NULL WHERE title = 'Other'", "songs have an inferred id that is not of their"),
-        ("UPDATE artists SET name = NULL WHERE name = 'X'", "artists have an inferred id that is not of their name"),
+        ("UPDATE songs SET title = NULL WHERE title = 'Other'", "songs", "title and artist_name"),
+        ("UPDATE songs SET artist_name = NULL WHERE title = 'Other'", "songs", "title and artist_name"),
+        ("UPDATE artists SET name = NULL WHERE name = 'X'", "artists", "name"),
     ],
 )
-def test_inferred_row_that_lost_its_name_is_found_by_verify(two_days: Warehouse, damage: str, wrong: str) -> None:
+def test_inferred_row_that_lost_its_name_is_found_by_verify(
+    two_days: Warehouse, damage: str, table: str, names: str
+) -> None:
     two_days.query(damage)
+    wrong = f"{table} have an inferred id that is not of their {names}: 1, for example EV"
     with pytest.raises(PipelineError, match=wrong):
         two_days.load(verify=True)
 

@@ -10,11 +10,10 @@ import threading
 import time
 
 import pytest
-from helpers import ROOT, Warehouse, event, song, unstamped, upload
+from helpers import ROOT, Warehouse, event, run_as_admin, song, unstamped, upload
 from s3_front import S3Front
 
 import sql_queries
-from local_redshift.server import get_server
 from pipeline import progress
 
 
@@ -89,17 +88,15 @@ def test_either_view_will_do(slow: tuple[Warehouse, S3Front], view: str) -> None
 def test_progress_is_that_of_the_copy_under_way_in_one_session(tables: Warehouse, query: str) -> None:
     sessions = [tables.connect(), tables.connect()]
     ours, other = (session.get_backend_pid() for session in sessions)
-    copies = [(1, ours, 5, 50, "completed"), (2, ours, 1, 10, "running"), (3, other, 2, 20, "running")]
-    admin = get_server(tables.data_dir.resolve()).connect_as_admin(tables.values["CLUSTER", "DB_NAME"])
-    with admin.cursor() as cursor:
-        for copy in copies:
-            cursor.execute(
-                "INSERT INTO local_redshift.copies "
-                "(query, session, files_done, lines, status, tbl, starttime, data_source, files) "
-                "VALUES (%s, %s, %s, %s, %s, 0, clock_timestamp() AT TIME ZONE 'UTC', '', 9)",
-                copy,
-            )
-    admin.close()
+    rest = "clock_timestamp() AT TIME ZONE 'UTC', '', 9, 0"
+    copies = f"""
+INSERT INTO local_redshift.copies (query, session, files_done, lines, status, starttime, data_source, files, tbl)
+VALUES
+    (1, {ours}, 5, 50, 'completed', {rest}),
+    (2, {ours}, 1, 10, 'running', {rest}),
+    (3, {other}, 2, 20, 'running', {rest})
+"""
+    run_as_admin(tables.data_dir, copies, tables.values["CLUSTER", "DB_NAME"])
     with sessions[1].cursor() as cursor:
         cursor.execute(query, {"session": ours})
         assert cursor.fetchall() == [(1, 9, 10)]

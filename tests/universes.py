@@ -75,17 +75,9 @@ def milliseconds(moment: dt.datetime) -> int:
 def universes() -> list[Universe]:
     """All of them, in the order of their numbers."""
     makers = (
-        spellings,
-        closest,
-        versions_of_songs,
-        versions_of_artists,
-        namesakes,
-        nameless,
-        latest,
-        moments,
-        duplicates,
+        *(spellings, closest, versions_of_songs, versions_of_artists, namesakes, nameless),
+        *(latest, moments, duplicates, odd_pages, unknown, limits, respelled),
     )
-    makers += (odd_pages, unknown, limits, respelled)
     numbers = itertools.count(1)
     return [universe for maker in makers for universe in maker(numbers)]
 
