@@ -23,11 +23,11 @@ from local_redshift.server import keeper
 CLUSTER_CONFIG = os.environ.get("TEST_DWH_CONFIG")
 ENVIRONMENT = dict(os.environ)
 MEMORY = Path("/dev/shm")  # where Linux has one: folders in memory
-MEMORY_NEEDED = 2 * 1024**3  # bytes; a whole run takes some 700 MB
+MEMORY_NEEDED = 2 * 1024**3  # bytes; a whole run takes up to 1.4 GB
 
 
 def pytest_configure() -> None:
-    """Keep the tests' files in memory where it has the room: to make and drop their databases takes half as long."""
+    """Keep the tests' files in memory where it has the room: to make and drop their databases takes a third as long."""
     has_room = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED
     if has_room and psutil.virtual_memory().available > 2 * MEMORY_NEEDED:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
