@@ -42,6 +42,10 @@ WHERE pid = pg_backend_pid()
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
+# Wait until nobody else installs anything in this database. A process that was killed holds no lock on a file any more,
+# but the server goes on with the statement that it sent, and holds this one until it is done.
+_ALONE = "SELECT pg_advisory_lock(hashtext('local_redshift'))"
+
 # How the stand-in does what Redshift does is no business of the reader: neither the functions by which it raises errors
 # nor the statement that it made of theirs.
 _CONTEXT = re.compile(
@@ -91,6 +95,7 @@ def _prepare(server: EmbeddedServer, dbname: str, user: str) -> None:
     """Make the user, the database and Redshift's catalog in it, where they are missing."""
     admin = server.connect_as_admin("postgres")
     with admin.cursor() as cursor:
+        cursor.execute(_ALONE)
         for kind, name, found in (
             ("ROLE", user, "SELECT FROM pg_roles WHERE rolname = %s"),
             ("DATABASE", dbname, "SELECT FROM pg_database WHERE datname = %s"),
@@ -108,6 +113,7 @@ def _prepare(server: EmbeddedServer, dbname: str, user: str) -> None:
 def _install_catalog(server: EmbeddedServer, dbname: str) -> None:
     admin = server.connect_as_admin(dbname)
     with admin.cursor() as cursor:
+        cursor.execute(_ALONE)
         cursor.execute(catalogue.FIND_VERSION)
         if cursor.fetchone() != (catalogue.VERSION,):
             cursor.execute("".join(["BEGIN;", *catalogue.INSTALL, ";COMMIT"]))

@@ -10,6 +10,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import psycopg2
@@ -23,6 +24,7 @@ from local_redshift.sql import Token, code, statements, translate
 ADDRESS = "127.0.0.1"
 ANSWER_BYTES = 1 << 16  # read of the server's answer at once
 STARTUP_BYTES = 10_000  # PostgreSQL's own limit
+ACCEPT_AGAIN = 0.05  # seconds until the next client is let in after one could not be
 
 _CANCEL, _SSL, _GSS = 80877102, 80877103, 80877104
 _ENCRYPTION_REFUSED = b"N"
@@ -50,6 +52,7 @@ class Relay:
         self.database, self.user, self.password = database, user, password
         self._listener = socket.create_server((ADDRESS, port))
         self.port: int = self._listener.getsockname()[1]
+        self._is_closed = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -59,17 +62,22 @@ class Relay:
 
     def close(self) -> None:
         """Take no more clients; those that are connected are cut off with the process."""
+        self._is_closed = True
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for the next one
         self._listener.close()
 
     def _accept(self) -> None:
-        while True:
+        while not self._is_closed:
             try:
                 client, _ = self._listener.accept()
-            except OSError:
-                return  # closed
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+            except OSError:  # closed, or out of file descriptors for a while
+                time.sleep(ACCEPT_AGAIN)
+                continue
+            try:
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+            except RuntimeError:  # out of threads: this client is turned away
+                client.close()
 
     def _serve(self, client: socket.socket) -> None:
         with client, contextlib.suppress(OSError, EOFError):

@@ -14,7 +14,7 @@ from local_redshift.copy.jsonpaths import JsonPath, parse_jsonpaths
 from local_redshift.copy.piece import ROW_FORMAT
 from local_redshift.copy.progress import CopyProgress
 from local_redshift.copy.statement import CopyStatement, parse_copy
-from local_redshift.copy.stream import RowStream, in_background
+from local_redshift.copy.stream import RowStream, in_background, quiet_driver
 from local_redshift.copy.table import TargetTable, find_table
 from local_redshift.errors import Cancelled, NoSuchObject, RedshiftError, SourceError
 from local_redshift.sources import objects_to_load, read_ahead, read_object, store_of
@@ -165,7 +165,8 @@ class _CopyRun:
             else:
                 names = ", ".join(quote(column.name) for column in table.columns)
                 sql = f"COPY {table.sql_name} ({names}) FROM STDIN WITH ({ROW_FORMAT})"
-                self._cursor.copy_expert(sql, stream, READ_BYTES)
+                with quiet_driver():
+                    self._cursor.copy_expert(sql, stream, READ_BYTES)
         except psycopg2.Error as error:
             if stream.error is None and error.pgcode is None:
                 raise  # the connection is lost
@@ -205,8 +206,8 @@ class _CopyRun:
         self._cursor.execute(_REMEMBER, [str(self._query), str(count)])
 
     def _add_detail(self, error: SourceError) -> None:
-        """Give the error the DETAIL block that a cluster gives it; it knows no local files, which get none."""
-        if self._copy.source.startswith("s3://"):
+        """Give the error the DETAIL block that a cluster gives it, unless no cluster has such an error."""
+        if self._copy.source.startswith("s3://") and error.process:
             process = f"{error.process} [pid={self._session}]"
             error.detail = messages.detail_block(
                 error.message, messages.EXTERNAL, error.context, self._query, error.location, process

@@ -2,11 +2,38 @@
 
 import contextlib
 import queue
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
+
+
+_in_driver = threading.local()
+
+
+@contextlib.contextmanager
+def quiet_driver() -> Iterator[None]:
+    """Keep the driver from printing a row of the data, for this thread and the length of the block.
+
+    If the server ends in the middle of a COPY, psycopg2 gets two errors, prints the first with its CONTEXT, which is
+    a row, and raises the second. What it prints goes through sys.excepthook.
+    """
+    previous = sys.excepthook
+    if not getattr(previous, "is_quiet_driver", False):
+
+        def hook(*error: Any) -> None:
+            if not getattr(_in_driver, "is_copying", False):
+                previous(*error)
+
+        hook.is_quiet_driver = True  # type: ignore[attr-defined]
+        sys.excepthook = hook
+    _in_driver.is_copying = True
+    try:
+        yield
+    finally:
+        _in_driver.is_copying = False
 
 
 class RowStream:

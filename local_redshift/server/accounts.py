@@ -1,5 +1,7 @@
 """The account the server runs as where we are root, and the folders it has to reach."""
 
+import contextlib
+import fcntl
 import os
 import pwd
 import stat
@@ -47,10 +49,16 @@ def server_account() -> pwd.struct_passwd | None:
     """The account the server runs as where we are root, made if need be; None where we are not."""
     if os.getuid() != 0:
         return None
-    try:
-        return pwd.getpwnam(SERVER_ACCOUNT)
-    except KeyError:
-        pass
+    # one process at a time: of two that run useradd at once, each gets another number for the account
+    with open("/etc/passwd") as accounts:
+        fcntl.flock(accounts, fcntl.LOCK_EX)
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(SERVER_ACCOUNT)
+        _make_account()
+    return pwd.getpwnam(SERVER_ACCOUNT)
+
+
+def _make_account() -> None:
     command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SERVER_ACCOUNT]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True)
@@ -59,7 +67,6 @@ def server_account() -> pwd.struct_passwd | None:
             f"PostgreSQL does not run as root, and the account {SERVER_ACCOUNT} can't be made "
             f"({getattr(error, 'stderr', None) or error}): make it, or run as an ordinary user"
         ) from error
-    return pwd.getpwnam(SERVER_ACCOUNT)
 
 
 def as_account(account: pwd.struct_passwd | None) -> dict[str, Any]:

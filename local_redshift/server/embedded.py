@@ -8,7 +8,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -183,7 +182,8 @@ def _socket_dir(pgdata: Path) -> Path:
     if len(os.fsencode(pgdata / SOCKET_NAME)) <= SOCKET_PATH_LIMIT and "," not in str(pgdata):
         return pgdata
     name = hashlib.sha256(os.fsencode(pgdata)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"local_redshift-{os.getuid()}-{name}"
+    # not the folder that TMPDIR names: all processes that use the server have to find the same one
+    return Path("/tmp") / f"local_redshift-{os.getuid()}-{name}"
 
 
 def _quoted(folder: Path) -> str:

@@ -1,7 +1,9 @@
 """Clients that are not ours: psql and libpq by way of the relay, as `serve` lets them in."""
 
 import re
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -197,11 +199,35 @@ def test_psql_itself_connects_to_the_url(served: tuple[subprocess.Popen, str]) -
     assert subprocess.run(command, capture_output=True, text=True, check=False).stdout == "x\n"
 
 
-def test_ctrl_c_ends_it(config: Path) -> None:
+@pytest.mark.parametrize(
+    "numbers", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM], [signal.SIGINT, signal.SIGTERM]]
+)
+def test_signals_end_it(config: Path, numbers: list[int]) -> None:
     command = [sys.executable, "-m", "local_redshift", "--config", str(config), "serve", "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     process.stdout.readline()
     process.stdout.readline()
+    for number in numbers:
+        process.send_signal(number)
+    output, errors = process.communicate(timeout=30)
+    assert (process.returncode, output, errors) == (0, "stopped\n", "")
+
+
+def test_clients_are_let_in_again_after_it_ran_out_of_descriptors(config: Path) -> None:
+    command = [sys.executable, "-m", "local_redshift", "--config", str(config), "serve", "--port", "0"]
+
+    def few_descriptors() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=few_descriptors)
+    url = re.search(r"postgresql://\S+", process.stdout.readline())[0]
+    address = ("127.0.0.1", int(re.search(r":(\d+)/", url)[1]))
+    many = [socket.create_connection(address) for _ in range(60)]
+    while (left := len(list(Path(f"/proc/{process.pid}/fd").iterdir()))) < 40:
+        assert process.poll() is None, left
+    for client in many:
+        client.close()
+    psycopg2.connect(url).close()
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0
     process.stdout.close()

@@ -8,15 +8,17 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import psycopg2
 import pytest
-from helpers import ROOT, run_as_admin, stop_server, wait_until_stopped
+from helpers import ROOT, copy_data_dir, run_as_admin, stop_server, wait_until_stopped
 
 import local_redshift
+from local_redshift import connection
 from local_redshift.connection import databases
-from local_redshift.server import get_server, keeper
+from local_redshift.server import catalogue, get_server, keeper
 
 HOLD = """
 import sys, local_redshift
@@ -267,3 +269,53 @@ def test_views_and_defaults_outlive_a_new_version_of_the_catalog(data_dir: Path)
     with pytest.raises(psycopg2.errors.StringDataRightTruncation):
         cursor.execute("INSERT INTO t (a) VALUES ('äöü')")
     connection.close()
+
+
+def test_installation_that_a_killed_process_began_is_waited_for(
+    own_data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server goes on with a statement whose sender is gone."""
+    local_redshift.connect(own_data_dir).close()
+    run_as_admin(own_data_dir, "CREATE DATABASE halfway TEMPLATE template0")
+    server = get_server(own_data_dir)
+    with monkeypatch.context() as patch:
+        patch.setattr(catalogue, "INSTALL", ["SELECT pg_sleep(1);", *catalogue.INSTALL])
+        installing = threading.Thread(target=connection._install_catalog, args=(server, "halfway"))
+        installing.start()
+        admin = server.connect_as_admin("postgres")
+        with admin.cursor() as cursor:
+            while not cursor.rowcount > 0:
+                cursor.execute("SELECT FROM pg_stat_activity WHERE query LIKE 'BEGIN;SELECT pg_sleep%'")
+        admin.close()
+    with contextlib.closing(local_redshift.connect(own_data_dir, "halfway")) as found, found.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM stl_load_errors")
+        assert cursor.fetchone() == (0,)
+    installing.join()
+    stop_server(own_data_dir)
+
+
+def test_socket_of_a_long_path_is_found_whatever_tmpdir_says(tmp_path: Path, first_used: Path) -> None:
+    long = tmp_path / ("d" * 120)
+    copy_data_dir(first_used, long)
+    first = user_of(long)
+    (tmp_path / "other").mkdir()
+    code = "import sys, local_redshift; local_redshift.connect(sys.argv[1]).close()"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "other")}
+    subprocess.run([sys.executable, "-c", code, str(long)], env=environment, check=True, timeout=30)
+    finish(first)
+    wait_until_stopped(long)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root makes accounts")
+def test_processes_that_make_the_account_at_once_agree_on_it() -> None:
+    code = (
+        "from local_redshift.server import accounts; accounts.SERVER_ACCOUNT = 'pgserver_test'; "
+        "print(accounts.server_account().pw_uid)"
+    )
+    command = [sys.executable, "-c", code]
+    try:
+        processes = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(6)]
+        assert len({process.communicate()[0] for process in processes}) == 1
+        assert [process.returncode for process in processes] == [0] * 6
+    finally:
+        subprocess.run(["userdel", "pgserver_test"], check=False, capture_output=True)
