@@ -4,6 +4,10 @@ import importlib.util
 import sys
 
 # while `python -m local_redshift` looks for its module, that is the name of the program
+if sys.argv[:1] == ["-m"] and sys.version_info < (3, 10):
+    sys.exit(
+        f"local_redshift: this is Python {sys.version.split()[0]} ({sys.executable}); Python 3.10 or newer is needed"
+    )
 if sys.argv[:1] == ["-m"] and importlib.util.find_spec("psycopg2") is None:
     sys.exit(
         f"local_redshift: the package psycopg2 is not installed for {sys.executable}; activate the virtual "

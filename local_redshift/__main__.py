@@ -12,6 +12,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from local_redshift.connection import connect, databases
 from local_redshift.errors import LocalRedshiftError, RedshiftError
 from local_redshift.relay import ADDRESS, Relay
 from local_redshift.server import ADMIN, binaries, get_server
+from storage.local_files import user_path
 
 DEFAULT_PORT = 5439  # a cluster's
 
@@ -53,7 +55,7 @@ def main() -> int:
 
 def _warehouse(arguments: argparse.Namespace) -> Warehouse:
     if arguments.config is None:
-        return Warehouse(Path(arguments.data_dir).resolve(), arguments.dbname, ADMIN)
+        return Warehouse(user_path(arguments.data_dir).resolve(), arguments.dbname, ADMIN)
     # the config is the pipeline's: its modules know how it is read
     from pipeline.errors import PipelineError
     from pipeline.settings import read_settings
@@ -92,14 +94,14 @@ def _relay(warehouse: Warehouse, password: str, port: int) -> Relay:
 
 
 def _serve(warehouse: Warehouse, port: int) -> int:
-    """Let clients in until Ctrl-C."""
+    """Let clients in until Ctrl-C or SIGTERM, however often they come."""
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
     relay = _relay(warehouse, secrets.token_urlsafe(12), port)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        print(f"serving {relay.url}\nPress Ctrl-C to stop.", flush=True)
-        signal.pause()
-    except KeyboardInterrupt:
-        relay.close()
+    print(f"serving {relay.url}\nPress Ctrl-C to stop.", flush=True)
+    stopping.wait()
+    relay.close()
     print("stopped", flush=True)
     return 0
 

@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import psycopg2
 
@@ -17,6 +16,7 @@ from pipeline.settings import DEFAULT_CONFIG, Settings, read_settings
 from pipeline.signals import supervised
 from pipeline.story import Story
 from pipeline.terminal import complain, say, stamp_lines
+from storage.local_files import user_path
 
 WAITS = (1, 3, 10)  # seconds before the second, third and fourth try of what may be tried again
 
@@ -27,7 +27,7 @@ def parser_with_config(description: str | None) -> argparse.ArgumentParser:
     """A parser for the command line of a script, with the option that all scripts have."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", default=DEFAULT_CONFIG, metavar="PATH", help="default: %(default)s")
-    parser.add_argument("--report", type=Path, metavar="PATH", help="write what the run told to a file, as JSON")
+    parser.add_argument("--report", type=user_path, metavar="PATH", help="write what the run told to a file, as JSON")
     parser.add_argument("-v", "--verbose", action="store_true", help="show the steps that had nothing to do, too")
     return parser
 

@@ -35,9 +35,9 @@ class ConfigValues:
 
     def _check_section(self, section: str) -> None:
         if section not in KNOWN_KEYS:
-            raise PipelineError(
-                f"{self.path}: [{_shown_key(section)}] is not one of the sections{_nearest(section, tuple(KNOWN_KEYS))}"
-            )
+            shown = f"[{section}]" if _is_shown(section) else "a name in brackets"
+            known = _nearest(section, tuple(KNOWN_KEYS))
+            raise PipelineError(f"{self.path}: {shown} is not one of the sections{known}")
 
     def _add(self, section: str, key: str, value: str) -> None:
         name = key.upper()
@@ -45,7 +45,8 @@ class ConfigValues:
             # what stands before the = may be part of a password
             raise PipelineError(f"{self.path}: [{section}] a line that begins with {key.split()[0]} is not KEY = value")
         if name not in KNOWN_KEYS[section]:
-            raise PipelineError(f"{self.path}: [{section}] has no key {_shown_key(key)}{_nearest_key(section, name)}")
+            shown = key if _is_shown(key) else "of that name"
+            raise PipelineError(f"{self.path}: [{section}] has no key {shown}{_nearest_key(section, name)}")
         if (section, name) in self._values:
             raise PipelineError(f"{self.path}: [{section}] {name} is given twice")
         self._values[section, name] = self._plain(section, name, value.strip())
@@ -110,9 +111,10 @@ def _parse_problem(error: configparser.Error) -> str:
     return "which is not a config file"
 
 
-def _shown_key(key: str) -> str:
-    """A key or a section for a message: what looks like none may be a password that got to the wrong place."""
-    return key if re.fullmatch(r"[A-Za-z]\w{1,11}(?:_\w{1,11})?", key) and not re.search(r"\d", key) else "of that name"
+def _is_shown(name: str) -> bool:
+    """Tell whether a message may show this key or section: a long word with digits may be a misplaced password."""
+    is_plain = re.fullmatch(r"[A-Za-z]\w{1,11}(?:_\w{1,11})?", name) and not re.search(r"\d", name)
+    return bool(is_plain) or len(name) <= 3
 
 
 def _nearest(word: str, known: tuple[str, ...]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.config_file import ConfigValues
 from pipeline.errors import PipelineError
+from storage.local_files import user_path
 
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "dwh.cfg"
 
@@ -90,7 +91,7 @@ def read_settings(path: str | Path = DEFAULT_CONFIG, *, needs_source: bool = Fal
 
     Raise PipelineError, naming file, section and key, for whatever is missing, unknown or malformed.
     """
-    values = ConfigValues(Path(path).resolve())
+    values = ConfigValues(user_path(path).resolve())
     host, port, database = _endpoint(values)
     iam_auth = _switch(values, "CLUSTER", "IAM_AUTH")
     return Settings(
@@ -99,11 +100,12 @@ def read_settings(path: str | Path = DEFAULT_CONFIG, *, needs_source: bool = Fal
         port=port,
         database=database,
         user=values.get("CLUSTER", "DB_USER", "" if iam_auth and host != "local" else None),
-        schema=values.get("CLUSTER", "SCHEMA", ""),
+        # names are folded, also in quotes. https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
+        schema=values.get("CLUSTER", "SCHEMA", "").lower(),
         iam_auth=iam_auth,
         sslmode=_sslmode(values),
         sslrootcert=_sslrootcert(values),
-        data_dir=values.path.parent / values.get("CLUSTER", "DATA_DIR", ".local_redshift"),
+        data_dir=values.path.parent / user_path(values.get("CLUSTER", "DATA_DIR", ".local_redshift")),
         credstash=_credstash(values),
         source=_source(values, host) if needs_source else None,
         password=values.get("CLUSTER", "DB_PASSWORD", ""),
@@ -154,7 +156,7 @@ def _sslmode(values: ConfigValues) -> str:
 
 def _sslrootcert(values: ConfigValues) -> str:
     given = values.get("CLUSTER", "SSLROOTCERT", "")
-    return str(values.path.parent / given) if given not in ("", "system") else given
+    return str(values.path.parent / user_path(given)) if given not in ("", "system") else given
 
 
 def _credstash(values: ConfigValues) -> CredstashEntry | None:
@@ -221,7 +223,8 @@ def _location(values: ConfigValues, key: str, host: str) -> str:
             "name s3://bucket/... or set [CLUSTER] HOST = local"
         )
     # not Path: a slash at the end says that the prefix is a folder
-    return os.path.normpath(values.path.parent / value) + ("/" if value.endswith("/") else "")
+    path = os.path.normpath(values.path.parent / user_path(value))
+    return path + ("/" if value.endswith("/") else "")
 
 
 def _region(values: ConfigValues, host: str) -> str:

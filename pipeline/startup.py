@@ -9,10 +9,11 @@ import signal
 import sys
 
 SCRIPTS = ("create_tables.py", "etl.py")
+OLDEST_PYTHON = (3, 10)
 NEEDED = ("psycopg2", "boto3", "certifi", "rich", "obstore")
 
 
-def _started_script() -> str | None:
+def _started_script() -> "str | None":  # as text: an older Python has to get as far as the message about it
     started = getattr(sys.modules["__main__"], "__file__", None)
     if started is None:
         return None
@@ -38,9 +39,17 @@ def _check_packages(script: str) -> None:
         )
 
 
+def check_python(program: str) -> None:
+    """End the process with one line if this Python is too old for the project."""
+    if sys.version_info < OLDEST_PYTHON:
+        needed, ours = (".".join(map(str, version[:2])) for version in (OLDEST_PYTHON, sys.version_info))
+        sys.exit(f"{program}: this is Python {ours} ({sys.executable}); Python {needed} or newer is needed")
+
+
 def _prepare() -> None:
     script = _started_script()
     if script is not None:
+        check_python(script)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _end)
         _check_packages(script)

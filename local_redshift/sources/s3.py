@@ -107,8 +107,8 @@ def _s3_errors(context: str, location: str = "s3_utility.cpp:840", process: str 
         kind = NoSuchObject if missing else SourceError
         raise kind(_s3_message(error), context, location, process) from error
     except BotoCoreError as error:
-        message = f"S3 can't be read from here: {str(error).rstrip('.')}"
-        raise SourceError(message, context, location, process) from error
+        # no cluster fails like this, so there is no block of a cluster's about it
+        raise SourceError(f"S3 can't be read from here: {str(error).rstrip('.')}", process="") from error
 
 
 def _s3_message(error: ClientError) -> str:

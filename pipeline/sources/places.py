@@ -15,6 +15,7 @@ from obstore.exceptions import BaseError, InvalidPathError, PermissionDeniedErro
 from obstore.store import S3Store
 
 from pipeline.errors import PipelineError, Unreachable
+from storage.local_files import walk
 
 if TYPE_CHECKING:
     from obstore.auth.boto3 import Boto3CredentialProvider
@@ -62,6 +63,9 @@ class Place(Protocol):
     def read(self, files: Iterable[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
         """The bytes of each file, in their order."""
 
+    def head(self, name: str, limit: int) -> bytes:
+        """The first `limit` bytes of a file, or all of them if it has fewer."""
+
     def write(self, name: str, data: IO[bytes]) -> None:
         """Write a file."""
 
@@ -73,18 +77,12 @@ class LocalPlace:
     """The files of this machine; see Place."""
 
     def list(self, prefix: str) -> Iterator[FoundFile]:
-        for folder, folders, names in os.walk(prefix.rpartition("/")[0] or "/", followlinks=True):
-            above = folder.rstrip("/") + "/"
-            # whole branches that can't match are not entered
-            folders[:] = [
-                name for name in folders if _may_match(f"{above}{name}/", prefix) and not _leads_back(above, name)
-            ]
-            for path in (above + name for name in names):
-                if path.startswith(prefix):
-                    _check_name(path)
-                    with _local_errors("list", path):
-                        found = os.stat(path)  # noqa: PTH116
-                    yield FoundFile(path, found.st_size, f"{found.st_size} bytes of {found.st_mtime_ns}")
+        with _local_errors("list", prefix):
+            for path in walk(prefix):
+                _check_name(path)
+                with _local_errors("list", path):
+                    found = os.stat(path)  # noqa: PTH116
+                yield FoundFile(path, found.st_size, f"{found.st_size} bytes of {found.st_mtime_ns}")
 
     def can_read(self, name: str) -> bool:
         return True
@@ -94,6 +92,10 @@ class LocalPlace:
             with _local_errors("read", file.name):
                 data = Path(file.name).read_bytes()
             yield file, data
+
+    def head(self, name: str, limit: int) -> bytes:
+        with _local_errors("read", name), open(name, "rb") as file:
+            return file.read(limit)
 
     def write(self, name: str, data: IO[bytes]) -> None:
         with _local_errors("write", name):
@@ -123,19 +125,10 @@ def _local_errors(what: str, name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        path = error.filename or name  # in a walk it is the folder
         if isinstance(error, FileNotFoundError) and what != "write":
-            raise Unreachable(f"can't {what} {name}: {GONE}") from error
-        raise PipelineError(f"can't {what} {name}: {error.strerror}") from error
-
-
-def _may_match(folder: str, prefix: str) -> bool:
-    return folder.startswith(prefix) or prefix.startswith(folder)
-
-
-def _leads_back(above: str, name: str) -> bool:
-    """Whether `name` is a link to a folder that it is in itself."""
-    path = above + name
-    return os.path.islink(path) and os.path.realpath(above).startswith(os.path.realpath(path))  # noqa: PTH114
+            raise Unreachable(f"can't {what} {path}: {GONE}") from error
+        raise PipelineError(f"can't {what} {path}: {error.strerror}") from error
 
 
 class S3Place:
@@ -206,6 +199,10 @@ class S3Place:
 
         return await asyncio.gather(*(read(file.name) for file in files))
 
+    def head(self, name: str, limit: int) -> bytes:
+        with self._errors("read", "s3:GetObject", name):
+            return bytes(obstore.get(self._store, self._key(name), options={"range": (0, limit)}).bytes())
+
     def write(self, name: str, data: IO[bytes]) -> None:
         """Write a file, in parts if it is large."""
         with self._errors("write", "s3:PutObject", name):
@@ -262,6 +259,11 @@ def place_of(name: str, region: str) -> Place:
     return S3Place(bucket, store)
 
 
+def head(name: str, region: str, limit: int) -> bytes:
+    """Return the first `limit` bytes of a file, read with this machine's own credentials. Raise PipelineError."""
+    return place_of(name, region).head(name, limit)
+
+
 def _aws_credentials() -> "Boto3CredentialProvider":
     """What gives obstore the credentials that boto3 finds, and asks for them again before they expire."""
     import boto3  # only what is in S3 pays for it
@@ -273,8 +275,8 @@ def _aws_credentials() -> "Boto3CredentialProvider":
         if session.get_credentials() is not None:
             return Boto3CredentialProvider(session, ttl=CREDENTIALS_KEPT)
     except BotoCoreError as error:
-        raise PipelineError(f"[S3] TEMP_DIR needs AWS credentials: {error}") from error
-    raise PipelineError("[S3] TEMP_DIR needs AWS credentials on this machine, and there are none: run aws configure")
+        raise PipelineError(f"S3 can't be reached from this machine: {error}") from error
+    raise PipelineError("S3 can't be reached from this machine: it has no AWS credentials; run aws configure")
 
 
 def _batches(files: Iterable[SourceFile]) -> Iterator[Sequence[SourceFile]]:

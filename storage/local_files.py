@@ -1,0 +1,49 @@
+"""Files on this machine, found by S3's rule: a prefix is the beginning of a name, not a folder.
+
+https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-source-s3.html
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def user_path(path: str | Path) -> Path:
+    """Return the path, with a leading ~ replaced by the user's home folder as a shell does it."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  # Path.expanduser fails where there is no such user
+
+
+def walk(prefix: str) -> Iterator[str]:
+    """Yield the path of each file whose path begins with `prefix`, in no particular order.
+
+    Links to folders are followed, except where one leads back to a folder above it. Raise OSError for a folder that
+    can't be listed, as COPY fails on an object that it may not read.
+    """
+    top = prefix if prefix.endswith("/") else os.path.dirname(prefix) or "."  # noqa: PTH120
+    start = len("./") if top == "." and not prefix.startswith(".") else 0
+
+    def refuse(error: OSError) -> None:
+        # a folder that is not there has no files, and one that has just been deleted has none any more
+        if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            raise error
+
+    for folder, folders, names in os.walk(top, onerror=refuse, followlinks=True):
+        above = folder.rstrip("/") + "/"
+        # whole branches that can't match are not entered: the prefix may be next to a large tree
+        folders[:] = [
+            name for name in folders if _may_match(f"{above}{name}/"[start:], prefix) and not _leads_back(above, name)
+        ]
+        yield from (path for name in names if (path := (above + name)[start:]).startswith(prefix))
+
+
+def _may_match(folder: str, prefix: str) -> bool:
+    return folder.startswith(prefix) or prefix.startswith(folder)
+
+
+def _leads_back(above: str, name: str) -> bool:
+    """Tell whether `name` is a link to a folder that contains it."""
+    path = above + name
+    if not os.path.islink(path):  # noqa: PTH114
+        return False
+    target = os.path.realpath(path)
+    return os.path.commonpath([target, os.path.realpath(above)]) == target

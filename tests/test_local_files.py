@@ -1,0 +1,106 @@
+"""Files on this machine as a source: which are found, what is said of those that can't be, and what ~ means."""
+
+import errno
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from helpers import Warehouse, event, song
+
+from pipeline.errors import PipelineError
+from pipeline.settings import read_settings
+
+pytestmark = pytest.mark.stand_in_only
+
+
+@pytest.fixture(params=["", "temp"])
+def sourced(tables: Warehouse, request: pytest.FixtureRequest) -> Warehouse:
+    """Tables and a source, which COPY reads by its prefix or, with TEMP_DIR, by a list."""
+    tables.write_songs([song()])
+    tables.configure({("S3", "TEMP_DIR"): request.param or None, ("S3", "LOG_DATA"): "logs"})
+    return tables
+
+
+def write(path: Path, *events: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(one) + "\n" for one in events))
+
+
+def test_link_to_a_folder_whose_name_the_own_begins_with_is_followed(sourced: Warehouse) -> None:
+    write(sourced.folder / "logs/a.json", event())
+    (sourced.folder / "logs-2018").mkdir()
+    (sourced.folder / "logs-2018/extra").symlink_to("../logs")
+    sourced.configure({("S3", "LOG_DATA"): "logs-2018"})
+    sourced.load()
+    assert sourced.counts()["songplays"] == 1
+
+
+@pytest.mark.parametrize("target", [".", "..", "../.."])
+def test_link_that_leads_back_is_not_followed(sourced: Warehouse, target: str) -> None:
+    write(sourced.folder / "logs/2018/a.json", event())
+    (sourced.folder / "logs/2018/again").symlink_to(target)
+    sourced.load()
+    assert sourced.counts()["staging_events"] == 1
+
+
+def test_folder_that_cant_be_listed_fails_the_load(sourced: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(sourced.folder / "logs/a.json", event())
+    write(sourced.folder / "logs/closed/b.json", event(itemInSession=1))
+    scandir: Callable = os.scandir
+
+    def refuse(path: str) -> object:  # root may list any folder
+        if str(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PipelineError, match=r"logs/closed.*Permission denied|Permission denied.*logs/closed|closed"):
+        sourced.load()
+    monkeypatch.undo()
+    assert sourced.counts()["songplays"] == 0
+
+
+def test_plays_that_two_folders_have_are_told_apart_from_those_that_were_there(sourced: Warehouse) -> None:
+    for folder in ("logs/2018", "logs-old/2018"):
+        write(sourced.folder / folder / "a.json", event(), event(itemInSession=1))
+    write(sourced.folder / "logs/b.json", event(itemInSession=2))
+    said = sourced.told()
+    assert "5 plays among them\n           2 plays staged more than once\n           3 plays loaded now" in said
+    assert "           0 plays already there" in said
+    assert f"2 folders begin with [S3] LOG_DATA, and COPY reads all of them: {sourced.folder}/logs-old/, " in said
+    write(sourced.folder / "logs/c.json", event(itemInSession=2), event(itemInSession=3))
+    sourced.configure({("S3", "LOG_DATA"): "logs/"})
+    said = sourced.told(everything=True)
+    assert "1 plays loaded now" in said and "3 plays already there" in said and "folders begin" not in said
+
+
+@pytest.mark.parametrize("pattern", ["logs[1]-", "lo*s-", "what?/logs"])
+def test_ping_takes_a_prefix_as_it_stands(tables: Warehouse, pattern: str) -> None:
+    tables.write_songs([song()])
+    write(Path(f"{tables.folder}/{pattern}a.json"), event())
+    tables.configure({("S3", "LOG_DATA"): pattern})
+    assert tables.told(ping_only=True).count("can be read") == 2
+    tables.configure({("S3", "LOG_DATA"): pattern + "x"})
+    with pytest.raises(PipelineError, match="no file's name begins with that"):
+        tables.told(ping_only=True)
+
+
+def test_tilde_is_the_home_folder(tables: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tables.folder / "home"
+    write(home / "logs/a.json", event())
+    write(home / "songs/a.json", song())
+    (home / "paths.json").write_bytes(Path(tables.values["S3", "LOG_JSONPATH"]).read_bytes())
+    monkeypatch.setenv("HOME", str(home))
+    names = {"LOG_DATA": "~/logs", "SONG_DATA": "~/songs", "LOG_JSONPATH": "~/paths.json", "TEMP_DIR": "~/temp"}
+    tables.configure({("S3", key): value for key, value in names.items()})
+    tables.config.rename(home / "dwh.cfg")
+    tables.config = Path("~/dwh.cfg")
+    tables.run("etl.py", "--report", "~/report.json")
+    assert json.loads((home / "report.json").read_text())["status"] == "succeeded"
+    assert not list(tables.folder.rglob("~*"))
+    tables.config = home / "dwh.cfg"
+    tables.configure({("CLUSTER", "DATA_DIR"): "~/warehouse", ("CLUSTER", "SSLROOTCERT"): "~/root.crt"})
+    settings = read_settings(tables.config)
+    assert settings.data_dir == home / "warehouse" and settings.sslrootcert == f"{home}/root.crt"
