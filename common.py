@@ -1,5 +1,7 @@
 """The connection helpers that both scripts share: connect, run a statement, commit, save load errors."""
 
+import contextlib
+import shlex
 import time
 from pathlib import Path
 
@@ -8,12 +10,13 @@ from psycopg2 import extensions
 
 import sql_queries
 from pipeline.database_errors import first_line, label
+from pipeline.diagnosis import remark
 from pipeline.errors import PipelineError, StatementFailed
 from pipeline.load_errors import LOAD_ERRORS_CSV, LoadError, Table, read_first, write_csv
-from pipeline.progress import CopyWatch
+from pipeline.progress import CopyWatch, said_if_slow
 from pipeline.session import Parameters, Session
 from pipeline.settings import DEFAULT_CONFIG, Settings, read_settings
-from pipeline.story import Step
+from pipeline.story import Step, Summary
 from pipeline.warehouse import open_connection
 
 
@@ -30,11 +33,15 @@ def run(session: Session, query: str, parameters: Parameters | None = None) -> i
     name = label(query)
     is_copy = name.startswith("COPY")
     started = time.monotonic()
-    rows = session.execute(query, parameters, _watch(session) if is_copy else None).rowcount
+    # only LOCK waits for others, who are other runs: nobody else uses the staging tables
+    waiting = said_if_slow("another run to finish loading") if name.startswith("LOCK") else contextlib.nullcontext()
+    with waiting:
+        rows = session.execute(query, parameters, _watch(session) if is_copy else None).rowcount
     seconds = time.monotonic() - started
     if is_copy:
         # what a cluster answers to COPY itself says nothing of rows
-        rows = session.rows(sql_queries.copy_count)[0][0]
+        [(rows, copy)] = session.rows(sql_queries.copy_count)
+        session.copies.append(copy)
     wrote_rows = rows >= 0 and "NOLOAD" not in query
     said = f"{counted(rows, 'row')} in " if wrote_rows else ""
     step = Step(name, rows if wrote_rows else None, round(seconds, 3))
@@ -52,9 +59,9 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def commit(session: Session) -> None:
-    """Commit what the session has done; see `Session.commit` for what may go wrong."""
-    session.commit()
+def commit(session: Session, summary: Summary | None = None) -> None:
+    """Commit what the session has done, which `summary` sums up; see `Session.commit` for what may go wrong."""
+    session.commit(summary)
 
 
 def save_load_errors(session: Session) -> str:
@@ -66,22 +73,23 @@ def save_load_errors(session: Session) -> str:
     try:
         session.rollback()
         table = read_first(session.connection, sql_queries.latest_load_errors_queries)
-        errors = read_first(session.connection, sql_queries.session_load_errors_queries).rows
+        rows = read_first(session.connection, sql_queries.session_load_errors_queries).rows
+        errors = [LoadError(*row).traced(session.packed) for row in rows]
+        said = [str(errors[0]), remark(session, errors[0])] if errors else ["the system table has no row about it"]
     except (psycopg2.Error, StatementFailed) as error:
         why = first_line(error) if isinstance(error, psycopg2.Error) else error
         return f"what was wrong with the data can't be read from the system tables ({why})"
-    table = table.traced(session.packed)
-    first = str(LoadError(*errors[0]).traced(session.packed)) if errors else "the system table has no row about it"
-    ours = table.of_session(session.number)
-    return (
-        f"{first}\n{_save(table, session.settings, 'the latest ', f'; from this run: {ours:,}')}\n"
-        f"{check_command(session.settings)} shows every record that would not load"
-    )
+    ours = min(len(errors), len(table.rows))
+    said += [
+        _save(table.traced(session.packed), session.settings, "the latest ", f"; from this run: {ours:,}"),
+        f"{check_command(session.settings)} shows every record that would not load",
+    ]
+    return "\n".join(line for line in said if line)
 
 
 def check_command(settings: Settings) -> str:
     """The command that tries the whole source of these settings."""
-    config = "" if settings.path == DEFAULT_CONFIG else f" --config {settings.path}"
+    config = "" if settings.path == DEFAULT_CONFIG else f" --config {shlex.quote(str(settings.path))}"
     return f"python etl.py --check{config}"
 
 

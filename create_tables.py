@@ -11,7 +11,7 @@ import sys
 from common import commit, counted, run
 from pipeline.command_line import parser_with_config, run_script
 from pipeline.errors import PipelineError
-from pipeline.existing_tables import lock_and_count, place_of, rows_at_stake
+from pipeline.existing_tables import location_of, lock_and_count, rows_at_stake
 from pipeline.session import Session
 from pipeline.terminal import is_terminal, say
 from sql_queries import create_table_queries, drop_table_queries, loaded_files_mark
@@ -22,7 +22,7 @@ def confirm(session: Session, counts: dict[str, int], yes: bool) -> None:
     filled = {table: rows for table, rows in counts.items() if rows}
     if not filled or yes:
         return
-    say(f"These tables hold rows, in {place_of(session)}:")
+    say(f"These tables hold rows, in {location_of(session)}:")
     for table, rows in filled.items():
         say(f"  {table}: {counted(rows, 'row')}")
     if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
@@ -42,11 +42,13 @@ def main(session: Session, yes: bool = False) -> None:
     """Drop what is there and create the tables, empty; `yes` answers what would be asked."""
     counts = rows_at_stake(session)
     confirm(session, counts, yes)
-    while (locked := lock_and_count(session)) != counts and not yes:
+    locked = lock_and_count(session)
+    while locked != counts and not yes:
         # what came in while the question was open has to be asked about, too, and nobody may wait for the answer
         session.rollback()
         counts = locked
         confirm(session, counts, yes)
+        locked = lock_and_count(session)
     for query in drop_table_queries + create_table_queries:
         run(session, query)
     session.execute(loaded_files_mark, {"mark": os.urandom(8).hex()})

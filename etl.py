@@ -11,12 +11,13 @@ import sql_queries
 from common import commit, counted, run, save_load_errors, save_tried_load_errors
 from pipeline.checks import check_load, verify_star
 from pipeline.command_line import WAITS, parser_with_config, run_script
+from pipeline.diagnosis import remark
 from pipeline.errors import CopyFailed, PipelineError
 from pipeline.load_errors import show_load_errors
 from pipeline.ping import ping
 from pipeline.session import Parameters, Session
 from pipeline.sources.delivery import delivered
-from pipeline.summary import Staged, Transformed, summary, summary_text
+from pipeline.summary import Staged, Transformed, folders_note, summary
 from pipeline.terminal import say
 
 
@@ -61,20 +62,30 @@ def load(session: Session, everything: bool = False) -> None:
     loaded = transform(session, staged.window)
     check_load(session, staged.window, loaded)
     figures = summary(session, staged, loaded)
-    commit(session)
-    session.run.story.summary = figures
-    say(summary_text(figures, staged.files))
+    commit(session, figures)
+    say(str(figures))
+    if figures.figures["plays staged more than once"] and (note := folders_note(session)):
+        say(note)
 
 
 def try_source(session: Session) -> None:
     """COPY both sources without loading. Raise PipelineError if anything in them would not load."""
+    gave_up = []
     with delivered(session, trial=True) as delivery:
         for query, parameters in delivery.statements:
-            run(session, query, parameters)
+            try:
+                run(session, query, parameters)
+            except CopyFailed as error:  # on more bad records than MAXERROR
+                gave_up.append(str(error))
+                session.rollback()
     errors, saved = save_tried_load_errors(session)
     if errors:
-        show_load_errors(errors)
-        raise PipelineError(f"{counted(len(errors), 'record')} would not load\n{saved}")
+        show_load_errors(errors, session.source, lambda error: remark(session, error))
+        found = f"{counted(len(errors), 'record')} would not load"
+        more = "there may be more bad records: COPY gave up before the end"
+        raise PipelineError("\n".join([found, saved, *([more] if gave_up else [])]))
+    if gave_up:
+        raise PipelineError("\n".join([*gave_up, "the system table has no row about it"]))
     say("everything would load")
 
 

@@ -1149,7 +1149,8 @@ WHERE LEFT(artist_id, 2) = 'EV'
 # WHAT THE SCRIPTS REPORT
 # ---------------------------------------------------------------------------------------------------
 
-copy_count = "SELECT pg_last_copy_count()"
+# How many rows the last COPY of this session loaded, and the number by which the system tables know it.
+copy_count = "SELECT pg_last_copy_count(), pg_last_copy_id()"
 
 # The number by which the system tables know a session.
 session_number = "SELECT pg_backend_pid()"
@@ -1176,6 +1177,29 @@ WHERE LEFT(song_id, 2) <> 'EV'
 """
 
 moving_count = "SELECT COUNT(*) FROM moving"
+
+# How many of the staged plays are copies of another: a log that is there twice. Asked if not all plays were new.
+repeated_plays = """
+SELECT COALESCE(SUM(copies - 1), 0)
+FROM (
+    SELECT COUNT(*) AS copies
+    FROM staging_events
+    WHERE page = 'NextSong'
+    GROUP BY ts, user_id, level, session_id, location, user_agent, item_in_session, song, artist, length
+) AS distinct_plays
+"""
+
+# The files that a COPY has read.
+copied_files = "SELECT TRIM(filename) FROM stl_load_commits WHERE query = %(copy)s"
+copied_files_detail = "SELECT TRIM(file_name) FROM sys_load_detail WHERE query_id = %(copy)s"
+
+# The columns of a table, in the order in which COPY fills them.
+table_columns = """
+SELECT column_name, data_type
+FROM svv_columns
+WHERE table_schema = current_schema() AND table_name = %(table)s
+ORDER BY ordinal_position
+"""
 
 inferred_summary = """
 SELECT
@@ -1212,11 +1236,14 @@ tables_lock = "LOCK %(tables)s"
 load_errors = "SELECT TOP 25 * FROM stl_load_errors ORDER BY starttime DESC"
 load_errors_detail = "SELECT TOP 25 * FROM sys_load_error_detail ORDER BY start_time DESC"
 
-# All errors of this session, which tried the whole source without loading it.
+# All errors of this session, which tried the whole source without loading it. Numbers of sessions recur, so those from
+# before it began are an older session's. PG_LAST_COPY_ID would not do: a COPY that was rolled back leaves it as it was.
+# https://docs.aws.amazon.com/redshift/latest/dg/PG_LAST_COPY_ID.html, r_STV_SESSIONS.html, SYS_SESSION_HISTORY.html
 tried_load_errors = """
 SELECT *
 FROM stl_load_errors
 WHERE session = pg_backend_pid()
+    AND starttime >= (SELECT COALESCE(MAX(starttime), '1970-01-01') FROM stv_sessions WHERE process = pg_backend_pid())
 ORDER BY query, starttime, filename, line_number
 """
 
@@ -1224,6 +1251,9 @@ tried_load_errors_detail = """
 SELECT *
 FROM sys_load_error_detail
 WHERE session_id = pg_backend_pid()
+    AND start_time >= (
+        SELECT COALESCE(MAX(start_time), '1970-01-01') FROM sys_session_history WHERE session_id = pg_backend_pid()
+    )
 ORDER BY query_id, start_time, file_name, line_number
 """
 
@@ -1239,6 +1269,7 @@ SELECT
     TRIM(err_reason) AS err_reason
 FROM stl_load_errors
 WHERE session = pg_backend_pid()
+    AND starttime >= (SELECT COALESCE(MAX(starttime), '1970-01-01') FROM stv_sessions WHERE process = pg_backend_pid())
 ORDER BY query DESC, starttime, filename, line_number
 """
 
@@ -1253,6 +1284,9 @@ SELECT
     TRIM(error_message) AS err_reason
 FROM sys_load_error_detail
 WHERE session_id = pg_backend_pid()
+    AND start_time >= (
+        SELECT COALESCE(MAX(start_time), '1970-01-01') FROM sys_session_history WHERE session_id = pg_backend_pid()
+    )
 ORDER BY query_id DESC, start_time, file_name, line_number
 """
 
@@ -1302,8 +1336,9 @@ latest_load_errors_queries = [load_errors, load_errors_detail]
 tried_load_errors_queries = [tried_load_errors, tried_load_errors_detail]
 session_load_errors_queries = [session_load_errors, session_load_errors_detail]
 
-# what is tried in turn for how far a COPY has got: files done, all files, rows
+# what is tried in turn for how far a COPY has got (files done, all files, rows) and for the files that it read
 copy_progress_queries = [copy_progress, copy_progress_detail]
+copied_files_queries = [copied_files, copied_files_detail]
 
 insert_table_queries = [
     new_songs_create,

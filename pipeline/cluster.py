@@ -7,6 +7,7 @@ from pipeline.credentials import user_and_password
 from pipeline.errors import PipelineError, Unreachable
 from pipeline.progress import said_if_slow
 from pipeline.settings import Settings
+from pipeline.transient import connection_passes
 
 # Seconds. A serverless workgroup that sleeps takes a while to answer the first connection.
 CONNECT_TIMEOUT = 60
@@ -37,9 +38,6 @@ _ADVICE = {
     "timeout expired": "see HOST, and whether the cluster's security group lets this machine in",
 }
 
-# parts of libpq's message that speak of a cluster that restarts, or of a network that failed for a moment
-_PASSES = ("Connection refused", "server closed the connection unexpectedly", "Connection reset", "is starting up")
-
 
 def connect_to_cluster(settings: Settings) -> extensions.connection:
     """Open a connection to the cluster that the config names, over TLS that is verified in full.
@@ -66,7 +64,7 @@ def connect_to_cluster(settings: Settings) -> extensions.connection:
             )
     except psycopg2.OperationalError as error:
         reason = masked(" ".join(str(error).split()), secret)
-        kind = Unreachable if any(part in reason for part in _PASSES) else PipelineError
+        kind = Unreachable if connection_passes(reason, settings.host) else PipelineError
         raise kind(
             f"can't connect to {settings.database} on {settings.place} as {user}: {reason}; {_advice(reason, settings)}"
         ) from None

@@ -1,5 +1,6 @@
 """The user and password that a cluster is given: from IAM, the config file, credstash or libpq's own places."""
 
+import os
 import re
 
 from pipeline.errors import PipelineError
@@ -54,8 +55,44 @@ def _credstash_password(settings: Settings, entry: CredstashEntry) -> str:
         problem = f"AWS refused ({error})"
     except botocore.exceptions.BotoCoreError as error:
         problem = f"AWS can't be asked ({error})"
-    where = f"[CREDSTASH] KEY = {entry.key}, TABLE = {entry.table}, REGION = {entry.region}, PROFILE = {entry.profile}"
+    where = f"[CREDSTASH] KEY = {entry.key}, TABLE = {entry.table}, {_region_and_profile(entry)}"
     raise PipelineError(f"no password from credstash: {problem}; see {settings.path}: {where}")
+
+
+def _region_and_profile(entry: CredstashEntry) -> str:
+    """The region and the AWS profile that credstash used, and where a default came from."""
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
+    profile = f"PROFILE = {entry.profile}" if entry.profile else f"PROFILE not set ({_default_profile()})"
+    if entry.region:
+        return f"REGION = {entry.region}, {profile}"
+    try:
+        region = boto3.Session(profile_name=entry.profile).region_name
+    except BotoCoreError:
+        region = None
+    source = "AWS_DEFAULT_REGION" if os.environ.get("AWS_DEFAULT_REGION") else "~/.aws/config"
+    default = f"{region} from {source}" if region else "and neither AWS_DEFAULT_REGION nor ~/.aws/config names one"
+    return f"REGION not set ({default}), {profile}"
+
+
+def _default_profile() -> str:
+    named = os.environ.get("AWS_PROFILE")
+    return f"{named} from AWS_PROFILE" if named else "the default one"
+
+
+def own_credentials() -> str:
+    """Say which AWS credentials of this machine the stand-in reads S3 with, for a message."""
+    found = "AWS_ACCESS_KEY_ID of the environment" if os.environ.get("AWS_ACCESS_KEY_ID") else _default_credentials()
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    through = f", through AWS_ENDPOINT_URL = {endpoint}" if endpoint else ""
+    return f"with HOST = local your own AWS credentials are used: {found}{through}"
+
+
+def _default_credentials() -> str:
+    profile = os.environ.get("AWS_PROFILE")
+    where = f"profile {profile} (AWS_PROFILE) of ~/.aws" if profile else "the default profile of ~/.aws"
+    return f"AWS_ACCESS_KEY_ID is not set, so {where}, if it has any (aws configure), or this machine's role"
 
 
 def _temporary_credentials(settings: Settings) -> tuple[str, str]:

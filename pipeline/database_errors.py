@@ -7,8 +7,10 @@ from typing import Any
 import psycopg2
 
 import sql_queries
+from pipeline.credentials import own_credentials
 from pipeline.errors import CopyFailed, StatementFailed
 from pipeline.settings import Settings
+from pipeline.transient import is_connection_lost, statement_passes
 
 # a COPY that failed on its data names one of the two views, depending on the age of the cluster
 _LOAD_FAILED = re.compile(r"Check '(stl_load_errors|sys_load_error_detail)' system table")
@@ -23,11 +25,23 @@ _NO_SOURCE = re.compile(
     r"|^/.* (?:can't be read|does not exist)"
 )
 _COUNT_OF_PATHS = re.compile(r"Number of jsonpath")
-_S3_REFUSED = re.compile(r"S3ServiceException|S3 can't be read|authorized to assume IAM Role")
+_S3_REFUSED = re.compile(r"S3ServiceException|S3 can't be read")
+# the first is that of older clusters; https://stackoverflow.com/questions/70659682 has the one of Serverless
+_ROLE_REFUSED = re.compile(
+    r"not authorized to assume IAM Role|Not authorized to get credentials of role"
+    r"|The requested role .* is not associated"
+)
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+_NO_CREDENTIALS = re.compile(
+    r"S3 can't be read from here"
+    r"|Error (?:AccessDenied|ExpiredToken|InvalidAccessKeyId|InvalidToken|SignatureDoesNotMatch)"
+)
+_NO_SPACE = "No space left on device"
 _NO_TABLE = re.compile(r"Cannot COPY into nonexistent table")
 _TABLE_CODES = ("42P01", "42703")  # undefined table, undefined column
 
 _ADVICE = {  # by SQLSTATE
+    "53100": "the cluster has no disk space left: drop or move data, or resize it",
     "22001": "give the column more room in sql_queries.py, then run create_tables.py and load again",
     "2BP01": "drop what depends on the table first, or give the view WITH NO SCHEMA BINDING",
     "42804": "the tables are not those of sql_queries.py: run create_tables.py",
@@ -63,14 +77,6 @@ def constant_name(query: str) -> str | None:
     return next((name for name, value in vars(sql_queries).items() if value == query), None)
 
 
-def is_connection_lost(error: psycopg2.Error) -> bool:
-    """Whether the connection ended, by the warehouse or on its way, so that no answer came."""
-    if not isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)):
-        return False
-    # without a code the driver itself found out; those of 57P and 08 are what a server says as it goes
-    return error.pgcode is None or error.pgcode.startswith(("57P", "08"))
-
-
 def first_line(error: psycopg2.Error) -> str:
     """What the driver or the warehouse says, in its first line."""
     return str(error).strip().split("\n")[0] or type(error).__name__
@@ -82,16 +88,34 @@ def statement_failed(
     """The error for a statement that the warehouse refused, or whose connection was lost."""
     name = constant_name(query)
     what = f"{label(query)} ({name} in sql_queries.py)" if name else label(query)
+    if settings.is_local and _is_disk_full(error, settings):
+        full = f"the disk of {settings.data_dir} is full; free some space, or name another folder as [CLUSTER] DATA_DIR"
+        return StatementFailed(f"{what} failed: {full} in {settings.path}; {outcome}", error)
     if is_connection_lost(error):
         lost = f"the connection to the warehouse was lost ({first_line(error)})"
-        return StatementFailed(f"{what} failed: {lost}; {outcome}", error)
-    said = _said(error)
+        return StatementFailed(f"{what} failed: {lost}; {outcome}", error, passes=True)
+    said = _said(error, settings)
     advice = _advice(error, query, parameters, settings)
     kind = CopyFailed if _LOAD_FAILED.search(said) else StatementFailed
-    return kind(f"{what} failed: {said}" + (f"\n{advice}" if advice else ""), error)
+    # what a manifest names was listed a moment ago: listed anew, it is there or is not missed
+    passes = statement_passes(error) or ("%(manifest)s" in query and bool(_NO_SOURCE.search(said)))
+    return kind(f"{what} failed: {said}" + (f"\n{advice}" if advice else ""), error, passes=passes)
 
 
-def _said(error: psycopg2.Error) -> str:
+def _is_disk_full(error: psycopg2.Error, settings: Settings) -> bool:
+    """Tell whether the local server has no disk space left. If it died of that, only its log says so."""
+    if _NO_SPACE in str(error):
+        return True
+    if not is_connection_lost(error):
+        return False
+    try:
+        log = (settings.data_dir / "server.log").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return any(_NO_SPACE in line and ("PANIC" in line or "FATAL" in line) for line in log.splitlines())
+
+
+def _said(error: psycopg2.Error, settings: Settings) -> str:
     """The warehouse's own words, without what they hold of the data and without its CONTEXT lines."""
     primary = error.diag.message_primary
     if primary is None:
@@ -102,7 +126,8 @@ def _said(error: psycopg2.Error) -> str:
     if (error.pgcode or "").startswith("23"):
         return primary  # its DETAIL has the row
     parts = [primary]
-    if error.diag.message_detail:
+    # where your own credentials are to blame, the block about a cluster's source leads astray
+    if error.diag.message_detail and not (settings.is_local and _NO_CREDENTIALS.search(primary)):
         parts.append(f"DETAIL:  {error.diag.message_detail.rstrip()}")
     return "\n".join(parts)
 
@@ -120,6 +145,8 @@ def _advice(error: psycopg2.Error, query: str, parameters: Mapping[str, Any] | N
             "if the tables are not there yet, or sql_queries.py was changed since they were made: "
             "run create_tables.py first; docs/changing.md says how to keep the rows that are in them"
         )
+    if error.pgcode == "42601" and not settings.is_local and _is_postgresql(error):
+        return f"[CLUSTER] HOST = {settings.host} is a PostgreSQL server, not Amazon Redshift: see {settings.path}"
     if _NO_SOURCE.search(said):
         used = {name: str(value) for name, value in (parameters or {}).items() if f"%({name})s" in query}
         named = [name for name, value in used.items() if _names(said, value)]
@@ -130,10 +157,24 @@ def _advice(error: psycopg2.Error, query: str, parameters: Mapping[str, Any] | N
             f"the columns of the table and [S3] LOG_JSONPATH in {settings.path} have to agree; "
             "if sql_queries.py was changed: run create_tables.py"
         )
+    if _ROLE_REFUSED.search(said):
+        return (
+            f"see [IAM_ROLE] ARN in {settings.path}: attach this role to the cluster or to the workgroup's "
+            "namespace, and let its trust policy name redshift.amazonaws.com and, for Serverless, "
+            "redshift-serverless.amazonaws.com"
+        )
     if _S3_REFUSED.search(said):
         key = "SONG_DATA" if "%(song_data)s" in query else "LOG_DATA or LOG_JSONPATH"
-        return f"see [S3] {key}, REGION and [IAM_ROLE] ARN in {settings.path}"
+        if not settings.is_local:
+            return f"see [S3] {key}, REGION and [IAM_ROLE] ARN in {settings.path}"
+        credentials = f"; {own_credentials()}" if _NO_CREDENTIALS.search(said) else ""
+        return f"see [S3] {key} and REGION in {settings.path}{credentials}"
     return _ADVICE.get(error.pgcode or "", "")
+
+
+def _is_postgresql(error: psycopg2.Error) -> bool:
+    # Redshift says that it is PostgreSQL 8.0.2. https://docs.aws.amazon.com/redshift/latest/dg/r_VERSION.html
+    return error.cursor is not None and error.cursor.connection.info.server_version >= 90000
 
 
 def _names(said: str, value: str) -> bool:

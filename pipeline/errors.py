@@ -26,11 +26,12 @@ class Unreachable(PipelineError):
 
 
 class StatementFailed(PipelineError):
-    """The warehouse refused a statement; `cause` is the driver's error."""
+    """The warehouse refused a statement; `cause` is the driver's error, and `passes` whether to try again."""
 
-    def __init__(self, message: str, cause: psycopg2.Error) -> None:
+    def __init__(self, message: str, cause: psycopg2.Error, *, passes: bool = False) -> None:
         super().__init__(message)
         self.cause = cause
+        self.passes = passes
 
 
 class CopyFailed(StatementFailed):

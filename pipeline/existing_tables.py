@@ -72,7 +72,7 @@ def _counts(session: Session) -> dict[str, int]:
     return {name: session.rows(table_count, {"table": AsIs(name)})[0][0] for name in existing(session)}
 
 
-def place_of(session: Session) -> str:
+def location_of(session: Session) -> str:
     """Where the tables are: database, schema and warehouse."""
     [(schema,)] = session.rows(chosen_schema)
     session.rollback()

@@ -2,22 +2,25 @@
 
 import csv
 import os
-import sys
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import psycopg2
 from psycopg2 import extensions
 
+from pipeline.settings import Source
 from pipeline.sources.origins import Origin, PackedObject
-from pipeline.terminal import is_terminal, say
+from pipeline.terminal import say
 
 LOAD_ERRORS_CSV = "load_errors.csv"
-SHOWN_ERRORS = 1000  # as many as somebody may want to scroll through
+EXAMPLES = 3  # shown of the errors of one kind
 NAME_BYTES = 256  # of a file's name in stl_load_errors
 FILE_COLUMNS = ("filename", "file_name")  # of stl_load_errors and of sys_load_error_detail
-SESSION_COLUMNS = ("session", "session_id")  # of stl_load_errors and of sys_load_error_detail
+
+# the parts of a reason that differ from record to record
+_OF_THE_VALUE = re.compile(r"Value '.*', Pos \d+, |(?<=sequence: )[0-9a-f ]+|(?<=Invalid char: ).*")
 
 
 class LoadError(NamedTuple):
@@ -68,11 +71,6 @@ class Table(NamedTuple):
             rows.append([*row, *([origin.file, str(origin.line)] if origin else [name, line])])
         return Table([*self.columns, "source_file", "source_line"], rows)
 
-    def of_session(self, session: int) -> int:
-        """How many of the rows are about a session, which is the process id of its connection."""
-        at = next((self.columns.index(name) for name in SESSION_COLUMNS if name in self.columns), None)
-        return 0 if at is None else sum(row[at] == str(session) for row in self.rows)
-
 
 def origin_of(filename: str, line: str, packed: Mapping[str, PackedObject]) -> Origin | None:
     """Where a line of a packed object came from; None if it is of no packed object.
@@ -85,12 +83,14 @@ def origin_of(filename: str, line: str, packed: Mapping[str, PackedObject]) -> O
     return None
 
 
-def read_first(connection: extensions.connection, queries: Sequence[str]) -> Table:
+def read_first(
+    connection: extensions.connection, queries: Sequence[str], parameters: Mapping[str, object] | None = None
+) -> Table:
     """What the first of the queries gives that can be run. Raise psycopg2.Error where none can."""
     for query in queries:
         try:
             with connection.cursor() as cursor:
-                cursor.execute(query)
+                cursor.execute(query, parameters)
                 names = [column.name for column in cursor.description or ()]
                 return Table(names, [["" if value is None else str(value).strip() for value in row] for row in cursor])
         except psycopg2.Error as error:
@@ -112,23 +112,26 @@ def write_csv(path: Path, table: Table) -> None:
         raise
 
 
-def show_load_errors(errors: Sequence[LoadError]) -> None:
-    """Print the errors: at a terminal by file, with a table for each, otherwise one line per error."""
-    if not is_terminal(sys.stdout):
-        for error in errors:
-            say(str(error))
-        return
-    from rich.console import Console  # it takes a while to load
-    from rich.table import Table as ScreenTable
+def source_of(error: LoadError, source: Source) -> str:
+    """Return log_data or song_data: the prefix that an error's file belongs to."""
+    prefixes = {key: getattr(source, key) for key in ("log_data", "song_data")}
+    fitting = [key for key, prefix in prefixes.items() if error.filename.startswith(prefix)]
+    return max(fitting, key=lambda key: len(prefixes[key]), default="log_data")
 
-    console = Console(file=sys.stdout, markup=False, highlight=False)
-    shown = errors[:SHOWN_ERRORS]
-    for filename in dict.fromkeys(error.filename for error in shown):
-        say(filename)  # not cut or folded by rich: it is there to be copied
-        table = ScreenTable("line", "column", "reason", "code")
-        for error in shown:
-            if error.filename == filename:
-                table.add_row(error.line, error.target, error.reason, error.code)
-        console.print(table)
-    if len(errors) > SHOWN_ERRORS:
-        say(f"and {len(errors) - SHOWN_ERRORS:,} more, which {LOAD_ERRORS_CSV} has")
+
+def show_load_errors(errors: Sequence[LoadError], source: Source, remark: Callable[[LoadError], str]) -> None:
+    """Print the errors, grouped by source, column and reason: how many there are, and of each kind the first few.
+
+    `remark` gives a sentence about an error, or nothing.
+    """
+    kinds: dict[tuple[str, ...], list[LoadError]] = {}
+    for error in errors:
+        kind = (source_of(error, source), error.target, error.code, _OF_THE_VALUE.sub("", error.reason))
+        kinds.setdefault(kind, []).append(error)
+    for (key, *_), alike in kinds.items():
+        if len(alike) > EXAMPLES:
+            say(f"[S3] {key.upper()}: {len(alike):,} records like these {EXAMPLES}:")
+        for error in alike[:EXAMPLES]:
+            say(str(error))
+        if said := remark(alike[0]):
+            say(f"  {said}")

@@ -2,11 +2,10 @@
 
 import os
 import re
-from pathlib import Path
 
 import sql_queries
 from pipeline.errors import PipelineError, StatementFailed
-from pipeline.existing_tables import dropped_tables, existing, place_of
+from pipeline.existing_tables import dropped_tables, existing, location_of
 from pipeline.session import Session
 from pipeline.terminal import say
 
@@ -17,7 +16,7 @@ def ping(session: Session) -> None:
     Raise PipelineError, naming each, for what is not as it must be.
     """
     [(user, version)] = session.rows(sql_queries.session_identity)
-    say(f"connected to {place_of(session)} as {user} ({_short(version)})")
+    say(f"connected to {location_of(session)} as {user} ({_short(version)})")
     wanted = [name.written for name in dropped_tables()]
     there = existing(session)
     missing = [name for name in wanted if name not in there]
@@ -53,11 +52,17 @@ def _source_problem(session: Session, query: str) -> str:
             return str(failure)
     finally:
         session.rollback()
-    if session.settings.is_local and "://" not in prefix and not _is_there(Path(prefix)):
-        return f"{session.settings.path}: [S3] {key.upper()} = {prefix}: no file begins with that"
+    from pipeline.sources.places import place_of  # it takes a while to load
+
+    try:
+        files = place_of(prefix, session.source.region).list(prefix)
+        if next(files, None) is None:
+            return f"{session.settings.path}: [S3] {key.upper()} = {prefix}: no file's name begins with that"
+    except PipelineError as error:
+        if session.settings.is_local:
+            return f"{error}; see [S3] {key.upper()} in {session.settings.path}"
+        # on a cluster it is the role that reads
+        say(f"{key.upper()} can be read, but whether there are files was not seen from here ({error}): {prefix}")
+        return ""
     say(f"{key.upper()} can be read: {prefix}")
     return ""
-
-
-def _is_there(prefix: Path) -> bool:
-    return prefix.exists() or any(prefix.parent.glob(f"{prefix.name}*"))

@@ -1,43 +1,19 @@
 """Trying again what failed for a reason that passes: the connection, a conflict, S3 that is busy."""
 
-import re
 from collections.abc import Callable
 
-import psycopg2
-
-from pipeline.database_errors import is_connection_lost
 from pipeline.errors import CommitUnanswered, PipelineError, StatementFailed, Unreachable
 from pipeline.run import Outcome, Run
 from pipeline.session import Session
 from pipeline.settings import Settings
 from pipeline.terminal import complain, say
 
-# A conflict with another transaction: PostgreSQL has a code for it, Redshift an error called 1023 or, with
-# snapshot isolation, a sentence. 1018 is what a load gets that waited for a table's lock while
-# create_tables.py dropped the table. https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html
-_CONFLICT_CODE = "40001"
-_CONFLICT = re.compile(
-    r"\A(?:ERROR: *)?(?:1023|1018)\b|Serializable isolation violation|conflict with concurrent transaction"
-)
-
-# S3 asks to slow down. https://docs.aws.amazon.com/redshift/latest/dg/s3serviceexception-error.html
-_BUSY_S3 = re.compile(r"S3ServiceException:[^\n]*,Status 503,")
-
 
 def is_transient(error: Exception) -> bool:
     """Whether the same run may well succeed a little later: nothing that has to be mended first."""
     if isinstance(error, StatementFailed):
-        return _passes(error.cause)
+        return error.passes
     return isinstance(error, (Unreachable, CommitUnanswered))
-
-
-def _passes(error: psycopg2.Error) -> bool:
-    text = str(error)
-    return (
-        is_connection_lost(error)
-        or error.pgcode == _CONFLICT_CODE
-        or bool(_CONFLICT.search(text) or _BUSY_S3.search(text))
-    )
 
 
 def try_until_done(work: Callable[[Session], None], settings: Settings, run: Run, waits: tuple[int, ...]) -> None:
@@ -55,6 +31,8 @@ def try_until_done(work: Callable[[Session], None], settings: Settings, run: Run
                 try:
                     if unanswered and session.find_out(unanswered) is Outcome.COMMITTED:
                         say("the commit had landed, only its answer was lost: everything is loaded")
+                        if run.story.summary is not None:
+                            say(str(run.story.summary))
                         return None
                     unanswered = ""
                     return work(session)

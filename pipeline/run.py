@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import psycopg2
 
 from pipeline.errors import Stopped
-from pipeline.story import Story
+from pipeline.story import Story, Summary
 
 
 class Outcome(enum.Enum):
@@ -31,6 +31,7 @@ class Run:
         self.story = story or Story()
         self.outcome = Outcome.UNCHANGED
         self._advice = advice
+        self._summary: Summary | None = None
         self.is_committing = False
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -55,14 +56,21 @@ class Run:
         if self._stopping.wait(seconds):
             raise Stopped
 
-    @contextlib.contextmanager
-    def committing(self) -> Iterator[None]:
-        """Send a commit in the block, which sets `outcome` once it knows; meanwhile it is UNKNOWN.
+    def found_out(self, outcome: Outcome) -> None:
+        """Note what became of a commit; if it landed, its summary is true from now on."""
+        if outcome is Outcome.COMMITTED:
+            self.story.summary = self._summary
+        self.outcome = outcome
 
-        Raise Stopped, and let no commit go out, if the run is to stop.
+    @contextlib.contextmanager
+    def committing(self, summary: Summary | None = None) -> Iterator[None]:
+        """Send a commit in the block, which calls `found_out` once it knows; meanwhile `outcome` is UNKNOWN.
+
+        `summary` is what is true if it lands. Raise Stopped, and let no commit go out, if the run is to stop.
         """
         with self._lock:
             self.check()
+            self._summary = summary
             self.outcome = Outcome.UNKNOWN
             self.is_committing = True
         try:

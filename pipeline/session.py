@@ -11,12 +11,14 @@ from psycopg2 import extensions
 
 import sql_queries
 from pipeline.cancel import canceller
-from pipeline.database_errors import first_line, is_connection_lost, shown_name, statement_failed
+from pipeline.database_errors import first_line, shown_name, statement_failed
 from pipeline.errors import CommitUnanswered, PipelineError
 from pipeline.progress import Watch, shown_alive
 from pipeline.run import Outcome, Run
-from pipeline.settings import Settings
+from pipeline.settings import Settings, Source
 from pipeline.sources.origins import PackedObject
+from pipeline.story import Summary
+from pipeline.transient import is_connection_lost
 from pipeline.warehouse import open_connection
 
 Parameters = Mapping[str, Any]
@@ -33,6 +35,7 @@ class Session:
         self.settings = settings
         self.run = run or Run()
         self.mark = ""  # of the load that this session stages; see `mark_load`
+        self.copies: list[int] = []  # its COPYs, by the numbers that the system tables have for them
         self.packed: dict[str, PackedObject] = {}  # what COPY reads in the place of the files that are packed in it
         self.connection: extensions.connection
 
@@ -71,11 +74,16 @@ class Session:
         self.connection.close()
 
     @property
-    def source_parameters(self) -> Parameters:
-        """The values for the placeholders of the COPY statements, of settings that were read for a load."""
+    def source(self) -> Source:
+        """Where the data are, of settings that were read for a load."""
         if self.settings.source is None:
             raise ValueError("these settings were read without their source")
-        return self.settings.source.copy_parameters()
+        return self.settings.source
+
+    @property
+    def source_parameters(self) -> Parameters:
+        """The values for the placeholders of the COPY statements."""
+        return self.source.copy_parameters()
 
     def execute(
         self, query: str, parameters: Parameters | None = None, watch: Watch | None = None
@@ -129,18 +137,21 @@ class Session:
         self.execute(sql_queries.staging_lock)
         landed = self.rows(sql_queries.staging_marked) == [(mark,)]
         self.rollback()
-        self.run.outcome = Outcome.COMMITTED if landed else Outcome.UNCHANGED
+        self.run.found_out(Outcome.COMMITTED if landed else Outcome.UNCHANGED)
         return self.run.outcome
 
-    def commit(self) -> None:
-        """Commit. Raise CommitUnanswered if the answer is lost, StatementFailed where it is refused."""
-        with self.run.committing():
+    def commit(self, summary: Summary | None = None) -> None:
+        """Commit what `summary` sums up.
+
+        Raise CommitUnanswered if the answer is lost, StatementFailed where it is refused.
+        """
+        with self.run.committing(summary):
             try:
                 self.connection.commit()
             except psycopg2.Error as error:
                 # only a code proves that the warehouse answered
                 if error.pgcode is None or is_connection_lost(error):
                     raise CommitUnanswered(f"COMMIT failed: {first_line(error)}; {self.run.said}") from error
-                self.run.outcome = Outcome.UNCHANGED
+                self.run.found_out(Outcome.UNCHANGED)
                 raise statement_failed(error, "COMMIT", None, self.settings, self.run.said) from error
-            self.run.outcome = Outcome.COMMITTED
+            self.run.found_out(Outcome.COMMITTED)

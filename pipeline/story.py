@@ -23,6 +23,17 @@ class Step:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Summary:
+    """What a load did, in figures for the report and as text for the screen."""
+
+    figures: dict[str, Any]
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 @dataclass
 class Story:
     """The story of one run. `is_verbose` has every step told at a terminal, too."""
@@ -34,7 +45,7 @@ class Story:
     target: dict[str, str] = field(default_factory=dict)
     tries: int = 0
     steps: list[Step] = field(default_factory=list)
-    summary: dict[str, Any] = field(default_factory=dict)
+    summary: Summary | None = None
     _quiet: list[Step] = field(default_factory=list)
 
     def begin(self, settings: Settings) -> None:
@@ -94,7 +105,7 @@ class Story:
             "target": self.target,
             "tries": self.tries,
             "steps": [asdict(step) for step in list(self.steps)],
-            "summary": self.summary,
+            "summary": self.summary.figures if self.summary else {},
             "error": error or None,
         }
         try:

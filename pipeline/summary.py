@@ -1,9 +1,14 @@
 """What a load tells at its end: what it staged, and what became of that."""
 
+import contextlib
 from dataclasses import dataclass, field
 
+import psycopg2
+
 import sql_queries
+from pipeline.load_errors import read_first
 from pipeline.session import Parameters, Session
+from pipeline.story import Summary
 
 
 @dataclass(frozen=True)
@@ -39,14 +44,16 @@ class Transformed:
     matched_before: int = 0
 
 
-def summary(session: Session, staged: Staged, loaded: Transformed) -> dict[str, int]:
+def summary(session: Session, staged: Staged, loaded: Transformed) -> Summary:
     """What was staged and loaded, how much of the new the catalogue covers, and what it does not cover."""
     new = loaded.rows[sql_queries.songplays_table_insert]
     matched = _matched_now(session, staged) - loaded.matched_before if new else 0
+    repeated = int(session.rows(sql_queries.repeated_plays)[0][0]) if new < staged.plays else 0
     [(songs, artists)] = session.rows(sql_queries.inferred_summary)
-    return {
+    figures = {
         "events staged": staged.events,
         "plays staged": staged.plays,
+        "plays staged more than once": repeated,
         "plays loaded": new,
         "plays matched": matched,
         "songs inferred": songs,
@@ -56,20 +63,47 @@ def summary(session: Session, staged: Staged, loaded: Transformed) -> dict[str, 
             loaded, sql_queries.inferred_artists_insert, sql_queries.inferred_artists_delete
         ),
     }
+    return Summary(figures, _text(figures, staged.files))
 
 
-def summary_text(figures: dict[str, int], files: str) -> str:
+def _text(figures: dict[str, int], files: str) -> str:
     """The summary as it is printed at the end of a load; `files` says which files were new, if that was looked at."""
     plays, new, matched = figures["plays staged"], figures["plays loaded"], figures["plays matched"]
+    repeated = figures["plays staged more than once"]
     head = f"\n{files}" if files else ""
+    again = f"\n{repeated:>12,} plays staged more than once" if repeated else ""
     return f"""{head}
 {figures["events staged"]:>12,} events staged
-{plays:>12,} plays among them
+{plays:>12,} plays among them{again}
 {new:>12,} plays loaded now
-{plays - new:>12,} plays already there
+{plays - repeated - new:>12,} plays already there
 {matched:>12,} new plays matched to the catalogue{_share(matched, new)}
 {figures["songs inferred"]:>12,} inferred songs ({figures["songs inferred now"]:+,})
 {figures["artists inferred"]:>12,} inferred artists ({figures["artists inferred now"]:+,})"""
+
+
+def folders_note(session: Session) -> str:
+    """Say that COPY has read several folders whose names begin with LOG_DATA, if it has; for after the commit."""
+    prefix = session.source.log_data
+    ends = {name[len(prefix) :].partition("/")[0] for name in _files_read(session) if "/" in name[len(prefix) :]}
+    if prefix.endswith("/") or len(ends) < 2:
+        return ""
+    folders = ", ".join(sorted(f"{prefix}{end}/" for end in ends))
+    return (
+        f"{len(ends)} folders begin with [S3] LOG_DATA, and COPY reads all of them: {folders}\n"
+        f"to read one alone, end its name with a slash in {session.settings.path}"
+    )
+
+
+def _files_read(session: Session) -> set[str]:
+    """The log files that the COPYs of the session have read; nothing if no system table tells."""
+    names: set[str] = set()
+    with contextlib.suppress(psycopg2.Error):
+        for copy in session.copies:
+            found = read_first(session.connection, sql_queries.copied_files_queries, {"copy": copy})
+            for (name,) in found.rows:
+                names.update(session.packed[name].files if name in session.packed else [name])
+    return {name for name in names if name.startswith(session.source.log_data)}
 
 
 def _matched_now(session: Session, staged: Staged) -> int:

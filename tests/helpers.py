@@ -186,6 +186,13 @@ class Warehouse:
             self.load(**options)
         return said.getvalue()
 
+    def told_failing(self, **options: bool) -> str:
+        """What was said by a load that fails, its message at the end."""
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), pytest.raises(PipelineError) as raised:
+            self.load(**options)
+        return f"{said.getvalue()}{raised.value}\n"
+
     def refusal(self) -> str:
         """The message of a load that fails, by the script's own function, in this process."""
         with pytest.raises(PipelineError) as raised:

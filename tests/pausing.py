@@ -38,10 +38,10 @@ def stop_at(point: str) -> None:
         counted["statements"] += 1
         return run(*arguments)
 
-    def pausing_commit(session: Session) -> None:
+    def pausing_commit(session: Session, *summary: object) -> None:
         if point == "commit":
             pause()
-        commit(session)
+        commit(session, *summary)
         if point == "committed":
             pause()
 

@@ -1,5 +1,6 @@
-"""A server in front of moto's S3 that can hold an object back, or be too busy for a while."""
+"""A server in front of moto's S3 that can hold an object back, break it off, or answer with an error for a while."""
 
+import contextlib
 import http.client
 import http.server
 import threading
@@ -12,11 +13,11 @@ BUSY = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</
 class QuietHandler(http.server.BaseHTTPRequestHandler):
     """Replies in one call, and keeps no log on the screen."""
 
-    def reply(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+    def reply(self, status: int, body: bytes, headers: dict[str, str] | None = None, length: int | None = None) -> None:
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(body) if length is None else length))
         self.end_headers()
         self.wfile.write(body)
 
@@ -28,8 +29,12 @@ class S3Front:
     """What is asked of `address` is answered by the server at `behind`."""
 
     def __init__(self, behind: str) -> None:
-        self.busy_for = 0  # how many more requests are answered with 503
+        self.busy_for = 0  # how many more requests are answered with `error`
+        self.error = (503, BUSY)
         self.held = ""  # an object whose name ends like this is not answered until `let_go`
+        self.endless = ""  # an object whose name ends like this has its body again and again, until `let_go` ...
+        self.breaks_off_at = 0  # ... or until it breaks off after so many bytes ...
+        self.then = (0, b"")  # ... with this once, after so many bytes
         self.let_go = threading.Event()
         self.asked = threading.Event()  # whether it was asked for
         self._behind = urlsplit(behind).netloc
@@ -52,7 +57,7 @@ class S3Front:
         with self._lock:
             if self.busy_for:
                 self.busy_for -= 1
-                return 503, {}, BUSY
+                return self.error[0], {}, self.error[1]
         connection = http.client.HTTPConnection(self._behind)
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
@@ -68,7 +73,22 @@ class S3Front:
                 length = self.headers.get("Content-Length")
                 sent = self.rfile.read(int(length)) if length else None
                 status, headers, body = front.answer(self.command, self.path, dict(self.headers), sent)
-                self.reply(status, body, headers)
+                if self.command == "GET" and front.endless and urlsplit(self.path).path.endswith(front.endless):
+                    self.reply_endlessly(body, headers)
+                else:
+                    self.reply(status, body, headers)
+
+            def reply_endlessly(self, body: bytes, headers: dict[str, str]) -> None:
+                self.close_connection = True
+                at, once = front.then
+                sent = 0
+                with contextlib.suppress(OSError):  # the stand-in reads the beginning, and later all of it
+                    self.reply(200, b"", headers, length=1 << 40)
+                    while not front.let_go.is_set() and not 0 < front.breaks_off_at < sent:
+                        data = once if once and sent > at else body
+                        once = b"" if data is once else once
+                        self.wfile.write(data)
+                        sent += len(data)
 
             do_HEAD = do_PUT = do_POST = do_DELETE = do_GET
 

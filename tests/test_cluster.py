@@ -99,6 +99,12 @@ def test_server_without_tls_is_refused_unless_that_is_meant(
     connection.close()
 
 
+def test_postgresql_is_not_taken_for_redshift(warehouse: Warehouse, tls_server: tuple[Path, int]) -> None:
+    said = configured(warehouse, tls_server).run("create_tables.py", "--yes", code=1).stderr
+    assert 'syntax error at or near "DISTSTYLE"' in said
+    assert f"[CLUSTER] HOST = localhost is a PostgreSQL server, not Amazon Redshift: see {warehouse.config}\n" in said
+
+
 def test_verify_ca_takes_another_name(warehouse: Warehouse, tls_server: tuple[Path, int]) -> None:
     configured(warehouse, tls_server, HOST="127.0.0.1", SSLMODE="verify-ca").connect().close()
 

@@ -1,5 +1,6 @@
 """Several at once: runs queue up, readers never wait and never see half a load."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -39,6 +40,20 @@ def test_runs_at_once_end_in_the_state_of_one(tables: Warehouse, runs: int) -> N
     tables.create_tables()
     tables.etl()
     assert tables.star() == several
+
+
+@pytest.mark.stand_in_only
+def test_run_that_waits_for_another_says_so(tables: Warehouse) -> None:
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    with contextlib.closing(tables.connect()) as holder, holder.cursor() as cursor:
+        cursor.execute("LOCK staging_events")
+        waiting = start(tables, "etl.py")
+        said = ""
+        while "waiting for" not in said:
+            said = waiting.stdout.readline()
+        assert "waiting for another run to finish loading" in said
+    finish([waiting])
 
 
 def test_reader_sees_before_or_after_and_never_waits(tables: Warehouse) -> None:

@@ -95,6 +95,31 @@ def test_failure_of_credstash_is_named(
     assert "[CREDSTASH] KEY = " in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("environment", "asked"),
+    [
+        ({}, "REGION not set (us-west-2 from AWS_DEFAULT_REGION), PROFILE not set (the default one)"),
+        ({"AWS_PROFILE": "me"}, "PROFILE not set (me from AWS_PROFILE)"),
+        ({"AWS_DEFAULT_REGION": None}, "REGION not set (eu-west-3 from ~/.aws/config)"),
+    ],
+)
+def test_defaults_that_credstash_used_are_named(
+    tmp_path: Path,
+    credential_store: str,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str | None],
+    asked: str,
+) -> None:
+    (tmp_path / "aws").write_text("[default]\nregion = eu-west-3\n[profile me]\nregion = eu-west-3\n")
+    credstash.reset_sessions()
+    with monkeypatch.context() as patch, pytest.raises(PipelineError) as raised:
+        patch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws"))
+        for name, value in environment.items():
+            patch.setenv(name, value) if value else patch.delenv(name)
+        password(with_credstash(tmp_path, REGION=None, KEY="other"))
+    assert asked in str(raised.value) and "None" not in str(raised.value)
+
+
 def test_kms_refusing_is_named(tmp_path: Path, credential_store: str) -> None:
     table = boto3.resource("dynamodb").Table("passwords")
     item = table.scan()["Items"][0]

@@ -1,8 +1,10 @@
 """What happens to data that do not load: load_errors.csv, the message, and etl.py --check."""
 
+import bz2
 import contextlib
 import csv
-import io
+import gzip
+import json
 import re
 
 import pytest
@@ -123,30 +125,140 @@ def test_check_reports_every_error_and_changes_nothing(tables: Warehouse) -> Non
     assert tables.everything() == before
 
 
-class Terminal(io.StringIO):
-    """A screen that keeps what it shows."""
-
-    def isatty(self) -> bool:
-        return True
+@pytest.mark.stand_in_only
+def test_check_groups_errors_by_source_column_and_reason(tables: Warehouse) -> None:
+    log = tables.write_log([event(ts="soon"), *[event(userId=f"u{n}") for n in range(1000)], event()])
+    tables.write_songs([song(), *[song(title=None)] * 4])
+    said = tables.told_failing(check=True)
+    lines = said.splitlines()
+    assert (
+        f"{log}, line 1, column ts timestamp: Invalid timestamp format or value [epochmillisecs] (error 1206)" in lines
+    )
+    at = lines.index("[S3] LOG_DATA: 1,000 records like these 3:")
+    assert [line.split(":")[0] for line in lines[at + 1 : at + 4]] == [
+        f"{log}, line {n}, column user_id int4" for n in (2, 3, 4)
+    ]
+    assert "[S3] SONG_DATA: 4 records like these 3:" in lines
+    assert len([line for line in lines if ", line " in line]) == 7  # of 1,005
+    assert "1,005 records would not load" in said and len(read_csv(tables)) == 1005
 
 
 @pytest.mark.stand_in_only
-def test_check_at_a_terminal_shows_a_table(tables: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "100")  # less than the path: it is shown whole all the same
-    log = tables.write_log([event(ts="[b]soon[/b]"), *[event(userId="me")] * 1000, event()])
+@pytest.mark.parametrize("source", ["staging_events", "staging_songs"])
+def test_check_that_maxerror_ended_says_that_there_may_be_more(
+    tables: Warehouse, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    tables.write_log([event(userId="me")] * 20)
+    tables.write_songs([song(title=None)] * 20)
+    few = [
+        query.replace("MAXERROR 100000", "MAXERROR 5") if f"COPY {source}" in query else query
+        for query in sql_queries.try_copy_queries
+    ]
+    monkeypatch.setattr(sql_queries, "try_copy_queries", few)
+    said = tables.told_failing(check=True)
+    assert "25 records would not load" in said  # the other source is tried to its end
+    assert "there may be more bad records" in said and "etl.py --check" not in said
+
+
+@pytest.mark.stand_in_only
+@pytest.mark.parametrize("serverless", [False, True])
+def test_errors_of_an_older_session_of_the_same_number_are_not_taken_for_ours(
+    tables: Warehouse, serverless: bool
+) -> None:
+    """Process numbers recur: in a container, where they begin at 1, in nearly every run."""
+    tables.write_log([event()])
     tables.write_songs([song()])
-    with contextlib.redirect_stdout(Terminal()) as screen, pytest.raises(PipelineError, match="1,001 records"):
-        tables.load(check=True)
-    rows = [[cell.strip() for cell in re.split("[│┃]", line)[1:-1]] for line in screen.getvalue().splitlines()]
-    reasons = {
-        1: ("ts timestamp", "Invalid timestamp format or value [epochmillisecs]", "1206"),
-        2: ("user_id int4", "Invalid digit, Value 'm', Pos 0, Type: Integer", "1207"),
-    }
-    for line, (column, reason, code) in reasons.items():
-        assert [str(line), column, reason, code] in rows
-    assert screen.getvalue().count(f"{log}\n") == 1
-    assert "and 1 more, which load_errors.csv has" in screen.getvalue()
-    assert len(read_csv(tables)) == 1001
+    old_errors(tables)
+    if serverless:
+        tables.query("DROP VIEW local_redshift.stl_load_errors")
+    assert "everything would load" in tables.told(check=True)
+    tables.write_log([event(userId="me")])
+    said = tables.told_failing()
+    assert "old.json" not in said and "column user_id" in said and "from this run: 1\n" in said
+    assert "1 record would not load" in tables.told_failing(check=True)
+
+
+def old_errors(tables: Warehouse) -> None:
+    """Leave load errors of sessions that had the numbers of the next sessions."""
+    with contextlib.closing(tables.connect()) as connection, connection.plain_cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO local_redshift.load_errors "
+            "SELECT 100, 0, 1, '2018-11-01', pid, 1, 'old.json', 1, '', '', '', 0, '{', '', 1216, 'Invalid' "
+            "FROM generate_series(pg_backend_pid(), pg_backend_pid() + 500) AS pid"
+        )
+        connection.commit()
+
+
+LOOKS = [
+    (gzip.compress(json.dumps(event()).encode()), "compressed by gzip"),
+    (json.dumps(event()).encode("utf-16"), "is UTF-16"),
+    (json.dumps(event()).encode("utf-16-be"), "is UTF-16"),
+    (json.dumps(event()).encode("utf-8-sig"), "begins with a byte order mark"),
+    (b"# The logs\n\nOne file a day.\n", "does not begin with a JSON object"),
+    (bz2.compress(b"{}"), "compressed by bzip2"),
+]
+
+
+@pytest.mark.stand_in_only
+@pytest.mark.parametrize("source", ["local", "s3"])
+@pytest.mark.parametrize(("data", "looks"), LOOKS)
+def test_file_that_is_no_log_is_described(
+    tables: Warehouse, source: str, data: bytes, looks: str, request: pytest.FixtureRequest
+) -> None:
+    tables.write_log([event()]).write_bytes(data)
+    tables.write_songs([song()])
+    if source == "s3":
+        upload(request.getfixturevalue("bucket"), tables.folder)
+        tables.use("s3://sparkify")
+    said = tables.told_failing()
+    assert "Invalid JSON format" in said and looks in said
+    assert looks in tables.told_failing(check=True)
+
+
+@pytest.mark.stand_in_only
+def test_missing_brace_is_told_with_the_line_where_the_record_began(tables: Warehouse) -> None:
+    good, padded = json.dumps(event()), json.dumps(event(userAgent="x" * 700))
+    for broken, line in ((padded[:-1], 3), (json.dumps(event(), indent=1)[:-2], 3)):
+        path = tables.write_log([])
+        path.write_text(f"{good}\n{good}\n{broken}\n{good}\n{good}\n")
+        tables.write_songs([song()])
+        said = tables.told_failing()
+        assert f"the record begins at line {line}\n" in said
+        assert not re.search(rf"{re.escape(str(path))}, line {line}:", said)
+
+
+@pytest.mark.stand_in_only
+@pytest.mark.parametrize(
+    ("changes", "column"),
+    [
+        ({"itemInSession": 2**40}, "item_in_session"),
+        ({"userId": 2**31}, "user_id"),
+        ({"status": -(2**31) - 1}, "status"),
+    ],
+)
+def test_overflow_names_the_column(tables: Warehouse, changes: dict[str, int], column: str) -> None:
+    tables.write_log([event(), event(**changes)])
+    tables.write_songs([song()])
+    assert f"the number is for column {column}\n" in tables.told_failing()
+    tables.write_log([event()])
+    tables.write_songs([song(year=2**31)])
+    assert "the number is for column year\n" in tables.told_failing()
+
+
+@pytest.mark.stand_in_only
+def test_overflow_in_a_file_that_only_the_cluster_can_read_names_the_columns_of_that_type(
+    tables: Warehouse, bucket: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables.write_log([event(userId=2**31)])
+    tables.write_songs([song()])
+    upload(bucket, tables.folder)
+    tables.use("s3://sparkify")
+    monkeypatch.setattr("pipeline.sources.places._aws_credentials", no_credentials)
+    assert "for one of item_in_session, session_id, status, user_id\n" in tables.told_failing()
+
+
+def no_credentials() -> None:
+    raise PipelineError("there are none")
 
 
 def test_check_tells_of_its_own_errors_alone(tables: Warehouse) -> None:

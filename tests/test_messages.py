@@ -8,9 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import boto3
 import psycopg2
 import pytest
-from helpers import ROOT, Warehouse, event, song, unstamped
+from helpers import ROOT, Warehouse, event, song, unstamped, upload
 from test_bad_input import fails
 from test_settings import config
 
@@ -155,7 +156,8 @@ def test_bucket_that_is_not_there_names_the_keys(sourced: Warehouse, aws: dict[s
     sourced.environment = aws
     sourced.configure({("S3", key): "s3://no-such-bucket/log"})
     message = sourced.refusal()
-    assert re.search(rf"see \[S3\] [\w ]*{key}[\w ]*, REGION and \[IAM_ROLE\] ARN in {sourced.config}\n", message)
+    # the stand-in reads S3 with the credentials of this machine, not by the role
+    assert re.search(rf"see \[S3\] [\w ]*{key}[\w ]* and REGION in {sourced.config}\n", message)
 
 
 def test_connection_lost_after_a_failed_copy_does_not_hide_its_error(
@@ -220,3 +222,87 @@ def test_message_has_a_long_path_whole(sourced: Warehouse, tmp_path: Path) -> No
     shutil.move(sourced.write_log([event(userId="me")]), deep / "2018-11-01-events.json")
     sourced.configure({("S3", "LOG_DATA"): str(deep)})
     assert f"{deep}/2018-11-01-events.json, line 1, column user_id int4: Invalid digit" in fails(sourced)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # github.com/3scale/apisonator issue 196
+        "User arn:aws:redshift:us-west-2:1:dbuser:dwh/me is not authorized to assume IAM Role arn:aws:iam::1:role/r",
+        # https://stackoverflow.com/questions/70659682
+        "exception name : UnauthorizedException, error type : 135, message: Not authorized to get credentials of role "
+        "arn:aws:iam::1:role/r, should retry : 0",
+        "exception name : UnauthorizedException, error type : 138, message: The requested role arn:aws:iam::1:role/r "
+        "is not associated to cluster, should retry : 0",
+    ],
+)
+def test_each_wording_of_a_refused_role_leads_to_the_role(
+    database: psycopg2.extensions.connection, tmp_path: Path, text: str
+) -> None:
+    with pytest.raises(psycopg2.Error) as raised:
+        database.plain_cursor().execute("SELECT local_redshift.fail('XX000', %s, '')", [text])
+    settings = config(tmp_path, {})
+    said = str(statement_failed(raised.value, "COPY staging_events FROM 's3://b/l'", None, settings, "nothing changed"))
+    assert f"see [IAM_ROLE] ARN in {settings.path}" in said
+    assert "redshift.amazonaws.com" in said and "redshift-serverless.amazonaws.com" in said and "attach" in said
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "AWS_ACCESS_KEY_ID is not set, so the default profile of ~/.aws"),
+        ({"AWS_PROFILE": "analyst"}, "profile analyst (AWS_PROFILE) of ~/.aws"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "through AWS_ENDPOINT_URL = http://127.0.0.1:9"),
+    ],
+)
+def test_missing_aws_credentials_are_told_with_where_they_were_looked_for(
+    sourced: Warehouse, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: str
+) -> None:
+    sourced.configure({("S3", "LOG_DATA"): "s3://sparkify/log-data"})
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # which knows the credentials of earlier tests
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    if "AWS_PROFILE" in environment:
+        (sourced.folder / "aws").write_text("[profile analyst]\nregion = us-west-2\n")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(sourced.folder / "aws"))
+    message = sourced.refusal()
+    assert "Unable to locate credentials" in message and expected in message
+    assert "-----" not in message and "IAM_ROLE" not in message
+
+
+def test_mistyped_prefix_in_s3_fails_a_ping(sourced: Warehouse, aws: dict[str, str], bucket: object) -> None:
+    upload(bucket, sourced.folder)
+    sourced.use("s3://sparkify")
+    sourced.configure({("S3", "LOG_JSONPATH"): str(ROOT / "sample_data" / "log_json_path.json")})
+    assert sourced.told(ping_only=True).count("can be read") == 2
+    sourced.configure({("S3", "LOG_DATA"): "s3://sparkify/lgo-data"})
+    with pytest.raises(
+        PipelineError, match=r"\[S3\] LOG_DATA = s3://sparkify/lgo-data: no file's name begins with that"
+    ):
+        sourced.told(ping_only=True)
+
+
+def test_config_path_with_blanks_is_quoted_in_the_command(sourced: Warehouse) -> None:
+    sourced.write_log([event(userId="me")])
+    spaced = sourced.config.with_name("my dwh.cfg")
+    sourced.config.rename(spaced)
+    sourced.config = spaced
+    assert f"python etl.py --check --config '{spaced}' shows every record" in sourced.refusal()
+
+
+@pytest.mark.parametrize("script", ["create_tables.py", "etl.py", "local_redshift"])
+def test_old_python_is_told_which_one_is_needed(tmp_path: Path, script: str) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.version_info = (3, 9, 18, 'final', 0)\n")
+    command = ["-m", script] if script == "local_redshift" else [str(ROOT / script)]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    ran = subprocess.run([sys.executable, *command], capture_output=True, text=True, env=environment, cwd=ROOT)
+    assert ran.returncode == 1 and ran.stderr.startswith(f"{script}: this is Python ")
+    assert ran.stderr.endswith("Python 3.10 or newer is needed\n") and ran.stderr.count("\n") == 1
+
+
+def test_schema_is_folded_as_names_are(sourced: Warehouse) -> None:
+    sourced.query("CREATE SCHEMA sales")
+    sourced.configure({("CLUSTER", "SCHEMA"): "Sales"})
+    sourced.create_tables()
+    sourced.load()
+    assert sourced.query("SELECT COUNT(*) FROM sales.songplays") == [(1,)]

@@ -1,5 +1,8 @@
 """The README and docs/ are right: commands, outputs, queries, recipes, links, and what they say of the config."""
 
+import ast
+import fcntl
+import importlib.metadata
 import re
 import shutil
 import subprocess
@@ -142,7 +145,7 @@ class Project:
         self.warehouse = Warehouse(folder, data_dir)
         self.root = folder / "project"
         ignored = shutil.ignore_patterns("__pycache__")
-        for name in ("pipeline", "local_redshift", "sample_data"):
+        for name in ("pipeline", "local_redshift", "storage", "sample_data"):
             shutil.copytree(ROOT / name, self.root / name, ignore=ignored)
         for name in ("create_tables.py", "etl.py", "sql_queries.py", "common.py"):
             shutil.copy(ROOT / name, self.root)
@@ -233,3 +236,38 @@ def test_dimension_is_added_with_its_check_and_rows_are_kept(project: Project) -
     project.run("create_tables.py", "--yes")
     project.run("etl.py")
     assert project.psql("SELECT COUNT(*) > 5 FROM locations") == "t\n"
+
+
+@pytest.mark.skipif(shutil.which("flock") is None, reason="no flock here")
+@pytest.mark.parametrize("status", [0, 1])
+def test_hourly_script_prints_what_is_to_be_mailed(tmp_path: Path, status: int) -> None:
+    script = DOCS["changing.md"].split("## Schedule it")[1].split("```sh\n")[1].split("```")[0]
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    python = tmp_path / ".venv/bin/python"
+    python.write_text(f"#!/bin/sh\necho this run\nexit {status}\n")
+    python.chmod(0o755)
+    (tmp_path / "etl.log").write_text("an older run\n")
+    run = ["sh", "-c", script.replace("/home/me/etl", str(tmp_path))]
+    assert subprocess.run(run, capture_output=True, text=True).stdout == "this run\n" * (status != 0)
+    assert (tmp_path / "etl.log").read_text() == "an older run\nthis run\n"
+    with open(tmp_path / "etl.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        skipped = subprocess.run(run, capture_output=True, text=True).stdout
+    assert "skipped" in skipped and (tmp_path / "last.log").read_text() == "this run\n"
+
+
+def test_every_package_that_is_imported_is_required() -> None:
+    lines = [line for name in ROOT.glob("requirements*.txt") for line in name.read_text().splitlines()]
+    required = {name[0].lower() for line in lines if (name := re.match(r"[\w-]+(?=>=)", line))}
+    for name in list(required):
+        needed = [line for line in importlib.metadata.requires(name) or [] if "extra ==" not in line]
+        required |= {re.match(r"[\w.-]+", line)[0].lower() for line in needed}
+    packages = importlib.metadata.packages_distributions()
+    ours = {path.stem for folder in (ROOT, ROOT / "tests", ROOT / "benchmarks") for path in folder.glob("*.py")}
+    ours |= {"pipeline", "storage", "local_redshift", "duckdb"}  # benchmarks/README.md says that it takes duckdb
+    for path in (path for path in ROOT.rglob("*.py") if ".venv" not in path.parts):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            for name in {name.split(".")[0] for name in names} - ours - sys.stdlib_module_names:
+                assert required & {dist.lower() for dist in packages[name]}, f"{name}, imported by {path}"

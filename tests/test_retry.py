@@ -2,22 +2,27 @@
 
 import re
 import socket
+from pathlib import Path
 
 import psycopg2
 import pytest
 from helpers import Warehouse, event, song, upload
 from s3_front import S3Front
 from test_faults import SOME_POINTS, Paused, assert_next_run_is_right, cut, prepare
+from test_settings import config
 
 import etl
 import sql_queries
 from local_redshift.connection import RedshiftConnection
-from pipeline.errors import PipelineError, StatementFailed
+from pipeline.database_errors import statement_failed
+from pipeline.errors import PipelineError
 from pipeline.retry import is_transient, try_until_done
 from pipeline.run import Outcome, Run
 from pipeline.session import Session
 from pipeline.settings import read_settings
+from pipeline.transient import connection_passes
 
+S3_STATUS = "Status {},Error {},Rid 1,ExtRid 2,CanRetry 1"
 BEFORE_USERS = str(
     len(sql_queries.clear_staging_queries + sql_queries.copy_table_queries)
     + sql_queries.insert_table_queries.index(sql_queries.users_table_delete)
@@ -90,10 +95,12 @@ def test_lost_answer_is_looked_into_before_anything_is_tried_again(
     tables.write_log([event()])
     tables.write_songs([song()])
     sent = lose_answers(monkeypatch, landing)
-    load(tables)
+    run = load(tables)
     said = capsys.readouterr()
     assert "whether it landed is not known" in said.err
     assert ("the commit had landed" in said.out) == landing
+    assert "1 plays loaded now" in said.out or not landing
+    assert run.story.summary.figures["plays loaded"] == 1 or not landing
     assert len(sent) == (1 if landing else 2)
     monkeypatch.undo()
     assert tables.counts()["songplays"] == 1
@@ -148,6 +155,39 @@ def test_refused_connection_is_tried_a_few_times(warehouse: Warehouse, capsys: p
     assert tries(capsys.readouterr().err) == [2, 3, 4]
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "times"),
+    [
+        (500, b"<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>", [2]),
+        (404, b"<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>", [2]),
+        (403, b"<Error><Code>InvalidAccessKeyId</Code><Message>The key is not known.</Message></Error>", []),
+    ],
+)
+def test_s3_failure_is_tried_again_if_it_passes(
+    tables: Warehouse,
+    s3_front: S3Front,
+    bucket: object,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    status: int,
+    body: bytes,
+    times: list[int],
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    upload(bucket, tables.folder)
+    tables.use("s3://sparkify")
+    s3_front.error, s3_front.busy_for = (status, body), 1
+    if times:
+        load(tables)
+    else:
+        with pytest.raises(PipelineError, match="your own AWS credentials are used"):
+            load(tables)
+    assert tries(capsys.readouterr().err) == times
+    assert tables.counts()["songplays"] == len(times)
+
+
 def test_bad_data_are_tried_once(tables: Warehouse, capsys: pytest.CaptureFixture) -> None:
     tables.write_log([event(userId="me")])
     tables.write_songs([song()])
@@ -187,20 +227,111 @@ def test_busy_s3_is_tried_again(
         ("XX000", "could not complete because of conflict with concurrent transaction", "", True),
         ("40001", "could not serialize access due to concurrent update", "", True),
         ("57P01", "terminating connection due to administrator command", "", True),
+        # https://www.postgresql.org/docs/current/errcodes-appendix.html
+        ("40P01", "deadlock detected", "Process 1 waits for ShareLock on transaction 2; blocked by process 3.", True),
+        ("57P03", "the database system is starting up", "", True),
+        ("53300", "sorry, too many clients already", "", True),
+        ("53100", "could not extend file: No space left on device", "", False),
         # https://docs.aws.amazon.com/redshift/latest/dg/s3serviceexception-error.html
-        ("XX000", "S3ServiceException:Slow Down,Status 503,Error SlowDown,Rid 1,ExtRid 2,CanRetry 1", "", True),
-        ("XX000", "S3ServiceException:Access Denied,Status 403,Error AccessDenied,Rid 1,CanRetry 1", "", False),
+        ("XX000", f"S3ServiceException:Slow Down,{S3_STATUS.format(503, 'SlowDown')}", "", True),
+        ("XX000", f"S3ServiceException:Access Denied,{S3_STATUS.format(403, 'AccessDenied')}", "", False),
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+        (
+            "XX000",
+            f"S3ServiceException:We encountered an internal error.,{S3_STATUS.format(500, 'InternalError')}",
+            "",
+            True,
+        ),
+        ("XX000", f"S3ServiceException:Reduce your rate.,{S3_STATUS.format(503, 'ServiceUnavailable')}", "", True),
+        ("XX000", f"S3ServiceException:Your socket connection,{S3_STATUS.format(400, 'RequestTimeout')}", "", True),
+        ("XX000", f"S3ServiceException:The provided token,{S3_STATUS.format(400, 'ExpiredToken')}", "", False),
+        ("XX000", f"S3ServiceException:The key id,{S3_STATUS.format(403, 'InvalidAccessKeyId')}", "", False),
+        ("XX000", f"S3ServiceException:Different region,{S3_STATUS.format(301, 'PermanentRedirect')}", "", False),
+        ("XX000", f"S3ServiceException:No bucket,{S3_STATUS.format(404, 'NoSuchBucket')}", "", False),
+        # github.com/awslabs/aws-lambda-redshift-loader issue 73: of an object that was listed a moment ago
+        (
+            "XX000",
+            f"S3ServiceException:The specified key does not exist.,{S3_STATUS.format(404, 'NoSuchKey')}",
+            "",
+            True,
+        ),
+        # github.com/databricks/spark-redshift issue 136: a manifest that is not there
+        (
+            "XX000",
+            f"Problem reading manifest file - S3ServiceException:No key.,{S3_STATUS.format(404, 'NoSuchKey')}",
+            "",
+            False,
+        ),
+        # https://curl.se/libcurl/c/libcurl-errors.html
+        ("XX000", "S3CurlException: Connection timed out after 50001 milliseconds, CurlError 28, CanRetry 1", "", True),
+        ("XX000", "S3CurlException: Recv failure: Connection reset by peer, CurlError 56, CanRetry 1", "", True),
+        ("XX000", "S3CurlException: SSL peer certificate was not OK, CurlError 60, CanRetry 1", "", False),
+        # github.com/harrystech/arthur-redshift-etl pull request 134
+        ("XX000", "S3Query Exception Connection failed, retries exceeded.", "", True),
+        # https://github.com/boto/botocore/blob/develop/botocore/exceptions.py, by way of the stand-in
+        ("XX000", 'S3 can\'t be read from here: Read timeout on endpoint URL: "https://s3"', "", True),
+        ("XX000", "S3 can't be read from here: Connection was closed before we received a valid response", "", True),
+        ("XX000", "S3 can't be read from here: Unable to locate credentials", "", False),
+        ("XX000", "/data/log-data/2018-11-01-events.json does not exist", "", True),
+        ("XX000", "/data/log-data/2018-11-01-events.json can't be read: Permission denied", "", False),
+        # github.com/3scale/apisonator issue 196, and the newest form
+        ("XX000", "User arn:aws:redshift:x is not authorized to assume IAM Role arn:aws:iam::1:role/r", "", False),
+        (
+            "XX000",
+            "exception name : UnauthorizedException, message: Not authorized to get credentials of role x",
+            "",
+            False,
+        ),
+        ("XX000", "The specified S3 prefix 'log-data' does not exist", "", False),
         ("XX000", "Load into table 'a' failed.  Check 'stl_load_errors' system table for details.", "", False),
         ("XX000", "Disk Full", "", False),
         ("42P01", 'relation "1023" does not exist', "", False),
     ],
 )
 def test_what_passes(
-    database: psycopg2.extensions.connection, code: str, message: str, detail: str, transient: bool
+    database: psycopg2.extensions.connection, tmp_path: Path, code: str, message: str, detail: str, transient: bool
 ) -> None:
     with pytest.raises(psycopg2.Error) as raised:
         database.plain_cursor().execute("SELECT local_redshift.fail(%s, %s, %s)", [code, message, detail])
-    assert is_transient(StatementFailed(message, raised.value)) == transient
+    settings = config(tmp_path, {})
+    failed = statement_failed(
+        raised.value, "COPY staging_events FROM 's3://b/l'", None, settings, "nothing was changed"
+    )
+    assert is_transient(failed) == transient
+
+
+@pytest.mark.parametrize(
+    ("reason", "host", "transient"),
+    [
+        # https://docs.aws.amazon.com/redshift/latest/mgmt/troubleshooting-connections.html
+        ('connection to server at "dwh" (10.0.0.1), port 5439 failed: Connection refused', "dwh", True),
+        ('connection to server at "dwh" failed: FATAL: the database system is starting up', "dwh", True),
+        ('connection to server at "dwh" failed: FATAL: sorry, too many connections already', "dwh", True),
+        # libpq names each address that it tried: one that refuses the password decides
+        (
+            'connection to server at "localhost" (::1), port 5439 failed: Connection refused connection to server at '
+            '"localhost" (127.0.0.1), port 5439 failed: FATAL: password authentication failed for user "dwhuser"',
+            "localhost",
+            False,
+        ),
+        # github.com/exmergo/dex pull request 97: a workgroup that wakes up
+        ('connection to server at "w" failed: server closed the connection unexpectedly', "w", True),
+        (
+            'connection to server at "w" failed: timeout expired',
+            "w.1.us-west-2.redshift-serverless.amazonaws.com",
+            True,
+        ),
+        ('connection to server at "c" failed: timeout expired', "c.1.us-west-2.redshift.amazonaws.com", False),
+        ("SSL SYSCALL error: EOF detected", "dwh", True),
+        # https://man7.org/linux/man-pages/man3/getaddrinfo.3.html
+        ('could not translate host name "dwh" to address: Temporary failure in name resolution', "dwh", True),
+        ('could not translate host name "dwh" to address: Name or service not known', "dwh", False),
+        ('connection to server failed: FATAL: database "dhw" does not exist', "dwh", False),
+        ("connection to server failed: FATAL: no pg_hba.conf entry for host", "dwh", False),
+    ],
+)
+def test_which_connections_are_tried_again(reason: str, host: str, transient: bool) -> None:
+    assert connection_passes(reason, host) == transient
 
 
 def test_each_load_leaves_a_mark_of_its_own(tables: Warehouse) -> None:

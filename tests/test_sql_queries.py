@@ -41,6 +41,9 @@ PARAMETRIZED = {
     "new_files_copy": {"files", "iam_role", "region"},
     "copy_progress": {"session"},
     "copy_progress_detail": {"session"},
+    "copied_files": {"copy"},
+    "copied_files_detail": {"copy"},
+    "table_columns": {"table"},
 }
 
 
@@ -90,6 +93,7 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
         *sql_queries.tried_load_errors_queries,
         *sql_queries.session_load_errors_queries,
         *sql_queries.copy_progress_queries,
+        *sql_queries.copied_files_queries,
         *sql_queries.check_queries,
         *sql_queries.verify_queries,
     ]
@@ -105,11 +109,13 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
         "loaded_files_marked",
         "matched_summary",
         "moving_count",
+        "repeated_plays",
         "schema_choice",
         "session_number",
         "staged_summary",
         "staging_mark",
         "staging_marked",
+        "table_columns",
         "table_count",
         "tables_lock",
         "whole_star_window",

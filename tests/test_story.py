@@ -124,7 +124,7 @@ def test_ping_names_what_is_missing(warehouse: Warehouse) -> None:
     assert "not there: staging_events" in warehouse.run("etl.py", "--ping", code=1).stderr
     warehouse.create_tables()
     said = warehouse.run("etl.py", "--ping", code=1).stderr
-    assert "LOG_DATA" in said and "SONG_DATA" in said and "no file begins with that" in said
+    assert "LOG_DATA" in said and "SONG_DATA" in said and "no file's name begins with that" in said
 
 
 def test_ping_asks_s3_and_reads_no_data(tables: Warehouse, bucket: object, aws: dict[str, str]) -> None:
@@ -132,6 +132,8 @@ def test_ping_asks_s3_and_reads_no_data(tables: Warehouse, bucket: object, aws: 
     boto3.client("s3").put_object(
         Bucket="sparkify", Key="paths.json", Body=(ROOT / "sample_data/log_json_path.json").read_bytes()
     )
+    for key in ("logs/a.json", "songs/a.json"):
+        boto3.client("s3").put_object(Bucket="sparkify", Key=key, Body=b"not read")
     names = {("S3", "LOG_DATA"): "s3://sparkify/logs", ("S3", "SONG_DATA"): "s3://sparkify/songs"}
     tables.configure(names | {("S3", "LOG_JSONPATH"): "s3://sparkify/paths.json"})
     assert tables.run("etl.py", "--ping").stdout.count("can be read") == 2

@@ -1,6 +1,7 @@
 """With [S3] TEMP_DIR each file is loaded once, and small files travel packed: from local files and from S3."""
 
 import gzip
+import hashlib
 import http.server
 import io
 import json
@@ -14,14 +15,17 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from helpers import REAL_DATA, Warehouse, event, needs_real_data, song
+from helpers import REAL_DATA, Warehouse, copy_database, event, needs_real_data, song
 from s3_front import QuietHandler, S3Front
 from test_concurrency import start
 from test_etl import REAL_COUNTS
+from test_faults import Paused
 from test_load_errors import read_csv
 
 import sql_queries
 from pipeline.errors import PipelineError
+from pipeline.session import Session
+from pipeline.settings import read_settings
 from pipeline.sources import new_files, packing
 from pipeline.sources.file_list import FileList
 from pipeline.sources.places import LocalPlace, Place, S3Place, SourceFile, place_of
@@ -217,8 +221,14 @@ def test_check_records_nothing(temp: Temp) -> None:
     assert temp.warehouse.everything() == before and temp.left() == []
 
 
+def id_of(warehouse: Warehouse) -> str:
+    """What the folders under TEMP_DIR are named after that loads of this warehouse write to."""
+    with Session(read_settings(warehouse.config)) as session:
+        return new_files.warehouse_id(session)
+
+
 def test_next_run_removes_what_a_killed_one_left_behind_and_nothing_else(temp: Temp) -> None:
-    [(own,)] = temp.warehouse.query("SELECT obj_description('loaded_files'::regclass)")
+    own = id_of(temp.warehouse)
     other, number, old, now = "f" * 16, "0" * 16, "20181101T000000", "29991101T000000"
     left = [f"temp/etl-{own}/{now}-{number}/{name}" for name in ("song_data-1.json.gz", "log_data.manifest")]
     left += [f"temp/etl-{name}/{old}-{number}/log_data.manifest" for name in (other, "check")]
@@ -523,7 +533,7 @@ def refusing(aws: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[P
 
 def test_profile_that_is_not_there_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    with pytest.raises(PipelineError, match=r"TEMP_DIR needs AWS credentials: .*nobody"):
+    with pytest.raises(PipelineError, match=r"S3 can't be reached from this machine: .*nobody"):
         place_of("s3://sparkify/temp", "us-west-2")
 
 
@@ -548,7 +558,7 @@ def test_right_that_is_missing_is_named(refusing: Place, right: str, attempt: Ca
 
 
 def test_no_aws_credentials_are_one_message() -> None:
-    with pytest.raises(PipelineError, match="TEMP_DIR needs AWS credentials on this machine, and there are none"):
+    with pytest.raises(PipelineError, match="S3 can't be reached from this machine: it has no AWS credentials"):
         place_of("s3://sparkify/temp", "us-west-2")
 
 
@@ -589,3 +599,33 @@ def test_file_that_is_gone_is_named(tmp_path: Path) -> None:
     (tmp_path / "one").unlink()
     with pytest.raises(PipelineError, match=f"can't read {tmp_path}/one: it is gone, or was moved since it was listed"):
         list(place.read(files))
+
+
+def test_two_warehouses_of_one_mark_leave_each_others_files(temp: Temp, tmp_path: Path) -> None:
+    """A restored snapshot, or a copied database, has the mark of the first."""
+    temp.sync()
+    temp.warehouse.run("etl.py", "--check")
+    (tmp_path / "twin").mkdir()
+    twin = Warehouse(tmp_path / "twin", temp.warehouse.data_dir)
+    twin.environment = temp.warehouse.environment
+    name = temp.warehouse.values["CLUSTER", "DB_NAME"]
+    copy_database(twin.data_dir, name, f"{name}twin")
+    twin.configure(temp.warehouse.values | {("CLUSTER", "DB_NAME"): f"{name}twin"})
+    paused = Paused(temp.warehouse, "copy")
+    assert twin.told().count("plays loaded now") == 1
+    paused.finish(0)
+    assert temp.warehouse.counts() == twin.counts() and temp.warehouse.counts()["songplays"] == 1
+    assert temp.left() == []
+
+
+def test_versions_are_told_apart_on_a_host_in_fips_mode(temp: Temp, monkeypatch: pytest.MonkeyPatch) -> None:
+    md5 = hashlib.md5
+
+    def strict(data: bytes = b"", *, usedforsecurity: bool = True) -> object:
+        if usedforsecurity:
+            raise ValueError("[digital envelope routines] unsupported")
+        return md5(data)
+
+    monkeypatch.setattr(hashlib, "md5", strict)
+    temp.load()
+    assert "nothing is new" in temp.load()

@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import os
+import platform
 import re
 import tempfile
 import time
@@ -45,7 +46,7 @@ def new_files_delivered(session: Session, *, everything: bool, trial: bool) -> I
 
     A load has to hold the lock on the staging tables: what else is there of its warehouse was left by a killed one.
     """
-    folder = TempFolder(session.settings, "check" if trial else _warehouse(session))
+    folder = TempFolder(session.settings, "check" if trial else warehouse_id(session))
     try:
         folder.clear_left_over()
         yield _prepare(session, folder, everything, trial)
@@ -53,17 +54,21 @@ def new_files_delivered(session: Session, *, everything: bool, trial: bool) -> I
         folder.remove()
 
 
-def _warehouse(session: Session) -> str:
-    """What tells the table loaded_files from that of any other warehouse: create_tables.py has marked it.
+def warehouse_id(session: Session) -> str:
+    """Return an id of this warehouse's loaded_files, from where it is and from the mark that create_tables.py gave it.
 
-    Where the other tables are older than this one, it is made and marked now.
+    The mark alone is not enough: a restored snapshot or a copied data directory has the same one. If the tables are
+    older than loaded_files, it is made and marked now.
     """
     session.execute(sql_queries.loaded_files_table_create)
     [(mark,)] = session.rows(sql_queries.loaded_files_marked)
     if mark is None:
         mark = os.urandom(8).hex()
         session.execute(sql_queries.loaded_files_mark, {"mark": mark})
-    return str(mark)
+    [(schema,)] = session.rows(sql_queries.chosen_schema)
+    settings = session.settings
+    machine = platform.node() if settings.is_local else ""
+    return _digest("|".join((machine, settings.place, settings.database, str(schema), str(mark))))[:16]
 
 
 def _prepare(session: Session, folder: "TempFolder", everything: bool, trial: bool) -> Delivery:
@@ -101,7 +106,7 @@ def _find(session: Session, source: str, record: IO[str] | None, *, known: bool)
         for file in place_of(prefix, session.source_parameters["region"]).list(prefix):
             session.run.check()
             found.total += 1
-            if hashlib.md5(f"{file.name}|{file.version}".encode()).hexdigest() not in loaded:
+            if _digest(f"{file.name}|{file.version}") not in loaded:
                 found.new += 1
                 if record is not None:
                     line = {"source": source, "file": file.name, "version": file.version}
@@ -114,6 +119,11 @@ def _find(session: Session, source: str, record: IO[str] | None, *, known: bool)
         )
     found.files.sort()
     return found
+
+
+def _digest(text: str) -> str:
+    # as the warehouse's MD5 in `known_files`; a host in FIPS mode allows it for what is no security
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _loaded(session: Session, source: str) -> set[str]:

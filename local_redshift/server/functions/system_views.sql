@@ -180,4 +180,41 @@ SELECT
     ('COPY FROM ' || data_source)::char(4000) AS query_text
 FROM local_redshift.copies;
 
+-- https://docs.aws.amazon.com/redshift/latest/dg/SYS_LOAD_DETAIL.html
+CREATE VIEW local_redshift.sys_load_detail AS
+SELECT
+    100 AS user_id,
+    query::bigint AS query_id,
+    filename::char(256) AS file_name,
+    0 AS bytes_scanned,
+    lines_scanned::integer AS lines_scanned,
+    curtime AS record_time,
+    1 AS splits_scanned,
+    curtime AS start_time,
+    curtime AS end_time
+FROM local_redshift.load_commits;
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_STV_SESSIONS.html, SYS_SESSION_HISTORY.html: here, those of now
+CREATE VIEW local_redshift.stv_sessions AS
+SELECT
+    backend_start AT TIME ZONE 'UTC' AS starttime,
+    pid AS process,
+    usename::char(50) AS user_name,
+    datname::char(50) AS db_name,
+    0 AS timeout_sec
+FROM pg_stat_activity
+WHERE backend_type = 'client backend';
+
+CREATE VIEW local_redshift.sys_session_history AS
+SELECT
+    usesysid::char(50) AS user_id,
+    pid AS session_id,
+    datname::char(50) AS database_name,
+    'active'::char(50) AS status,
+    0 AS session_timeout,
+    backend_start AT TIME ZONE 'UTC' AS start_time,
+    NULL::timestamp AS end_time
+FROM pg_stat_activity
+WHERE backend_type = 'client backend';
+
 GRANT SELECT ON ALL TABLES IN SCHEMA local_redshift TO PUBLIC;
