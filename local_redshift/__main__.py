@@ -12,7 +12,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +30,7 @@ class Warehouse(NamedTuple):
     data_dir: Path
     database: str | None
     user: str
+    schema: str = ""
 
 
 def main() -> int:
@@ -68,11 +68,11 @@ def _warehouse(arguments: argparse.Namespace) -> Warehouse:
         raise LocalRedshiftError(
             f"{settings.path}: [CLUSTER] HOST is {settings.host}, not local: use a client of yours"
         )
-    return Warehouse(settings.data_dir.resolve(), arguments.dbname or settings.database, settings.user)
+    return Warehouse(settings.data_dir.resolve(), arguments.dbname or settings.database, settings.user, settings.schema)
 
 
 def _relay(warehouse: Warehouse, password: str, port: int) -> Relay:
-    data_dir, database, user = warehouse
+    data_dir, database, user, _ = warehouse
     if not (data_dir / "data").exists():
         raise LocalRedshiftError(f"there is no local warehouse in {data_dir}; name it with --config or --data-dir")
     server = get_server(data_dir)
@@ -95,12 +95,12 @@ def _relay(warehouse: Warehouse, password: str, port: int) -> Relay:
 
 def _serve(warehouse: Warehouse, port: int) -> int:
     """Let clients in until Ctrl-C or SIGTERM, however often they come."""
-    stopping = threading.Event()
+    stopping, stop = os.pipe()  # an Event's lock might be held by the very wait that a handler interrupts
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, lambda *_: os.write(stop, b"."))
     relay = _relay(warehouse, secrets.token_urlsafe(12), port)
     print(f"serving {relay.url}\nPress Ctrl-C to stop.", flush=True)
-    stopping.wait()
+    os.read(stopping, 1)
     relay.close()
     print("stopped", flush=True)
     return 0
@@ -112,6 +112,8 @@ def _psql(warehouse: Warehouse, options: list[str]) -> int:
     # Ctrl-C is psql's while it runs: it cancels the query
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     environment = {**os.environ, "PGPASSWORD": relay.password}
+    if warehouse.schema:
+        environment["PGOPTIONS"] = f"-c search_path={warehouse.schema},local_redshift,pg_catalog"
     return subprocess.run(command + options, env=environment, check=False).returncode
 
 

@@ -93,8 +93,7 @@ def _read_in(knows_statements: bool) -> None:
 @functools.cache
 def _prepare(server: EmbeddedServer, dbname: str, user: str) -> None:
     """Make the user, the database and Redshift's catalog in it, where they are missing."""
-    admin = server.connect_as_admin("postgres")
-    with admin.cursor() as cursor:
+    with contextlib.closing(server.connect_as_admin("postgres")) as admin, admin.cursor() as cursor:
         cursor.execute(_ALONE)
         for kind, name, found in (
             ("ROLE", user, "SELECT FROM pg_roles WHERE rolname = %s"),
@@ -106,18 +105,15 @@ def _prepare(server: EmbeddedServer, dbname: str, user: str) -> None:
                     _install_catalog(server, "template1")  # so that this database and the next have it from there
                 options = " SUPERUSER LOGIN" if kind == "ROLE" else f" OWNER {ADMIN}"
                 cursor.execute(f"CREATE {kind} {extensions.quote_ident(name, admin)}{options}")
-    admin.close()
     _install_catalog(server, dbname)
 
 
 def _install_catalog(server: EmbeddedServer, dbname: str) -> None:
-    admin = server.connect_as_admin(dbname)
-    with admin.cursor() as cursor:
+    with contextlib.closing(server.connect_as_admin(dbname)) as admin, admin.cursor() as cursor:
         cursor.execute(_ALONE)
         cursor.execute(catalogue.FIND_VERSION)
         if cursor.fetchone() != (catalogue.VERSION,):
             cursor.execute("".join(["BEGIN;", *catalogue.INSTALL, ";COMMIT"]))
-    admin.close()
 
 
 def databases(server: EmbeddedServer) -> list[str]:

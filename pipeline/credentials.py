@@ -84,9 +84,16 @@ def _default_profile() -> str:
 def own_credentials() -> str:
     """Say which AWS credentials of this machine the stand-in reads S3 with, for a message."""
     found = "AWS_ACCESS_KEY_ID of the environment" if os.environ.get("AWS_ACCESS_KEY_ID") else _default_credentials()
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    through = f", through AWS_ENDPOINT_URL = {endpoint}" if endpoint else ""
-    return f"with HOST = local your own AWS credentials are used: {found}{through}"
+    endpoint = own_endpoint()
+    return f"with HOST = local your own AWS credentials are used: {found}" + (f", {endpoint}" if endpoint else "")
+
+
+def own_endpoint() -> str:
+    """Say which S3 server the environment leads to, without a password that may stand in its URL; empty for AWS's."""
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        if url := os.environ.get(name):
+            return f"through {name} = {re.sub('//[^/@]*@', '//', url)}"
+    return ""
 
 
 def _default_credentials() -> str:

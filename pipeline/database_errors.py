@@ -7,7 +7,7 @@ from typing import Any
 import psycopg2
 
 import sql_queries
-from pipeline.credentials import own_credentials
+from pipeline.credentials import own_credentials, own_endpoint
 from pipeline.errors import CopyFailed, StatementFailed
 from pipeline.settings import Settings
 from pipeline.transient import is_connection_lost, statement_passes
@@ -24,6 +24,7 @@ _NO_SOURCE = re.compile(
     r"S3 prefix '.*' does not exist|no file's path starts with|jsonpaths file .* was not found|JSONPaths file"
     r"|^/.* (?:can't be read|does not exist)"
 )
+_NO_FILE = re.compile(r"S3 prefix '.*' does not exist|no file's path starts with")
 _COUNT_OF_PATHS = re.compile(r"Number of jsonpath")
 _S3_REFUSED = re.compile(r"S3ServiceException|S3 can't be read")
 # the first is that of older clusters; https://stackoverflow.com/questions/70659682 has the one of Serverless
@@ -33,7 +34,7 @@ _ROLE_REFUSED = re.compile(
 )
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _NO_CREDENTIALS = re.compile(
-    r"S3 can't be read from here"
+    r"S3 can't be read from here: (?!Read|Connect|Could not connect)"
     r"|Error (?:AccessDenied|ExpiredToken|InvalidAccessKeyId|InvalidToken|SignatureDoesNotMatch)"
 )
 _NO_SPACE = "No space left on device"
@@ -44,6 +45,8 @@ _ADVICE = {  # by SQLSTATE
     "53100": "the cluster has no disk space left: drop or move data, or resize it",
     "22001": "give the column more room in sql_queries.py, then run create_tables.py and load again",
     "2BP01": "drop what depends on the table first, or give the view WITH NO SCHEMA BINDING",
+    "23505": "if another create_tables.py is at work on the same tables: run it again",
+    "42P07": "if another create_tables.py is at work on the same tables: run it again",
     "42804": "the tables are not those of sql_queries.py: run create_tables.py",
 }
 
@@ -74,6 +77,7 @@ def shown_name(query: str) -> str:
 
 def constant_name(query: str) -> str | None:
     """The name in sql_queries.py of a statement; None if it is not from there."""
+    query = query.removesuffix(sql_queries.maxerror_option)
     return next((name for name, value in vars(sql_queries).items() if value == query), None)
 
 
@@ -97,8 +101,8 @@ def statement_failed(
     said = _said(error, settings)
     advice = _advice(error, query, parameters, settings)
     kind = CopyFailed if _LOAD_FAILED.search(said) else StatementFailed
-    # what a manifest names was listed a moment ago: listed anew, it is there or is not missed
-    passes = statement_passes(error) or ("%(manifest)s" in query and bool(_NO_SOURCE.search(said)))
+    # what a manifest names was there when it was listed, and the next try lists anew
+    passes = statement_passes(error) or ("%(manifest)s" in query and bool(_NO_FILE.search(said)))
     return kind(f"{what} failed: {said}" + (f"\n{advice}" if advice else ""), error, passes=passes)
 
 
@@ -150,8 +154,8 @@ def _advice(error: psycopg2.Error, query: str, parameters: Mapping[str, Any] | N
     if _NO_SOURCE.search(said):
         used = {name: str(value) for name, value in (parameters or {}).items() if f"%({name})s" in query}
         named = [name for name, value in used.items() if _names(said, value)]
-        key = max(named, key=lambda name: len(used[name]), default="log_data or song_data")
-        return f"see [S3] {key.upper()} in {settings.path}"
+        key = max(named, key=lambda name: len(used[name])).upper() if named else "LOG_DATA or SONG_DATA"
+        return f"see [S3] {key} in {settings.path}"
     if _COUNT_OF_PATHS.search(said):
         return (
             f"the columns of the table and [S3] LOG_JSONPATH in {settings.path} have to agree; "
@@ -167,8 +171,8 @@ def _advice(error: psycopg2.Error, query: str, parameters: Mapping[str, Any] | N
         key = "SONG_DATA" if "%(song_data)s" in query else "LOG_DATA or LOG_JSONPATH"
         if not settings.is_local:
             return f"see [S3] {key}, REGION and [IAM_ROLE] ARN in {settings.path}"
-        credentials = f"; {own_credentials()}" if _NO_CREDENTIALS.search(said) else ""
-        return f"see [S3] {key} and REGION in {settings.path}{credentials}"
+        how = own_credentials() if _NO_CREDENTIALS.search(said) else own_endpoint()
+        return f"see [S3] {key} and REGION in {settings.path}" + (f"; {how}" if how else "")
     return _ADVICE.get(error.pgcode or "", "")
 
 

@@ -48,7 +48,7 @@ def _source_problem(session: Session, query: str) -> str:
     try:
         session.execute(query, parameters)
     except StatementFailed as failure:
-        if not re.search(rf"(?:prefix '|path starts with )\S*{nothing}", str(failure.cause)):
+        if not re.search(rf"(?:prefix '|path starts with ).*{nothing}", str(failure.cause)):
             return str(failure)
     finally:
         session.rollback()

@@ -46,12 +46,15 @@ class Story:
     tries: int = 0
     steps: list[Step] = field(default_factory=list)
     summary: Summary | None = None
+    warnings: list[str] = field(default_factory=list)
     _quiet: list[Step] = field(default_factory=list)
 
     def begin(self, settings: Settings) -> None:
         """Tell what goes where. Raise PipelineError where the report can't be written later."""
         if self.report is not None:
             report, self.report = self.report.resolve(), None
+            if report == settings.path:
+                raise PipelineError(f"--report {report}: that is the config file; nothing was changed")
             _check_writable(report)
             self.report = report
             if not report.exists() or report.is_file():
@@ -73,6 +76,7 @@ class Story:
         """Forget the steps of an earlier try: it changed nothing."""
         self.tries += 1
         self.steps.clear()
+        self.warnings.clear()
         self._quiet.clear()
 
     def step(self, step: Step, said: str) -> None:
@@ -83,6 +87,11 @@ class Story:
             self._quiet.append(step)
         else:
             say(said)
+
+    def warn(self, text: str) -> None:
+        """Tell of something odd that fails nothing."""
+        self.warnings.append(text)
+        say(text)
 
     def sum_up_quiet_steps(self) -> None:
         """Tell in one line of the steps that did nothing."""
@@ -105,6 +114,7 @@ class Story:
             "target": self.target,
             "tries": self.tries,
             "steps": [asdict(step) for step in list(self.steps)],
+            "warnings": self.warnings,
             "summary": self.summary.figures if self.summary else {},
             "error": error or None,
         }

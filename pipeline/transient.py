@@ -46,7 +46,11 @@ _TEXTS = (
     Text(r"S3 ?Query Exception", True),
     # botocore's words for the same, where the stand-in reads S3
     # https://github.com/boto/botocore/blob/develop/botocore/exceptions.py
-    Text(r"(?i)S3 can't be read from here:.*(?:timed? ?out|connect|closed|incomplete|read)", True),
+    Text(
+        r"S3 can't be read from here: (?:Read timeout|Connect timeout|Could not connect|Connection was closed"
+        r"|An error occurred while reading from response stream|IncompleteRead|\d+ read, but total bytes expected)",
+        True,
+    ),
     Text(r"can't be read: (?:Connection reset|timed out)", True),
     # a local file that was listed and deleted before its turn came
     Text(r"\A(?:ERROR: *)?/[^\n]* does not exist(?:\n|\Z)", True),

@@ -219,7 +219,7 @@ def test_disk_full(tmp_path: Path) -> None:
         warehouse.create_tables()
         warehouse.etl()
         before = warehouse.everything()
-        lines = [event(itemInSession=n, userAgent=f"{n} " + "x" * 900) for n in range(30_000)]
+        lines = [event(itemInSession=n, userAgent=f"{n} " + "x" * 900) for n in range(1, 30_001)]
         warehouse.write_log(lines, "2018-11-02")
         result = warehouse.etl(code=1)
         assert f"the disk of {disk}/data is full; free some space" in result.stderr

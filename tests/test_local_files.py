@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def test_folder_that_cant_be_listed_fails_the_load(sourced: Warehouse, monkeypat
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(PipelineError, match=r"logs/closed.*Permission denied|Permission denied.*logs/closed|closed"):
+    with pytest.raises(PipelineError, match=r"logs/closed.*Permission denied"):
         sourced.load()
     monkeypatch.undo()
     assert sourced.counts()["songplays"] == 0
@@ -67,7 +68,7 @@ def test_plays_that_two_folders_have_are_told_apart_from_those_that_were_there(s
         write(sourced.folder / folder / "a.json", event(), event(itemInSession=1))
     write(sourced.folder / "logs/b.json", event(itemInSession=2))
     said = sourced.told()
-    assert "5 plays among them\n           2 plays staged more than once\n           3 plays loaded now" in said
+    assert re.search(r" 5 plays among them, .*\n +2 plays staged more than once\n +3 plays loaded now", said)
     assert "           0 plays already there" in said
     assert f"2 folders begin with [S3] LOG_DATA, and COPY reads all of them: {sourced.folder}/logs-old/, " in said
     write(sourced.folder / "logs/c.json", event(itemInSession=2), event(itemInSession=3))

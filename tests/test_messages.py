@@ -1,5 +1,6 @@
 """Every failure says which statement it was, where, and what to do next."""
 
+import ast
 import os
 import re
 import shutil
@@ -39,7 +40,7 @@ def sourced(tables: Warehouse) -> Warehouse:
         (
             "ALTER TABLE staging_songs DROP COLUMN year",
             [],
-            "CREATE new_songs (new_songs_create in sql_queries.py) failed",
+            "CREATE staged_songs_counts (staged_songs_counts_create in sql_queries.py) failed",
         ),
     ],
 )
@@ -157,7 +158,7 @@ def test_bucket_that_is_not_there_names_the_keys(sourced: Warehouse, aws: dict[s
     sourced.configure({("S3", key): "s3://no-such-bucket/log"})
     message = sourced.refusal()
     # the stand-in reads S3 with the credentials of this machine, not by the role
-    assert re.search(rf"see \[S3\] [\w ]*{key}[\w ]* and REGION in {sourced.config}\n", message)
+    assert re.search(rf"see \[S3\] [\w ]*{key}[\w ]* and REGION in {sourced.config}; through AWS", message)
 
 
 def test_connection_lost_after_a_failed_copy_does_not_hide_its_error(
@@ -306,3 +307,40 @@ def test_schema_is_folded_as_names_are(sourced: Warehouse) -> None:
     sourced.create_tables()
     sourced.load()
     assert sourced.query("SELECT COUNT(*) FROM sales.songplays") == [(1,)]
+
+
+@pytest.mark.parametrize("script", ["create_tables.py", "etl.py", "pipeline/startup.py", "local_redshift/__init__.py"])
+def test_old_python_gets_as_far_as_the_message(script: str) -> None:
+    ast.parse((ROOT / script).read_text(encoding="utf-8"), feature_version=(3, 7))
+
+
+def test_report_in_the_place_of_the_config_is_refused(sourced: Warehouse) -> None:
+    before = sourced.config.read_text()
+    for script in ("etl.py", "create_tables.py"):
+        message = sourced.run(script, "--report", str(sourced.config), code=1).stderr
+        assert "that is the config file; nothing was changed" in message
+    assert sourced.config.read_text() == before
+
+
+@pytest.mark.parametrize("temp_dir", [None, "temp"])
+def test_link_that_leads_nowhere_is_named_and_not_tried_again(sourced: Warehouse, temp_dir: str | None) -> None:
+    sourced.configure({("S3", "TEMP_DIR"): temp_dir})
+    (sourced.folder / "log-data/gone.json").symlink_to("nowhere")
+    message = fails(sourced)
+    assert "gone.json" in message and "a link that leads nowhere" in message and "trying again" not in message
+
+
+def test_ping_takes_a_prefix_with_blanks(sourced: Warehouse) -> None:
+    (sourced.folder / "log-data").rename(sourced.folder / "log data")
+    sourced.configure({("S3", "LOG_DATA"): "log data/"})
+    assert sourced.told(ping_only=True).count("can be read") == 2
+
+
+def test_psql_looks_at_the_schema_of_the_config(sourced: Warehouse) -> None:
+    sourced.load()
+    sourced.query("CREATE SCHEMA sales")
+    sourced.configure({("CLUSTER", "SCHEMA"): "sales"})
+    sourced.create_tables()
+    command = [sys.executable, "-m", "local_redshift", "--config", str(sourced.config), "-Atc"]
+    ran = subprocess.run([*command, "SELECT COUNT(*) FROM songplays"], cwd=ROOT, capture_output=True, text=True)
+    assert ran.stdout == "0\n", ran.stderr

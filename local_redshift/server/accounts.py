@@ -49,6 +49,8 @@ def server_account() -> pwd.struct_passwd | None:
     """The account the server runs as where we are root, made if need be; None where we are not."""
     if os.getuid() != 0:
         return None
+    with contextlib.suppress(KeyError):
+        return pwd.getpwnam(SERVER_ACCOUNT)
     # one process at a time: of two that run useradd at once, each gets another number for the account
     with open("/etc/passwd") as accounts:
         fcntl.flock(accounts, fcntl.LOCK_EX)

@@ -79,9 +79,7 @@ class LocalPlace:
     def list(self, prefix: str) -> Iterator[FoundFile]:
         with _local_errors("list", prefix):
             for path in walk(prefix):
-                _check_name(path)
-                with _local_errors("list", path):
-                    found = os.stat(path)  # noqa: PTH116
+                found = os.stat(path)  # noqa: PTH116
                 yield FoundFile(path, found.st_size, f"{found.st_size} bytes of {found.st_mtime_ns}")
 
     def can_read(self, name: str) -> bool:
@@ -109,7 +107,7 @@ class LocalPlace:
                 Path(name).unlink(missing_ok=True)
 
 
-def _check_name(path: str) -> None:
+def check_name(path: str) -> None:
     """Raise PipelineError for a name that no manifest can hold."""
     try:
         path.encode()
@@ -126,6 +124,8 @@ def _local_errors(what: str, name: str) -> Iterator[None]:
         yield
     except OSError as error:
         path = error.filename or name  # in a walk it is the folder
+        if os.path.islink(path):  # noqa: PTH114
+            raise PipelineError(f"can't {what} {path}: it is a link that leads nowhere") from error
         if isinstance(error, FileNotFoundError) and what != "write":
             raise Unreachable(f"can't {what} {path}: {GONE}") from error
         raise PipelineError(f"can't {what} {path}: {error.strerror}") from error
