@@ -1,6 +1,7 @@
 """The connection helpers that both scripts share: connect, run a statement, commit, save load errors."""
 
 import contextlib
+import re
 import shlex
 import time
 from pathlib import Path
@@ -33,6 +34,7 @@ def run(session: Session, query: str, parameters: Parameters | None = None) -> i
     name = label(query)
     is_copy = name.startswith("COPY")
     started = time.monotonic()
+    session.connection.notices.clear()
     # only LOCK waits for others, who are other runs: nobody else uses the staging tables
     waiting = said_if_slow("another run to finish loading") if name.startswith("LOCK") else contextlib.nullcontext()
     with waiting:
@@ -40,6 +42,7 @@ def run(session: Session, query: str, parameters: Parameters | None = None) -> i
     seconds = time.monotonic() - started
     if is_copy:
         # what a cluster answers to COPY itself says nothing of rows
+        _count_left_out(session, name, query)
         [(rows, copy)] = session.rows(sql_queries.copy_count)
         session.copies.append(copy)
     wrote_rows = rows >= 0 and "NOLOAD" not in query
@@ -47,6 +50,27 @@ def run(session: Session, query: str, parameters: Parameters | None = None) -> i
     step = Step(name, rows if wrote_rows else None, round(seconds, 3))
     session.run.story.step(step, f"{name}: {said}{seconds:.2f} s")
     return rows
+
+
+# https://docs.aws.amazon.com/redshift/latest/dg/tutorial-loading-run-copy.html
+_LEFT_OUT = re.compile(r"completed, (\d+) record\(s\) could not be loaded")
+
+
+def _count_left_out(session: Session, name: str, query: str) -> None:
+    """Count the bad records that a COPY has left out, as it says in a notice. Raise PipelineError for too many.
+
+    MAXERROR is for one COPY, and a source may have two.
+    """
+    found = sum(int(match[1]) for notice in session.connection.notices if (match := _LEFT_OUT.search(notice)))
+    if not found or "NOLOAD" in query:
+        return
+    session.left_out[name] += found
+    limit = session.source.maxerror
+    if 0 < limit < session.left_out[name]:
+        raise PipelineError(
+            f"{name}: {session.left_out[name]} records would be left out, and [S3] MAXERROR = {limit} in "
+            f"{session.settings.path}; nothing was changed\n{save_load_errors(session)}"
+        )
 
 
 def _watch(session: Session) -> CopyWatch:

@@ -9,22 +9,24 @@ import sys
 
 import sql_queries
 from common import commit, counted, run, save_load_errors, save_tried_load_errors
-from pipeline.checks import check_load, verify_star
+from pipeline.checks import check_load, verify_star, warn_of_load
 from pipeline.command_line import WAITS, parser_with_config, run_script
 from pipeline.diagnosis import remark
 from pipeline.errors import CopyFailed, PipelineError
 from pipeline.load_errors import show_load_errors
 from pipeline.ping import ping
+from pipeline.sample import what_differs
 from pipeline.session import Parameters, Session
 from pipeline.sources.delivery import delivered
-from pipeline.summary import Staged, Transformed, folders_note, summary
+from pipeline.summary import Staged, Transformed, say_folders_read, summary
 from pipeline.terminal import say
 
 
-def stage(session: Session, everything: bool) -> Staged | None:
+def stage(session: Session, everything: bool, replace: bool) -> Staged | None:
     """Wait until no other run is staging, then COPY what is new of the source into the emptied staging tables.
 
-    None if nothing is new. Without TEMP_DIR, or with `everything`, all of the source is taken for new.
+    None if nothing is new. Without TEMP_DIR, or with `everything`, all of the source is taken for new. With `replace`
+    one version of each event stays staged.
     """
     for query in sql_queries.clear_staging_queries:
         run(session, query)
@@ -34,11 +36,13 @@ def stage(session: Session, everything: bool) -> Staged | None:
     if not delivery.statements:
         return None
     session.mark_load()
+    for query in (sql_queries.newest_events_queries if replace else []) + sql_queries.count_staged_queries:
+        run(session, query)
     [row] = session.rows(sql_queries.staged_summary)
-    return Staged(delivery.said, *row)
+    return Staged(delivery.said, replace, *row)
 
 
-def transform(session: Session, window: Parameters) -> Transformed:
+def transform(session: Session, window: Parameters, replace: bool) -> Transformed:
     """Bring the star schema up to what is staged; of songplays and time only the window of moments is read."""
     loaded = Transformed()
     for query in sql_queries.insert_table_queries:
@@ -46,26 +50,43 @@ def transform(session: Session, window: Parameters) -> Transformed:
             continue
         if query == sql_queries.songplays_table_insert:
             [(loaded.matched_before,)] = session.rows(sql_queries.matched_summary, window)
+        if query == sql_queries.new_users_create and replace:
+            _run_all(session, sql_queries.replace_users_queries, window, loaded)
         loaded.rows[query] = run(session, query, window)
         if query == sql_queries.moving_create:
+            if replace:
+                _run_all(session, sql_queries.replace_plays_queries, window, loaded)
             [(loaded.moving,)] = session.rows(sql_queries.moving_count)
+    if replace:
+        _run_all(session, sql_queries.replaced_queries, window, loaded)
     return loaded
 
 
-def load(session: Session, everything: bool = False) -> None:
-    """Stage, transform, check and commit, in one transaction."""
-    staged = stage(session, everything)
+def _run_all(session: Session, queries: list[str], window: Parameters, loaded: Transformed) -> None:
+    for query in queries:
+        loaded.rows[query] = run(session, query, window)
+
+
+def load(session: Session, everything: bool = False, replace: bool = False) -> None:
+    """Stage, transform, check and commit, in one transaction; with `replace` new versions of plays replace the old."""
+    staged = stage(session, everything, replace)
     if staged is None:
         session.rollback()
         say("nothing is new: nothing was changed")
         return
-    loaded = transform(session, staged.window)
-    check_load(session, staged.window, loaded)
+    loaded = transform(session, staged.window, replace)
+    check_load(session, staged, loaded)
+    warn_of_load(session)
+    if session.source.temp_dir:
+        _run_all(session, sql_queries.record_files_queries, staged.window, loaded)
     figures = summary(session, staged, loaded)
     commit(session, figures)
     say(str(figures))
-    if figures.figures["plays staged more than once"] and (note := folders_note(session)):
-        say(note)
+    if figures.figures["plays staged more than once"]:
+        say_folders_read(session)
+    if session.left_out:
+        _, saved = save_tried_load_errors(session)
+        say(f"{counted(sum(session.left_out.values()), 'record')} left out\n{saved}")
 
 
 def try_source(session: Session) -> None:
@@ -78,6 +99,8 @@ def try_source(session: Session) -> None:
             except CopyFailed as error:  # on more bad records than MAXERROR
                 gave_up.append(str(error))
                 session.rollback()
+    for line in what_differs(session):
+        say(line)
     errors, saved = save_tried_load_errors(session)
     if errors:
         show_load_errors(errors, session.source, lambda error: remark(session, error))
@@ -90,7 +113,12 @@ def try_source(session: Session) -> None:
 
 
 def main(
-    session: Session, check: bool = False, verify: bool = False, everything: bool = False, ping_only: bool = False
+    session: Session,
+    check: bool = False,
+    verify: bool = False,
+    everything: bool = False,
+    ping_only: bool = False,
+    replace: bool = False,
 ) -> None:
     """Load once, or do what one of the others says; where COPY fails on the data, save what is said of it."""
     try:
@@ -101,7 +129,7 @@ def main(
         elif verify:
             verify_star(session)
         else:
-            load(session, everything)
+            load(session, everything, replace)
     except CopyFailed as error:
         raise PipelineError(f"{error}\n{save_load_errors(session)}") from error
 
@@ -116,13 +144,20 @@ def parser() -> argparse.ArgumentParser:
         "--ping", action="store_true", help="only see whether warehouse, tables and source can be reached"
     )
     only.add_argument("--verify", action="store_true", help="only check the whole star schema, and change nothing")
+    made.add_argument(
+        "--replace", action="store_true", help="let plays that are staged with other values replace the old"
+    )
     return made
 
 
 def work(session: Session, options: argparse.Namespace) -> None:
     """What the command line asks for."""
-    main(session, options.check, options.verify, options.all, options.ping)
+    main(session, options.check, options.verify, options.all, options.ping, options.replace)
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(work, parser(), WAITS, needs_source=True))
+    options = parser()
+    given = options.parse_args()
+    if given.replace and (given.check or given.ping or given.verify):
+        options.error("--replace goes with a load, not with --check, --ping or --verify")
+    sys.exit(run_script(work, options, WAITS, needs_source=True))

@@ -2,7 +2,7 @@
 
 All of it is Redshift's SQL. Values from dwh.cfg are psycopg2 parameters: %(log_data)s, %(log_jsonpath)s,
 %(song_data)s, %(iam_role)s and %(region)s. The scripts give %(first)s, %(last)s, %(schema)s, %(table)s, %(tables)s,
-%(mark)s, %(session)s, %(source)s, %(manifest)s and %(files)s.
+%(mark)s, %(session)s, %(copy)s, %(source)s, %(manifest)s, %(files)s and %(maxerror)s.
 """
 
 # ---------------------------------------------------------------------------------------------------
@@ -22,15 +22,15 @@ loaded_files_table_drop = "DROP TABLE IF EXISTS loaded_files"
 # CREATE TABLES
 # ---------------------------------------------------------------------------------------------------
 
-# One row per log line, in the order of the JSONPaths file. NOT NULL makes COPY itself refuse a
-# line that is no event, naming file and line. Lengths are bytes, with room for what users type.
+# One row per log line, in the order of the JSONPaths file. NOT NULL makes COPY itself refuse a line that is no event or
+# lacks a part of the key (ts, session_id, item_in_session), naming file and line. Lengths are bytes.
 staging_events_table_create = """
 CREATE TABLE staging_events (
     artist          VARCHAR(1024),
     auth            VARCHAR(64),
     first_name      VARCHAR(256),
     gender          VARCHAR(16),
-    item_in_session INTEGER,
+    item_in_session INTEGER           NOT NULL,
     last_name       VARCHAR(256),
     length          DOUBLE PRECISION,
     level           VARCHAR(16),
@@ -38,7 +38,7 @@ CREATE TABLE staging_events (
     method          VARCHAR(16),
     page            VARCHAR(64)       NOT NULL,
     registration    DOUBLE PRECISION,
-    session_id      INTEGER,
+    session_id      INTEGER           NOT NULL,
     song            VARCHAR(1024),
     status          INTEGER,
     ts              TIMESTAMP         NOT NULL,
@@ -66,9 +66,8 @@ CREATE TABLE staging_songs (
 DISTSTYLE EVEN
 """
 
-# The fact: one row per distinct NextSong event. The columns after user_agent are what the event itself
-# said: they tell one play from another when a log is loaded again, and find a play's song when the
-# catalogue gets it later.
+# The fact: one row per NextSong event. Its natural key is start_time, session_id and item_in_session. The last three
+# columns are what the event itself said: they find a play's song when the catalogue gets it later.
 songplays_table_create = """
 CREATE TABLE songplays (
     songplay_id     BIGINT IDENTITY(0, 1),
@@ -77,10 +76,10 @@ CREATE TABLE songplays (
     level           VARCHAR(16),
     song_id         VARCHAR(64),
     artist_id       VARCHAR(64),
-    session_id      INTEGER,
+    session_id      INTEGER           NOT NULL,
     location        VARCHAR(1024),
     user_agent      VARCHAR(1024),
-    item_in_session INTEGER,
+    item_in_session INTEGER           NOT NULL,
     song_title      VARCHAR(1024),
     artist_name     VARCHAR(1024),
     song_length     DOUBLE PRECISION,
@@ -265,9 +264,12 @@ FROM loaded_files
 WHERE source = %(source)s
 """
 
-# What tells this table from that of any other warehouse: a load deletes of TEMP_DIR what killed ones of its own left.
+# Random id of this table. With it and the place of the warehouse, a load finds only its own leftovers under TEMP_DIR.
 loaded_files_mark = "COMMENT ON TABLE loaded_files IS %(mark)s"
 loaded_files_marked = "SELECT obj_description('loaded_files'::regclass)"
+
+# With [S3] MAXERROR, behind each COPY into staging: the bad records that it may leave out.
+maxerror_option = "MAXERROR %(maxerror)s\n"
 
 # COPY ... NOLOAD parses all and loads nothing; with as many errors as it takes, it reports them all.
 staging_events_try = staging_events_copy + "NOLOAD\nMAXERROR 100000\n"
@@ -281,17 +283,89 @@ staging_songs_packed_try = staging_songs_packed_copy + "NOLOAD\nMAXERROR 100000\
 # INSERT INTO THE STAR SCHEMA
 # ---------------------------------------------------------------------------------------------------
 
-# A run costs what it stages. It reads songplays and time from the first to the last moment of the staged plays only,
-# %(first)s to %(last)s, on both sides of each join: values, because only with those a cluster passes over the blocks of
-# a sort key that lie outside. https://docs.aws.amazon.com/redshift/latest/dg/c_designing-queries-best-practices.html
+# etl.py --replace: of several versions of one event the first in a total order of its values stays staged.
+newest_events_create = """
+CREATE TEMP TABLE newest_events AS
+SELECT *
+FROM staging_events
+QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY ts, session_id, item_in_session
+    ORDER BY page, user_id, level, song, artist, length, location, user_agent, first_name, last_name, gender
+) = 1
+"""
+
+newest_events_insert = """
+INSERT INTO staging_events
+SELECT *
+FROM newest_events
+"""
+
+# One row: how many events and plays are staged, when the first and the last of them were, how many plays were when none
+# can have been, and of each column how many records or, if a play is made of it, how many plays have a value.
+staged_counts_create = """
+CREATE TEMP TABLE staged_counts AS
+SELECT events.*, plays.*
+FROM (
+    SELECT
+        COUNT(*) AS records,
+        MIN(ts) AS first_event,
+        MAX(ts) AS last_event,
+        COUNT(auth) AS auth,
+        COUNT(first_name) AS first_name,
+        COUNT(gender) AS gender,
+        COUNT(last_name) AS last_name,
+        COUNT(method) AS method,
+        COUNT(registration) AS registration,
+        COUNT(status) AS status
+    FROM staging_events
+) AS events
+CROSS JOIN (
+    SELECT
+        COUNT(*) AS plays,
+        MIN(ts) AS first_play,
+        MAX(ts) AS last_play,
+        COUNT(CASE WHEN ts < '2000-01-01' THEN ts END) AS too_early,
+        COUNT(CASE WHEN ts > DATEADD(day, 1, GETDATE()) THEN ts END) AS too_late,
+        COUNT(artist) AS artist,
+        COUNT(length) AS length,
+        COUNT(level) AS level,
+        COUNT(location) AS location,
+        COUNT(song) AS song,
+        COUNT(user_agent) AS user_agent,
+        COUNT(user_id) AS user_id
+    FROM staging_events
+    WHERE page = 'NextSong'
+) AS plays
+"""
+
+# The same of the staged catalogue, in one row.
+staged_songs_counts_create = """
+CREATE TEMP TABLE staged_songs_counts AS
+SELECT
+    COUNT(*) AS records,
+    COUNT(num_songs) AS num_songs,
+    COUNT(artist_latitude) AS artist_latitude,
+    COUNT(artist_longitude) AS artist_longitude,
+    COUNT(artist_location) AS artist_location,
+    COUNT(duration) AS duration,
+    COUNT(year) AS year
+FROM staging_songs
+"""
+
+# A run costs what it stages. It reads songplays and time from the first to the last staged play only (with --replace,
+# event), %(first)s to %(last)s, on both sides of each join: values, because only with those a cluster passes over the
+# blocks of a sort key that lie outside.
+# https://docs.aws.amazon.com/redshift/latest/dg/c_designing-queries-best-practices.html
 # Where no play is staged, both are NULL, and nothing is read. As text, since Python's dates end with the year 9999.
 staged_summary = """
 SELECT
-    COUNT(*) AS events,
-    COUNT(CASE WHEN page = 'NextSong' THEN ts END) AS plays,
-    CAST(MIN(CASE WHEN page = 'NextSong' THEN ts END) AS VARCHAR) AS first,
-    CAST(MAX(CASE WHEN page = 'NextSong' THEN ts END) AS VARCHAR) AS last
-FROM staging_events
+    records,
+    plays,
+    CAST(first_play AS VARCHAR) AS first_play,
+    CAST(last_play AS VARCHAR) AS last_play,
+    CAST(first_event AS VARCHAR) AS first_event,
+    CAST(last_event AS VARCHAR) AS last_event
+FROM staged_counts
 """
 
 # Songs, artists and users are written in three steps: the rows that are new or have changed go into a
@@ -593,8 +667,51 @@ WHERE COALESCE(songplays.song_title, '') = play_songs.song_title
     )
 """
 
-# One row per distinct NextSong event that is not there yet. EXCEPT compares NULLs as equal, which a join
-# would not. In the order of the sort key: the moments of a day lie in few blocks, before any VACUUM, too.
+# etl.py --replace: the plays whose event is staged with other values, or is no play any more. DECODE takes two NULLs
+# for equal. https://docs.aws.amazon.com/redshift/latest/dg/r_DECODE_expression.html
+replaced_plays_create = """
+CREATE TEMP TABLE replaced_plays DISTSTYLE ALL AS
+SELECT songplays.songplay_id, songplays.start_time, songplays.song_id, songplays.artist_id
+FROM songplays
+JOIN staging_events
+    ON staging_events.ts = songplays.start_time
+    AND staging_events.session_id = songplays.session_id
+    AND staging_events.item_in_session = songplays.item_in_session
+WHERE songplays.start_time BETWEEN %(first)s AND %(last)s
+    AND (
+        staging_events.page <> 'NextSong'
+        OR DECODE(staging_events.user_id, songplays.user_id, 0, 1) = 1
+        OR DECODE(staging_events.level, songplays.level, 0, 1) = 1
+        OR DECODE(staging_events.location, songplays.location, 0, 1) = 1
+        OR DECODE(staging_events.user_agent, songplays.user_agent, 0, 1) = 1
+        OR DECODE(staging_events.song, songplays.song_title, 0, 1) = 1
+        OR DECODE(staging_events.artist, songplays.artist_name, 0, 1) = 1
+        OR DECODE(staging_events.length, songplays.song_length, 0, 1) = 1
+    )
+"""
+
+replaced_plays_delete = """
+DELETE FROM songplays
+USING replaced_plays
+WHERE songplays.songplay_id = replaced_plays.songplay_id
+    AND songplays.start_time BETWEEN %(first)s AND %(last)s
+"""
+
+# The inferred songs and artists of replaced plays: they stay only if other plays have them.
+replaced_moving_insert = """
+INSERT INTO moving (song_id, artist_id)
+SELECT song_id, CAST(NULL AS VARCHAR(64))
+FROM replaced_plays
+WHERE LEFT(song_id, 2) = 'EV'
+UNION
+SELECT CAST(NULL AS VARCHAR(64)), artist_id
+FROM replaced_plays
+WHERE LEFT(artist_id, 2) = 'EV'
+"""
+
+# One row per NextSong event whose key is not there yet. Of several versions of one key in a load only the first is
+# inserted; the check of conflicts finds the others. In the order of the sort key: the moments of a day lie in few
+# blocks, before any VACUUM, too. That is the order in which the versions are numbered, so it takes no sort more.
 songplays_table_insert = """
 INSERT INTO songplays (
     start_time,
@@ -612,66 +729,67 @@ INSERT INTO songplays (
 )
 WITH new_plays AS (
     SELECT
-        ts AS start_time,
+        ts,
         user_id,
         level,
+        song_id,
+        artist_id,
         session_id,
         location,
         user_agent,
         item_in_session,
-        song AS song_title,
-        artist AS artist_name,
-        length AS song_length
+        song,
+        artist,
+        length,
+        ROW_NUMBER() OVER (
+            PARTITION BY ts, session_id, item_in_session
+            ORDER BY user_id, level, song, artist, length, location, user_agent
+        ) AS version
     FROM staging_events
+    JOIN play_songs
+        ON play_songs.song_title = COALESCE(staging_events.song, '')
+        AND play_songs.artist_name = COALESCE(staging_events.artist, '')
+        AND play_songs.song_length = COALESCE(staging_events.length, -1)
     WHERE page = 'NextSong'
-    EXCEPT
-    SELECT
-        start_time,
-        user_id,
-        level,
-        session_id,
-        location,
-        user_agent,
-        item_in_session,
-        song_title,
-        artist_name,
-        song_length
-    FROM songplays
-    WHERE start_time BETWEEN %(first)s AND %(last)s
+        AND NOT EXISTS (
+            SELECT 1
+            FROM songplays
+            WHERE songplays.start_time = staging_events.ts
+                AND songplays.session_id = staging_events.session_id
+                AND songplays.item_in_session = staging_events.item_in_session
+                AND songplays.start_time BETWEEN %(first)s AND %(last)s
+        )
 )
 SELECT
-    new_plays.start_time,
-    new_plays.user_id,
-    new_plays.level,
-    play_songs.song_id,
-    play_songs.artist_id,
-    new_plays.session_id,
-    new_plays.location,
-    new_plays.user_agent,
-    new_plays.item_in_session,
-    new_plays.song_title,
-    new_plays.artist_name,
-    new_plays.song_length
+    ts,
+    user_id,
+    level,
+    song_id,
+    artist_id,
+    session_id,
+    location,
+    user_agent,
+    item_in_session,
+    song,
+    artist,
+    length
 FROM new_plays
-JOIN play_songs
-    ON play_songs.song_title = COALESCE(new_plays.song_title, '')
-    AND play_songs.artist_name = COALESCE(new_plays.artist_name, '')
-    AND play_songs.song_length = COALESCE(new_plays.song_length, -1)
-ORDER BY new_plays.start_time
+WHERE version = 1
+ORDER BY ts
 """
 
-# Inferred songs and artists whose plays may have moved; those that still have a play are inserted again. All plays of
-# such a song or artist are among the moving ones.
+# Inferred songs and artists whose plays may have moved or been replaced; those that still have a play are inserted
+# again. All plays of such a song or artist are among the moving ones.
 inferred_songs_delete = """
 DELETE FROM songs
 WHERE LEFT(song_id, 2) = 'EV'
-    AND song_id IN (SELECT song_id FROM moving_plays)
+    AND song_id IN (SELECT song_id FROM moving_plays UNION SELECT song_id FROM moving)
 """
 
 inferred_artists_delete = """
 DELETE FROM artists
 WHERE LEFT(artist_id, 2) = 'EV'
-    AND artist_id IN (SELECT artist_id FROM moving_plays)
+    AND artist_id IN (SELECT artist_id FROM moving_plays UNION SELECT artist_id FROM moving)
 """
 
 # One row per song that was played but is not in the catalogue: title and artist as the events have them, less
@@ -782,6 +900,80 @@ INSERT INTO users (
 )
 SELECT new_users.*
 FROM new_users
+"""
+
+# etl.py --replace: the users whose row is from an event that is staged again, which the new version takes the place of.
+replaced_users_create = """
+CREATE TEMP TABLE replaced_users DISTSTYLE ALL AS
+SELECT users.user_id, users.first_name, users.last_name, users.gender
+FROM users
+JOIN staging_events
+    ON staging_events.ts = users.last_event_time
+    AND staging_events.session_id = users.last_session_id
+    AND staging_events.item_in_session = users.last_item_in_session
+"""
+
+replaced_users_delete = """
+DELETE FROM users
+USING replaced_users
+WHERE users.user_id = replaced_users.user_id
+"""
+
+# The latest play of such a user, where it is later than what was staged: the new version of the event is of another
+# user. What events of other pages said before is not known any more.
+earlier_users_create = """
+CREATE TEMP TABLE earlier_users DISTSTYLE ALL AS
+SELECT
+    replaced_users.user_id,
+    replaced_users.first_name,
+    replaced_users.last_name,
+    replaced_users.gender,
+    songplays.level,
+    songplays.start_time AS last_event_time,
+    songplays.session_id AS last_session_id,
+    songplays.item_in_session AS last_item_in_session
+FROM replaced_users
+JOIN songplays ON songplays.user_id = replaced_users.user_id
+LEFT JOIN users ON users.user_id = replaced_users.user_id
+WHERE users.user_id IS NULL OR songplays.start_time > users.last_event_time
+QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY replaced_users.user_id
+    ORDER BY songplays.start_time DESC, songplays.session_id DESC, songplays.item_in_session DESC
+) = 1
+"""
+
+earlier_users_delete = """
+DELETE FROM users
+USING earlier_users
+WHERE users.user_id = earlier_users.user_id
+"""
+
+earlier_users_insert = """
+INSERT INTO users (
+    user_id,
+    first_name,
+    last_name,
+    gender,
+    level,
+    last_event_time,
+    last_session_id,
+    last_item_in_session
+)
+SELECT earlier_users.*
+FROM earlier_users
+"""
+
+# etl.py --replace: the moments of plays that are gone, where no other play began.
+replaced_times_delete = """
+DELETE FROM time
+USING replaced_plays
+WHERE time.start_time = replaced_plays.start_time
+    AND NOT EXISTS (
+        SELECT 1
+        FROM songplays
+        WHERE songplays.start_time = time.start_time
+            AND songplays.start_time BETWEEN %(first)s AND %(last)s
+    )
 """
 
 # One row per moment at which a play started and that is not there yet. The names are spelt out: TO_CHAR
@@ -964,52 +1156,30 @@ FROM (
 """
 )
 
-# The second of each that is there more than once, for which rows are numbered: on the stand-in they lie in the order
-# of start_time, and sorting what is sorted takes half the time of hashing it. Plays that are there twice are looked
-# for among those that share their moment with others, which are few: to group all of them by all columns takes three
-# times as long.
+# Rows of a key that is there more than once. They are numbered, rather than grouped: on the stand-in they lie in the
+# order of start_time, and sorting what is sorted takes half the time of hashing it.
 duplicates_check = """
 SELECT 'time has start_times twice' AS wrong, COUNT(*) AS found, CAST(MIN(start_time) AS VARCHAR) AS example
 FROM (
-    SELECT start_time, ROW_NUMBER() OVER (PARTITION BY start_time ORDER BY start_time) AS place
+    SELECT start_time, ROW_NUMBER() OVER (PARTITION BY start_time ORDER BY start_time) AS number
     FROM time
     WHERE start_time BETWEEN %(first)s AND %(last)s
 ) AS numbered
-WHERE place = 2
+WHERE number = 2
 UNION ALL
 SELECT 'songplays has plays twice, by start_time', COUNT(*), CAST(MIN(start_time) AS VARCHAR)
 FROM (
-    SELECT songplays.start_time
+    SELECT
+        start_time,
+        ROW_NUMBER() OVER (PARTITION BY start_time, session_id, item_in_session ORDER BY start_time) AS number
     FROM songplays
-    JOIN (
-        SELECT start_time
-        FROM (
-            SELECT start_time, ROW_NUMBER() OVER (PARTITION BY start_time ORDER BY start_time) AS place
-            FROM songplays
-            WHERE start_time BETWEEN %(first)s AND %(last)s
-        ) AS numbered
-        WHERE place = 2
-    ) AS shared
-        ON shared.start_time = songplays.start_time
-    WHERE songplays.start_time BETWEEN %(first)s AND %(last)s
-    GROUP BY
-        songplays.start_time,
-        user_id,
-        level,
-        session_id,
-        location,
-        user_agent,
-        item_in_session,
-        song_title,
-        artist_name,
-        song_length
-    HAVING COUNT(*) > 1
-) AS duplicates
+    WHERE start_time BETWEEN %(first)s AND %(last)s
+) AS numbered
+WHERE number = 2
 """
 
-# What was staged has arrived: each play, by moment, session and item in it, which tell plays apart in all but a made-up
-# log; and each row whose old version was deleted. Inferred ids start with EV: a catalogue that has such ids would be
-# taken for them.
+# What was staged has arrived: each play, and each row whose old version was deleted. Inferred ids start with EV: a
+# catalogue that has such ids would be taken for them.
 staged_check = """
 SELECT
     'plays are in staging_events but not in songplays, by start_time' AS wrong,
@@ -1018,9 +1188,9 @@ SELECT
 FROM staging_events
 LEFT JOIN songplays
     ON songplays.start_time = staging_events.ts
+    AND songplays.session_id = staging_events.session_id
+    AND songplays.item_in_session = staging_events.item_in_session
     AND songplays.start_time BETWEEN %(first)s AND %(last)s
-    AND COALESCE(songplays.session_id, -1) = COALESCE(staging_events.session_id, -1)
-    AND COALESCE(songplays.item_in_session, -1) = COALESCE(staging_events.item_in_session, -1)
 WHERE staging_events.page = 'NextSong' AND songplays.start_time IS NULL
 UNION ALL
 SELECT 'users were lost, by user_id', COUNT(*), CAST(MIN(new_users.user_id) AS VARCHAR)
@@ -1042,6 +1212,131 @@ SELECT 'song files use ids that start with EV, which is for inferred ones', COUN
 FROM staging_songs
 WHERE LEFT(song_id, 2) = 'EV' OR LEFT(artist_id, 2) = 'EV'
 """
+
+# Staged plays whose key is there with other values, which etl.py --replace would load: one row that says how many they
+# are, in which columns they differ, and the first key. It shows no value: those are user data.
+conflicts_check = """
+WITH compared AS (
+    SELECT
+        ts,
+        staging_events.session_id,
+        staging_events.item_in_session,
+        DECODE(staging_events.user_id, songplays.user_id, 0, 1) AS user_id,
+        DECODE(staging_events.level, songplays.level, 0, 1) AS level,
+        DECODE(staging_events.location, songplays.location, 0, 1) AS location,
+        DECODE(staging_events.user_agent, songplays.user_agent, 0, 1) AS user_agent,
+        DECODE(staging_events.song, songplays.song_title, 0, 1) AS song_title,
+        DECODE(staging_events.artist, songplays.artist_name, 0, 1) AS artist_name,
+        DECODE(staging_events.length, songplays.song_length, 0, 1) AS song_length
+    FROM staging_events
+    JOIN songplays
+        ON songplays.start_time = staging_events.ts
+        AND songplays.session_id = staging_events.session_id
+        AND songplays.item_in_session = staging_events.item_in_session
+    WHERE page = 'NextSong'
+        AND songplays.start_time BETWEEN %(first)s AND %(last)s
+)
+SELECT
+    'staged plays differ from the play of the same key in'
+        || CASE WHEN SUM(user_id) > 0 THEN ' user_id' ELSE '' END
+        || CASE WHEN SUM(level) > 0 THEN ' level' ELSE '' END
+        || CASE WHEN SUM(location) > 0 THEN ' location' ELSE '' END
+        || CASE WHEN SUM(user_agent) > 0 THEN ' user_agent' ELSE '' END
+        || CASE WHEN SUM(song_title) > 0 THEN ' song_title' ELSE '' END
+        || CASE WHEN SUM(artist_name) > 0 THEN ' artist_name' ELSE '' END
+        || CASE WHEN SUM(song_length) > 0 THEN ' song_length' ELSE '' END AS wrong,
+    COUNT(*) AS found,
+    MIN(
+        'start_time ' || CAST(ts AS VARCHAR) || ', session_id ' || CAST(session_id AS VARCHAR)
+            || ', item_in_session ' || CAST(item_in_session AS VARCHAR)
+    ) AS example
+FROM compared
+WHERE user_id + level + location + user_agent + song_title + artist_name + song_length > 0
+"""
+
+# With TEMP_DIR: the staged files that had been loaded in another version.
+changed_files = """
+SELECT new_files.file
+FROM new_files
+JOIN loaded_files
+    ON loaded_files.source = new_files.source
+    AND loaded_files.file = new_files.file
+    AND loaded_files.version <> new_files.version
+ORDER BY new_files.file
+"""
+
+# No play can have begun before Sparkify was, or tomorrow.
+moments_check = """
+SELECT
+    'plays begin in ' || CAST(EXTRACT(year FROM first_play) AS VARCHAR) || ': is `ts` in milliseconds?' AS wrong,
+    too_early AS found,
+    CAST(first_play AS VARCHAR) AS example
+FROM staged_counts
+WHERE too_early > 0
+UNION ALL
+SELECT
+    'plays begin in ' || CAST(EXTRACT(year FROM last_play) AS VARCHAR) || ': is `ts` in milliseconds?',
+    too_late,
+    CAST(last_play AS VARCHAR)
+FROM staged_counts
+WHERE too_late > 0
+"""
+
+# The staged columns that a play is made of, with the path that each is read from.
+PLAY_FIELDS = {
+    "user_id": "$.userId",
+    "level": "$.level",
+    "song": "$.song",
+    "artist": "$.artist",
+    "length": "$.length",
+    "location": "$.location",
+    "user_agent": "$.userAgent",
+}
+
+# One row per column that none of at least 20 staged plays has a value in: the field of the logs was renamed.
+fields_check = "UNION ALL".join(
+    f"""
+SELECT
+    'plays, but none has a {column} (`{path}` in the JSONPaths file): was the field renamed?' AS wrong,
+    plays AS found,
+    CAST(NULL AS VARCHAR) AS example
+FROM staged_counts
+WHERE plays >= 20 AND {column} = 0
+"""
+    for column, path in PLAY_FIELDS.items()
+)
+
+# One row per column that more than one staged play in twenty lacks.
+missing_values_warning = "UNION ALL".join(
+    f"""
+SELECT 'plays have no {column} (`{path}` in the JSONPaths file)' AS wrong, plays - {column} AS found, plays AS total
+FROM staged_counts
+WHERE (plays - {column}) * 20 > plays
+"""
+    for column, path in PLAY_FIELDS.items()
+)
+
+# One row per staged column that none of at least 20 records has a value in.
+empty_columns_warning = "UNION ALL".join(
+    f"""
+SELECT 'records have no {column}, which is a column of {table}' AS wrong, records AS found, records AS total
+FROM {counts}
+WHERE records >= 20 AND {column} = 0
+"""
+    for table, counts, columns in (
+        (
+            "staging_events",
+            "staged_counts",
+            ("auth", "first_name", "gender", "last_name", "method", "registration", "status"),
+        ),
+        (
+            "staging_songs",
+            "staged_songs_counts",
+            ("num_songs", "artist_latitude", "artist_longitude", "artist_location", "duration", "year"),
+        ),
+    )
+    for column in columns
+)
 
 # Where plays may have moved, the songs and artists of all plays are looked at, which are read once for it.
 moved_plays_check = """
@@ -1185,19 +1480,20 @@ FROM (
     SELECT COUNT(*) AS copies
     FROM staging_events
     WHERE page = 'NextSong'
-    GROUP BY ts, user_id, level, session_id, location, user_agent, item_in_session, song, artist, length
-) AS distinct_plays
+    GROUP BY ts, session_id, item_in_session
+) AS keys
 """
 
 # The files that a COPY has read.
 copied_files = "SELECT TRIM(filename) FROM stl_load_commits WHERE query = %(copy)s"
 copied_files_detail = "SELECT TRIM(file_name) FROM sys_load_detail WHERE query_id = %(copy)s"
 
-# The columns of a table, in the order in which COPY fills them.
+# The columns of a table, in the order in which COPY fills them. The schema is a value, since CURRENT_SCHEMA can't be
+# used with a system view. https://docs.aws.amazon.com/redshift/latest/dg/r_CURRENT_SCHEMA.html
 table_columns = """
-SELECT column_name, data_type
+SELECT column_name, data_type, character_maximum_length
 FROM svv_columns
-WHERE table_schema = current_schema() AND table_name = %(table)s
+WHERE table_schema = %(schema)s AND table_name = %(table)s
 ORDER BY ordinal_position
 """
 
@@ -1328,7 +1624,16 @@ packed_copy_queries = {"log_data": staging_events_packed_copy, "song_data": stag
 try_listed_copy_queries = {"log_data": staging_events_listed_try, "song_data": staging_songs_listed_try}
 try_packed_copy_queries = {"log_data": staging_events_packed_try, "song_data": staging_songs_packed_try}
 
-record_files_queries = [new_files_create, new_files_copy, loaded_files_delete, loaded_files_insert]
+stage_files_queries = [new_files_create, new_files_copy]
+record_files_queries = [loaded_files_delete, loaded_files_insert]
+
+# with etl.py --replace, after the COPYs, where plays are replaced and where users and moments are
+newest_events_queries = [newest_events_create, staging_events_clear, newest_events_insert]
+replace_plays_queries = [replaced_plays_create, replaced_plays_delete, replaced_moving_insert]
+replace_users_queries = [replaced_users_create, replaced_users_delete]
+replaced_queries = [earlier_users_create, earlier_users_delete, earlier_users_insert, replaced_times_delete]
+
+count_staged_queries = [staged_counts_create, staged_songs_counts_create]
 
 # what is tried in turn for the load errors: the latest, all of a session that tried its source, and, for messages,
 # those of this session
@@ -1367,7 +1672,19 @@ insert_table_queries = [
     time_table_analyze,
 ]
 
-check_queries = [dimensions_check, loaded_plays_check, duplicates_check, staged_check, moved_plays_check]
+check_queries = [
+    fields_check,
+    moments_check,
+    conflicts_check,
+    dimensions_check,
+    loaded_plays_check,
+    duplicates_check,
+    staged_check,
+    moved_plays_check,
+]
+
+# what is only said
+warn_queries = [missing_values_warning, empty_columns_warning]
 
 # those of both lists that run only where plays of earlier runs may move: they read all plays
 moving_queries = [

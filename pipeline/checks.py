@@ -6,18 +6,23 @@ from typing import NamedTuple
 import sql_queries
 from pipeline.errors import PipelineError
 from pipeline.session import Parameters, Session
-from pipeline.summary import Transformed
+from pipeline.summary import Staged, Transformed
 from pipeline.terminal import say
 
 
 class Check(NamedTuple):
-    """What a row of a check says: what would be wrong, how often it is so, and one example of it."""
+    """What a row of a check says: what would be wrong, how often it is so, and one example of it.
+
+    A text that ends in a question follows its number, and needs no example.
+    """
 
     wrong: str
     found: int
-    example: str
+    example: str | None
 
     def __str__(self) -> str:
+        if self.wrong.endswith("?"):
+            return f"{self.found:,} {self.wrong}"
         return f"{self.wrong}: {self.found:,}, for example {self.example}"
 
 
@@ -29,19 +34,42 @@ REPLACED = {
 }
 
 
-def check_load(session: Session, window: Parameters, loaded: Transformed) -> None:
+def check_load(session: Session, staged: Staged, loaded: Transformed) -> None:
     """Check what the load in this session touched: its window of moments and, if plays may have moved, all of those.
 
     Raise PipelineError, naming each thing that is wrong; nothing may be committed then.
     """
     started = time.monotonic()
     checks = []
+    advice = ""
     for query in sql_queries.check_queries:
-        if loaded.moving or query not in sql_queries.moving_queries:
-            checks += _checks(session, query, window)
+        if query in sql_queries.moving_queries and not loaded.moving:
+            continue
+        # where each staged play is new, none has the key of another
+        if query == sql_queries.conflicts_check and loaded.rows[sql_queries.songplays_table_insert] == staged.plays:
+            continue
+        found = _checks(session, query, staged.window)
+        checks += found
+        if query == sql_queries.conflicts_check and any(check.found for check in found):
+            advice = _conflict_advice(session)
     for table, (delete, insert) in REPLACED.items():
         checks.append(Check(f"{table} were deleted", max(0, loaded.rows[delete] - loaded.rows[insert]), "any of them"))
-    _report(session, checks, started, "nothing was loaded")
+    _report(session, checks, started, "nothing was loaded", advice)
+
+
+def _conflict_advice(session: Session) -> str:
+    lines = ["", "if the new version is right, python etl.py --replace loads it"]
+    if session.source.temp_dir:
+        files = [file for (file,) in session.rows(sql_queries.changed_files)]
+        lines += [f"loaded before in another version: {file}" for file in files]
+    return "\n".join(lines)
+
+
+def warn_of_load(session: Session) -> None:
+    """Say what is odd about the staged data, though not wrong."""
+    for query in sql_queries.warn_queries:
+        for text, found, total in session.rows(query):
+            session.run.story.warn(f"warning: {found:,} of {total:,} {text}")
 
 
 def verify_star(session: Session) -> None:

@@ -14,7 +14,7 @@ KNOWN_KEYS = {
         *("IAM_AUTH", "SSLMODE", "SSLROOTCERT", "DATA_DIR"),
     ),
     "IAM_ROLE": ("ARN",),
-    "S3": ("LOG_DATA", "LOG_JSONPATH", "SONG_DATA", "REGION", "TEMP_DIR"),
+    "S3": ("LOG_DATA", "LOG_JSONPATH", "SONG_DATA", "REGION", "TEMP_DIR", "MAXERROR"),
     "CREDSTASH": ("KEY", "REGION", "PROFILE", "TABLE"),
     "TEST": ("PREFIX",),
 }

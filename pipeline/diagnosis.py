@@ -8,6 +8,8 @@ import sql_queries
 from pipeline.database_errors import label
 from pipeline.errors import PipelineError
 from pipeline.load_errors import LoadError, source_of
+from pipeline.progress import said_if_slow
+from pipeline.sample import keys_of_columns
 from pipeline.session import Session
 from pipeline.settings import Source
 
@@ -16,13 +18,15 @@ LOOKED_AT = 64 << 20  # bytes of a file that are read at most, to find where a r
 BAD_LINE = "1216"  # https://docs.aws.amazon.com/redshift/latest/dg/r_Load_Error_Reference.html
 _OVERFLOW = "Overflow, Column type: "
 _LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
-_KEY = re.compile(r"\$(?:\.(\w+)|\['([^']+)'\])")
+# Redshift's words for them (Integer was seen; the others stand in the errors of its casts)
+_TYPES = {"Short": "smallint", "Integer": "integer", "Long": "bigint"}
 
 # how a file begins: what it is, and what to do about it
 _BEGINNINGS = (
     (b"\x1f\x8b", "the file is compressed by gzip, which COPY reads only where the statement says GZIP"),
     (b"BZh", "the file is compressed by bzip2, which COPY reads only where the statement says BZIP2"),
     (b"(\xb5/\xfd", "the file is compressed by zstd: unpack it first"),
+    (b"\xfd7zXZ\x00", "the file is compressed by xz: unpack it first"),
     (b"PK\x03\x04", "the file is a zip archive: unpack it first"),
     (b"\xff\xfe", "the file is UTF-16: save it as UTF-8"),
     (b"\xfe\xff", "the file is UTF-16: save it as UTF-8"),
@@ -41,28 +45,32 @@ class FoundRecord(NamedTuple):
 
 def remark(session: Session, error: LoadError) -> str:
     """Return a sentence about an error of the record itself, which names no column; empty if there is none."""
-    source = session.settings.source
-    if error.column or error.code != BAD_LINE or source is None:
+    if error.column or error.code != BAD_LINE or not error.line.isdecimal():
         return ""
-    data = _data(error.filename, source)
-    if _OVERFLOW in error.reason:
-        return _overflow(session, error, source, data)
+    with said_if_slow(f"a look at {error.filename}"):
+        try:
+            if error.reason.startswith(_OVERFLOW):
+                return _overflow(session, error)
+            return _look(_data(error.filename, session.source, LOOKED_AT), int(error.line))
+        except PipelineError:  # the error itself matters more
+            return ""
+
+
+def _look(data: bytes | None, line: int) -> str:
     if data is None:
         return ""
     if kind := beginning(data):
         return kind
-    found = find_record(data, int(error.line)) if error.line.isdecimal() else None
-    if found is not None and str(found.begins) != error.line:
-        return f"the record begins at line {found.begins}"
-    return ""
+    found = find_record(data, line)
+    return f"the record begins at line {found.begins}" if found is not None and found.begins != line else ""
 
 
-def _data(filename: str, source: Source) -> bytes | None:
+def _data(filename: str, source: Source, limit: int) -> bytes | None:
     """The beginning of a file; None if this machine can't read it, as where only the cluster's role may."""
     from pipeline.sources.places import head  # it takes a while to load
 
     try:
-        return head(filename, source.region, LOOKED_AT)
+        return head(filename, source.region, limit)
     except PipelineError:
         return None
 
@@ -72,7 +80,9 @@ def beginning(data: bytes) -> str:
     for start, kind in _BEGINNINGS:
         if data.startswith(start):
             return kind
-    if data.lstrip()[:1] not in (b"{", b"["):
+    if data.lstrip()[:1] == b"[":
+        return "the file is one JSON array; COPY wants its objects one after the other, without brackets and commas"
+    if data.lstrip()[:1] != b"{":
         return "the file does not begin with a JSON object; COPY reads every file whose name begins with the prefix"
     return ""
 
@@ -91,44 +101,40 @@ def find_record(data: bytes, line: int) -> FoundRecord | None:
             value, end = decoder.raw_decode(text, start)
         except (ValueError, RecursionError) as error:
             # COPY goes on with the line after the one that it could not read
-            value, problem = None, getattr(error, "pos", start)
-            end = text.find("\n", problem) if "\n" in text[problem:] else len(text)
+            value, end = None, text.find("\n", getattr(error, "pos", start))
+            end = len(text) if end < 0 else end
         lines = begins + text.count("\n", start, end)
         if lines >= line:
             return FoundRecord(begins, value)
         at = end
 
 
-def _overflow(session: Session, error: LoadError, source: Source, data: bytes | None) -> str:
-    """Say which column an integer is too large for. The column of that type, or several if the file can't be read."""
+def _overflow(session: Session, error: LoadError) -> str:
+    """Say for which column an integer is too large; for one of which, if the file can't be read."""
+    source = session.source
+    data_type = _TYPES.get(error.reason.removeprefix(_OVERFLOW))
     key = source_of(error, source)
+    if data_type is None or key is None:
+        return ""
     query = next(query for query in sql_queries.copy_table_queries if f"%({key})s" in query)
-    columns = session.rows(sql_queries.table_columns, {"table": label(query).removeprefix("COPY ")})
+    [(schema,)] = session.rows(sql_queries.chosen_schema)
+    table = {"schema": schema, "table": label(query).removeprefix("COPY ")}
+    columns = session.rows(sql_queries.table_columns, table)
     session.rollback()
+    names = [name for name, _, _ in columns]
+    keys = keys_of_columns(source, names) if key == "log_data" else names
+    data = _data(error.filename, source, LOOKED_AT)
     found = find_record(data, int(error.line)) if data is not None else None
     record = found.value if found is not None and isinstance(found.value, dict) else None
-    keys = _keys(key, source, [name for name, _ in columns])
-    names = [
+    fitting = [
         name
-        for (name, data_type), field in zip(columns, keys, strict=False)
-        if data_type in _LARGEST and (record is None or _is_beyond(record.get(field), _LARGEST[data_type]))
+        for (name, column_type, _), field in zip(columns, keys, strict=False)
+        if column_type == data_type and (record is None or _is_beyond(record.get(field), _LARGEST[data_type]))
     ]
-    if not names:
+    if not fitting:
         return ""
-    return f"the number is for column {names[0]}" if record else f"the number is for one of {', '.join(names)}"
+    return f"the number is for column {fitting[0]}" if record else f"the number is for one of {', '.join(fitting)}"
 
 
 def _is_beyond(value: object, largest: int) -> bool:
     return isinstance(value, int) and not -largest - 1 <= value <= largest
-
-
-def _keys(key: str, source: Source, columns: list[str]) -> list[str]:
-    """The key of the record that each column takes."""
-    if key != "log_data":
-        return columns
-    try:
-        paths = json.loads(_data(source.log_jsonpath, source) or b"")["jsonpaths"]
-    except (ValueError, KeyError, TypeError):
-        return columns
-    matches = [_KEY.fullmatch(path) for path in paths]
-    return [(match[1] or match[2]) if match else "" for match in matches]

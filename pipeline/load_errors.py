@@ -112,11 +112,11 @@ def write_csv(path: Path, table: Table) -> None:
         raise
 
 
-def source_of(error: LoadError, source: Source) -> str:
-    """Return log_data or song_data: the prefix that an error's file belongs to."""
+def source_of(error: LoadError, source: Source) -> str | None:
+    """Return log_data or song_data: the prefix that an error's file belongs to; None if its name tells neither."""
     prefixes = {key: getattr(source, key) for key in ("log_data", "song_data")}
     fitting = [key for key, prefix in prefixes.items() if error.filename.startswith(prefix)]
-    return max(fitting, key=lambda key: len(prefixes[key]), default="log_data")
+    return max(fitting, key=lambda key: len(prefixes[key]), default=None)
 
 
 def show_load_errors(errors: Sequence[LoadError], source: Source, remark: Callable[[LoadError], str]) -> None:
@@ -124,14 +124,14 @@ def show_load_errors(errors: Sequence[LoadError], source: Source, remark: Callab
 
     `remark` gives a sentence about an error, or nothing.
     """
-    kinds: dict[tuple[str, ...], list[LoadError]] = {}
+    kinds: dict[tuple[str | None, ...], list[LoadError]] = {}
     for error in errors:
         kind = (source_of(error, source), error.target, error.code, _OF_THE_VALUE.sub("", error.reason))
         kinds.setdefault(kind, []).append(error)
     for (key, *_), alike in kinds.items():
         if len(alike) > EXAMPLES:
-            say(f"[S3] {key.upper()}: {len(alike):,} records like these {EXAMPLES}:")
+            source_name = f"[S3] {key.upper()}: " if key else ""
+            say(f"{source_name}{len(alike):,} records like these {EXAMPLES}:")
         for error in alike[:EXAMPLES]:
-            say(str(error))
-        if said := remark(alike[0]):
-            say(f"  {said}")
+            said = remark(error)
+            say(f"{error}\n  {said}" if said else str(error))

@@ -1,6 +1,7 @@
 """One try of a run: a connection, the statements on it, and what becomes of its commit."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from types import TracebackType
@@ -35,6 +36,7 @@ class Session:
         self.settings = settings
         self.run = run or Run()
         self.mark = ""  # of the load that this session stages; see `mark_load`
+        self.left_out: Counter[str] = Counter()  # bad records that COPY has left out, by table
         self.copies: list[int] = []  # its COPYs, by the numbers that the system tables have for them
         self.packed: dict[str, PackedObject] = {}  # what COPY reads in the place of the files that are packed in it
         self.connection: extensions.connection

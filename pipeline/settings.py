@@ -13,6 +13,9 @@ DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "dwh.cfg"
 
 TEMP_DIR_BYTES = 180  # load errors have 256 bytes for a name, and what is written there must fit in
 
+# https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-load.html#copy-maxerror
+MOST_ERRORS = 100_000
+
 SSLMODES = ("verify-full", "verify-ca", "require", "prefer", "allow", "disable")
 _SWITCH = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
 
@@ -44,10 +47,15 @@ class Source:
     iam_role: str
     region: str
     temp_dir: str = ""  # without a slash at the end; empty where each COPY reads its whole prefix
+    maxerror: int = 0  # bad records of a source that a run may leave out
 
-    def copy_parameters(self) -> dict[str, str]:
-        """The values for the placeholders of the COPY statements."""
-        return {name: value for name, value in vars(self).items() if name != "temp_dir"}
+    def copy_parameters(self) -> dict[str, str | int]:
+        """The values for the placeholders of the COPY statements, where 1 is the first bad record that fails a COPY.
+
+        https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-load.html#copy-maxerror
+        """
+        texts = {name: value for name, value in vars(self).items() if name not in ("temp_dir", "maxerror")}
+        return {**texts, "maxerror": self.maxerror + 1}
 
 
 @dataclass(frozen=True)
@@ -185,7 +193,18 @@ def _source(values: ConfigValues, host: str) -> Source:
         iam_role=role,
         region=_region(values, host),
         temp_dir=_temp_dir(values, host),
+        maxerror=_maxerror(values),
     )
+
+
+def _maxerror(values: ConfigValues) -> int:
+    """[S3] MAXERROR, one less than COPY's at most."""
+    given = values.get("S3", "MAXERROR", "0")
+    if not (given.isascii() and given.isdecimal() and int(given) < MOST_ERRORS):
+        raise PipelineError(
+            f"{values.path}: [S3] MAXERROR = {given} is not a number of records from 0 to {MOST_ERRORS - 1}"
+        )
+    return int(given)
 
 
 def _temp_dir(values: ConfigValues, host: str) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg2
 
@@ -9,26 +10,36 @@ import sql_queries
 from pipeline.load_errors import read_first
 from pipeline.session import Parameters, Session
 from pipeline.story import Summary
+from pipeline.terminal import say
 
 
 @dataclass(frozen=True)
 class Staged:
-    """How many events are staged, how many of them are plays, and when the first and the last of these began.
+    """How many events are staged, how many of them are plays, and the moments of the first and the last of each.
 
-    `files` says which files are new, if that was looked at. The moments are as the warehouse writes them; None where
-    there is no play.
+    `files` says which files are new, if that was looked at, `replaces` whether this is a load with --replace.
+    The moments are as the warehouse writes them; None where
+    there is no event or no play.
     """
 
     files: str
+    replaces: bool
     events: int
     plays: int
-    first: str | None
-    last: str | None
+    first_play: str | None
+    last_play: str | None
+    first_event: str | None
+    last_event: str | None
 
     @property
     def window(self) -> Parameters:
-        """The moments between which a load reads songplays and time, as statements take them."""
-        return {"first": self.first, "last": self.last}
+        """The moments between which a load reads songplays and time, as statements take them.
+
+        With --replace an event that is no play any more counts, too.
+        """
+        if self.replaces:
+            return {"first": self.first_event, "last": self.last_event}
+        return {"first": self.first_play, "last": self.last_play}
 
 
 @dataclass
@@ -54,7 +65,11 @@ def summary(session: Session, staged: Staged, loaded: Transformed) -> Summary:
         "events staged": staged.events,
         "plays staged": staged.plays,
         "plays staged more than once": repeated,
+        "first play": staged.first_play,
+        "last play": staged.last_play,
+        "records left out": sum(session.left_out.values()),
         "plays loaded": new,
+        "plays replaced": loaded.rows.get(sql_queries.replaced_plays_delete, 0),
         "plays matched": matched,
         "songs inferred": songs,
         "songs inferred now": _added(loaded, sql_queries.inferred_songs_insert, sql_queries.inferred_songs_delete),
@@ -66,30 +81,32 @@ def summary(session: Session, staged: Staged, loaded: Transformed) -> Summary:
     return Summary(figures, _text(figures, staged.files))
 
 
-def _text(figures: dict[str, int], files: str) -> str:
+def _text(figures: dict[str, Any], files: str) -> str:
     """The summary as it is printed at the end of a load; `files` says which files were new, if that was looked at."""
     plays, new, matched = figures["plays staged"], figures["plays loaded"], figures["plays matched"]
     repeated = figures["plays staged more than once"]
     head = f"\n{files}" if files else ""
     again = f"\n{repeated:>12,} plays staged more than once" if repeated else ""
-    return f"""{head}
+    moments = f", from {figures['first play']} to {figures['last play']} UTC" if plays else ""
+    left_out, replaced = figures["records left out"], figures["plays replaced"]
+    return f"""{head}{f"{chr(10)}{left_out:>12,} records left out" if left_out else ""}
 {figures["events staged"]:>12,} events staged
-{plays:>12,} plays among them{again}
-{new:>12,} plays loaded now
+{plays:>12,} plays among them{moments}{again}
+{new:>12,} plays loaded now{f", {replaced:,} of them in the place of old versions" if replaced else ""}
 {plays - repeated - new:>12,} plays already there
 {matched:>12,} new plays matched to the catalogue{_share(matched, new)}
 {figures["songs inferred"]:>12,} inferred songs ({figures["songs inferred now"]:+,})
 {figures["artists inferred"]:>12,} inferred artists ({figures["artists inferred now"]:+,})"""
 
 
-def folders_note(session: Session) -> str:
+def say_folders_read(session: Session) -> None:
     """Say that COPY has read several folders whose names begin with LOG_DATA, if it has; for after the commit."""
     prefix = session.source.log_data
     ends = {name[len(prefix) :].partition("/")[0] for name in _files_read(session) if "/" in name[len(prefix) :]}
     if prefix.endswith("/") or len(ends) < 2:
-        return ""
+        return
     folders = ", ".join(sorted(f"{prefix}{end}/" for end in ends))
-    return (
+    say(
         f"{len(ends)} folders begin with [S3] LOG_DATA, and COPY reads all of them: {folders}\n"
         f"to read one alone, end its name with a slash in {session.settings.path}"
     )

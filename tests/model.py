@@ -1,7 +1,8 @@
 """What a load means, once more in plain Python: the five star tables that any number of runs have to end in.
 
-It is written from README.md ("The star schema"), not from the SQL, and says nothing of how a cluster gets there. All
-runs together mean the same as one run of everything, so it takes all events and all song files there ever were.
+It is written from docs/star-schema.md, not from the SQL, and says nothing of how a cluster gets there. All runs
+together mean the same as one run of everything that `History` keeps: all song files there ever were, and all events,
+less the old versions of those that a run replaced.
 """
 
 import datetime as dt
@@ -14,6 +15,55 @@ Star = dict[str, set[Row]]
 
 EPOCH = dt.datetime(1970, 1, 1)
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+class History:
+    """The events and song files of all loads so far."""
+
+    def __init__(self) -> None:
+        self.events: list[dict] = []
+        self.songs: list[dict] = []
+
+    def load(self, events: Iterable[dict], songs: Iterable[dict], replace: bool = False) -> bool:
+        """Load these; False, and nothing is loaded, where a play has the key of another and other values."""
+        events = newest(events) if replace else list(events)
+        if replace:
+            staged = {key_of(event) for event in events}
+            self.events = [event for event in self.events if key_of(event) not in staged]
+        elif self._conflicts(events):
+            return False
+        self.events += events
+        self.songs += songs
+        return True
+
+    def _conflicts(self, events: list[dict]) -> bool:
+        versions: dict[Row, set[Row]] = {}
+        for play in (event for event in [*self.events, *events] if event["page"] == "NextSong"):
+            versions.setdefault(key_of(play), set()).add(play_row(play, None, None))
+        return any(len(versions[key_of(event)]) > 1 for event in events if key_of(event) in versions)
+
+    @property
+    def star(self) -> "Star":
+        """The rows of each table, without songplay_id."""
+        return star(self.events, self.songs)
+
+
+def key_of(event: dict) -> Row:
+    return event["ts"], event["sessionId"], event["itemInSession"]
+
+
+def newest(events: Iterable[dict]) -> list[dict]:
+    """One version of each event: where nothing says which is newer, the first by its values."""
+    found: dict[Row, dict] = {}
+    for event in sorted(events, key=event_order):
+        found.setdefault(key_of(event), event)
+    return list(found.values())
+
+
+def event_order(event: dict) -> Row:
+    user_id = int(event["userId"]) if event["userId"] else None
+    names = "level song artist length location userAgent firstName lastName gender".split()
+    return ascending([event["page"], user_id, *(event[name] for name in names)])
 
 
 def star(events: Iterable[dict], songs: Iterable[dict]) -> Star:

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from helpers import STAR, Warehouse, event, song
-from model import star
+from model import History
 from universes import Universe
 
 COLUMNS = {
@@ -24,7 +24,7 @@ SHOWN = 5  # rows that differ, of each table
 
 
 # a prefix with nothing under it fails, so each run has at least these
-NO_PLAY = event(page="Home", userId="")
+NO_PLAY = event(page="Home", userId="", sessionId=999_999)
 
 
 NEVER_PLAYED = song(song_id="SOfiller", artist_id="ARfiller", title="filler", artist_name="filler")
@@ -68,9 +68,14 @@ def universe_of(row: tuple) -> str:
 
 
 def assert_is_the_models(warehouse: Warehouse, runs: list[Run]) -> None:
-    events = [one for part, _ in runs for one in part]
-    songs = [one for _, part in runs for one in part]
-    expected, found = star(events, songs), warehouse.star()
+    history = History()
+    for events, songs in runs:
+        assert history.load(events, songs)
+    assert_is_the_star_of(warehouse, history)
+
+
+def assert_is_the_star_of(warehouse: Warehouse, history: History) -> None:
+    expected, found = history.star, warehouse.star()
     wrong = [str(one) for table in STAR for one in differences(table, found[table], expected[table])]
     assert not wrong, "\n".join(wrong)
 

@@ -101,8 +101,14 @@ def test_tables_not_created_yet(warehouse: Warehouse) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ({"foo": 1}, "column page varchar(64): Missing data for not-null field"),
-        ({"page": "NextSong"}, "column ts timestamp: Missing data for not-null field"),
+        ({"itemInSession": 1}, "column page varchar(64): Missing data for not-null field"),
+        (
+            {"page": "NextSong", "itemInSession": 1, "sessionId": 1},
+            "column ts timestamp: Missing data for not-null field",
+        ),
+        # https://docs.aws.amazon.com/redshift/latest/dg/r_Load_Error_Reference.html: without a part of its key
+        (event(sessionId=None), "column session_id int4: Missing data for not-null field"),
+        (event(itemInSession=None), "column item_in_session int4: Missing data for not-null field"),
         ([1, 2], "Member is not an object"),
         (event(ts="yesterday"), "column ts timestamp: Invalid timestamp format or value [epochmillisecs]"),
         (event(userId="me"), "column user_id int4: Invalid digit, Value 'm', Pos 0, Type: Integer"),

@@ -281,7 +281,7 @@ def test_plays_of_a_song_that_has_another_title_now_have_to_move(
 def test_row_of_a_small_table_that_is_deleted_and_not_replaced_fails_the_load(
     tables: Warehouse, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tables.write_log([event(), event(userId="8", artist="Other")])
+    tables.write_log([event(), event(userId="8", artist="Other", itemInSession=1)])
     tables.write_songs([song(), song(song_id="SO2", artist_id="AR2", artist_name="Other")])
     tables.load()
     tables.write_log([event(page="Home", level="paid", ts=event()["ts"] + 1)])
@@ -421,5 +421,8 @@ def test_verify_neither_waits_for_a_load_nor_keeps_one_waiting(two_days: Warehou
 
 
 def test_every_check_is_tried() -> None:
-    assert said_by(sql_queries.check_queries) == {*IN_SMALL_TABLES, *IN_PLAYS, *IN_STAGED}
+    # test_changed_input.py tries those of fields and moments, and of conflicts
+    changed = [sql_queries.fields_check, sql_queries.moments_check, sql_queries.conflicts_check]
+    tried_here = [query for query in sql_queries.check_queries if query not in changed]
+    assert said_by(tried_here) == {*IN_SMALL_TABLES, *IN_PLAYS, *IN_STAGED}
     assert said_by(sql_queries.verify_queries) == {*IN_SMALL_TABLES, *IN_PLAYS, *IN_WHOLE_STAR}

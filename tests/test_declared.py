@@ -12,7 +12,7 @@ staging_events   DISTSTYLE EVEN
     auth                 VARCHAR(64)
     first_name           VARCHAR(256)
     gender               VARCHAR(16)
-    item_in_session      INTEGER
+    item_in_session      INTEGER NOT NULL
     last_name            VARCHAR(256)
     length               DOUBLE PRECISION
     level                VARCHAR(16)
@@ -20,7 +20,7 @@ staging_events   DISTSTYLE EVEN
     method               VARCHAR(16)
     page                 VARCHAR(64) NOT NULL
     registration         DOUBLE PRECISION
-    session_id           INTEGER
+    session_id           INTEGER NOT NULL
     song                 VARCHAR(1024)
     status               INTEGER
     ts                   TIMESTAMP NOT NULL
@@ -44,10 +44,10 @@ songplays        DISTSTYLE EVEN  SORTKEY (start_time)
     level                VARCHAR(16)
     song_id              VARCHAR(64)
     artist_id            VARCHAR(64)
-    session_id           INTEGER
+    session_id           INTEGER NOT NULL
     location             VARCHAR(1024)
     user_agent           VARCHAR(1024)
-    item_in_session      INTEGER
+    item_in_session      INTEGER NOT NULL
     song_title           VARCHAR(1024)
     artist_name          VARCHAR(1024)
     song_length          DOUBLE PRECISION
@@ -176,8 +176,13 @@ def test_temporary_tables_that_joins_are_made_with_are_on_all_nodes() -> None:
     made = [query for name, query in vars(sql_queries).items() if name.endswith("_create") and " TEMP " in query]
     declared_so = re.compile(r"^(CREATE TEMP TABLE \w+ |\)\n)DISTSTYLE ALL\b", re.MULTILINE)
     on_all = {query.split()[3] for query in made if declared_so.search(query)}
-    assert on_all == {"new_songs", "moving", "new_artists", "moving_plays", "play_songs", "new_users"}
-    assert {query.split()[3] for query in made} - on_all == {"new_files"}
+    assert on_all == {
+        *("new_songs", "moving", "new_artists", "moving_plays", "play_songs", "new_users"),
+        *("replaced_plays", "replaced_users", "earlier_users"),
+    }
+    # what is not joined with a table of its own size
+    alone = {"new_files", "newest_events", "staged_counts", "staged_songs_counts"}
+    assert {query.split()[3] for query in made} - on_all == alone
 
 
 def test_all_tables_are_listed_dropped_and_created() -> None:

@@ -203,14 +203,22 @@ def test_days_one_at_a_time_in_any_order_end_in_the_same_star(tables: Warehouse)
 def test_output_names_each_step_and_reconciles(tables: Warehouse) -> None:
     other = event(song="Other", artist="X", itemInSession=1)
     load(tables, [event(), other], [song()])
-    tables.write_log([event(), other, event(page="Home"), event(itemInSession=2), event(song="New", itemInSession=3)])
+    tables.write_log(
+        [
+            event(),
+            other,
+            event(page="Home", itemInSession=9),
+            event(itemInSession=2),
+            event(song="New", itemInSession=3),
+        ]
+    )
     output = tables.etl().stdout
     assert re.search(r"^COPY staging_events: 5 rows in \d+\.\d\d s$", output, re.MULTILINE)
     assert re.search(r"^INSERT songplays: 2 rows in \d+\.\d\d s$", output, re.MULTILINE)
-    assert re.search(r"^CHECK: 26 passed in \d+\.\d\d s$", output, re.MULTILINE)
+    assert re.search(r"^CHECK: 27 passed in \d+\.\d\d s$", output, re.MULTILINE)
     assert summary(output) == [
         "5 events staged",
-        "4 plays among them",
+        "4 plays among them, from 2018-11-01 20:57:10.796 to 2018-11-01 20:57:10.796 UTC",
         "2 plays loaded now",
         "2 plays already there",
         "1 new plays matched to the catalogue (50.0%)",

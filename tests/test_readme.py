@@ -204,6 +204,68 @@ def test_column_is_added_to_songplays_and_rows_are_kept(project: Project) -> Non
     project.run("etl.py", "--verify")
 
 
+def statements_of(title: str) -> str:
+    return re.search(rf"## {title}\n.*?```sql\n(.*?)```", CHANGING, re.DOTALL)[1]
+
+
+def test_day_is_corrected_by_replace(project: Project) -> None:
+    project.warehouse.use(project.warehouse.folder)
+    project.warehouse.write_songs([song()])
+    project.warehouse.write_log([event(), event(itemInSession=1)])
+    project.run("create_tables.py", "--yes")
+    project.run("etl.py")
+    project.warehouse.write_log([event(song="Corrected"), event(itemInSession=1)])
+    assert "1 plays loaded now, 1 of them in the place of old versions" in project.run("etl.py", "--replace")
+    assert project.psql("SELECT song_title FROM songplays ORDER BY 1") == "Corrected\nSong\n"
+    project.run("etl.py", "--verify")
+
+
+def test_day_is_taken_back_and_loaded_anew(project: Project) -> None:
+    project.run("create_tables.py", "--yes")
+    project.run("etl.py")
+    before = project.psql("SELECT COUNT(*), COUNT(DISTINCT song_id) FROM songplays")
+    project.psql(statements_of("Take a day back"))
+    taken = project.psql("SELECT COUNT(*) FROM songplays WHERE CAST(start_time AS DATE) = '2018-11-15'")
+    assert taken == "0\n" and project.psql("SELECT COUNT(*), COUNT(DISTINCT song_id) FROM songplays") != before
+    project.run("etl.py", "--verify")
+    project.run("etl.py", "--all")
+    assert project.psql("SELECT COUNT(*), COUNT(DISTINCT song_id) FROM songplays") == before
+    project.run("etl.py", "--verify")
+
+
+def test_user_is_forgotten_until_a_log_brings_them_back(project: Project) -> None:
+    project.run("create_tables.py", "--yes")
+    project.run("etl.py")
+    [user] = project.psql("SELECT TOP 1 user_id FROM songplays GROUP BY user_id ORDER BY COUNT(*) DESC").split()
+    project.psql(statements_of("Forget a user").replace("15", user))
+    for table in ("staging_events", "songplays", "users"):
+        assert project.psql(f"SELECT COUNT(*) FROM {table} WHERE user_id = {user}") == "0\n"
+    project.run("etl.py", "--verify")
+    project.run("etl.py")
+    assert project.psql(f"SELECT COUNT(*) FROM users WHERE user_id = {user}") == "1\n"
+
+
+def test_renamed_field_fails_as_is_shown_until_the_paths_have_it(project: Project) -> None:
+    text = CHANGING.split("## A renamed or new field")[1].split("## Run one test")[0]
+    shown = re.search(r"```text\netl.py: (.*?)\n```", text)[1]
+    events = [
+        {"user_id" if key == "userId" else key: value for key, value in event(itemInSession=n).items()}
+        for n in range(77)
+    ]
+    project.warehouse.use(project.warehouse.folder)
+    project.warehouse.configure({("S3", "LOG_JSONPATH"): str(project.root / "sample_data/log_json_path.json")})
+    project.warehouse.write_songs([song()])
+    project.warehouse.write_log(events)
+    project.run("create_tables.py", "--yes")
+    command = [sys.executable, str(project.root / "etl.py"), "--config", str(project.warehouse.config)]
+    failed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert failed.returncode == 1 and shown in failed.stderr
+    assert "no column takes the field user_id" in project.run("etl.py", "--check")
+    project.apply(re.search(r"```diff\n(.*?)```", text, re.DOTALL)[1])
+    assert "77 plays loaded now" in project.run("etl.py")
+    assert project.psql("SELECT DISTINCT user_id FROM songplays") == "7\n"
+
+
 def test_field_of_the_logs_is_added_and_rows_are_kept(project: Project) -> None:
     patch, [statement] = recipe("Add a field of the logs")
     project.run("create_tables.py", "--yes")
@@ -227,7 +289,7 @@ def test_dimension_is_added_with_its_check_and_rows_are_kept(project: Project) -
     table = re.search(r"\+(CREATE TABLE locations.*?)\n\+\"\"\"", patch, re.DOTALL)[1].replace("\n+", "\n")
     project.psql(table)
     project.psql(statement)
-    assert "CHECK: 27 passed" in project.run("etl.py")
+    assert "CHECK: 28 passed" in project.run("etl.py")
     project.run("etl.py", "--verify")
     project.psql("DELETE FROM locations WHERE city = (SELECT MIN(city) FROM locations)")
     command = [sys.executable, str(project.root / "etl.py"), "--config", str(project.warehouse.config), "--verify"]

@@ -35,6 +35,11 @@ PARAMETRIZED = {
     "loaded_plays_check": {"first", "last"},
     "duplicates_check": {"first", "last"},
     "staged_check": {"first", "last"},
+    "conflicts_check": {"first", "last"},
+    "replaced_plays_create": {"first", "last"},
+    "replaced_plays_delete": {"first", "last"},
+    "replaced_times_delete": {"first", "last"},
+    "maxerror_option": {"maxerror"},
     "matched_summary": {"first", "last"},
     "known_files": {"source"},
     "loaded_files_mark": {"mark"},
@@ -43,7 +48,7 @@ PARAMETRIZED = {
     "copy_progress_detail": {"session"},
     "copied_files": {"copy"},
     "copied_files_detail": {"copy"},
-    "table_columns": {"table"},
+    "table_columns": {"schema", "table"},
 }
 
 
@@ -54,7 +59,7 @@ def test_copies_of_new_files_take_a_manifest_in_the_place_of_a_prefix(query: str
 
 
 def test_each_placeholder_has_a_value_and_each_value_a_placeholder(warehouse: Warehouse) -> None:
-    placeholders = set(re.findall(r"%\((\w+)\)s", "".join(COPIES)))
+    placeholders = set(re.findall(r"%\((\w+)\)s", "".join([*COPIES, sql_queries.maxerror_option])))
     assert placeholders == set(read_settings(warehouse.config, needs_source=True).source.copy_parameters())
 
 
@@ -87,7 +92,14 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
         *sql_queries.copy_table_queries,
         *sql_queries.try_copy_queries,
         *OF_NEW_FILES,
+        *sql_queries.stage_files_queries,
         *sql_queries.record_files_queries,
+        *sql_queries.newest_events_queries,
+        *sql_queries.replace_plays_queries,
+        *sql_queries.replace_users_queries,
+        *sql_queries.replaced_queries,
+        *sql_queries.count_staged_queries,
+        *sql_queries.warn_queries,
         *sql_queries.insert_table_queries,
         *sql_queries.latest_load_errors_queries,
         *sql_queries.tried_load_errors_queries,
@@ -99,6 +111,7 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
     ]
     alone = {name for name, query in STATEMENTS.items() if query not in listed}
     assert alone == {
+        "changed_files",
         "chosen_schema",
         "copy_count",
         "existing_table",
@@ -107,6 +120,7 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
         "known_files",
         "loaded_files_mark",
         "loaded_files_marked",
+        "maxerror_option",
         "matched_summary",
         "moving_count",
         "repeated_plays",

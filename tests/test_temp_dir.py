@@ -342,7 +342,7 @@ def test_prefix_without_a_file_fails_and_names_the_key(temp: Temp) -> None:
 
 def test_prefix_is_any_beginning_of_a_name_as_it_is_for_copy(temp: Temp) -> None:
     for name in ("2018-11-01b", "2018-11-02", "2018-10-31"):
-        temp.warehouse.write_log([event(location=name)], name)
+        temp.warehouse.write_log([event(itemInSession=int(name[8:10]), location=name[:10])], name)
     temp.warehouse.configure({("S3", "LOG_DATA"): f"{temp.root}/log-data/2018-11-01"})
     assert "2 of 2 log files are new, 1 of 1 song files" in temp.load().splitlines()
 
@@ -436,7 +436,7 @@ def test_statement_that_fails_leaves_tables_and_record_as_they_were(
     temp.sync()
     before = temp.warehouse.everything()
     with monkeypatch.context() as failing:
-        for queries in ("record_files_queries", "insert_table_queries", "check_queries"):
+        for queries in ("stage_files_queries", "record_files_queries", "insert_table_queries", "check_queries"):
             listed = getattr(sql_queries, queries)
             changed = ["SELECT nothing" if query == getattr(sql_queries, name) else query for query in listed]
             failing.setattr(sql_queries, queries, changed)

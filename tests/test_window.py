@@ -110,10 +110,11 @@ def test_play_of_long_ago_is_loaded_with_all_that_lies_between(tables: Warehouse
     tables.write_songs([song()])
     tables.write_log(plays_of(1))
     tables.load()
-    tables.write_log([event(ts=-1, itemInSession=9), *plays_of(1)])
+    tables.write_log([event(ts=BASE - 3650 * DAY, itemInSession=9), *plays_of(1)])
     tables.load()
     [(first, plays)] = tables.query("SELECT MIN(start_time), COUNT(*) FROM songplays")
-    assert (first, plays) == (dt.datetime(1969, 12, 31, 23, 59, 59, 999000), PLAYS_A_DAY + 1)
+    assert first == dt.datetime(1970, 1, 1) + dt.timedelta(milliseconds=BASE) - dt.timedelta(days=3650)
+    assert plays == PLAYS_A_DAY + 1
 
 
 # The catalogue's first song of what was played is SO2 by AR2.

@@ -36,10 +36,10 @@ PLAY_VERSIONS = {
     "ts": (BASE, BASE + 1),
     "userId": ("0", "1", ""),
     "level": ("free", "paid", None),
-    "sessionId": (1, 2, None),
+    "sessionId": (1, 2),
     "location": ("Here", "There", "", None),
     "userAgent": ("A", "B", None),
-    "itemInSession": (0, 1, None),
+    "itemInSession": (0, 1),
     "song": ("S", "s", "S ", None),
     "artist": ("A", "a", "A ", None),
     "length": (1.0, 2.0, None),
@@ -51,10 +51,7 @@ MOMENTS = (
     *(dt.datetime(2022, 1, day, 23, 59, 59) for day in range(1, 4)),
     *(dt.datetime(year, 2, 29) for year in (2000, 2016, 2020)),
     *(dt.datetime(year, 3, 1) for year in (2016, 2017)),
-    dt.datetime(1969, 12, 31, 23, 59, 59),
-    dt.datetime(1968, 2, 29, 12),
-    dt.datetime(1900, 1, 1),
-    dt.datetime(1970, 1, 1),
+    dt.datetime(2000, 1, 1),
 )
 MILLISECONDS = (0, 5, 50, 500, 999)
 PAGES = ("NextSong", "Home", "nextsong", "Logout", "")
@@ -164,8 +161,8 @@ def nameless(numbers: Iterator[int]) -> Iterable[Universe]:
 def latest(numbers: Iterator[int]) -> Iterable[Universe]:
     """Events of one user at one moment: which of them the user's row is from."""
     columns = {
-        "sessionId": (1, 2, None),
-        "itemInSession": (0, 9, 10, None),
+        "sessionId": (1, 2),
+        "itemInSession": (0, 9, 10),
         "level": ("free", "paid", None),
         "firstName": ("Ada", "Bea", None),
         "lastName": ("Ada", "Bea", None),
@@ -175,7 +172,8 @@ def latest(numbers: Iterator[int]) -> Iterable[Universe]:
     for one, other in itertools.combinations(variants(base, columns), 2):
         number = next(numbers)
         events = [event(userId=str(number * 100)) | made for made in (one, other)]
-        older = event(userId=str(number * 100), ts=BASE - 1, sessionId=99, itemInSession=99, level="old")
+        events = [made | {"sessionId": number * 1000 + made["sessionId"]} for made in events]
+        older = event(userId=str(number * 100), ts=BASE - 1, sessionId=number * 1000 + 99, level="old")
         yield Universe([*events, older], [])
 
 
@@ -186,12 +184,14 @@ def moments(numbers: Iterator[int]) -> Iterable[Universe]:
 
 
 def duplicates(numbers: Iterator[int]) -> Iterable[Universe]:
-    """The same event twice, and events that differ in one column alone."""
+    """The same event twice, and events that differ in one column of the key, or in the key and one other column."""
     number = next(numbers)
     events = []
-    for made in variants({}, PLAY_VERSIONS):
+    for item, made in enumerate(variants({}, PLAY_VERSIONS), 100):
         user = made.pop("userId", "0")
-        events.append(own_event(number, 0, **made) | {"userId": user and str(number * 100 + int(user))})
+        made = {name: number * 1000 + value if name == "sessionId" else value for name, value in made.items()}
+        own_item = item if not made.keys() & {"ts", "sessionId", "itemInSession"} else 0
+        events.append(own_event(number, own_item, **made) | {"userId": user and str(number * 100 + int(user))})
     yield Universe([*events, *events], [])
 
 
@@ -202,13 +202,13 @@ def odd_pages(numbers: Iterator[int]) -> Iterable[Universe]:
 
 
 def unknown(numbers: Iterator[int]) -> Iterable[Universe]:
-    """Plays without user, title, name, length or session."""
+    """Plays without user, title, name or length."""
     number = next(numbers)
     columns = {"userId": ("", "7"), "song": (None, "", "T"), "artist": (None, "", "A"), "length": (None, 1.0)}
     crossed = itertools.product(*columns.values())
     changes = [dict(zip(columns, values, strict=True)) for values in crossed]
     events = [own_event(number, n, **made) for n, made in enumerate(changes)]
-    yield Universe([*events, own_event(number, 99, sessionId=None), own_event(number, 0, itemInSession=None)], [])
+    yield Universe(events, [])
 
 
 def respelled(numbers: Iterator[int]) -> Iterable[Universe]:
@@ -223,8 +223,8 @@ def limits(numbers: Iterator[int]) -> Iterable[Universe]:
     """Texts that fill their columns to the last byte."""
     number = next(numbers)
     events = [own_event(number, 0, firstName=None)]
-    for item, (column, length) in enumerate(LIMITS.items(), 1):
-        for text in ("x" * length, "é" * (length // 2)):
-            events.append(event(userId=str(number * 100 + item), itemInSession=item) | {column: text})
+    cases = [(column, text) for column, n in LIMITS.items() for text in ("x" * n, "é" * (n // 2))]
+    for item, (column, text) in enumerate(cases, 1):
+        events.append(event(userId=str(number * 100 + item), sessionId=number, itemInSession=item) | {column: text})
     full = "é" * 512
     yield Universe(events, [song(song_id=f"SO{number}", title=full, artist_name=full, artist_location=full)])

@@ -38,5 +38,10 @@ def delivered(session: Session, *, everything: bool = False, trial: bool = False
         with new_files_delivered(session, everything=everything, trial=trial) as delivery:
             yield delivery
     else:
-        queries = sql_queries.try_copy_queries if trial else sql_queries.copy_table_queries
+        queries = sql_queries.try_copy_queries if trial else lenient(session, sql_queries.copy_table_queries)
         yield Delivery(statements=[Statement(query, session.source_parameters) for query in queries])
+
+
+def lenient(session: Session, queries: list[str]) -> list[str]:
+    """Return these COPYs; if [S3] MAXERROR is set, such that leave out so many bad records."""
+    return [query + sql_queries.maxerror_option for query in queries] if session.source.maxerror else queries

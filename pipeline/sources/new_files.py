@@ -22,11 +22,11 @@ from pipeline.errors import PipelineError
 from pipeline.progress import SoFar, said_if_slow, shown_alive
 from pipeline.session import Session
 from pipeline.settings import Settings
-from pipeline.sources.delivery import Delivery, Statement
+from pipeline.sources.delivery import Delivery, Statement, lenient
 from pipeline.sources.file_list import FileList
 from pipeline.sources.origins import PackedObject
 from pipeline.sources.packing import divide, pack
-from pipeline.sources.places import Place, SourceFile, place_of
+from pipeline.sources.places import Place, SourceFile, check_name, place_of
 from pipeline.terminal import complain, say
 
 WORDS = {"log_data": "log files", "song_data": "song files"}
@@ -105,6 +105,7 @@ def _find(session: Session, source: str, record: IO[str] | None, *, known: bool)
     with said_if_slow(f"the list of {WORDS[source]}"):
         for file in place_of(prefix, session.source_parameters["region"]).list(prefix):
             session.run.check()
+            check_name(file.name)
             found.total += 1
             if _digest(f"{file.name}|{file.version}") not in loaded:
                 found.new += 1
@@ -145,8 +146,9 @@ def _copies(session: Session, folder: "TempFolder", source: str, files: FileList
         (packed_copies[source], [made.name for made in objects], f"{source}-packed"),
     ):
         if names:
+            [copy] = [query] if trial else lenient(session, [query])
             manifest = folder.write(f"{stem}.manifest", io.BytesIO(_manifest(names)))
-            yield Statement(query, {**session.source_parameters, "manifest": manifest})
+            yield Statement(copy, {**session.source_parameters, "manifest": manifest})
 
 
 def _packed(
@@ -193,9 +195,9 @@ def _manifest(names: Iterable[str]) -> bytes:
 
 
 def _record(session: Session, folder: "TempFolder", written: IO[bytes]) -> list[Statement]:
-    """The statements that record the new files, from what has been written down of them."""
+    """The statements that stage the list of the new files, from what has been written down of them."""
     parameters = {**session.source_parameters, "files": folder.write("files.json.gz", written)}
-    return [Statement(query, parameters) for query in sql_queries.record_files_queries]
+    return [Statement(query, parameters) for query in sql_queries.stage_files_queries]
 
 
 class TempFolder:

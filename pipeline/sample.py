@@ -1,0 +1,143 @@
+"""etl.py --check reads a sample of the source itself, and compares the fields in it with what the columns take."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import sql_queries
+from pipeline.database_errors import label
+from pipeline.errors import PipelineError
+from pipeline.progress import said_if_slow
+from pipeline.session import Session
+from pipeline.settings import Source
+
+FILES = 50  # at most of each source: the first, the last and some evenly between
+RECORDS = 5000  # at most of each source
+FILE_BYTES = 1 << 20  # read at most of each file
+NEARLY_FULL = 0.9  # of a column's length: a text that long is worth a word
+
+_KINDS = {bool: "boolean", int: "number", float: "number", str: "text", dict: "object", list: "array"}
+
+
+@dataclass
+class Field:
+    """A field of the records: in how many it has a value, of what kinds, and the bytes of its longest text."""
+
+    records: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    longest: int = 0
+
+    def add(self, value: object) -> None:
+        """Count a value, which is not null."""
+        self.records += 1
+        self.kinds[_KINDS[type(value)]] += 1
+        if isinstance(value, str):
+            self.longest = max(self.longest, len(value.encode("utf-8", "replace")))
+
+
+def what_differs(session: Session) -> list[str]:
+    """Return a line for each field of the sampled records that does not fit the columns, none if all of them do.
+
+    Files are read with this machine's own credentials. Where they can't be, one line says so.
+    """
+    lines = []
+    for key in ("log_data", "song_data"):
+        try:
+            with said_if_slow(f"a sample of the files under [S3] {key.upper()}"):
+                records = list(_records(getattr(session.source, key), session.source.region))
+        except PipelineError as error:
+            lines.append(f"[S3] {key.upper()}: no sample was looked at ({error})")
+            continue
+        lines += [f"[S3] {key.upper()}: {line}" for line in _compared(records, *_columns(session, key))]
+    return lines
+
+
+def _records(prefix: str, region: str) -> Iterator[dict[str, object]]:
+    """The sampled records: objects at the beginning of each sampled file."""
+    from pipeline.sources.places import place_of  # it takes a while to load
+
+    place = place_of(prefix, region)
+    names = sorted(file.name for file in place.list(prefix) if file.size)
+    chosen = _evenly(names)
+    for name in chosen:
+        text = place.head(name, FILE_BYTES).decode("utf-8", "replace")
+        yield from _objects(text, RECORDS // len(chosen))
+
+
+def _evenly(names: list[str]) -> list[str]:
+    """The first and the last of the names, and others between them at even distances."""
+    if len(names) <= FILES:
+        return names
+    return [names[n * (len(names) - 1) // (FILES - 1)] for n in range(FILES)]
+
+
+def _objects(text: str, most: int) -> Iterator[dict[str, object]]:
+    """The first JSON objects of a text, up to what is none."""
+    decoder, at = json.JSONDecoder(), 0
+    for _ in range(most):
+        at += len(text[at : at + 1000]) - len(text[at : at + 1000].lstrip())
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return
+        if isinstance(value, dict):
+            yield value
+
+
+def _columns(session: Session, key: str) -> tuple[dict[str, str], dict[str, int]]:
+    """The column that each key of a record goes to, and the length in bytes of the columns for text."""
+    query = next(query for query in sql_queries.copy_table_queries if f"%({key})s" in query)
+    [(schema,)] = session.rows(sql_queries.chosen_schema)
+    found = session.rows(sql_queries.table_columns, {"schema": schema, "table": label(query).removeprefix("COPY ")})
+    session.rollback()
+    names = [name for name, _, _ in found]
+    keys = keys_of_columns(session.source, names) if key == "log_data" else names
+    return dict(zip(keys, names, strict=False)), {name: length for name, _, length in found if length}
+
+
+def keys_of_columns(source: Source, columns: list[str]) -> list[str]:
+    """The key of a log's record that each column takes, by the JSONPaths file; the names, if it can't be read."""
+    from pipeline.sources.places import head  # it takes a while to load
+
+    try:
+        paths = json.loads(head(source.log_jsonpath, source.region, FILE_BYTES))["jsonpaths"]
+        return [path.removeprefix("$").strip(".[]'\"") for path in paths]
+    except (PipelineError, ValueError, KeyError, TypeError, AttributeError):
+        return columns
+
+
+def _compared(records: list[dict[str, object]], columns: dict[str, str], lengths: dict[str, int]) -> Iterator[str]:
+    """What differs between the records and the columns, a line each."""
+    if not records:
+        return
+    fields: dict[str, Field] = {}
+    for record in records:
+        for key, value in record.items():
+            if value is not None:
+                fields.setdefault(key, Field()).add(value)
+    # a path may lead into an object: what matters is the field that it begins with
+    taken = {key.split(".")[0].split("'")[0].split("[")[0] for key in columns}
+    for key in sorted(fields.keys() - taken):
+        yield f"no column takes the field {key}, which {_share(fields[key].records, len(records))} of the records have"
+    for key in sorted(taken - {key for record in records for key in record}):
+        yield f"no record has the field {key}, which a column takes"
+    for key, column in columns.items():
+        if found := fields.get(key):
+            yield from _odd(key, column, found, lengths.get(column, 0))
+
+
+def _odd(key: str, column: str, found: Field, length: int) -> Iterator[str]:
+    if len(found.kinds) > 1:
+        kinds = ", ".join(f"{kind} in {_share(count, found.records)}" for kind, count in found.kinds.most_common())
+        yield f"the field {key} varies: {kinds}"
+    if length and found.longest > NEARLY_FULL * length:
+        yield f"the longest text of {key} has {found.longest:,} bytes, and column {column} takes {length:,}"
+
+
+def _share(count: int, total: int) -> str:
+    """A part of a whole in percent, where neither a part nor the whole is lost to rounding."""
+    percent = 100 * count / total
+    if 0 < percent < 1:
+        return "less than 1%"
+    return "more than 99%" if 99 < percent < 100 else f"{percent:.0f}%"

@@ -1,0 +1,328 @@
+"""A changed input is noticed: plays with the key of others, fields that vanish, impossible moments, bad records."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+from helpers import REAL_DATA, ROOT, Warehouse, event, needs_real_data, song, upload
+
+from pipeline.errors import PipelineError
+
+PATHS = ROOT / "sample_data" / "log_json_path.json"
+KEY = "start_time 2018-11-01 20:57:10.796, session_id 1, item_in_session 0"
+
+
+def day(plays: int = 20, **changes: object) -> list[dict]:
+    """The plays of a day."""
+    return [event(itemInSession=n, **changes) for n in range(plays)]
+
+
+@pytest.fixture(params=["", "temp"])
+def loaded(tables: Warehouse, request: pytest.FixtureRequest) -> Warehouse:
+    """A day that has been loaded, by its prefix or with TEMP_DIR."""
+    tables.configure({("S3", "TEMP_DIR"): request.param or None})
+    tables.write_songs([song()])
+    tables.write_log(day())
+    tables.load()
+    return tables
+
+
+def rename(events: list[dict], old: str, new: str) -> list[dict]:
+    return [{new if key == old else key: value for key, value in one.items()} for one in events]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "column"), [("userId", "user_id", "user_id"), ("song", "track", "song"), ("length", "len", "length")]
+)
+def test_renamed_field_fails_the_load(loaded: Warehouse, old: str, new: str, column: str) -> None:
+    before = loaded.everything()
+    loaded.write_log(rename(day(), old, new))
+    said = loaded.told_failing()
+    assert f"20 plays, but none has a {column} (`$.{old}` in the JSONPaths file): was the field renamed?" in said
+    assert "staged plays differ from the play of the same key in" in said
+    assert loaded.everything() == before
+    # new plays alone have no key in common with what was there
+    loaded.write_log(rename(day(ts=event()["ts"] + 1), old, new))
+    assert f"none has a {column}" in loaded.told_failing()
+    with pytest.raises(PipelineError, match=f"none has a {column}"):
+        loaded.told(replace=True)
+    assert loaded.everything() == before
+
+
+def test_few_plays_without_a_field_are_loaded_with_a_warning(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    tables.write_log(day(19, location=None))
+    said = tables.told()
+    assert "warning: 19 of 19 plays have no location (`$.location` in the JSONPaths file)\n" in said
+    assert "19 plays loaded now" in said
+
+
+@pytest.mark.parametrize(("lacking", "warned"), [(2, False), (3, True)])
+def test_more_than_one_play_in_twenty_without_a_value_is_a_warning(
+    tables: Warehouse, lacking: int, warned: bool
+) -> None:
+    tables.write_songs([song()])
+    tables.write_log([*day(40 - lacking), *day(lacking, userAgent=None, sessionId=2)])
+    said = tables.told()
+    assert (f"warning: {lacking} of 40 plays have no user_agent" in said) is warned
+    assert "40 plays loaded now" in said
+
+
+@pytest.mark.parametrize(("records", "warned"), [(19, False), (20, True)])
+def test_column_without_a_value_in_many_records_is_a_warning(tables: Warehouse, records: int, warned: bool) -> None:
+    tables.write_log(day(records, auth=None))
+    tables.write_songs([song(song_id=f"SO{n}", artist_latitude=None) for n in range(records)])
+    report = tables.folder / "report.json"
+    said = tables.run("etl.py", "--report", str(report)).stdout
+    texts = [
+        f"warning: {records} of {records} records have no auth, which is a column of staging_events",
+        f"warning: {records} of {records} records have no artist_latitude, which is a column of staging_songs",
+    ]
+    assert [text for text in texts if text in said] == (texts if warned else [])
+    assert json.loads(report.read_text())["warnings"] == (texts if warned else [])
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "column"),
+    [
+        ("userId", "8", "user_id"),
+        ("userId", "", "user_id"),
+        ("level", "paid", "level"),
+        ("location", None, "location"),
+        ("userAgent", "", "user_agent"),
+        ("song", "Corrected", "song_title"),
+        ("artist", "Corrected", "artist_name"),
+        ("length", 200.25, "song_length"),
+        ("length", None, "song_length"),
+    ],
+)
+def test_play_with_other_values_is_a_conflict_until_it_replaces_the_old(
+    loaded: Warehouse, field: str, value: object, column: str
+) -> None:
+    before = loaded.everything()
+    loaded.write_log([event(**{field: value}), *day()[1:]])
+    said = loaded.told_failing()
+    assert f"staged plays differ from the play of the same key in {column}: 1, for example {KEY}\n" in said
+    assert "python etl.py --replace loads it" in said
+    changed = f"loaded before in another version: {loaded.folder}/log-data/2018-11-01-events.json"
+    assert (changed in said) is bool(loaded.values["S3", "TEMP_DIR"])
+    assert loaded.everything() == before
+    assert "1 plays loaded now, 1 of them in the place of old versions" in loaded.told(replace=True)
+    replaced = loaded.star()
+    loaded.told(verify=True)
+    loaded.empty()
+    loaded.load()
+    assert loaded.star() == replaced
+    assert "0 plays loaded now" in loaded.told(replace=True, everything=True)
+
+
+def test_message_shows_no_value_of_a_conflict(loaded: Warehouse) -> None:
+    loaded.write_log([event(song="Secret Song", location="Secret Place")])
+    said = loaded.told_failing()
+    assert "in location song_title: 1," in said and "Secret" not in said
+
+
+def test_two_versions_in_one_load_are_a_conflict(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    tables.write_log([event(level="free"), event(level="paid"), event(level="paid")])
+    assert "in level: 2, for example" in tables.told_failing()
+    assert tables.counts()["songplays"] == 0
+    tables.told(replace=True)
+    assert tables.query("SELECT level FROM songplays") == [("free",)]
+    assert tables.query("SELECT level FROM users") == [("free",)]
+
+
+def test_event_that_is_no_play_any_more_takes_all_of_it_along(loaded: Warehouse) -> None:
+    loaded.write_log([event(song="Lonely", artist="Hermit", sessionId=5, ts=event()["ts"] + 1)], "2018-11-02")
+    loaded.load()
+    loaded.write_log(
+        [event(page="Home", song=None, artist=None, length=None, sessionId=5, ts=event()["ts"] + 1)], "2018-11-02"
+    )
+    loaded.load()  # a page that is no play says nothing of plays
+    assert loaded.query("SELECT COUNT(*) FROM songs WHERE title = 'Lonely'") == [(1,)]
+    loaded.told(replace=True, everything=True)
+    loaded.told(verify=True)
+    assert loaded.counts() | {"songplays": 20, "songs": 1, "artists": 1, "time": 1} == loaded.counts()
+
+
+def test_user_whose_latest_event_is_of_another_goes_back_to_the_latest_play(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    tables.write_log([event(), event(ts=event()["ts"] + 5, level="paid")])
+    tables.load()
+    tables.write_log([event(ts=event()["ts"] + 5, level="paid", userId="8", firstName="Bea")])
+    tables.told(replace=True)
+    tables.told(verify=True)
+    assert tables.query("SELECT user_id, first_name, level FROM users ORDER BY 1") == [
+        (7, "Ada", "free"),
+        (8, "Bea", "paid"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "question"),
+    [
+        (lambda ts: ts // 1000, "20 plays begin in 1970: is `ts` in milliseconds?"),
+        (lambda ts: ts * 10 + 1, "20 plays begin in 2458: is `ts` in milliseconds?"),
+        (lambda ts: 946_684_799_999, "20 plays begin in 1999: is `ts` in milliseconds?"),
+    ],
+)
+def test_moment_that_cant_be_fails_the_load(tables: Warehouse, changed: object, question: str) -> None:
+    tables.write_songs([song()])
+    tables.write_log([one | {"ts": changed(one["ts"])} for one in day()])
+    assert question in tables.told_failing()
+    assert tables.counts()["songplays"] == 0
+
+
+def test_first_moment_that_can_be_is_loaded_and_named(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    tables.write_log([event(ts=946_684_800_000), event()])
+    said = tables.told()
+    assert "2 plays among them, from 2000-01-01 00:00:00 to 2018-11-01 20:57:10.796 UTC\n" in said
+
+
+def broken(good: int, bad: int) -> list[dict]:
+    return [*day(good), *(event(itemInSession=100 + n, userId="me") for n in range(bad))]
+
+
+def left_out(tables: Warehouse) -> list[dict[str, str]]:
+    with open(tables.folder / "load_errors.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("temp_dir", [None, "temp"])
+def test_maxerror_leaves_out_as_many_bad_records_and_accounts_for_them(tables: Warehouse, temp_dir: str | None) -> None:
+    tables.configure({("S3", "MAXERROR"): "3", ("S3", "TEMP_DIR"): temp_dir})
+    tables.write_songs([song()])
+    log = tables.write_log(broken(2, 3))
+    report = tables.folder / "report.json"
+    said = tables.run("etl.py", "--report", str(report)).stdout
+    assert "           3 records left out\n" in said and "\n3 records left out\n" in said
+    assert f"{tables.folder}/load_errors.csv has 3 load errors" in said
+    assert [(row["filename"], row["line_number"]) for row in left_out(tables)] == [
+        (str(log), str(n)) for n in (3, 4, 5)
+    ]
+    assert json.loads(report.read_text())["summary"]["records left out"] == 3
+    assert tables.counts()["songplays"] == 2
+    if temp_dir:  # the file counts as loaded; corrected, it is read again
+        assert "nothing is new" in tables.told()
+    tables.write_log([*day(2), *(event(itemInSession=100 + n) for n in range(3))])
+    assert "3 plays loaded now" in (said := tables.told()) and "left out" not in said
+    tables.write_log(broken(2, 4), "2018-11-02")
+    before = tables.everything()
+    assert "Load into table 'staging_events' failed" in tables.told_failing()
+    assert tables.everything() == before
+
+
+def test_maxerror_counts_what_a_source_has_in_both_of_its_copies(
+    tables: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.sources.packing.FEW", 0)
+    monkeypatch.setattr("pipeline.sources.packing.SMALL", 1500)
+    tables.configure({("S3", "MAXERROR"): "3", ("S3", "TEMP_DIR"): "temp"})
+    tables.write_songs([song()])
+    tables.write_log(broken(1, 1), "small")
+    tables.write_log(broken(10, 3), "large")
+    assert "COPY staging_events: 4 records would be left out, and [S3] MAXERROR = 3" in tables.told_failing()
+    assert tables.counts()["songplays"] == 0 and len(left_out(tables)) == 4
+
+
+@pytest.mark.parametrize("value", ["-1", "many", "100000", "1.5"])
+def test_maxerror_is_a_number_that_copy_takes(tables: Warehouse, value: str) -> None:
+    tables.configure({("S3", "MAXERROR"): value})
+    with pytest.raises(PipelineError, match=r"\[S3\] MAXERROR = .* is not a number of records from 0 to 99999"):
+        tables.load()
+
+
+def test_maxerror_written_into_the_sql_is_accounted_for(tables: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sql_queries
+
+    by_hand = [query + "MAXERROR 10\n" for query in sql_queries.copy_table_queries]
+    monkeypatch.setattr(sql_queries, "copy_table_queries", by_hand)
+    tables.write_songs([song()])
+    tables.write_log(broken(2, 3))
+    said = tables.told()
+    assert "3 records left out" in said and len(left_out(tables)) == 3
+
+
+def test_replace_goes_with_no_mode_that_loads_nothing(tables: Warehouse) -> None:
+    for mode in ("--check", "--ping", "--verify"):
+        assert "--replace" in tables.run("etl.py", "--replace", mode, code=2).stderr
+
+
+def checked(tables: Warehouse) -> list[str]:
+    """The lines of --check about fields, of a source that would load."""
+    said = tables.told(check=True)
+    assert said.endswith("everything would load\n")
+    return [line for line in said.splitlines() if line.startswith("[S3] ")]
+
+
+@pytest.fixture(params=["local", "s3"])
+def sampled(tables: Warehouse, request: pytest.FixtureRequest) -> Iterator[Callable[[], list[str]]]:
+    """What --check says of the fields of the source as it is then, on this machine or in S3."""
+
+    def check() -> list[str]:
+        if request.param == "s3":
+            upload(request.getfixturevalue("bucket"), tables.folder)
+            tables.use("s3://sparkify")
+        return checked(tables)
+
+    return check
+
+
+def test_check_names_what_no_column_takes_and_what_no_record_has(
+    tables: Warehouse, sampled: Callable[[], list[str]]
+) -> None:
+    tables.write_log([event(device="phone"), *rename(day(3), "userId", "user_id")])
+    tables.write_songs([{key: value for key, value in song(genre="Jazz").items() if key != "year"}])
+    assert sampled() == [
+        "[S3] LOG_DATA: no column takes the field device, which 25% of the records have",
+        "[S3] LOG_DATA: no column takes the field user_id, which 75% of the records have",
+        "[S3] SONG_DATA: no column takes the field genre, which 100% of the records have",
+        "[S3] SONG_DATA: no record has the field year, which a column takes",
+    ]
+
+
+def test_check_names_fields_whose_type_varies_and_texts_that_nearly_fill_their_column(
+    tables: Warehouse, sampled: Callable[[], list[str]]
+) -> None:
+    tables.write_log([*day(199), event(itemInSession=500, userId=7, song="é" * 500)])
+    tables.write_songs([song()])
+    assert sampled() == [
+        "[S3] LOG_DATA: the longest text of song has 1,000 bytes, and column song takes 1,024",
+        "[S3] LOG_DATA: the field userId varies: text in more than 99%, number in less than 1%",
+    ]
+
+
+def test_check_is_silent_where_all_agrees(tables: Warehouse) -> None:
+    tables.use(ROOT / "sample_data")
+    assert checked(tables) == []
+
+
+@needs_real_data
+def test_check_is_silent_about_the_real_data(tables: Warehouse) -> None:
+    tables.use(REAL_DATA)
+    assert checked(tables) == []
+
+
+def test_check_looks_at_the_first_and_the_last_of_many_files(tables: Warehouse) -> None:
+    tables.write_songs([song(song_id=f"SO{n}") | ({"odd": 1} if n in (0, 199) else {}) for n in range(200)])
+    tables.write_log([event()])
+    assert checked(tables) == ["[S3] SONG_DATA: no column takes the field odd, which 4% of the records have"]
+
+
+def test_check_without_credentials_of_its_own_says_that_no_sample_was_looked_at(
+    tables: Warehouse, bucket: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    upload(bucket, tables.folder)
+    tables.use("s3://sparkify")
+    monkeypatch.setattr("pipeline.sources.places._aws_credentials", no_credentials)
+    assert [line.split(" (")[0] for line in checked(tables)] == [
+        f"[S3] {key}: no sample was looked at" for key in ("LOG_DATA", "SONG_DATA")
+    ]
+
+
+def no_credentials() -> None:
+    raise PipelineError("there are none")
