@@ -36,10 +36,20 @@ def stage(session: Session, everything: bool, replace: bool) -> Staged | None:
     if not delivery.statements:
         return None
     session.mark_load()
-    for query in (sql_queries.newest_events_queries if replace else []) + sql_queries.count_staged_queries:
+    if replace:
+        keep_newest_events(session)
+    for query in sql_queries.count_staged_queries:
         run(session, query)
     [row] = session.rows(sql_queries.staged_summary)
     return Staged(delivery.said, replace, *row)
+
+
+def keep_newest_events(session: Session) -> None:
+    """Keep one version of each staged event, and say how many others there were."""
+    [(staged,)] = session.rows(sql_queries.staged_count)
+    kept, *_ = [run(session, query) for query in sql_queries.newest_events_queries]
+    if kept < staged:
+        say(f"{counted(staged - kept, 'staged event')} left out: of those with one key the first by its values counts")
 
 
 def transform(session: Session, window: Parameters, replace: bool) -> Transformed:
@@ -85,8 +95,15 @@ def load(session: Session, everything: bool = False, replace: bool = False) -> N
     if figures.figures["plays staged more than once"]:
         say_folders_read(session)
     if session.left_out:
-        _, saved = save_tried_load_errors(session)
-        say(f"{counted(sum(session.left_out.values()), 'record')} left out\n{saved}")
+        say(_saved_after_commit(session) or "the system table has no row about the records that were left out")
+
+
+def _saved_after_commit(session: Session) -> str:
+    """Save the load errors of the records that were left out; what is committed stays so if that fails."""
+    try:
+        return save_tried_load_errors(session)[1]
+    except PipelineError as error:
+        return str(error)
 
 
 def try_source(session: Session) -> None:

@@ -283,16 +283,22 @@ staging_songs_packed_try = staging_songs_packed_copy + "NOLOAD\nMAXERROR 100000\
 # INSERT INTO THE STAR SCHEMA
 # ---------------------------------------------------------------------------------------------------
 
-# etl.py --replace: of several versions of one event the first in a total order of its values stays staged.
+# etl.py --replace: of several versions of one event, the first in a total order of the values stays staged; a play goes
+# before any other page. QUALIFY right behind FROM needs the alias.
+# https://docs.aws.amazon.com/redshift/latest/dg/r_QUALIFY_clause.html
 newest_events_create = """
 CREATE TEMP TABLE newest_events AS
 SELECT *
-FROM staging_events
+FROM staging_events AS events
 QUALIFY ROW_NUMBER() OVER (
     PARTITION BY ts, session_id, item_in_session
-    ORDER BY page, user_id, level, song, artist, length, location, user_agent, first_name, last_name, gender
+    ORDER BY
+        CASE WHEN page = 'NextSong' THEN 0 ELSE 1 END,
+        page, user_id, level, song, artist, length, location, user_agent, first_name, last_name, gender
 ) = 1
 """
+
+staged_count = "SELECT COUNT(*) FROM staging_events"
 
 newest_events_insert = """
 INSERT INTO staging_events
@@ -300,8 +306,8 @@ SELECT *
 FROM newest_events
 """
 
-# One row: how many events and plays are staged, when the first and the last of them were, how many plays were when none
-# can have been, and of each column how many records or, if a play is made of it, how many plays have a value.
+# One row: how many events and plays are staged, the first and the last timestamp of each, how many of them are
+# impossible, and how many values each column has (the columns that a play is made of, among the plays).
 staged_counts_create = """
 CREATE TEMP TABLE staged_counts AS
 SELECT events.*, plays.*
@@ -310,6 +316,8 @@ FROM (
         COUNT(*) AS records,
         MIN(ts) AS first_event,
         MAX(ts) AS last_event,
+        COUNT(CASE WHEN ts < '2000-01-01' THEN ts END) AS events_too_early,
+        COUNT(CASE WHEN ts > DATEADD(day, 1, GETDATE()) THEN ts END) AS events_too_late,
         COUNT(auth) AS auth,
         COUNT(first_name) AS first_name,
         COUNT(gender) AS gender,
@@ -338,7 +346,7 @@ CROSS JOIN (
 ) AS plays
 """
 
-# The same of the staged catalogue, in one row.
+# One row: how many songs are staged, and how many values each column has.
 staged_songs_counts_create = """
 CREATE TEMP TABLE staged_songs_counts AS
 SELECT
@@ -354,8 +362,8 @@ FROM staging_songs
 
 # A run costs what it stages. It reads songplays and time from the first to the last staged play only (with --replace,
 # event), %(first)s to %(last)s, on both sides of each join: values, because only with those a cluster passes over the
-# blocks of a sort key that lie outside.
-# https://docs.aws.amazon.com/redshift/latest/dg/c_designing-queries-best-practices.html
+# blocks of a sort key that lie outside. Only plays to rematch, and users whose latest event was replaced, are looked
+# for in all of songplays. https://docs.aws.amazon.com/redshift/latest/dg/c_designing-queries-best-practices.html
 # Where no play is staged, both are NULL, and nothing is read. As text, since Python's dates end with the year 9999.
 staged_summary = """
 SELECT
@@ -667,27 +675,51 @@ WHERE COALESCE(songplays.song_title, '') = play_songs.song_title
     )
 """
 
-# etl.py --replace: the plays whose event is staged with other values, or is no play any more. DECODE takes two NULLs
-# for equal. https://docs.aws.amazon.com/redshift/latest/dg/r_DECODE_expression.html
-replaced_plays_create = """
-CREATE TEMP TABLE replaced_plays DISTSTYLE ALL AS
-SELECT songplays.songplay_id, songplays.start_time, songplays.song_id, songplays.artist_id
-FROM songplays
-JOIN staging_events
-    ON staging_events.ts = songplays.start_time
-    AND staging_events.session_id = songplays.session_id
-    AND staging_events.item_in_session = songplays.item_in_session
-WHERE songplays.start_time BETWEEN %(first)s AND %(last)s
-    AND (
-        staging_events.page <> 'NextSong'
-        OR DECODE(staging_events.user_id, songplays.user_id, 0, 1) = 1
-        OR DECODE(staging_events.level, songplays.level, 0, 1) = 1
-        OR DECODE(staging_events.location, songplays.location, 0, 1) = 1
-        OR DECODE(staging_events.user_agent, songplays.user_agent, 0, 1) = 1
-        OR DECODE(staging_events.song, songplays.song_title, 0, 1) = 1
-        OR DECODE(staging_events.artist, songplays.artist_name, 0, 1) = 1
-        OR DECODE(staging_events.length, songplays.song_length, 0, 1) = 1
-    )
+# The columns of an event that a play keeps, by their names in staging_events and in songplays.
+PLAY_COLUMNS = {
+    "user_id": "user_id",
+    "level": "level",
+    "location": "location",
+    "user_agent": "user_agent",
+    "song": "song_title",
+    "artist": "artist_name",
+    "length": "song_length",
+}
+
+# 1 for each of these columns in which a staged event differs from the play of its key; two NULLs are equal.
+_DIFFERS = ",\n        ".join(
+    f"CASE WHEN staging_events.{staged} = songplays.{kept}"
+    f" OR (staging_events.{staged} IS NULL AND songplays.{kept} IS NULL) THEN 0 ELSE 1 END AS other_{kept}"
+    for staged, kept in PLAY_COLUMNS.items()
+)
+_OTHERS = " + ".join(f"other_{kept}" for kept in PLAY_COLUMNS.values())
+
+# One row per staged event whose key is that of a play, and the columns in which the two differ.
+_COMPARED = f"""
+WITH compared AS (
+    SELECT
+        songplays.songplay_id,
+        songplays.start_time,
+        songplays.session_id,
+        songplays.item_in_session,
+        songplays.song_id,
+        songplays.artist_id,
+        staging_events.page,
+        {_DIFFERS}
+    FROM songplays
+    JOIN staging_events
+        ON staging_events.ts = songplays.start_time
+        AND staging_events.session_id = songplays.session_id
+        AND staging_events.item_in_session = songplays.item_in_session
+    WHERE songplays.start_time BETWEEN %(first)s AND %(last)s
+)"""
+
+# etl.py --replace: the plays whose event is staged with other values, or is no play any more.
+replaced_plays_create = f"""
+CREATE TEMP TABLE replaced_plays DISTSTYLE ALL AS{_COMPARED}
+SELECT songplay_id, start_time, song_id, artist_id
+FROM compared
+WHERE page <> 'NextSong' OR {_OTHERS} > 0
 """
 
 replaced_plays_delete = """
@@ -935,7 +967,14 @@ SELECT
 FROM replaced_users
 JOIN songplays ON songplays.user_id = replaced_users.user_id
 LEFT JOIN users ON users.user_id = replaced_users.user_id
-WHERE users.user_id IS NULL OR songplays.start_time > users.last_event_time
+WHERE users.user_id IS NULL
+    OR songplays.start_time > users.last_event_time
+    OR (songplays.start_time = users.last_event_time AND songplays.session_id > users.last_session_id)
+    OR (
+        songplays.start_time = users.last_event_time
+        AND songplays.session_id = users.last_session_id
+        AND songplays.item_in_session > users.last_item_in_session
+    )
 QUALIFY ROW_NUMBER() OVER (
     PARTITION BY replaced_users.user_id
     ORDER BY songplays.start_time DESC, songplays.session_id DESC, songplays.item_in_session DESC
@@ -1215,46 +1254,31 @@ WHERE LEFT(song_id, 2) = 'EV' OR LEFT(artist_id, 2) = 'EV'
 
 # Staged plays whose key is there with other values, which etl.py --replace would load: one row that says how many they
 # are, in which columns they differ, and the first key. It shows no value: those are user data.
-conflicts_check = """
-WITH compared AS (
-    SELECT
-        ts,
-        staging_events.session_id,
-        staging_events.item_in_session,
-        DECODE(staging_events.user_id, songplays.user_id, 0, 1) AS user_id,
-        DECODE(staging_events.level, songplays.level, 0, 1) AS level,
-        DECODE(staging_events.location, songplays.location, 0, 1) AS location,
-        DECODE(staging_events.user_agent, songplays.user_agent, 0, 1) AS user_agent,
-        DECODE(staging_events.song, songplays.song_title, 0, 1) AS song_title,
-        DECODE(staging_events.artist, songplays.artist_name, 0, 1) AS artist_name,
-        DECODE(staging_events.length, songplays.song_length, 0, 1) AS song_length
-    FROM staging_events
-    JOIN songplays
-        ON songplays.start_time = staging_events.ts
-        AND songplays.session_id = staging_events.session_id
-        AND songplays.item_in_session = staging_events.item_in_session
-    WHERE page = 'NextSong'
-        AND songplays.start_time BETWEEN %(first)s AND %(last)s
-)
+conflicts_check = (
+    _COMPARED
+    + """
 SELECT
     'staged plays differ from the play of the same key in'
-        || CASE WHEN SUM(user_id) > 0 THEN ' user_id' ELSE '' END
-        || CASE WHEN SUM(level) > 0 THEN ' level' ELSE '' END
-        || CASE WHEN SUM(location) > 0 THEN ' location' ELSE '' END
-        || CASE WHEN SUM(user_agent) > 0 THEN ' user_agent' ELSE '' END
-        || CASE WHEN SUM(song_title) > 0 THEN ' song_title' ELSE '' END
-        || CASE WHEN SUM(artist_name) > 0 THEN ' artist_name' ELSE '' END
-        || CASE WHEN SUM(song_length) > 0 THEN ' song_length' ELSE '' END AS wrong,
+        || CASE WHEN SUM(other_user_id) > 0 THEN ' user_id' ELSE '' END
+        || CASE WHEN SUM(other_level) > 0 THEN ' level' ELSE '' END
+        || CASE WHEN SUM(other_location) > 0 THEN ' location' ELSE '' END
+        || CASE WHEN SUM(other_user_agent) > 0 THEN ' user_agent' ELSE '' END
+        || CASE WHEN SUM(other_song_title) > 0 THEN ' song_title' ELSE '' END
+        || CASE WHEN SUM(other_artist_name) > 0 THEN ' artist_name' ELSE '' END
+        || CASE WHEN SUM(other_song_length) > 0 THEN ' song_length' ELSE '' END AS wrong,
     COUNT(*) AS found,
     MIN(
-        'start_time ' || CAST(ts AS VARCHAR) || ', session_id ' || CAST(session_id AS VARCHAR)
+        'start_time ' || CAST(start_time AS VARCHAR) || ', session_id ' || CAST(session_id AS VARCHAR)
             || ', item_in_session ' || CAST(item_in_session AS VARCHAR)
     ) AS example
 FROM compared
-WHERE user_id + level + location + user_agent + song_title + artist_name + song_length > 0
+WHERE page = 'NextSong'
+    AND other_user_id + other_level + other_location + other_user_agent
+        + other_song_title + other_artist_name + other_song_length > 0
 """
+)
 
-# With TEMP_DIR: the staged files that had been loaded in another version.
+# With TEMP_DIR: the staged logs that had been loaded in another version.
 changed_files = """
 SELECT new_files.file
 FROM new_files
@@ -1262,10 +1286,11 @@ JOIN loaded_files
     ON loaded_files.source = new_files.source
     AND loaded_files.file = new_files.file
     AND loaded_files.version <> new_files.version
+WHERE new_files.source = 'log_data'
 ORDER BY new_files.file
 """
 
-# No play can have begun before Sparkify was, or tomorrow.
+# Impossible timestamps: before the year 2000, or more than a day from now.
 moments_check = """
 SELECT
     'plays begin in ' || CAST(EXTRACT(year FROM first_play) AS VARCHAR) || ': is `ts` in milliseconds?' AS wrong,
@@ -1280,6 +1305,20 @@ SELECT
     CAST(last_play AS VARCHAR)
 FROM staged_counts
 WHERE too_late > 0
+UNION ALL
+SELECT
+    'other events are from ' || CAST(EXTRACT(year FROM first_event) AS VARCHAR) || ': is `ts` in milliseconds?',
+    events_too_early - too_early,
+    CAST(first_event AS VARCHAR)
+FROM staged_counts
+WHERE events_too_early > too_early
+UNION ALL
+SELECT
+    'other events are from ' || CAST(EXTRACT(year FROM last_event) AS VARCHAR) || ': is `ts` in milliseconds?',
+    events_too_late - too_late,
+    CAST(last_event AS VARCHAR)
+FROM staged_counts
+WHERE events_too_late > too_late
 """
 
 # The staged columns that a play is made of, with the path that each is read from.
@@ -1683,7 +1722,7 @@ check_queries = [
     moved_plays_check,
 ]
 
-# what is only said
+# what only warns
 warn_queries = [missing_values_warning, empty_columns_warning]
 
 # those of both lists that run only where plays of earlier runs may move: they read all plays

@@ -9,6 +9,8 @@ from pipeline.session import Parameters, Session
 from pipeline.summary import Staged, Transformed
 from pipeline.terminal import say
 
+SHOWN_FILES = 10  # that had been loaded in another version
+
 
 class Check(NamedTuple):
     """What a row of a check says: what would be wrong, how often it is so, and one example of it.
@@ -61,7 +63,8 @@ def _conflict_advice(session: Session) -> str:
     lines = ["", "if the new version is right, python etl.py --replace loads it"]
     if session.source.temp_dir:
         files = [file for (file,) in session.rows(sql_queries.changed_files)]
-        lines += [f"loaded before in another version: {file}" for file in files]
+        lines += [f"loaded before in another version: {file}" for file in files[:SHOWN_FILES]]
+        lines += [f"and {len(files) - SHOWN_FILES:,} more files"] if len(files) > SHOWN_FILES else []
     return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ from pipeline.database_errors import label
 from pipeline.errors import PipelineError
 from pipeline.load_errors import LoadError, source_of
 from pipeline.progress import said_if_slow
-from pipeline.sample import keys_of_columns
+from pipeline.sample import fields_of_columns
 from pipeline.session import Session
 from pipeline.settings import Source
 
@@ -122,13 +122,13 @@ def _overflow(session: Session, error: LoadError) -> str:
     columns = session.rows(sql_queries.table_columns, table)
     session.rollback()
     names = [name for name, _, _ in columns]
-    keys = keys_of_columns(source, names) if key == "log_data" else names
+    fields = fields_of_columns(source) if key == "log_data" else names
     data = _data(error.filename, source, LOOKED_AT)
     found = find_record(data, int(error.line)) if data is not None else None
     record = found.value if found is not None and isinstance(found.value, dict) else None
     fitting = [
         name
-        for (name, column_type, _), field in zip(columns, keys, strict=False)
+        for (name, column_type, _), field in zip(columns, fields, strict=False)
         if column_type == data_type and (record is None or _is_beyond(record.get(field), _LARGEST[data_type]))
     ]
     if not fitting:

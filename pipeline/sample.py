@@ -1,6 +1,7 @@
 """etl.py --check reads a sample of the source itself, and compares the fields in it with what the columns take."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,8 +16,12 @@ from pipeline.settings import Source
 FILES = 50  # at most of each source: the first, the last and some evenly between
 RECORDS = 5000  # at most of each source
 FILE_BYTES = 1 << 20  # read at most of each file
+LINES = 20  # shown at most of each source
+NAME_LENGTH = 80  # characters of a field's name that are shown
 NEARLY_FULL = 0.9  # of a column's length: a text that long is worth a word
 
+# $.field, $['field'] or $["field"], maybe with more behind it
+_FIRST_FIELD = re.compile(r"""\$(?:\.|\[['"])([^.\['"\]]+)""")
 _KINDS = {bool: "boolean", int: "number", float: "number", str: "text", dict: "object", list: "array"}
 
 
@@ -45,22 +50,30 @@ def what_differs(session: Session) -> list[str]:
     for key in ("log_data", "song_data"):
         try:
             with said_if_slow(f"a sample of the files under [S3] {key.upper()}"):
-                records = list(_records(getattr(session.source, key), session.source.region))
+                records = list(_records(session, getattr(session.source, key)))
+                columns, lengths = _columns(session, key)
         except PipelineError as error:
             lines.append(f"[S3] {key.upper()}: no sample was looked at ({error})")
             continue
-        lines += [f"[S3] {key.upper()}: {line}" for line in _compared(records, *_columns(session, key))]
+        found = list(_compared(records, columns, lengths))
+        lines += [f"[S3] {key.upper()}: {line}" for line in found[:LINES]]
+        lines += [f"[S3] {key.upper()}: and {len(found) - LINES:,} more like these"] if len(found) > LINES else []
     return lines
 
 
-def _records(prefix: str, region: str) -> Iterator[dict[str, object]]:
+def _records(session: Session, prefix: str) -> Iterator[dict[str, object]]:
     """The sampled records: objects at the beginning of each sampled file."""
     from pipeline.sources.places import place_of  # it takes a while to load
 
-    place = place_of(prefix, region)
-    names = sorted(file.name for file in place.list(prefix) if file.size)
-    chosen = _evenly(names)
+    place = place_of(prefix, session.source.region)
+    names = []
+    for file in place.list(prefix):
+        session.run.check()
+        if file.size:
+            names.append(file.name)
+    chosen = _evenly(sorted(names))
     for name in chosen:
+        session.run.check()
         text = place.head(name, FILE_BYTES).decode("utf-8", "replace")
         yield from _objects(text, RECORDS // len(chosen))
 
@@ -73,7 +86,7 @@ def _evenly(names: list[str]) -> list[str]:
 
 
 def _objects(text: str, most: int) -> Iterator[dict[str, object]]:
-    """The first JSON objects of a text, up to what is none."""
+    """The JSON objects at the beginning of a text, until something else comes."""
     decoder, at = json.JSONDecoder(), 0
     for _ in range(most):
         at += len(text[at : at + 1000]) - len(text[at : at + 1000].lstrip())
@@ -86,45 +99,54 @@ def _objects(text: str, most: int) -> Iterator[dict[str, object]]:
 
 
 def _columns(session: Session, key: str) -> tuple[dict[str, str], dict[str, int]]:
-    """The column that each key of a record goes to, and the length in bytes of the columns for text."""
+    """The column that each field of a record goes to, and the length in bytes of the columns for text."""
     query = next(query for query in sql_queries.copy_table_queries if f"%({key})s" in query)
     [(schema,)] = session.rows(sql_queries.chosen_schema)
     found = session.rows(sql_queries.table_columns, {"schema": schema, "table": label(query).removeprefix("COPY ")})
     session.rollback()
     names = [name for name, _, _ in found]
-    keys = keys_of_columns(session.source, names) if key == "log_data" else names
-    return dict(zip(keys, names, strict=False)), {name: length for name, _, length in found if length}
+    fields = fields_of_columns(session.source) if key == "log_data" else names
+    return dict(zip(fields, names, strict=False)), {name: length for name, _, length in found if length}
 
 
-def keys_of_columns(source: Source, columns: list[str]) -> list[str]:
-    """The key of a log's record that each column takes, by the JSONPaths file; the names, if it can't be read."""
+def fields_of_columns(source: Source) -> list[str]:
+    """Return the field of a log's record that each column takes, by the JSONPaths file; of a nested path the first.
+
+    Raise PipelineError if the file can't be read from this machine.
+    """
     from pipeline.sources.places import head  # it takes a while to load
 
     try:
         paths = json.loads(head(source.log_jsonpath, source.region, FILE_BYTES))["jsonpaths"]
-        return [path.removeprefix("$").strip(".[]'\"") for path in paths]
-    except (PipelineError, ValueError, KeyError, TypeError, AttributeError):
-        return columns
+        return [_FIRST_FIELD.match(path).group(1) for path in paths]  # type: ignore[union-attr]  # caught below
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PipelineError(f"{source.log_jsonpath} is not a JSONPaths file") from error
 
 
 def _compared(records: list[dict[str, object]], columns: dict[str, str], lengths: dict[str, int]) -> Iterator[str]:
     """What differs between the records and the columns, a line each."""
     if not records:
+        yield "none of the sampled files begins with a JSON object"
         return
     fields: dict[str, Field] = {}
     for record in records:
         for key, value in record.items():
             if value is not None:
                 fields.setdefault(key, Field()).add(value)
-    # a path may lead into an object: what matters is the field that it begins with
-    taken = {key.split(".")[0].split("'")[0].split("[")[0] for key in columns}
-    for key in sorted(fields.keys() - taken):
-        yield f"no column takes the field {key}, which {_share(fields[key].records, len(records))} of the records have"
-    for key in sorted(taken - {key for record in records for key in record}):
-        yield f"no record has the field {key}, which a column takes"
+    for key in sorted(fields.keys() - columns.keys()):
+        share = _share(fields[key].records, len(records))
+        yield f"no column takes the field {_shown(key)}, which {share} of the records have"
+    for key in sorted(columns.keys() - {key for record in records for key in record}):
+        yield f"no record has the field {_shown(key)}, which a column takes"
     for key, column in columns.items():
         if found := fields.get(key):
-            yield from _odd(key, column, found, lengths.get(column, 0))
+            yield from _odd(_shown(key), column, found, lengths.get(column, 0))
+
+
+def _shown(key: str) -> str:
+    """A field's name as a terminal can show it, and not longer than names are."""
+    printable = "".join(char if char.isprintable() else "?" for char in key)
+    return printable if len(printable) <= NAME_LENGTH else f"{printable[:NAME_LENGTH]}..."
 
 
 def _odd(key: str, column: str, found: Field, length: int) -> Iterator[str]:

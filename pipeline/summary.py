@@ -18,8 +18,7 @@ class Staged:
     """How many events are staged, how many of them are plays, and the moments of the first and the last of each.
 
     `files` says which files are new, if that was looked at, `replaces` whether this is a load with --replace.
-    The moments are as the warehouse writes them; None where
-    there is no event or no play.
+    Timestamps are as the warehouse writes them; None if there is no event or no play.
     """
 
     files: str
@@ -35,7 +34,7 @@ class Staged:
     def window(self) -> Parameters:
         """The moments between which a load reads songplays and time, as statements take them.
 
-        With --replace an event that is no play any more counts, too.
+        With --replace they are those of all staged events: one may not be a play any more.
         """
         if self.replaces:
             return {"first": self.first_event, "last": self.last_event}
@@ -92,7 +91,7 @@ def _text(figures: dict[str, Any], files: str) -> str:
     return f"""{head}{f"{chr(10)}{left_out:>12,} records left out" if left_out else ""}
 {figures["events staged"]:>12,} events staged
 {plays:>12,} plays among them{moments}{again}
-{new:>12,} plays loaded now{f", {replaced:,} of them in the place of old versions" if replaced else ""}
+{f"{replaced:>12,} old versions of plays removed{chr(10)}" if replaced else ""}{new:>12,} plays loaded now
 {plays - repeated - new:>12,} plays already there
 {matched:>12,} new plays matched to the catalogue{_share(matched, new)}
 {figures["songs inferred"]:>12,} inferred songs ({figures["songs inferred now"]:+,})

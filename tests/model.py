@@ -63,7 +63,7 @@ def newest(events: Iterable[dict]) -> list[dict]:
 def event_order(event: dict) -> Row:
     user_id = int(event["userId"]) if event["userId"] else None
     names = "level song artist length location userAgent firstName lastName gender".split()
-    return ascending([event["page"], user_id, *(event[name] for name in names)])
+    return event["page"] != "NextSong", *ascending([event["page"], user_id, *(event[name] for name in names)])
 
 
 def star(events: Iterable[dict], songs: Iterable[dict]) -> Star:

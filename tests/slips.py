@@ -1,6 +1,6 @@
 """Make small slips in the code, one at a time, and list those that no test notices. A developer's tool.
 
-    python tests/slips.py [FILE ...] [--sample N] [--jobs 2] [--list]
+    python tests/slips.py [FILE ...] [--only NAMES] [--sample N] [--jobs 2] [--list]
 
 FILE is sql_queries.py or a Python file of the project (default: it and all that TESTS names). For each slip the tests
 that matter run in a copy of the project, the quickest first (for SQL, the model itself), until one fails. What stays
@@ -46,7 +46,11 @@ TESTS = {
         ("test_messages.py",),
         ("test_load_errors.py", "test_etl.py", "test_common.py", "test_progress.py", "test_bad_input.py"),
     ),
-    "pipeline/checks.py": (("test_checks.py",), ("test_etl.py",)),
+    "pipeline/checks.py": (("test_checks.py", "test_changed_input.py"), ("test_etl.py",)),
+    "pipeline/sample.py": (("test_changed_input.py",),),
+    "pipeline/diagnosis.py": (("test_load_errors.py",),),
+    "pipeline/transient.py": (("test_retry.py",),),
+    "storage/local_files.py": (("test_local_files.py",), ("test_temp_dir.py",)),
     "pipeline/sources/places.py": (("test_temp_dir.py",),),
     "pipeline/sources/packing.py": (("test_temp_dir.py",),),
     "pipeline/sources/origins.py": (("test_temp_dir.py",),),
@@ -82,6 +86,11 @@ TESTS = {
 
 # for the statements of sql_queries.py, by their names, once the model has not noticed the slip
 SQL_TESTS = (
+    (
+        r"(replaced?|earlier|newest|count_staged|warn)_\w+|(conflicts|moments|fields)_check|\w+_warning|PLAY_FIELDS"
+        r"|staged\w*_counts\w*|changed_files|maxerror_option|repeated_plays|copied_files\w*|table_columns",
+        (("test_changed_input.py",), ("test_local_files.py", "test_incremental.py", "test_load_errors.py")),
+    ),
     (
         r"(loaded|known|new|record)_files\w*|\w*(listed|packed)_\w+",
         (("test_temp_dir.py", "test_declared.py"),),
@@ -201,6 +210,7 @@ def described(name: str, slip: Slip) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", default=["sql_queries.py", *TESTS])
+    parser.add_argument("--only", default="", help="a regular expression: the statements or functions to slip in")
     parser.add_argument("--sample", type=int, help="at most N slips per file, chosen at random")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--list", action="store_true", help="list the slips, run nothing")
@@ -208,14 +218,14 @@ def main() -> int:
     rng = random.Random(1)
     todo: list[tuple[str, Slip]] = []
     for name in arguments.files:
-        slips = slips_of(name)
+        slips = [slip for slip in slips_of(name) if re.search(arguments.only, slip.where)]
         todo += [(name, slip) for slip in (rng.sample(slips, min(arguments.sample or len(slips), len(slips))))]
     names = [described(*one) for one in todo]
     patterns = [pattern for pattern in equivalent() if pattern.split(":")[0] in arguments.files]
     found = {pattern: fnmatch.filter(names, pattern) for pattern in patterns}
     if arguments.list:
         print("\n".join(names))
-        for pattern in (pattern for pattern in found if not found[pattern]):
+        for pattern in (pattern for pattern in found if not found[pattern] and not arguments.only):
             print(f"{EQUIVALENT.name} has what is no slip any more: {pattern}", file=sys.stderr)
         return 0
     listed = {name for matching in found.values() for name in matching}

@@ -88,7 +88,7 @@ def all_versions(draw: st.DrawFn) -> dict[tuple, list[dict]]:
 
 @st.composite
 def all_loads(draw: st.DrawFn) -> list[Load]:
-    """Loads of parts of a source, some of it more than once and in more than one version, the last with --replace."""
+    """Loads of parts of a source, some of it more than once and in more than one version, some with --replace."""
     versions = draw(all_versions())
     catalogue = draw(st.lists(songs, max_size=5))
     loads = []

@@ -215,7 +215,7 @@ def test_day_is_corrected_by_replace(project: Project) -> None:
     project.run("create_tables.py", "--yes")
     project.run("etl.py")
     project.warehouse.write_log([event(song="Corrected"), event(itemInSession=1)])
-    assert "1 plays loaded now, 1 of them in the place of old versions" in project.run("etl.py", "--replace")
+    assert "1 old versions of plays removed" in project.run("etl.py", "--replace")
     assert project.psql("SELECT song_title FROM songplays ORDER BY 1") == "Corrected\nSong\n"
     project.run("etl.py", "--verify")
 
