@@ -686,15 +686,21 @@ PLAY_COLUMNS = {
     "length": "song_length",
 }
 
-# 1 for each of these columns in which a staged event differs from the play of its key; two NULLs are equal.
-_DIFFERS = ",\n        ".join(
-    f"CASE WHEN staging_events.{staged} = songplays.{kept}"
-    f" OR (staging_events.{staged} IS NULL AND songplays.{kept} IS NULL) THEN 0 ELSE 1 END AS other_{kept}"
+# Of each of these columns, 1 if the event differs from the play of its key (two NULLs are equal), and 1 if the play has
+# a value that the event lacks.
+_OTHER = "\n        ".join(
+    f"CASE WHEN events.{staged} = songplays.{kept} OR (events.{staged} IS NULL AND songplays.{kept} IS NULL)"
+    f" THEN 0 ELSE 1 END AS other_{kept},"
     for staged, kept in PLAY_COLUMNS.items()
 )
-_OTHERS = " + ".join(f"other_{kept}" for kept in PLAY_COLUMNS.values())
+_LOST = ",\n        ".join(
+    f"CASE WHEN events.{staged} IS NULL AND songplays.{kept} IS NOT NULL THEN 1 ELSE 0 END AS lost_{kept}"
+    for staged, kept in PLAY_COLUMNS.items()
+)
+_IS_OTHER = " + ".join(f"other_{kept}" for kept in PLAY_COLUMNS.values()) + " > 0"
+_HAS_LOST = " + ".join(f"lost_{kept}" for kept in PLAY_COLUMNS.values()) + " > 0"
 
-# One row per staged event whose key is that of a play, and the columns in which the two differ.
+# One row per staged event whose key is that of a play.
 _COMPARED = f"""
 WITH compared AS (
     SELECT
@@ -704,22 +710,23 @@ WITH compared AS (
         songplays.item_in_session,
         songplays.song_id,
         songplays.artist_id,
-        staging_events.page,
-        {_DIFFERS}
+        events.page,
+        {_OTHER}
+        {_LOST}
     FROM songplays
-    JOIN staging_events
-        ON staging_events.ts = songplays.start_time
-        AND staging_events.session_id = songplays.session_id
-        AND staging_events.item_in_session = songplays.item_in_session
+    JOIN staging_events AS events
+        ON events.ts = songplays.start_time
+        AND events.session_id = songplays.session_id
+        AND events.item_in_session = songplays.item_in_session
     WHERE songplays.start_time BETWEEN %(first)s AND %(last)s
 )"""
 
 # etl.py --replace: the plays whose event is staged with other values, or is no play any more.
 replaced_plays_create = f"""
 CREATE TEMP TABLE replaced_plays DISTSTYLE ALL AS{_COMPARED}
-SELECT songplay_id, start_time, song_id, artist_id
+SELECT *
 FROM compared
-WHERE page <> 'NextSong' OR {_OTHERS} > 0
+WHERE page <> 'NextSong' OR {_IS_OTHER}
 """
 
 replaced_plays_delete = """
@@ -1254,28 +1261,38 @@ WHERE LEFT(song_id, 2) = 'EV' OR LEFT(artist_id, 2) = 'EV'
 
 # Staged plays whose key is there with other values, which etl.py --replace would load: one row that says how many they
 # are, in which columns they differ, and the first key. It shows no value: those are user data.
-conflicts_check = (
-    _COMPARED
-    + """
+_DIFFERING_COLUMNS = "\n        ".join(
+    f"|| CASE WHEN SUM(other_{kept}) > 0 THEN ' {kept}' ELSE '' END" for kept in PLAY_COLUMNS.values()
+)
+conflicts_check = f"""{_COMPARED}
 SELECT
     'staged plays differ from the play of the same key in'
-        || CASE WHEN SUM(other_user_id) > 0 THEN ' user_id' ELSE '' END
-        || CASE WHEN SUM(other_level) > 0 THEN ' level' ELSE '' END
-        || CASE WHEN SUM(other_location) > 0 THEN ' location' ELSE '' END
-        || CASE WHEN SUM(other_user_agent) > 0 THEN ' user_agent' ELSE '' END
-        || CASE WHEN SUM(other_song_title) > 0 THEN ' song_title' ELSE '' END
-        || CASE WHEN SUM(other_artist_name) > 0 THEN ' artist_name' ELSE '' END
-        || CASE WHEN SUM(other_song_length) > 0 THEN ' song_length' ELSE '' END AS wrong,
+        {_DIFFERING_COLUMNS}
+        || CASE WHEN SUM(CASE WHEN {_HAS_LOST} THEN 1 END) > 0
+            THEN ' (' || CAST(SUM(CASE WHEN {_HAS_LOST} THEN 1 END) AS VARCHAR) || ' of them have lost a value)'
+            ELSE ''
+        END AS wrong,
     COUNT(*) AS found,
     MIN(
         'start_time ' || CAST(start_time AS VARCHAR) || ', session_id ' || CAST(session_id AS VARCHAR)
             || ', item_in_session ' || CAST(item_in_session AS VARCHAR)
     ) AS example
 FROM compared
-WHERE page = 'NextSong'
-    AND other_user_id + other_level + other_location + other_user_agent
-        + other_song_title + other_artist_name + other_song_length > 0
+WHERE page = 'NextSong' AND {_IS_OTHER}
 """
+
+# With --replace: one row per column whose value at least 20 plays would lose: the field of the logs was renamed.
+lost_values_check = "UNION ALL".join(
+    f"""
+SELECT
+    'plays would lose their {kept}: was the field renamed?' AS wrong,
+    SUM(lost_{kept}) AS found,
+    CAST(MIN(start_time) AS VARCHAR) AS example
+FROM replaced_plays
+WHERE page = 'NextSong' AND lost_{kept} = 1
+HAVING COUNT(*) >= 20
+"""
+    for kept in PLAY_COLUMNS.values()
 )
 
 # With TEMP_DIR: the staged logs that had been loaded in another version.
@@ -1354,6 +1371,13 @@ WHERE (plays - {column}) * 20 > plays
 """
     for column, path in PLAY_FIELDS.items()
 )
+
+# One row if many events are staged, but no play.
+no_plays_warning = """
+SELECT 'events are no play' AS wrong, records AS found, records AS total
+FROM staged_counts
+WHERE records >= 20 AND plays = 0
+"""
 
 # One row per staged column that none of at least 20 records has a value in.
 empty_columns_warning = "UNION ALL".join(
@@ -1715,6 +1739,7 @@ check_queries = [
     fields_check,
     moments_check,
     conflicts_check,
+    lost_values_check,
     dimensions_check,
     loaded_plays_check,
     duplicates_check,
@@ -1723,7 +1748,7 @@ check_queries = [
 ]
 
 # what only warns
-warn_queries = [missing_values_warning, empty_columns_warning]
+warn_queries = [no_plays_warning, missing_values_warning, empty_columns_warning]
 
 # those of both lists that run only where plays of earlier runs may move: they read all plays
 moving_queries = [

@@ -50,6 +50,8 @@ def check_load(session: Session, staged: Staged, loaded: Transformed) -> None:
         # where each staged play is new, none has the key of another
         if query == sql_queries.conflicts_check and loaded.rows[sql_queries.songplays_table_insert] == staged.plays:
             continue
+        if query == sql_queries.lost_values_check and not staged.replaces:
+            continue
         found = _checks(session, query, staged.window)
         checks += found
         if query == sql_queries.conflicts_check and any(check.found for check in found):
@@ -60,7 +62,7 @@ def check_load(session: Session, staged: Staged, loaded: Transformed) -> None:
 
 
 def _conflict_advice(session: Session) -> str:
-    lines = ["", "if the new version is right, python etl.py --replace loads it"]
+    lines = ["", "if the new version is right, and no field was renamed, python etl.py --replace loads it"]
     if session.source.temp_dir:
         files = [file for (file,) in session.rows(sql_queries.changed_files)]
         lines += [f"loaded before in another version: {file}" for file in files[:SHOWN_FILES]]
@@ -70,6 +72,8 @@ def _conflict_advice(session: Session) -> str:
 
 def warn_of_load(session: Session) -> None:
     """Say what is odd about the staged data, though not wrong."""
+    for copy, number in session.left_out.items():
+        session.run.story.warn(f"warning: {copy} left out {number:,} bad records")
     for query in sql_queries.warn_queries:
         for text, found, total in session.rows(query):
             session.run.story.warn(f"warning: {found:,} of {total:,} {text}")

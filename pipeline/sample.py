@@ -16,6 +16,7 @@ from pipeline.settings import Source
 FILES = 50  # at most of each source: the first, the last and some evenly between
 RECORDS = 5000  # at most of each source
 FILE_BYTES = 1 << 20  # read at most of each file
+MANY = 20  # records, of which at least one should have a value
 LINES = 20  # shown at most of each source
 NAME_LENGTH = 80  # characters of a field's name that are shown
 NEARLY_FULL = 0.9  # of a column's length: a text that long is worth a word
@@ -136,8 +137,11 @@ def _compared(records: list[dict[str, object]], columns: dict[str, str], lengths
     for key in sorted(fields.keys() - columns.keys()):
         share = _share(fields[key].records, len(records))
         yield f"no column takes the field {_shown(key)}, which {share} of the records have"
-    for key in sorted(columns.keys() - {key for record in records for key in record}):
+    present = {key for record in records for key in record}
+    for key in sorted(columns.keys() - present):
         yield f"no record has the field {_shown(key)}, which a column takes"
+    for key in sorted(columns.keys() & present - fields.keys() if len(records) >= MANY else ()):
+        yield f"no record has a value in the field {_shown(key)}, which a column takes"
     for key, column in columns.items():
         if found := fields.get(key):
             yield from _odd(_shown(key), column, found, lengths.get(column, 0))

@@ -103,7 +103,8 @@ def test_play_with_other_values_is_a_conflict_until_it_replaces_the_old(
     before = loaded.everything()
     loaded.write_log([event(**{field: value}), *day()[1:]])
     said = loaded.told_failing()
-    assert f"staged plays differ from the play of the same key in {column}: 1, for example {KEY}\n" in said
+    lost = " (1 of them have lost a value)" if value is None or (field == "userId" and not value) else ""
+    assert f"staged plays differ from the play of the same key in {column}{lost}: 1, for example {KEY}\n" in said
     assert "python etl.py --replace loads it" in said
     changed = f"loaded before in another version: {loaded.folder}/log-data/2018-11-01-events.json"
     assert (changed in said) is bool(loaded.values["S3", "TEMP_DIR"])
@@ -115,6 +116,30 @@ def test_play_with_other_values_is_a_conflict_until_it_replaces_the_old(
     loaded.load()
     assert loaded.star() == replaced
     assert "0 plays loaded now" in loaded.told(replace=True, everything=True)
+
+
+def test_replace_that_takes_many_values_away_fails(tables: Warehouse) -> None:
+    """A renamed field in one day of many: the other plays have it."""
+    tables.write_songs([song()])
+    tables.write_log(day(30))
+    tables.write_log(day(100, sessionId=2), "2018-11-02")
+    tables.load()
+    before = tables.everything()
+    tables.write_log(rename(day(20), "userId", "user_id"))
+    assert "in user_id (20 of them have lost a value): 20, for example" in tables.told_failing()
+    with pytest.raises(PipelineError, match=r"20 plays would lose their user_id: was the field renamed\?"):
+        tables.told(replace=True)
+    assert tables.everything() == before
+    tables.write_log(rename(day(19), "userId", "user_id"))
+    tables.told(replace=True)
+    assert tables.query("SELECT COUNT(*) FROM songplays WHERE user_id IS NULL") == [(19,)]
+
+
+@pytest.mark.parametrize("events", [19, 20])
+def test_many_events_without_a_play_are_a_warning(tables: Warehouse, events: int) -> None:
+    tables.write_songs([song()])
+    tables.write_log(day(events, page="Next Song"))
+    assert ("warning: 20 of 20 events are no play\n" in tables.told()) is (events == 20)
 
 
 def test_message_shows_no_value_of_a_conflict(loaded: Warehouse) -> None:
@@ -229,7 +254,9 @@ def test_maxerror_leaves_out_as_many_bad_records_and_accounts_for_them(tables: W
     assert [(row["filename"], row["line_number"]) for row in left_out(tables)] == [
         (str(log), str(n)) for n in (3, 4, 5)
     ]
-    assert json.loads(report.read_text())["summary"]["records left out"] == 3
+    told = json.loads(report.read_text())
+    assert told["summary"]["records left out"] == 3
+    assert told["warnings"] == ["warning: COPY staging_events left out 3 bad records"]
     assert tables.counts()["songplays"] == 2
     if temp_dir:  # the file counts as loaded; corrected, it is read again
         assert "nothing is new" in tables.told()
@@ -319,6 +346,12 @@ def test_check_names_fields_whose_type_varies_and_texts_that_nearly_fill_their_c
         "[S3] LOG_DATA: the longest text of song has 1,000 bytes, and column song takes 1,024",
         "[S3] LOG_DATA: the field userId varies: text in more than 99%, number in less than 1%",
     ]
+
+
+def test_check_names_fields_that_are_null_in_all_of_many_records(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    tables.write_log(day(20, level=None))
+    assert checked(tables) == ["[S3] LOG_DATA: no record has a value in the field level, which a column takes"]
 
 
 def test_check_is_silent_where_all_agrees(tables: Warehouse) -> None:

@@ -422,7 +422,7 @@ def test_verify_neither_waits_for_a_load_nor_keeps_one_waiting(two_days: Warehou
 
 def test_every_check_is_tried() -> None:
     # test_changed_input.py tries those of fields and moments, and of conflicts
-    changed = [sql_queries.fields_check, sql_queries.moments_check, sql_queries.conflicts_check]
+    changed = [getattr(sql_queries, f"{name}_check") for name in ("fields", "moments", "conflicts", "lost_values")]
     tried_here = [query for query in sql_queries.check_queries if query not in changed]
     assert said_by(tried_here) == {*IN_SMALL_TABLES, *IN_PLAYS, *IN_STAGED}
     assert said_by(sql_queries.verify_queries) == {*IN_SMALL_TABLES, *IN_PLAYS, *IN_WHOLE_STAR}
