@@ -686,8 +686,8 @@ PLAY_COLUMNS = {
     "length": "song_length",
 }
 
-# Of each of these columns, 1 if the event differs from the play of its key (two NULLs are equal), and 1 if the play has
-# a value that the event lacks.
+# For each of these columns: 1 if the event differs from the play with its key (two NULLs are equal), and 1 if the play
+# has a value that the event lacks.
 _OTHER = "\n        ".join(
     f"CASE WHEN events.{staged} = songplays.{kept} OR (events.{staged} IS NULL AND songplays.{kept} IS NULL)"
     f" THEN 0 ELSE 1 END AS other_{kept},"
@@ -748,9 +748,9 @@ FROM replaced_plays
 WHERE LEFT(artist_id, 2) = 'EV'
 """
 
-# One row per NextSong event whose key is not there yet. Of several versions of one key in a load only the first is
-# inserted; the check of conflicts finds the others. In the order of the sort key: the moments of a day lie in few
-# blocks, before any VACUUM, too. That is the order in which the versions are numbered, so it takes no sort more.
+# One row per NextSong event whose key is not there yet. Of several copies of one event any is inserted; if they differ,
+# the check of conflicts fails the load. Rows are written in the order of the sort key, so that the plays of a day lie
+# in few blocks even before a VACUUM. The copies are numbered in that order, so it takes no further sort.
 songplays_table_insert = """
 INSERT INTO songplays (
     start_time,
@@ -780,10 +780,7 @@ WITH new_plays AS (
         song,
         artist,
         length,
-        ROW_NUMBER() OVER (
-            PARTITION BY ts, session_id, item_in_session
-            ORDER BY user_id, level, song, artist, length, location, user_agent
-        ) AS version
+        ROW_NUMBER() OVER (PARTITION BY ts, session_id, item_in_session ORDER BY ts) AS copy
     FROM staging_events
     JOIN play_songs
         ON play_songs.song_title = COALESCE(staging_events.song, '')
@@ -813,7 +810,7 @@ SELECT
     artist,
     length
 FROM new_plays
-WHERE version = 1
+WHERE copy = 1
 ORDER BY ts
 """
 
@@ -1224,7 +1221,7 @@ FROM (
 WHERE number = 2
 """
 
-# What was staged has arrived: each play, and each row whose old version was deleted. Inferred ids start with EV: a
+# Every staged play has arrived, and every row whose old version was deleted is back. Inferred ids start with EV: a
 # catalogue that has such ids would be taken for them.
 staged_check = """
 SELECT
@@ -1507,7 +1504,7 @@ WHERE LEFT(artist_id, 2) = 'EV'
 # WHAT THE SCRIPTS REPORT
 # ---------------------------------------------------------------------------------------------------
 
-# How many rows the last COPY of this session loaded, and the number by which the system tables know it.
+# Row count and query id of this session's last COPY.
 copy_count = "SELECT pg_last_copy_count(), pg_last_copy_id()"
 
 # The number by which the system tables know a session.
@@ -1536,7 +1533,7 @@ WHERE LEFT(song_id, 2) <> 'EV'
 
 moving_count = "SELECT COUNT(*) FROM moving"
 
-# How many of the staged plays are copies of another: a log that is there twice. Asked if not all plays were new.
+# Number of staged plays that repeat another play, as when a log is there twice. Runs only if not all plays were new.
 repeated_plays = """
 SELECT COALESCE(SUM(copies - 1), 0)
 FROM (
@@ -1547,7 +1544,7 @@ FROM (
 ) AS keys
 """
 
-# The files that a COPY has read.
+# The files that a COPY read.
 copied_files = "SELECT TRIM(filename) FROM stl_load_commits WHERE query = %(copy)s"
 copied_files_detail = "SELECT TRIM(file_name) FROM sys_load_detail WHERE query_id = %(copy)s"
 

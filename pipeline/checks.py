@@ -13,7 +13,7 @@ SHOWN_FILES = 10  # that had been loaded in another version
 
 
 class Check(NamedTuple):
-    """What a row of a check says: what would be wrong, how often it is so, and one example of it.
+    """One row of a check: the problem, how often it occurs, and one example.
 
     A text that ends in a question follows its number, and needs no example.
     """

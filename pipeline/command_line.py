@@ -27,7 +27,7 @@ def parser_with_config(description: str | None) -> argparse.ArgumentParser:
     """A parser for the command line of a script, with the option that all scripts have."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", default=DEFAULT_CONFIG, metavar="PATH", help="default: %(default)s")
-    parser.add_argument("--report", type=user_path, metavar="PATH", help="write what the run told to a file, as JSON")
+    parser.add_argument("--report", type=user_path, metavar="PATH", help="write a report of the run to a file, as JSON")
     parser.add_argument("-v", "--verbose", action="store_true", help="show the steps that had nothing to do, too")
     return parser
 

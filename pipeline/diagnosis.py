@@ -44,7 +44,7 @@ class FoundRecord(NamedTuple):
 
 
 def remark(session: Session, error: LoadError) -> str:
-    """Return a sentence about an error of the record itself, which names no column; empty if there is none."""
+    """Explain an error that names no column, from the file itself; empty if there is nothing to add."""
     if error.column or error.code != BAD_LINE or not error.line.isdecimal():
         return ""
     with said_if_slow(f"a look at {error.filename}"):

@@ -26,7 +26,7 @@ class Unreachable(PipelineError):
 
 
 class StatementFailed(PipelineError):
-    """The warehouse refused a statement; `cause` is the driver's error, and `passes` whether to try again."""
+    """The warehouse refused a statement. `cause` is the driver's error, `passes` tells whether a retry may succeed."""
 
     def __init__(self, message: str, cause: psycopg2.Error, *, passes: bool = False) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""etl.py --check reads a sample of the source itself, and compares the fields in it with what the columns take."""
+"""For etl.py --check: compare the fields in a sample of the source with the columns."""
 
 import json
 import re
@@ -19,7 +19,7 @@ FILE_BYTES = 1 << 20  # read at most of each file
 MANY = 20  # records, of which at least one should have a value
 LINES = 20  # shown at most of each source
 NAME_LENGTH = 80  # characters of a field's name that are shown
-NEARLY_FULL = 0.9  # of a column's length: a text that long is worth a word
+NEARLY_FULL = 0.9  # share of a column's length from which a text is reported
 
 # $.field, $['field'] or $["field"], maybe with more behind it
 _FIRST_FIELD = re.compile(r"""\$(?:\.|\[['"])([^.\['"\]]+)""")
@@ -28,7 +28,7 @@ _KINDS = {bool: "boolean", int: "number", float: "number", str: "text", dict: "o
 
 @dataclass
 class Field:
-    """A field of the records: in how many it has a value, of what kinds, and the bytes of its longest text."""
+    """Statistics of one field: records with a value, JSON types, length of the longest text in bytes."""
 
     records: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
@@ -63,7 +63,7 @@ def what_differs(session: Session) -> list[str]:
 
 
 def _records(session: Session, prefix: str) -> Iterator[dict[str, object]]:
-    """The sampled records: objects at the beginning of each sampled file."""
+    """Yield the sampled records: the objects at the beginning of each sampled file."""
     from pipeline.sources.places import place_of  # it takes a while to load
 
     place = place_of(prefix, session.source.region)
@@ -80,14 +80,14 @@ def _records(session: Session, prefix: str) -> Iterator[dict[str, object]]:
 
 
 def _evenly(names: list[str]) -> list[str]:
-    """The first and the last of the names, and others between them at even distances."""
+    """Return the first, the last and evenly spaced names between them."""
     if len(names) <= FILES:
         return names
     return [names[n * (len(names) - 1) // (FILES - 1)] for n in range(FILES)]
 
 
 def _objects(text: str, most: int) -> Iterator[dict[str, object]]:
-    """The JSON objects at the beginning of a text, until something else comes."""
+    """Yield the JSON objects at the beginning of the text; stop at anything else."""
     decoder, at = json.JSONDecoder(), 0
     for _ in range(most):
         at += len(text[at : at + 1000]) - len(text[at : at + 1000].lstrip())
@@ -125,7 +125,7 @@ def fields_of_columns(source: Source) -> list[str]:
 
 
 def _compared(records: list[dict[str, object]], columns: dict[str, str], lengths: dict[str, int]) -> Iterator[str]:
-    """What differs between the records and the columns, a line each."""
+    """Yield a line for each difference between the records and the columns."""
     if not records:
         yield "none of the sampled files begins with a JSON object"
         return
@@ -148,7 +148,7 @@ def _compared(records: list[dict[str, object]], columns: dict[str, str], lengths
 
 
 def _shown(key: str) -> str:
-    """A field's name as a terminal can show it, and not longer than names are."""
+    """Return a field's name, printable and cut to NAME_LENGTH."""
     printable = "".join(char if char.isprintable() else "?" for char in key)
     return printable if len(printable) <= NAME_LENGTH else f"{printable[:NAME_LENGTH]}..."
 
@@ -162,7 +162,7 @@ def _odd(key: str, column: str, found: Field, length: int) -> Iterator[str]:
 
 
 def _share(count: int, total: int) -> str:
-    """A part of a whole in percent, where neither a part nor the whole is lost to rounding."""
+    """Format a share as a percentage that is never rounded to 0 or 100."""
     percent = 100 * count / total
     if 0 < percent < 1:
         return "less than 1%"

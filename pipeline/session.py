@@ -77,7 +77,7 @@ class Session:
 
     @property
     def source(self) -> Source:
-        """Where the data are, of settings that were read for a load."""
+        """The source settings. Raise ValueError if the settings were read without them."""
         if self.settings.source is None:
             raise ValueError("these settings were read without their source")
         return self.settings.source

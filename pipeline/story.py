@@ -25,7 +25,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a load did, in figures for the report and as text for the screen."""
+    """Summary of a load: figures for the report, text for the screen."""
 
     figures: dict[str, Any]
     text: str

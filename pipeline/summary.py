@@ -15,7 +15,7 @@ from pipeline.terminal import say
 
 @dataclass(frozen=True)
 class Staged:
-    """How many events are staged, how many of them are plays, and the moments of the first and the last of each.
+    """Counts of the staged events and plays, and the first and last timestamp of each.
 
     `files` says which files are new, if that was looked at, `replaces` whether this is a load with --replace.
     Timestamps are as the warehouse writes them; None if there is no event or no play.

@@ -1,4 +1,4 @@
-"""Which failures pass by themselves: texts of Redshift, S3 and libpq that are published, each with its source."""
+"""Transient failures: published error messages of Redshift, S3 and libpq, each with its source."""
 
 import re
 from typing import NamedTuple
@@ -16,7 +16,7 @@ _CODES = (
 
 
 class Text(NamedTuple):
-    """A part of an error message, as a regular expression, and whether a retry may succeed."""
+    """A regular expression for an error message, and whether a retry may succeed."""
 
     pattern: str
     passes: bool
@@ -56,7 +56,7 @@ _TEXTS = (
     Text(r"\A(?:ERROR: *)?/[^\n]* does not exist(?:\n|\Z)", True),
 )
 
-# What libpq says where no connection could be opened.
+# libpq's messages if no connection could be opened.
 # https://docs.aws.amazon.com/redshift/latest/mgmt/troubleshooting-connections.html
 _NO_CONNECTION = (
     # a cluster that is paused or restarts
@@ -73,7 +73,7 @@ _WAKING = Text(r"timeout expired|Connection timed out", True)
 
 
 def is_connection_lost(error: psycopg2.Error) -> bool:
-    """Whether the connection ended, by the warehouse or on its way, so that no answer came."""
+    """Tell whether the connection was lost before an answer came."""
     if not isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)):
         return False
     # without a code the driver itself found out; those of 57P and 08 are what a server says as it goes
@@ -81,12 +81,12 @@ def is_connection_lost(error: psycopg2.Error) -> bool:
 
 
 def statement_passes(error: psycopg2.Error) -> bool:
-    """Tell whether a statement that failed like this may well succeed a little later."""
+    """Tell whether a retry of the statement may succeed."""
     return is_connection_lost(error) or error.pgcode in _CODES or _passes(str(error), _TEXTS)
 
 
 def connection_passes(reason: str, host: str) -> bool:
-    """Tell whether a connection to `host` that failed for this reason may well succeed a little later."""
+    """Tell whether another attempt to connect to `host` may succeed."""
     waking = (_WAKING,) if ".redshift-serverless." in host else ()
     return _passes(reason, (*_TEXTS, *_NO_CONNECTION, *waking))
 

@@ -1,5 +1,6 @@
 """What the tests share: where things are, lines of logs, songs, and a warehouse to run the scripts on."""
 
+import codecs
 import contextlib
 import fcntl
 import io
@@ -187,7 +188,7 @@ class Warehouse:
         return said.getvalue()
 
     def told_failing(self, **options: bool) -> str:
-        """What was said by a load that fails, its message at the end."""
+        """Return the output of a load that fails, with the error message at the end."""
         said = io.StringIO()
         with contextlib.redirect_stdout(said), pytest.raises(PipelineError) as raised:
             self.load(**options)
@@ -310,13 +311,15 @@ def at_terminal(
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, preexec_fn=take_terminal)
     os.close(theirs)
     screen = ""
+    decoder = codecs.getincrementaldecoder("utf-8")()  # a read may end within a character
     while True:
         try:
-            read = os.read(ours, 1000).decode()
+            data = os.read(ours, 1000)
         except OSError:  # how Linux says that the other end is closed
             break
-        if not read:
+        if not data:
             break
+        read = decoder.decode(data)
         if "[y/N]" in read and answer:
             before_answer()
             os.write(ours, answer.encode())

@@ -32,6 +32,7 @@ class S3Front:
         self.busy_for = 0  # how many more requests are answered with `error`
         self.error = (503, BUSY)
         self.held = ""  # an object whose name ends like this is not answered until `let_go`
+        self.page = 0  # how many names a page of a listing has at most, if not as many as S3 gives
         self.endless = ""  # an object whose name ends like this has its body again and again, until `let_go` ...
         self.breaks_off_at = 0  # ... or until it breaks off after so many bytes ...
         self.then = (0, b"")  # ... with this once, after so many bytes
@@ -54,6 +55,8 @@ class S3Front:
         if method == "GET" and self.held and urlsplit(path).path.endswith(self.held):
             self.asked.set()
             self.let_go.wait(60)
+        if self.page and "list-type=2" in path:
+            path += f"&max-keys={self.page}"
         with self._lock:
             if self.busy_for:
                 self.busy_for -= 1

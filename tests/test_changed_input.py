@@ -313,7 +313,7 @@ def checked(tables: Warehouse) -> list[str]:
 
 @pytest.fixture(params=["local", "s3"])
 def sampled(tables: Warehouse, request: pytest.FixtureRequest) -> Iterator[Callable[[], list[str]]]:
-    """What --check says of the fields of the source as it is then, on this machine or in S3."""
+    """A function that returns the lines of --check about fields, for a local source and for S3."""
 
     def check() -> list[str]:
         if request.param == "s3":

@@ -14,6 +14,7 @@ from helpers import (
     song,
     upload,
 )
+from s3_front import S3Front
 
 pytestmark = pytest.mark.also_on_cluster
 
@@ -295,6 +296,22 @@ def test_from_s3_as_from_local_paths(tables: Warehouse, bucket: object, aws: dic
     tables.configure({("S3", "LOG_JSONPATH"): "s3://sparkify/log_json_path.json"})
     tables.etl()
     assert tables.star() == local
+
+
+@pytest.mark.stand_in_only
+@pytest.mark.parametrize("temp_dir", [None, "s3://sparkify/temp"])
+def test_every_page_of_a_listing_is_loaded(
+    tables: Warehouse, bucket: object, s3_front: S3Front, temp_dir: str | None
+) -> None:
+    # S3's have 1,000 names: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+    s3_front.page = 3
+    tables.write_log([event()])
+    tables.write_songs([song(song_id=f"SO{number}") for number in range(10)])
+    upload(bucket, tables.folder)
+    tables.use("s3://sparkify")
+    tables.configure({("S3", "TEMP_DIR"): temp_dir})
+    tables.load()
+    assert tables.counts()["staging_songs"] == 10
 
 
 @needs_real_data

@@ -61,7 +61,7 @@ songs = st.builds(
 
 
 class Load(NamedTuple):
-    """What is there to be loaded, and whether new versions replace old ones."""
+    """The events and songs of one load, and whether it runs with --replace."""
 
     events: list[dict]
     songs: list[dict]

@@ -222,7 +222,7 @@ def test_check_records_nothing(temp: Temp) -> None:
 
 
 def id_of(warehouse: Warehouse) -> str:
-    """What the folders under TEMP_DIR are named after that loads of this warehouse write to."""
+    """Return the id in the names of this warehouse's folders under TEMP_DIR."""
     with Session(read_settings(warehouse.config)) as session:
         return new_files.warehouse_id(session)
 
