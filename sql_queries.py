@@ -1261,6 +1261,10 @@ WHERE LEFT(song_id, 2) = 'EV' OR LEFT(artist_id, 2) = 'EV'
 _DIFFERING_COLUMNS = "\n        ".join(
     f"|| CASE WHEN SUM(other_{kept}) > 0 THEN ' {kept}' ELSE '' END" for kept in PLAY_COLUMNS.values()
 )
+_KEY = (
+    "'start_time ' || CAST(start_time AS VARCHAR) || ', session_id ' || CAST(session_id AS VARCHAR)"
+    " || ', item_in_session ' || CAST(item_in_session AS VARCHAR)"
+)
 conflicts_check = f"""{_COMPARED}
 SELECT
     'staged plays differ from the play of the same key in'
@@ -1269,11 +1273,8 @@ SELECT
             THEN ' (' || CAST(SUM(CASE WHEN {_HAS_LOST} THEN 1 END) AS VARCHAR) || ' of them have lost a value)'
             ELSE ''
         END AS wrong,
-    COUNT(*) AS found,
-    MIN(
-        'start_time ' || CAST(start_time AS VARCHAR) || ', session_id ' || CAST(session_id AS VARCHAR)
-            || ', item_in_session ' || CAST(item_in_session AS VARCHAR)
-    ) AS example
+    COUNT(DISTINCT {_KEY}) AS found,
+    MIN({_KEY}) AS example
 FROM compared
 WHERE page = 'NextSong' AND {_IS_OTHER}
 """
