@@ -95,12 +95,17 @@ def _relay(warehouse: Warehouse, password: str, port: int) -> Relay:
 
 def _serve(warehouse: Warehouse, port: int) -> int:
     """Let clients in until Ctrl-C or SIGTERM, however often they come."""
-    stopping, stop = os.pipe()  # an Event's lock might be held by the very wait that a handler interrupts
+    # the signal itself writes to the pipe: a handler in Python might run just before the read, which would then hang
+    stopping, stop = os.pipe()
+    os.set_blocking(stop, False)
+    signal.set_wakeup_fd(stop)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: os.write(stop, b"."))
+        signal.signal(number, lambda *_: None)
     relay = _relay(warehouse, secrets.token_urlsafe(12), port)
     print(f"serving {relay.url}\nPress Ctrl-C to stop.", flush=True)
     os.read(stopping, 1)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # Python takes its own handlers away before it ends
     relay.close()
     print("stopped", flush=True)
     return 0

@@ -148,7 +148,7 @@ class Aws(QuietHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        Aws.asked = body
+        Aws.asked = f"{self.headers['Authorization']} {body}"  # which has the region
         if self.status != 200:
             answer = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"
         elif self.headers.get("X-Amz-Target"):
@@ -183,7 +183,9 @@ def credentials_server(aws: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> 
             ["GetClusterCredentials&", "DbUser=me", "ClusterIdentifier=dwh", "AutoCreate=false"],
         ),
         (PROVISIONED, None, "IAM:me", ["GetClusterCredentialsWithIAM", "ClusterIdentifier=dwh", "DbName=dev"]),
-        (SERVERLESS, None, "IAMR:me", ['"workgroupName": "analysts"', '"dbName": "dev"']),
+        (SERVERLESS, None, "IAMR:me", ['"workgroupName": "analysts"', '"dbName": "dev"', "/us-west-2/"]),
+        (SERVERLESS.replace("us-west-2", "eu-central-1"), None, "IAMR:me", ["/eu-central-1/redshift-serverless/"]),
+        (PROVISIONED.replace("us-west-2", "eu-central-1"), None, "IAM:me", ["/eu-central-1/redshift/"]),
     ],
 )
 def test_temporary_credentials(

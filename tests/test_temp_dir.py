@@ -584,12 +584,13 @@ def test_temp_dir_that_cant_be_written_changes_nothing(many: Temp) -> None:
         ("s3://bucket/a//temp", "has a folder without a name, or called . or .."),
         ("s3://bucket/temp", "has to be where LOG_DATA is, in S3 or on this machine"),
         ("log-data/temp", "is itself under LOG_DATA; name another folder"),
+        ("songs", "is itself under SONG_DATA; name another folder"),
         ("x" * 200, "has more than 180 bytes"),
     ],
 )
 def test_temp_dir_that_makes_no_sense_is_refused(tables: Warehouse, value: str, said: str) -> None:
-    tables.configure({("S3", "TEMP_DIR"): value})
-    assert said in tables.run("etl.py", code=1).stderr
+    tables.configure({("S3", "TEMP_DIR"): value, ("S3", "SONG_DATA"): "songs/"})
+    assert said in tables.refusal()
 
 
 def test_file_that_is_gone_is_named(tmp_path: Path) -> None:
@@ -629,3 +630,14 @@ def test_versions_are_told_apart_on_a_host_in_fips_mode(temp: Temp, monkeypatch:
     monkeypatch.setattr(hashlib, "md5", strict)
     temp.load()
     assert "nothing is new" in temp.load()
+
+
+def test_file_that_changed_within_the_second_is_new(tables: Warehouse) -> None:
+    tables.configure({("S3", "TEMP_DIR"): "temp"})
+    tables.write_songs([song()])
+    log = tables.write_log([event(itemInSession=1)])
+    os.utime(log, ns=(10**18, 10**18))
+    tables.load()
+    tables.write_log([event(itemInSession=2)])  # of the same size
+    os.utime(log, ns=(10**18, 10**18 + 1000))
+    assert "1 plays loaded now" in tables.told()

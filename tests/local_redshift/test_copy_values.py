@@ -58,6 +58,7 @@ VALUES = [  # fact, column, the value in the file, options after JSON 'auto', wh
     ("DG EMPTYASNULL", "VARCHAR", '""', "EMPTYASNULL", None),
     ("DG", "VARCHAR", '"  "', "", "  "),
     ("DG BLANKSASNULL", "VARCHAR", '"  "', "BLANKSASNULL", None),
+    ("DG BLANKSASNULL: an empty text has no blanks", "VARCHAR", '""', "BLANKSASNULL", ""),
     ("DG TRIMBLANKS", "VARCHAR", '" a  "', "TRIMBLANKS", " a"),
     ("DG: EMPTYASNULL is of empty text alone", "VARCHAR", '" a  "', "EMPTYASNULL", " a  "),
     ("DG: EMPTYASNULL is of empty text alone", "VARCHAR", '"  "', "EMPTYASNULL", "  "),
