@@ -33,7 +33,7 @@ def make(folder: Path, events: int) -> Warehouse:
     """A warehouse that holds one play, with a large source that it has not loaded yet."""
     warehouse = Warehouse(folder, folder / "data")
     warehouse.create_tables()
-    warehouse.write_log([event(ts=1)])
+    warehouse.write_log([event(ts=946_684_800_001)])
     warehouse.write_songs([song()])
     warehouse.etl()
     generator = [sys.executable, str(ROOT / "sample_data" / "generate.py"), "--out", str(folder / "large")]
