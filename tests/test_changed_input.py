@@ -400,3 +400,30 @@ def test_check_without_credentials_of_its_own_says_that_no_sample_was_looked_at(
 
 def no_credentials() -> None:
     raise PipelineError("there are none")
+
+
+def test_replace_leaves_users_alone_whose_latest_event_stays_theirs(tables: Warehouse) -> None:
+    ts = event()["ts"]
+    other = event(userId="9", firstName="Cleo", page="Home", ts=ts + 50, sessionId=9, itemInSession=0)
+    latest = event(page="Home", ts=ts + 90, level="paid")
+    tables.write_songs([song()])
+    tables.write_log([event(sessionId=9, ts=ts + 10, level="old"), event(userId="9", sessionId=8), other, latest])
+    tables.load()
+    row = "user_id, first_name, level, last_event_time"
+    before = tables.query(f"SELECT {row} FROM users ORDER BY 1")
+    tables.write_log([latest, event(sessionId=9, ts=ts + 10, level="new")])
+    tables.told(replace=True)
+    assert tables.query(f"SELECT {row} FROM users ORDER BY 1") == before
+    tables.told(verify=True)
+
+
+def test_user_goes_back_to_the_play_that_is_latest_in_time_with_all_names(tables: Warehouse) -> None:
+    ts = event()["ts"]
+    moved = event(ts=ts + 90, sessionId=5, level="paid")
+    tables.write_songs([song()])
+    tables.write_log([event(sessionId=9, level="old"), event(ts=ts + 10, sessionId=1, level="free"), moved])
+    tables.load()
+    tables.write_log([moved | {"userId": "8"}])
+    tables.told(replace=True)
+    found = tables.query("SELECT first_name, last_name, gender, level, last_session_id FROM users WHERE user_id = 7")
+    assert found == [("Ada", "Berg", "F", "free", 1)]
