@@ -35,7 +35,7 @@ def run(session: Session, query: str, parameters: Parameters | None = None) -> i
     is_copy = name.startswith("COPY")
     started = time.monotonic()
     session.connection.notices.clear()
-    # only LOCK waits for others, who are other runs: nobody else uses the staging tables
+    # LOCK is what waits for others, and only runs of the pipeline use the staging tables by design
     waiting = said_if_slow("another run to finish loading") if name.startswith("LOCK") else contextlib.nullcontext()
     with waiting:
         rows = session.execute(query, parameters, _watch(session) if is_copy else None).rowcount

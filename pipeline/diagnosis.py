@@ -4,12 +4,10 @@ import json
 import re
 from typing import NamedTuple
 
-import sql_queries
-from pipeline.database_errors import label
 from pipeline.errors import PipelineError
 from pipeline.load_errors import LoadError, source_of
 from pipeline.progress import said_if_slow
-from pipeline.sample import fields_of_columns
+from pipeline.sample import fields_of_columns, staging_columns
 from pipeline.session import Session
 from pipeline.settings import Source
 
@@ -116,11 +114,7 @@ def _overflow(session: Session, error: LoadError) -> str:
     key = source_of(error, source)
     if data_type is None or key is None:
         return ""
-    query = next(query for query in sql_queries.copy_table_queries if f"%({key})s" in query)
-    [(schema,)] = session.rows(sql_queries.chosen_schema)
-    table = {"schema": schema, "table": label(query).removeprefix("COPY ")}
-    columns = session.rows(sql_queries.table_columns, table)
-    session.rollback()
+    columns = staging_columns(session, key)
     names = [name for name, _, _ in columns]
     fields = fields_of_columns(source) if key == "log_data" else names
     data = _data(error.filename, source, LOOKED_AT)

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import sql_queries
 from pipeline.database_errors import label
@@ -101,13 +102,20 @@ def _objects(text: str, most: int) -> Iterator[dict[str, object]]:
 
 def _columns(session: Session, key: str) -> tuple[dict[str, str], dict[str, int]]:
     """The column that each field of a record goes to, and the length in bytes of the columns for text."""
-    query = next(query for query in sql_queries.copy_table_queries if f"%({key})s" in query)
-    [(schema,)] = session.rows(sql_queries.chosen_schema)
-    found = session.rows(sql_queries.table_columns, {"schema": schema, "table": label(query).removeprefix("COPY ")})
-    session.rollback()
+    found = staging_columns(session, key)
     names = [name for name, _, _ in found]
     fields = fields_of_columns(session.source) if key == "log_data" else names
     return dict(zip(fields, names, strict=False)), {name: length for name, _, length in found if length}
+
+
+def staging_columns(session: Session, key: str) -> list[tuple[Any, ...]]:
+    """Return name, type and length of the columns that COPY fills from `log_data` or `song_data`, in its order."""
+    query = next(query for query in sql_queries.copy_table_queries if f"%({key})s" in query)
+    [(schema,)] = session.rows(sql_queries.chosen_schema)
+    table = {"schema": schema, "table": label(query).removeprefix("COPY ")}
+    found = session.rows(sql_queries.table_columns, table)
+    session.rollback()
+    return found
 
 
 def fields_of_columns(source: Source) -> list[str]:
