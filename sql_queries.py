@@ -306,44 +306,34 @@ SELECT *
 FROM newest_events
 """
 
-# One row: how many events and plays are staged, the first and the last timestamp of each, how many of them are
-# impossible, and how many values each column has (the columns that a play is made of, among the plays).
+# One row: how many events and plays are staged, the first and the last timestamp of all events, of plays and of the
+# others, and how many values each column has (the columns that a play is made of, among the plays).
 staged_counts_create = """
 CREATE TEMP TABLE staged_counts AS
-SELECT events.*, plays.*
-FROM (
-    SELECT
-        COUNT(*) AS records,
-        MIN(ts) AS first_event,
-        MAX(ts) AS last_event,
-        COUNT(CASE WHEN ts < '2000-01-01' THEN ts END) AS events_too_early,
-        COUNT(CASE WHEN ts > DATEADD(day, 1, GETDATE()) THEN ts END) AS events_too_late,
-        COUNT(auth) AS auth,
-        COUNT(first_name) AS first_name,
-        COUNT(gender) AS gender,
-        COUNT(last_name) AS last_name,
-        COUNT(method) AS method,
-        COUNT(registration) AS registration,
-        COUNT(status) AS status
-    FROM staging_events
-) AS events
-CROSS JOIN (
-    SELECT
-        COUNT(*) AS plays,
-        MIN(ts) AS first_play,
-        MAX(ts) AS last_play,
-        COUNT(CASE WHEN ts < '2000-01-01' THEN ts END) AS too_early,
-        COUNT(CASE WHEN ts > DATEADD(day, 1, GETDATE()) THEN ts END) AS too_late,
-        COUNT(artist) AS artist,
-        COUNT(length) AS length,
-        COUNT(level) AS level,
-        COUNT(location) AS location,
-        COUNT(song) AS song,
-        COUNT(user_agent) AS user_agent,
-        COUNT(user_id) AS user_id
-    FROM staging_events
-    WHERE page = 'NextSong'
-) AS plays
+SELECT
+    COUNT(*) AS records,
+    MIN(ts) AS first_event,
+    MAX(ts) AS last_event,
+    MIN(CASE WHEN page <> 'NextSong' THEN ts END) AS first_other,
+    MAX(CASE WHEN page <> 'NextSong' THEN ts END) AS last_other,
+    COUNT(auth) AS auth,
+    COUNT(first_name) AS first_name,
+    COUNT(gender) AS gender,
+    COUNT(last_name) AS last_name,
+    COUNT(method) AS method,
+    COUNT(registration) AS registration,
+    COUNT(status) AS status,
+    COUNT(CASE WHEN page = 'NextSong' THEN ts END) AS plays,
+    MIN(CASE WHEN page = 'NextSong' THEN ts END) AS first_play,
+    MAX(CASE WHEN page = 'NextSong' THEN ts END) AS last_play,
+    COUNT(CASE WHEN page = 'NextSong' THEN artist END) AS artist,
+    COUNT(CASE WHEN page = 'NextSong' THEN length END) AS length,
+    COUNT(CASE WHEN page = 'NextSong' THEN level END) AS level,
+    COUNT(CASE WHEN page = 'NextSong' THEN location END) AS location,
+    COUNT(CASE WHEN page = 'NextSong' THEN song END) AS song,
+    COUNT(CASE WHEN page = 'NextSong' THEN user_agent END) AS user_agent,
+    COUNT(CASE WHEN page = 'NextSong' THEN user_id END) AS user_id
+FROM staging_events
 """
 
 # One row: how many songs are staged, and how many values each column has.
@@ -1309,31 +1299,31 @@ ORDER BY new_files.file
 moments_check = """
 SELECT
     'plays begin in ' || CAST(EXTRACT(year FROM first_play) AS VARCHAR) || ': is `ts` in milliseconds?' AS wrong,
-    too_early AS found,
+    (SELECT COUNT(*) FROM staging_events WHERE page = 'NextSong' AND ts < '2000-01-01') AS found,
     CAST(first_play AS VARCHAR) AS example
 FROM staged_counts
-WHERE too_early > 0
+WHERE first_play < '2000-01-01'
 UNION ALL
 SELECT
     'plays begin in ' || CAST(EXTRACT(year FROM last_play) AS VARCHAR) || ': is `ts` in milliseconds?',
-    too_late,
+    (SELECT COUNT(*) FROM staging_events WHERE page = 'NextSong' AND ts > DATEADD(day, 1, GETDATE())),
     CAST(last_play AS VARCHAR)
 FROM staged_counts
-WHERE too_late > 0
+WHERE last_play > DATEADD(day, 1, GETDATE())
 UNION ALL
 SELECT
-    'other events are from ' || CAST(EXTRACT(year FROM first_event) AS VARCHAR) || ': is `ts` in milliseconds?',
-    events_too_early - too_early,
-    CAST(first_event AS VARCHAR)
+    'other events are from ' || CAST(EXTRACT(year FROM first_other) AS VARCHAR) || ': is `ts` in milliseconds?',
+    (SELECT COUNT(*) FROM staging_events WHERE page <> 'NextSong' AND ts < '2000-01-01'),
+    CAST(first_other AS VARCHAR)
 FROM staged_counts
-WHERE events_too_early > too_early
+WHERE first_other < '2000-01-01'
 UNION ALL
 SELECT
-    'other events are from ' || CAST(EXTRACT(year FROM last_event) AS VARCHAR) || ': is `ts` in milliseconds?',
-    events_too_late - too_late,
-    CAST(last_event AS VARCHAR)
+    'other events are from ' || CAST(EXTRACT(year FROM last_other) AS VARCHAR) || ': is `ts` in milliseconds?',
+    (SELECT COUNT(*) FROM staging_events WHERE page <> 'NextSong' AND ts > DATEADD(day, 1, GETDATE())),
+    CAST(last_other AS VARCHAR)
 FROM staged_counts
-WHERE events_too_late > too_late
+WHERE last_other > DATEADD(day, 1, GETDATE())
 """
 
 # The staged columns that a play is made of, with the path that each is read from.
