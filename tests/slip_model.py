@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ["PGOPTIONS"] = "-c statement_timeout=30000"  # a slip may join everything with everything
 
 from helpers import Warehouse
+from hypothesis import given, settings
 from star import assert_is_the_models, catalogue_first, halves, load, one_by_one
 from test_declared import (
     COPIES,
@@ -28,6 +29,7 @@ from test_declared import (
     test_temporary_table_has_room_for_what_the_table_holds,
     test_temporary_tables_that_joins_are_made_with_are_on_all_nodes,
 )
+from test_incremental import Load, all_loads, assert_ends_in_the_star_of_the_model
 from universes import universes
 
 import create_tables
@@ -60,6 +62,14 @@ def look(warehouse: Warehouse) -> None:
         warehouse.create_tables()
         load(warehouse, runs)
         assert_is_the_models(warehouse, runs)
+    look_at_corrections(warehouse)
+
+
+@settings(max_examples=10, deadline=None, derandomize=True, database=None)
+@given(loads=all_loads())
+def look_at_corrections(warehouse: Warehouse, loads: list[Load]) -> None:
+    """Raise whatever is raised if loads and corrections do not end in the star of the model."""
+    assert_ends_in_the_star_of_the_model(warehouse, loads)
 
 
 def is_noticed(folder: Path, number: int, path: str) -> bool:

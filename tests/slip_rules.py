@@ -36,6 +36,7 @@ SWAPPED_WORDS = (
     (r"'EV'", "'EW'"),
     (r"'NextSong'", "'Home'"),
 )
+STATEMENTS = (ast.Constant, ast.JoinedStr, ast.BinOp, ast.Call)  # a text, or what composes one
 DROPPED_CALLS = ("RTRIM", "COALESCE", "MD5", "ABS", "LEFT", "TRIM")
 DROPPED_LINES = re.compile(r"^(?P<start> *(?:WHERE|ON|AND|OR|HAVING) )(?P<condition>.+)$", re.MULTILINE)
 COLUMN_LINES = re.compile(r"^( +)([\w.() ]+),\n\1([\w.() ]+)(?=,?\n)", re.MULTILINE)
@@ -63,7 +64,7 @@ def sql_slips(source: str) -> Iterator[Slip]:
 def constants(source: str) -> Iterator[tuple[str, int, int]]:
     """Each statement's name, and where its text starts and ends."""
     for node, start, end in spans(source, ast.Assign):
-        if isinstance(node.value, ast.Constant) and isinstance(node.targets[0], ast.Name):
+        if isinstance(node.value, STATEMENTS) and isinstance(node.targets[0], ast.Name):
             yield node.targets[0].id, start, end
 
 

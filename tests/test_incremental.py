@@ -113,14 +113,18 @@ def loading(tables: Warehouse, request: pytest.FixtureRequest, monkeypatch: pyte
 @QUICK
 @given(loads=all_loads())
 def test_any_loads_and_corrections_end_in_the_star_of_the_model(loading: Warehouse, loads: list[Load]) -> None:
-    loading.empty()
+    assert_ends_in_the_star_of_the_model(loading, loads)
+
+
+def assert_ends_in_the_star_of_the_model(warehouse: Warehouse, loads: list[Load]) -> None:
+    warehouse.empty()
     history = History()
     for events, catalogue, replace in loads:
-        loading.write_log(events)
-        loading.write_songs(catalogue)
+        warehouse.write_log(events)
+        warehouse.write_songs(catalogue)
         if history.load(events, catalogue, replace):
-            loading.told(replace=replace)
+            warehouse.told(replace=replace)
         else:
-            assert "staged plays differ from the play of the same key" in loading.told_failing()
-    assert_is_the_star_of(loading, history)
-    loading.told(verify=True)
+            assert "staged plays differ from the play of the same key" in warehouse.told_failing()
+    assert_is_the_star_of(warehouse, history)
+    warehouse.told(verify=True)
