@@ -283,10 +283,21 @@ staging_songs_packed_try = staging_songs_packed_copy + "NOLOAD\nMAXERROR 100000\
 # INSERT INTO THE STAR SCHEMA
 # ---------------------------------------------------------------------------------------------------
 
+# The columns of an event that a play keeps, by their names in staging_events and in songplays.
+PLAY_COLUMNS = {
+    "user_id": "user_id",
+    "level": "level",
+    "location": "location",
+    "user_agent": "user_agent",
+    "song": "song_title",
+    "artist": "artist_name",
+    "length": "song_length",
+}
+
 # etl.py --replace: of several versions of one event, the first in a total order of the values stays staged; a play goes
 # before any other page. QUALIFY right behind FROM needs the alias.
 # https://docs.aws.amazon.com/redshift/latest/dg/r_QUALIFY_clause.html
-newest_events_create = """
+newest_events_create = f"""
 CREATE TEMP TABLE newest_events AS
 SELECT *
 FROM staging_events AS events
@@ -294,7 +305,7 @@ QUALIFY ROW_NUMBER() OVER (
     PARTITION BY ts, session_id, item_in_session
     ORDER BY
         CASE WHEN page = 'NextSong' THEN 0 ELSE 1 END,
-        page, user_id, level, song, artist, length, location, user_agent, first_name, last_name, gender
+        page, {", ".join(PLAY_COLUMNS)}, first_name, last_name, gender
 ) = 1
 """
 
@@ -665,18 +676,7 @@ WHERE COALESCE(songplays.song_title, '') = play_songs.song_title
     )
 """
 
-# The columns of an event that a play keeps, by their names in staging_events and in songplays.
-PLAY_COLUMNS = {
-    "user_id": "user_id",
-    "level": "level",
-    "location": "location",
-    "user_agent": "user_agent",
-    "song": "song_title",
-    "artist": "artist_name",
-    "length": "song_length",
-}
-
-# For each of these columns: 1 if the event differs from the play with its key (two NULLs are equal), and 1 if the play
+# For each of PLAY_COLUMNS: 1 if the event differs from the play with its key (two NULLs are equal), and 1 if the play
 # has a value that the event lacks.
 _OTHER = "\n        ".join(
     f"CASE WHEN events.{staged} = songplays.{kept} OR (events.{staged} IS NULL AND songplays.{kept} IS NULL)"

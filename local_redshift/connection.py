@@ -72,7 +72,7 @@ def connect(data_dir: str | Path, dbname: str = "dev", user: str = "awsuser") ->
     with server.start_lock():
         _prepare(server, dbname, user)
     return psycopg2.connect(
-        host=str(server.socket_dir),
+        server.address,
         user=user,
         dbname=dbname,
         client_encoding="UTF8",

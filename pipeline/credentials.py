@@ -6,6 +6,7 @@ import re
 from pipeline.errors import PipelineError
 from pipeline.progress import said_if_slow
 from pipeline.settings import CredstashEntry, Settings
+from storage.endpoints import without_password
 
 # what AWS's endpoints look like: cluster.x.region.redshift..., workgroup.account.region.redshift-serverless...
 _ENDPOINT = re.compile(
@@ -92,7 +93,7 @@ def own_endpoint() -> str:
     """Say which S3 server the environment leads to, without a password that may stand in its URL; empty for AWS's."""
     for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
         if url := os.environ.get(name):
-            return f"through {name} = {re.sub('//[^/@]*@', '//', url)}"
+            return f"through {name} = {without_password(url)}"
     return ""
 
 

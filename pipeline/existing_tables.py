@@ -6,6 +6,7 @@ from typing import NamedTuple
 from psycopg2.extensions import AsIs
 
 from pipeline.errors import PipelineError
+from pipeline.progress import said_if_slow
 from pipeline.session import Session
 from sql_queries import chosen_schema, drop_table_queries, existing_table, table_count, tables_lock
 
@@ -59,7 +60,8 @@ def lock_and_count(session: Session) -> dict[str, int]:
     found = existing(session)
     session.rollback()
     if found:
-        session.execute(tables_lock, {"tables": AsIs(", ".join(found))})
+        with said_if_slow("a load or a reader to finish"):
+            session.execute(tables_lock, {"tables": AsIs(", ".join(found))})
     return _counts(session)
 
 

@@ -6,6 +6,7 @@ import re
 import sql_queries
 from pipeline.errors import PipelineError, StatementFailed
 from pipeline.existing_tables import dropped_tables, existing, location_of
+from pipeline.progress import said_if_slow
 from pipeline.session import Session
 from pipeline.terminal import say
 
@@ -55,8 +56,10 @@ def _source_problem(session: Session, query: str) -> str:
     from pipeline.sources.places import place_of  # it takes a while to load
 
     try:
-        files = place_of(prefix, session.source.region).list(prefix)
-        if next(files, None) is None:
+        with said_if_slow(f"the first file under [S3] {key.upper()}"):
+            files = place_of(prefix, session.source.region).list(prefix)
+            first = next(files, None)
+        if first is None:
             return f"{session.settings.path}: [S3] {key.upper()} = {prefix}: no file's name begins with that"
     except PipelineError as error:
         if session.settings.is_local:

@@ -56,10 +56,10 @@ class Story:
             if report == settings.path:
                 raise PipelineError(f"--report {report}: that is the config file; nothing was changed")
             _check_writable(report)
-            self.report = report
             if not report.exists() or report.is_file():
                 # a run that is killed leaves no report of an earlier one behind
-                _write(report, json.dumps({"started": self.started, "status": "running"}) + "\n")
+                _begin_report(report, self.started)
+            self.report = report
         self.target = {
             "host": settings.place,
             "database": settings.database,
@@ -137,6 +137,13 @@ def _write(report: Path, text: str) -> None:
     except OSError:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def _begin_report(report: Path, started: str) -> None:
+    try:
+        _write(report, json.dumps({"started": started, "status": "running"}) + "\n")
+    except OSError as error:
+        raise PipelineError(f"--report {report} can't be written: {error.strerror}; nothing was changed") from error
 
 
 def _check_writable(report: Path) -> None:

@@ -62,7 +62,7 @@ def newest(events: Iterable[dict]) -> list[dict]:
 
 def event_order(event: dict) -> Row:
     user_id = int(event["userId"]) if event["userId"] else None
-    names = "level song artist length location userAgent firstName lastName gender".split()
+    names = "level location userAgent song artist length firstName lastName gender".split()
     return event["page"] != "NextSong", *ascending([event["page"], user_id, *(event[name] for name in names)])
 
 

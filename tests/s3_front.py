@@ -25,12 +25,21 @@ class QuietHandler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class QuietServer(http.server.ThreadingHTTPServer):
+    """Says nothing of clients that are gone before they have their answer."""
+
+    def handle_error(self, *arguments: object) -> None:
+        pass
+
+
 class S3Front:
     """What is asked of `address` is answered by the server at `behind`."""
 
     def __init__(self, behind: str) -> None:
         self.busy_for = 0  # how many more requests are answered with `error`
         self.error = (503, BUSY)
+        self.fails_at = 0  # which request from now on is answered with `error`, 1 being the next; 0 for none
+        self.requests: list[str] = []  # the method and the path of each
         self.held = ""  # an object whose name ends like this is not answered until `let_go`
         self.page = 0  # how many names a page of a listing has at most, if not as many as S3 gives
         self.endless = ""  # an object whose name ends like this has its body again and again, until `let_go` ...
@@ -40,7 +49,7 @@ class S3Front:
         self.asked = threading.Event()  # whether it was asked for
         self._behind = urlsplit(behind).netloc
         self._lock = threading.Lock()
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = QuietServer(("127.0.0.1", 0), self._handler())
         self.address = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,)).start()
 
@@ -58,6 +67,10 @@ class S3Front:
         if self.page and "list-type=2" in path:
             path += f"&max-keys={self.page}"
         with self._lock:
+            self.requests.append(f"{method} {path}")
+            self.fails_at -= 1
+            if self.fails_at == 0:
+                return self.error[0], {}, self.error[1]
             if self.busy_for:
                 self.busy_for -= 1
                 return self.error[0], {}, self.error[1]

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from helpers import REAL_DATA, ROOT, Warehouse, event, needs_real_data, song, upload
 
+import sql_queries
 from pipeline.errors import PipelineError
 
 PATHS = ROOT / "sample_data" / "log_json_path.json"
@@ -32,6 +34,18 @@ def rename(events: list[dict], old: str, new: str) -> list[dict]:
     return [{new if key == old else key: value for key, value in one.items()} for one in events]
 
 
+# the columns that a play is made of, by the fields of the logs
+PLAY_FIELDS = {
+    "userId": "user_id",
+    "level": "level",
+    "song": "song",
+    "artist": "artist",
+    "length": "length",
+    "location": "location",
+    "userAgent": "user_agent",
+}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "column"), [("userId", "user_id", "user_id"), ("song", "track", "song"), ("length", "len", "length")]
 )
@@ -48,6 +62,89 @@ def test_renamed_field_fails_the_load(loaded: Warehouse, old: str, new: str, col
     with pytest.raises(PipelineError, match=f"none has a {column}"):
         loaded.told(replace=True)
     assert loaded.everything() == before
+
+
+@pytest.mark.parametrize("field", PLAY_FIELDS)
+def test_no_play_of_twenty_with_a_value_fails_the_load(tables: Warehouse, field: str) -> None:
+    tables.write_songs([song()])
+    tables.write_log(day(20, **{field: None}))
+    column = PLAY_FIELDS[field]
+    assert f"20 plays, but none has a {column} (`$.{field}` in the JSONPaths file)" in tables.told_failing()
+    assert tables.counts()["songplays"] == 0
+
+
+def test_each_column_that_many_plays_lack_is_a_warning(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    tables.write_log([*day(17), *day(3, sessionId=2, **dict.fromkeys(PLAY_FIELDS))])
+    said = tables.told()
+    for field, column in PLAY_FIELDS.items():
+        assert f"warning: 3 of 20 plays have no {column} (`$.{field}` in the JSONPaths file)\n" in said
+
+
+def test_each_other_column_without_a_value_is_a_warning(tables: Warehouse) -> None:
+    of_events = ("auth", "firstName", "gender", "lastName", "method", "registration", "status")
+    of_songs = ("num_songs", "artist_latitude", "artist_longitude", "artist_location", "duration", "year")
+    tables.write_log(day(20, **dict.fromkeys(of_events)))
+    tables.write_song_file([song(song_id=f"SO{n}", **dict.fromkeys(of_songs)) for n in range(20)])
+    said = tables.told()
+    columns = ("auth", "first_name", "gender", "last_name", "method", "registration", "status")
+    for table, names in (("staging_events", columns), ("staging_songs", of_songs)):
+        for column in names:
+            assert f"warning: 20 of 20 records have no {column}, which is a column of {table}\n" in said
+    assert said.count("warning") == len(columns) + len(of_songs)
+
+
+def test_renamed_day_among_many_is_noticed_only_alone(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    tables.write_log(day(400), "2018-11-01")
+    renamed = tables.write_log(day(20, sessionId=2, level=None), "2018-11-02")
+    assert "420 plays loaded now" in (said := tables.told()) and "warning" not in said
+    tables.create_tables()
+    tables.configure({("S3", "LOG_DATA"): str(renamed)})
+    assert "none has a level" in tables.told_failing()
+
+
+def test_rule_that_is_taken_out_of_the_list_fails_nothing(tables: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables.write_songs([song()])
+    tables.write_log(day(20, level=None))
+    rules = [query for query in sql_queries.check_queries if query != sql_queries.fields_check]
+    monkeypatch.setattr(sql_queries, "check_queries", rules)
+    assert "20 plays loaded now" in tables.told()
+
+
+@pytest.mark.parametrize(("hours", "loads"), [(23, True), (48, False)])
+def test_timestamp_may_be_up_to_a_day_from_now(tables: Warehouse, hours: int, loads: bool) -> None:
+    tables.write_songs([song()])
+    tables.write_log([event(ts=int(time.time() + hours * 3600) * 1000)])
+    if loads:
+        assert "1 plays loaded now" in tables.told()
+    else:
+        assert "is `ts` in milliseconds?" in tables.told_failing()
+
+
+def test_play_whose_user_was_taken_away_gets_it_back_by_replace(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    tables.write_log([event(), event(userId="8", itemInSession=1)])
+    tables.load()
+    before = tables.star()
+    tables.query("UPDATE songplays SET user_id = NULL WHERE user_id = 8")
+    tables.told(verify=True)
+    assert "staged plays differ from the play of the same key in user_id: 1" in tables.told_failing()
+    tables.told(replace=True)
+    assert tables.star() == before
+
+
+def test_user_without_a_play_is_gone_until_an_event_of_theirs_is_loaded(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    earlier, latest = event(page="Home", ts=event()["ts"] - 1000), event(page="Home")
+    tables.write_log([earlier, latest])
+    tables.load()
+    tables.write_log([latest | {"userId": "8"}])
+    tables.told(replace=True)
+    assert tables.query("SELECT user_id FROM users") == [(8,)]
+    tables.write_log([earlier])
+    tables.load()
+    assert tables.query("SELECT user_id, last_event_time FROM users WHERE user_id = 7") != []
 
 
 def test_few_plays_without_a_field_are_loaded_with_a_warning(tables: Warehouse) -> None:
@@ -427,3 +524,21 @@ def test_user_goes_back_to_the_play_that_is_latest_in_time_with_all_names(tables
     tables.told(replace=True)
     found = tables.query("SELECT first_name, last_name, gender, level, last_session_id FROM users WHERE user_id = 7")
     assert found == [("Ada", "Berg", "F", "free", 1)]
+
+
+def test_check_reads_at_most_five_thousand_records_of_a_source(tables: Warehouse) -> None:
+    tables.write_log([event()])
+    songs = [song(song_id=f"SO{n}") for n in range(5001)]
+    songs[4999]["in_the_sample"] = songs[5000]["behind_it"] = 1
+    # small enough that more of them are in the part of the file that is read
+    kept = ("song_id", "artist_id", "title", "artist_name", "in_the_sample", "behind_it")
+    tables.write_song_file([{key: value for key, value in one.items() if key in kept} for one in songs])
+    said = tables.told(check=True)
+    assert "no column takes the field in_the_sample" in said and "behind_it" not in said
+
+
+def test_check_shows_each_bad_record_whatever_maxerror_is(tables: Warehouse) -> None:
+    tables.configure({("S3", "MAXERROR"): "1"})
+    tables.write_songs([song()])
+    tables.write_log([event(), *(event(userId="me", itemInSession=n) for n in range(1, 4))])
+    assert "3 records would not load" in tables.run("etl.py", "--check", code=1).stderr

@@ -183,6 +183,7 @@ def credentials_server(aws: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> 
             ["GetClusterCredentials&", "DbUser=me", "ClusterIdentifier=dwh", "AutoCreate=false"],
         ),
         (PROVISIONED, None, "IAM:me", ["GetClusterCredentialsWithIAM", "ClusterIdentifier=dwh", "DbName=dev"]),
+        (SERVERLESS, "somebody", "IAMR:me", ['"workgroupName": "analysts"']),
         (SERVERLESS, None, "IAMR:me", ['"workgroupName": "analysts"', '"dbName": "dev"', "/us-west-2/"]),
         (SERVERLESS.replace("us-west-2", "eu-central-1"), None, "IAMR:me", ["/eu-central-1/redshift-serverless/"]),
         (PROVISIONED.replace("us-west-2", "eu-central-1"), None, "IAM:me", ["/eu-central-1/redshift/"]),

@@ -24,6 +24,12 @@ def test_creates_the_seven_tables_empty(tables: Warehouse) -> None:
     assert tables.counts() == dict.fromkeys(TABLES, 0)
 
 
+def test_missing_and_empty_tables_need_no_confirmation(warehouse: Warehouse) -> None:
+    warehouse.run("create_tables.py")
+    assert set(warehouse.counts().values()) == {0}
+    warehouse.run("create_tables.py")
+
+
 def test_says_which_tables_with_rows_it_drops(tables: Warehouse) -> None:
     tables.write_log([event(), event(itemInSession=1)])
     tables.write_songs([song()])

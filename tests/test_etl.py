@@ -314,6 +314,21 @@ def test_every_page_of_a_listing_is_loaded(
     assert tables.counts()["staging_songs"] == 10
 
 
+@pytest.mark.stand_in_only
+@pytest.mark.parametrize("temp_dir", [None, "s3://sparkify/temp"])
+def test_more_objects_than_a_page_of_s3_has_names_are_loaded(
+    tables: Warehouse, bucket: object, aws: dict[str, str], temp_dir: str | None
+) -> None:
+    tables.write_log([event()])
+    tables.write_songs([song(song_id=f"SO{number}") for number in range(1001)])
+    upload(bucket, tables.folder)
+    tables.use("s3://sparkify")
+    tables.configure({("S3", "TEMP_DIR"): temp_dir})
+    tables.load()
+    assert tables.counts()["staging_songs"] == 1001
+    assert not list(bucket.objects.filter(Prefix="temp/"))
+
+
 @needs_real_data
 def test_real_data_have_the_known_counts_twice(tables: Warehouse) -> None:
     tables.use(REAL_DATA)

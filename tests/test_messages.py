@@ -202,6 +202,11 @@ def test_closed_standard_streams_are_no_traceback(sourced: Warehouse, closed: st
         assert ran.returncode == code and "Traceback" not in ran.stderr, ran.stderr
 
 
+@pytest.mark.parametrize("two", [("--check", "--verify"), ("--ping", "--all"), ("--all", "--check")])
+def test_modes_that_exclude_each_other_are_wrong_usage(warehouse: Warehouse, two: tuple[str, str]) -> None:
+    assert "not allowed with argument" in warehouse.run("etl.py", *two, code=2).stderr
+
+
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [

@@ -188,6 +188,19 @@ def recipe(heading: str) -> tuple[str, list[str]]:
     return re.search(r"```diff\n(.*?)```", text, re.DOTALL)[1], re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
 
 
+def test_config_beside_the_scripts_is_read_from_wherever_they_are_started(project: Project, tmp_path: Path) -> None:
+    shipped = (ROOT / "dwh.cfg").read_text()
+    data_dir, name = project.warehouse.data_dir, project.warehouse.values["CLUSTER", "DB_NAME"]
+    ours = shipped.replace("DB_NAME = dwh", f"DATA_DIR = {data_dir}\nDB_NAME = {name}")
+    assert ours != shipped
+    (project.root / "dwh.cfg").write_text(ours)
+    for script in ("create_tables.py", "etl.py"):
+        command = [sys.executable, str(project.root / script)]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100, cwd=tmp_path)
+        assert ran.returncode == 0, ran.stderr
+    assert f"{project.root}/sample_data/log-data" in ran.stdout and "1,535 plays loaded now" in ran.stdout
+
+
 def test_column_is_added_to_songplays_and_rows_are_kept(project: Project) -> None:
     patch, [statements] = recipe("Add a column to songplays")
     project.run("create_tables.py", "--yes")

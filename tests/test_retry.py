@@ -1,5 +1,6 @@
 """What fails for a reason that passes is tried again, whole, and said; nothing else is."""
 
+import json
 import re
 import socket
 from pathlib import Path
@@ -14,6 +15,7 @@ from test_settings import config
 import etl
 import sql_queries
 from local_redshift.connection import RedshiftConnection
+from pipeline import command_line
 from pipeline.database_errors import statement_failed
 from pipeline.errors import PipelineError
 from pipeline.retry import is_transient, try_until_done
@@ -186,6 +188,21 @@ def test_s3_failure_is_tried_again_if_it_passes(
             load(tables)
     assert tries(capsys.readouterr().err) == times
     assert tables.counts()["songplays"] == len(times)
+
+
+def test_script_tries_again_after_a_second_and_reports_the_tries(
+    tables: Warehouse, s3_front: S3Front, bucket: object, aws: dict[str, str]
+) -> None:
+    tables.environment = aws | {"AWS_MAX_ATTEMPTS": "1"}
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    upload(bucket, tables.folder)
+    tables.use("s3://sparkify")
+    s3_front.busy_for = 1
+    report = tables.folder / "report.json"
+    assert "trying again in 1 s (try 2 of 4)" in tables.run("etl.py", "--report", str(report)).stderr
+    assert json.loads(report.read_text())["tries"] == 2
+    assert command_line.WAITS == (1, 3, 10)  # as docs/runs.md says
 
 
 def test_bad_data_are_tried_once(tables: Warehouse, capsys: pytest.CaptureFixture) -> None:

@@ -53,6 +53,32 @@ def test_password_is_what_is_written_less_its_quotes(tmp_path: Path, written: st
     assert config(tmp_path, {"CLUSTER": {"DB_PASSWORD": written}}).password == value
 
 
+@pytest.mark.parametrize(
+    ("host", "region"),
+    [
+        ("dwh.abc.eu-central-1.redshift.amazonaws.com", "eu-central-1"),
+        ("wg.123456789012.ap-southeast-2.redshift-serverless.amazonaws.com", "ap-southeast-2"),
+    ],
+)
+def test_region_of_the_bucket_is_the_clusters_if_none_is_set(tmp_path: Path, host: str, region: str) -> None:
+    changes = {"CLUSTER": {"HOST": host}, "S3": {"REGION": None}}
+    assert config(tmp_path, changes).source.region == region
+
+
+def test_region_has_to_be_set_if_the_host_tells_none(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"dwh.cfg: \[S3\] REGION is missing"):
+        config(tmp_path, {"S3": {"REGION": None}})
+
+
+def test_what_libpq_reads_from_the_environment_leads_nowhere_else(tmp_path: Path, own_data_dir: Path) -> None:
+    warehouse = Warehouse(tmp_path, own_data_dir)
+    elsewhere = {"PGHOST": "example.com", "PGHOSTADDR": "192.0.2.1", "PGPORT": "1", "PGDATABASE": "x", "PGUSER": "x"}
+    warehouse.environment = elsewhere
+    warehouse.run("create_tables.py")
+    warehouse.environment = {}
+    assert warehouse.counts()["songplays"] == 0
+
+
 @pytest.mark.parametrize("value", [None, "", "''", '""'])
 def test_missing_value_is_named(tmp_path: Path, value: str | None) -> None:
     with pytest.raises(PipelineError, match=r"dwh.cfg: \[S3\] SONG_DATA is missing"):

@@ -9,7 +9,7 @@ import sys
 
 import boto3
 import pytest
-from helpers import ROOT, Warehouse, at_terminal, event, song
+from helpers import ROOT, Warehouse, at_terminal, event, run_as_admin, song
 
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
@@ -87,6 +87,22 @@ def test_report_of_a_failed_run_has_the_error(sourced: Warehouse) -> None:
     assert ran.returncode == report["exit_status"] == 1 and report["status"] == "failed"
     assert "String length exceeds DDL length" in report["error"] and report["outcome"] == "nothing was changed"
     assert report["steps"][-1]["name"] == "COPY staging_events" and report["summary"] == {}
+
+
+REFUSE_COMMIT = """
+CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'Disk Full'; END $$;
+CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON songplays DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION public.refuse()
+"""
+
+
+def test_report_of_a_load_whose_commit_is_refused_says_that_nothing_was_loaded(sourced: Warehouse) -> None:
+    run_as_admin(sourced.data_dir, REFUSE_COMMIT, sourced.values["CLUSTER", "DB_NAME"])
+    path = sourced.folder / "report.json"
+    assert "Disk Full" in sourced.run("etl.py", "--report", str(path), code=1).stderr
+    report = json.loads(path.read_text())
+    assert (report["outcome"], report["summary"]) == ("nothing was changed", {})
+    assert sourced.counts()["songplays"] == 0
 
 
 def test_report_of_a_stopped_run_says_so(sourced: Warehouse) -> None:

@@ -122,6 +122,18 @@ def test_each_file_is_loaded_once(temp: Temp) -> None:
     assert temp.left() == []
 
 
+def test_all_and_check_read_files_that_were_loaded(temp: Temp) -> None:
+    temp.load()
+    before = temp.warehouse.star()
+    assert "1 of 1 log files are new, 1 of 1 song files" in temp.run("--all").stdout.splitlines()
+    assert temp.warehouse.star() == before
+    temp.warehouse.query("DELETE FROM songplays")
+    temp.load(everything=True)
+    assert temp.warehouse.counts()["songplays"] == 1
+    temp.warehouse.query("ALTER TABLE staging_events ALTER COLUMN song TYPE VARCHAR(3)")
+    assert "1 record would not load" in temp.run("--check", code=1).stderr
+
+
 def test_nothing_new_is_no_copy_and_no_change(temp: Temp) -> None:
     temp.load()
     before = temp.warehouse.everything()
@@ -243,6 +255,7 @@ def test_next_run_removes_what_a_killed_one_left_behind_and_nothing_else(temp: T
     for name in left + kept:
         temp.put(name, b"{}")
     temp.load()
+    temp.load(check=True)
     assert temp.left() == sorted(kept)
 
 

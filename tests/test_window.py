@@ -160,6 +160,16 @@ def test_name_of_several_artists_stands_for_the_lowest_id(tables: Warehouse) -> 
     assert tables.query("SELECT artist_id FROM songplays") == [("AR1",)]
 
 
+def test_plays_move_to_a_song_of_which_the_duration_alone_has_changed(tables: Warehouse) -> None:
+    tables.write_log([event(length=206.0)])
+    tables.write_songs([song(song_id="SO1", duration=220.0), song(song_id="SO2", duration=200.0)])
+    tables.load()
+    assert tables.query("SELECT song_id FROM songplays") == [("SO2",)]
+    tables.write_songs([song(song_id="SO1", duration=205.0)])
+    tables.load()
+    assert tables.query("SELECT song_id FROM songplays") == [("SO1",)]
+
+
 @pytest.mark.parametrize(
     "better",
     [

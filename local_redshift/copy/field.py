@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from local_redshift.copy.columns import Column
 from local_redshift.copy.jsonpaths import MISSING
+from local_redshift.copy.records import IntegerLiteral
 from local_redshift.copy.statement import CopyStatement
 
 # turns a text into a value of a type, as the server reads and shows it, or into None
@@ -40,4 +41,6 @@ def found_text(field: Field) -> str:
 def scalar_text(field: Field) -> str | None:
     """The text of a value for a column that holds no text; None, meaning NULL, where it is blank."""
     text = text_of(field).split("\0", 1)[0]
+    if text == "-0" and type(field.value) is IntegerLiteral:
+        return "0"  # an integer zero has no sign (guess)
     return text if text.strip(" ") else None

@@ -24,7 +24,8 @@ from local_redshift.server.settings import SETTINGS
 START_SECONDS = 60
 STOP_SECONDS = 2  # as long as a script waits, at its end, for its server to stop
 IN_USE = "is still in use"  # in PostgreSQL's message when children of a killed server still run
-SOCKET_NAME = ".s.PGSQL.5432"
+PORT = 5432  # of the socket's name
+SOCKET_NAME = f".s.PGSQL.{PORT}"
 SOCKET_PATH_LIMIT = 103  # bytes, of the shortest limit among the systems we run on (macOS)
 
 
@@ -36,13 +37,15 @@ class EmbeddedServer:
         self.pgdata = data_dir / "data"
         self.log = data_dir / "server.log"
         self.socket_dir = _socket_dir(self.pgdata)
+        # for libpq, whatever PGPORT and PGHOSTADDR say
+        self.address = extensions.make_dsn(host=str(self.socket_dir), hostaddr="", port=PORT)
         self._users_lock: int | None = None
         self._process: subprocess.Popen[bytes] | None = None  # where this process started it
         self._keeper: subprocess.Popen[bytes] | None = None
 
     def connect_as_admin(self, dbname: str) -> extensions.connection:
         """Open a plain connection of the superuser, in autocommit; the server must be running."""
-        connection = psycopg2.connect(host=str(self.socket_dir), user=ADMIN, dbname=dbname)
+        connection = psycopg2.connect(self.address, user=ADMIN, dbname=dbname)
         connection.autocommit = True
         return connection
 
@@ -134,7 +137,7 @@ class EmbeddedServer:
         let_account_reach(account, self.data_dir, binaries())
         make_private_dir(self.socket_dir, account)
         self._clear_left_overs()
-        settings = SETTINGS | {"unix_socket_directories": _quoted(self.socket_dir)}
+        settings = SETTINGS | {"port": str(PORT), "unix_socket_directories": _quoted(self.socket_dir)}
         command = [str(binaries() / "postgres"), "-D", str(self.pgdata)]
         command += [f"--{name}={value}" for name, value in settings.items()]
         with open(self.log, "wb") as log:

@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local_redshift import messages
 from local_redshift.errors import NoSuchObject, SourceError
 from local_redshift.sources.stores import Credentials, SourceObject
+from storage.endpoints import without_password
 
 # what S3 answers where a bucket is in another region than REGION says
 _OTHER_REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
@@ -108,7 +109,9 @@ def _s3_errors(context: str, location: str = "s3_utility.cpp:840", process: str 
         raise kind(_s3_message(error), context, location, process) from error
     except BotoCoreError as error:
         # no cluster fails like this, so there is no block of a cluster's about it
-        raise SourceError(f"S3 can't be read from here: {str(error).rstrip('.')}", process="") from error
+        raise SourceError(
+            f"S3 can't be read from here: {without_password(str(error).rstrip('.'))}", process=""
+        ) from error
 
 
 def _s3_message(error: ClientError) -> str:

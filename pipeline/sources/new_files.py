@@ -233,7 +233,7 @@ class TempFolder:
 
     def clear_left_over(self) -> None:
         """Delete what killed runs have left behind: loads of this warehouse, and whatever is old."""
-        with self._named():
+        with self._named(), said_if_slow("the list of what is under TEMP_DIR"):
             found = [file.name for file in self._place.list(f"{self._temp_dir}/etl-")]
         self._delete([name for name in found if self._is_left_over(name.removeprefix(f"{self._temp_dir}/"))])
 

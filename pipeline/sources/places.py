@@ -15,6 +15,7 @@ from obstore.exceptions import BaseError, InvalidPathError, PermissionDeniedErro
 from obstore.store import S3Store
 
 from pipeline.errors import PipelineError, Unreachable
+from storage.endpoints import without_password
 from storage.local_files import walk
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class S3Place:
                 for found in page.get("Contents", []):
                     yield FoundFile(self._root + found["Key"], found["Size"], found["ETag"].strip('"'))
         except (BotoCoreError, ClientError) as error:
-            raise PipelineError(f"can't list {prefix}: {error}") from error
+            raise PipelineError(f"can't list {prefix}: {without_password(str(error))}") from error
 
     def can_read(self, name: str) -> bool:
         segments = self._key(name).split("/")
@@ -226,7 +227,7 @@ class S3Place:
 
 def _explained(error: Exception, failed: str, right: str) -> PipelineError:
     """What went wrong, in words; `right` is what an AWS identity needs for it."""
-    said = str(error).strip().split("\n")[0]
+    said = without_password(str(error).strip().split("\n")[0])
     s3 = _S3_SAYS.search(str(error))
     code = s3["code"] if s3 else ""
     kind = Unreachable if _PASSES.search(said) else PipelineError

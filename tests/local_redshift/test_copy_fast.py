@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local_redshift.copy import encoder, fast
+from local_redshift.copy.values import TYPES
 
 COLUMNS = (
     "a SMALLINT, b INT, c BIGINT, d DECIMAL(6,2), e REAL, f DOUBLE PRECISION, g BOOLEAN, h CHAR(4), i VARCHAR(9), "
@@ -18,12 +19,32 @@ KEYS = "abcdefghijklmo"
 OPTIONS = [
     "",
     "TIMEFORMAT 'epochmillisecs'",
-    "TIMEFORMAT 'epochsecs' MAXERROR 3",
+    "TIMEFORMAT 'epochsecs' MAXERROR 300",
     "EMPTYASNULL TRIMBLANKS",
     "TRUNCATECOLUMNS BLANKSASNULL ROUNDEC ACCEPTANYDATE",
     "IGNOREALLERRORS",
     "ACCEPTINVCHARS",
 ]
+
+# every kind of value that JSON has, at the borders of what columns take
+KINDS = [
+    *("null", "true", "false", "[]", "[1, 2]", "{}", '{"a": [1]}'),
+    *("0", "1", "-1", "100", "9999", "10000", "32767", "32768", "-32769", "2147483647", "2147483648", "-2147483649"),
+    *("1541105830", "1541105830796", "9223372036854775807", "9223372036854775808", "-0", "9" * 30),
+    *("0.0", "-0.0", "1.0", "0.1", "0.05", "0.125", "9999.994", "9999.995", "9999.99", "16777217.0", "1e3", "1E5", "1e22"),
+    *("1e-7", "1e-400", "3.5e38", "1e308", "1e400", "9223372036854775808.0", "1541105830796.5"),
+    *(json.dumps(" " * blanks + text) for text in ("", "1", "x") for blanks in (0, 1)),
+    *(json.dumps(text) for text in ("  ", "1 ", "1.0", "0.05", "-1", "+1", "1e3", "1e400", "32768", "true", "False", "n", "Y")),
+    *(json.dumps(text) for text in ("nan", "Infinity", "null", "abcd", "abcde", "abcd ", "abcdefghi", "abcdefghi ", "abcdefghij")),
+    *(json.dumps(text) for text in ("é", "ééééé", "éééé", "日本語", "日本語x", "😀😀", "😀😀x", "x" * 299 + "é", "x" * 301)),
+    *(json.dumps(text) for text in ("2018-11-01", "2018-02-30", "2018-1-1", "01/11/2018", "20:57", "20:57:10.5", "25:00")),
+    *(json.dumps(f"2018-11-01 20:57:10{more}") for more in ("", ".123456", ".1234567", "+02", "-05:30", "Z", " PST")),
+    *(json.dumps(text) for text in ("2018-11-01T20:57:10Z", "1541105830796", "99999-01-01", "0001-01-01", "1969-12-31 23:59:59")),
+    *(json.dumps(text) for text in ('"', "\\", "a\nb", "\t", "\x19", "\x7f", "\\.", "\\N", "],[", "x\0y", "\0", "\ufeff", "\u2028")),
+    *(r'"\u00e9"', r'"\ud83d"', r'"\ud83d\ude00"', r'"\/"', '"a\xa4"'),
+]  # fmt: skip
+COLUMN_TYPES = [column.split(" ", 1)[1] for column in COLUMNS.split(", ")[: len(KEYS)]]
+COLUMN_TYPES += ["DECIMAL(38,10)", "SUPER", "INT NOT NULL", "VARCHAR(9) NOT NULL", "TIMESTAMP NOT NULL"]
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
     [
@@ -85,7 +106,7 @@ def target(copy_connection: psycopg2.extensions.connection, tmp_path: Path, monk
 
 
 class NoBulk:
-    """In the place of BulkRows: everything goes the exact way."""
+    """In the place of FastRows: everything goes the exact way."""
 
     @staticmethod
     def for_copy(*arguments: object) -> None:
@@ -109,3 +130,73 @@ def test_logs_and_songs_go_the_fast_way(target, monkeypatch: pytest.MonkeyPatch)
     data = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
     target(data, "TIMEFORMAT 'epochmillisecs'", in_bulk=True)
     assert seen and None not in seen
+
+
+class BothWays:
+    """A table of one column, which values go into by themselves and all together, the fast way and the exact way."""
+
+    def __init__(self, connection: psycopg2.extensions.connection, folder: Path, column: str) -> None:
+        connection.rollback()
+        self._cursor = connection.cursor()
+        self._cursor.execute(f"DROP TABLE IF EXISTS kinds; CREATE TABLE kinds (n INT, c {column})")
+        connection.commit()
+        self._connection = connection
+        self._folder = folder
+
+    def loaded(self, files: list[list[int]], options: str) -> tuple[list[tuple], list[tuple]]:
+        """The rows and the load errors of files with the kinds of these numbers."""
+        for old in self._folder.iterdir():
+            old.unlink()
+        for number, kinds in enumerate(files):
+            lines = [
+                f'{{"n": {n}, "c": {KINDS[n]}}}\n'.encode("latin-1" if "\xa4" in KINDS[n] else "utf-8") for n in kinds
+            ]
+            (self._folder / f"{number:03}").write_bytes(b"".join(lines))
+        self._cursor.execute(f"COPY kinds FROM '{self._folder}/' JSON 'auto' {options}")
+        self._cursor.execute("SELECT n, c::VARCHAR FROM kinds ORDER BY n")
+        rows = self._cursor.fetchall()
+        self._cursor.execute("SELECT pg_last_copy_id()")
+        [(query,)] = self._cursor.fetchall()
+        self._connection.rollback()
+        self._cursor.execute(
+            "SELECT RIGHT(TRIM(filename), 3), line_number, colname, type, raw_line, raw_field_value, err_code, err_reason "
+            "FROM stl_load_errors WHERE query = %s ORDER BY 1, 2",
+            [query],
+        )
+        errors = self._cursor.fetchall()
+        self._connection.rollback()
+        return rows, errors
+
+
+@pytest.mark.parametrize("column", COLUMN_TYPES)
+def test_each_kind_of_value_ends_the_same_both_ways(
+    copy_connection: psycopg2.extensions.connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, column: str
+) -> None:
+    table = BothWays(copy_connection, tmp_path, column)
+    alone = [[n] for n in range(len(KINDS))]
+    for options in OPTIONS:
+        if "ERROR" not in options:
+            options += " IGNOREALLERRORS"
+        fast_rows, fast_errors = table.loaded(alone, options)
+        # a value must not depend on those before it, in whatever order
+        fit = [n for n, _ in fast_rows]
+        together = [table.loaded([order], options) for order in (fit, fit[::-1])]
+        with monkeypatch.context() as exact:
+            exact.setattr(encoder, "FastRows", NoBulk)
+            exact_rows, exact_errors = table.loaded(alone, options)
+        assert fast_rows == exact_rows
+        assert fast_errors == exact_errors
+        assert together == [(exact_rows, [])] * 2
+        assert len(fast_rows) + len(fast_errors) == len(KINDS)
+
+
+def test_every_type_of_a_column_is_among_them(copy_connection: psycopg2.extensions.connection) -> None:
+    cursor = copy_connection.cursor()
+    cursor.execute(f"CREATE TEMP TABLE types ({', '.join(f'c{n} {column}' for n, column in enumerate(COLUMN_TYPES))})")
+    with copy_connection.plain_cursor() as plain:
+        plain.execute(
+            "SELECT DISTINCT typname FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid "
+            "WHERE attrelid = 'types'::regclass AND attnum > 0"
+        )
+        assert {name for (name,) in plain} == set(TYPES)
+    copy_connection.rollback()

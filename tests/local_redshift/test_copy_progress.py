@@ -68,6 +68,17 @@ def test_running_copy_tells_how_far_it_has_got(
     assert rows(watcher, HISTORY, parts) == [("completed", 3, 3, 5, 1, "numbers", False)]
 
 
+def test_duration_of_a_load_is_in_microseconds(
+    database: psycopg2.extensions.connection, watcher: psycopg2.extensions.cursor, parts: int, s3_front: S3Front
+) -> None:
+    # https://docs.aws.amazon.com/redshift/latest/dg/SYS_LOAD_HISTORY.html
+    s3_front.let_go.set()
+    database.cursor().execute(COPY + "MAXERROR 5")
+    watcher.execute("SELECT duration, DATEDIFF(microsecond, start_time, end_time) FROM sys_load_history")
+    [(duration, elapsed)] = watcher.fetchall()
+    assert duration == elapsed > 0
+
+
 def test_failed_copy_was_aborted(
     database: psycopg2.extensions.connection, watcher: psycopg2.extensions.cursor, parts: int, s3_front: S3Front
 ) -> None:
