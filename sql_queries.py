@@ -1526,7 +1526,7 @@ moving_count = "SELECT COUNT(*) FROM moving"
 
 # Number of staged plays that repeat another play, as when a log is there twice. Runs only if not all plays were new.
 repeated_plays = """
-SELECT COALESCE(SUM(copies - 1), 0)
+SELECT SUM(copies - 1)
 FROM (
     SELECT COUNT(*) AS copies
     FROM staging_events

@@ -104,6 +104,21 @@ VALUES
         session.close()
 
 
+def test_first_look_tells_where_the_first_view_cant_be_read(tables: Warehouse) -> None:
+    # as on Serverless: a later look would come a minute later in a log
+    tables.query("DROP VIEW local_redshift.stv_load_state")
+    session = tables.connect()
+    running = f"""
+INSERT INTO local_redshift.copies (query, session, files_done, lines, status, starttime, data_source, files, tbl)
+VALUES (1, {session.get_backend_pid()}, 1, 10, 'running', clock_timestamp() AT TIME ZONE 'UTC', '', 9, 0)
+"""
+    run_as_admin(tables.data_dir, running, tables.values["CLUSTER", "DB_NAME"])
+    watch = progress.CopyWatch(tables.connect, session.get_backend_pid())
+    assert watch() == progress.SoFar(1, 9, "10 rows")
+    watch.close()
+    session.close()
+
+
 def test_time_is_shown_where_no_view_can_be_read(slow: tuple[Warehouse, S3Front]) -> None:
     warehouse, front = slow
     warehouse.query("DROP VIEW local_redshift.stv_load_state; DROP VIEW local_redshift.sys_load_history")

@@ -20,9 +20,7 @@ def blocks(store: Store, name: str, stream: BinaryIO, compression: str | None) -
     """
     with stream, store.reading(name):
         try:
-            reader = _decompressed(stream, compression)
-            while block := reader.read(BLOCK_BYTES):
-                yield block
+            yield from _decompressed(stream, compression)
         except (EOFError, OSError, zlib.error) as error:
             if compression is None:
                 raise
@@ -44,9 +42,22 @@ def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def _decompressed(stream: BinaryIO, compression: str | None) -> BinaryIO:
-    if compression == "gzip":
-        return cast(BinaryIO, gzip.GzipFile(fileobj=stream))
+def _decompressed(stream: BinaryIO, compression: str | None) -> Iterator[bytes]:
     if compression == "bzip2":
-        return cast(BinaryIO, bz2.BZ2File(stream))
-    return stream
+        return _bunzipped(stream)
+    reader = cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if compression == "gzip" else stream
+    return iter(lambda: reader.read(BLOCK_BYTES), b"")
+
+
+def _bunzipped(stream: BinaryIO) -> Iterator[bytes]:
+    """Unpack bzip2. Not by bz2.BZ2File, which ends without a word at a damaged stream behind a whole one."""
+    data = stream.read(BLOCK_BYTES)
+    while data:
+        unpacker = bz2.BZ2Decompressor()
+        while not unpacker.eof:
+            if block := unpacker.decompress(data, BLOCK_BYTES):
+                yield block
+            data = stream.read(BLOCK_BYTES) if unpacker.needs_input else b""
+            if unpacker.needs_input and not data:
+                raise EOFError("Compressed file ended before the end-of-stream marker was reached")
+        data = unpacker.unused_data or stream.read(BLOCK_BYTES)

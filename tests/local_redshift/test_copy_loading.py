@@ -1,9 +1,14 @@
 """What COPY loads: objects by prefix and manifest, columns, errors that are put up with."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from psycopg2 import errors
+
+# a folder's names may be any bytes
+local_only = pytest.mark.parametrize("source", ["local"], indirect=True)
 
 GOOD = '{"c": 1}\n'
 BAD = '{"c": "x"}\n'
@@ -96,6 +101,21 @@ def test_prefix_is_a_plain_prefix_of_names(copy) -> None:
     copy.run("data")
     expected = {1, 2, 3, 4} if copy.source.root.startswith("s3://") else {2, 3, 4}
     assert {row[0] for row in copy.rows()} == expected
+
+
+@local_only
+def test_file_whose_name_is_no_text_is_loaded_and_named(copy, tmp_path: Path) -> None:
+    copy.create("c INT")
+    name = os.fsdecode(os.fsencode(tmp_path / "data") + b"caf\xe9")
+    try:
+        Path(name).write_text('{"c": 1}')
+    except OSError:
+        pytest.skip("names have to be UTF-8 here")
+    copy.cursor.execute(f"COPY t FROM '{tmp_path}/data' JSON 'auto'")
+    copy.connection.commit()
+    assert copy.rows() == [(1,)]
+    copy.cursor.execute("SELECT TRIM(filename) FROM stl_load_commits WHERE query = pg_last_copy_id()")
+    assert copy.cursor.fetchall() == [(f"{tmp_path}/datacaf?",)]
 
 
 def test_nothing_under_the_prefix(copy) -> None:

@@ -96,10 +96,16 @@ def test_packed_objects(copy, option: str, pack) -> None:
     several = pack(data) + pack(data)
     assert len(copy.load("c INT", several, f"JSON 'auto' {option}")) == 2000
     copy.create("c INT")
-    for broken in (pack(data)[:-20], data, pack(data)[:5]):
+    damaged = bytearray(pack(data))
+    damaged[len(damaged) // 2] ^= 0xFF
+    # the last: what is packed once more behind a whole one is damaged
+    for broken in (pack(data)[:-20], data, pack(data)[:1], pack(data)[:5], bytes(damaged), pack(data) + bytes(damaged)):
         copy.source.put("data.json", broken)
         error = copy.refusal(options=f"JSON 'auto' {option}")
         assert "data.json can't be read as " + option.lower() in str(error)
+    copy.source.put("data.json", b"")
+    copy.run(options=f"JSON 'auto' {option}")
+    assert copy.rows() == []
     # packing is not detected: it must be named
     copy.source.put("data.json", pack(data))
     assert copy.failure()[0]["err_code"] == 1216

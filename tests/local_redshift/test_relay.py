@@ -121,6 +121,8 @@ def test_named_cursor_of_the_driver_is_taken(client: psycopg2.extensions.connect
 def test_refused_statement_with_parameters_is_told_like_any_other(config: Path) -> None:
     said = psql(config, typed="SELECT STRING_AGG(b, $1) FROM t WHERE a > $2 \\bind , 0 \\g\n").stderr
     assert "Redshift does not support STRING_AGG" in said
+    said = psql(config, typed="SELECT STRING_AGG(b, $1) FROM t WHERE b > $1 AND a > $2 \\bind , 0 \\g\n").stderr
+    assert "Redshift does not support STRING_AGG" in said
 
 
 def test_psql_describes_tables(config: Path) -> None:

@@ -130,6 +130,27 @@ def test_comment_after_the_search_path_is_a_comment(cursor: psycopg2.extensions.
     assert rows(cursor, "SELECT LEN('abc'), '5'::VARCHAR = 5") == [(3, True)]
 
 
+def test_late_binding_view_of_another_schema_stays_when_one_is_dropped(cursor: psycopg2.extensions.cursor) -> None:
+    # r_DROP_VIEW
+    cursor.execute("CREATE SCHEMA other; CREATE TABLE public.t AS SELECT 1 AS a")
+    for schema in ("public", "other"):
+        cursor.execute(f"CREATE VIEW {schema}.seen AS SELECT '{schema}' AS name FROM public.t WITH NO SCHEMA BINDING")
+    cursor.execute("DROP VIEW seen")
+    assert rows(cursor, "SELECT name FROM other.seen") == [("other",)]
+    cursor.execute("DROP VIEW other.seen")
+    with pytest.raises(errors.UndefinedTable):
+        cursor.execute("SELECT * FROM other.seen")
+
+
+def test_rights_are_granted_to_a_role_and_taken_back(cursor: psycopg2.extensions.cursor) -> None:
+    # r_GRANT, r_REVOKE
+    role = f"reader{cursor.connection.get_backend_pid()}"
+    cursor.execute(f"CREATE TABLE t (a INT); CREATE ROLE {role}")
+    cursor.execute(f"GRANT SELECT, INSERT ON t TO ROLE {role}; REVOKE INSERT ON t FROM ROLE {role}")
+    asked = ", ".join(f"HAS_TABLE_PRIVILEGE('{role}', 't', '{right}')" for right in ("select", "insert"))
+    assert rows(cursor, f"SELECT {asked}") == [(True, False)]
+
+
 def test_cte_goes_before_a_late_binding_view(cursor: psycopg2.extensions.cursor) -> None:
     cursor.execute("CREATE VIEW v AS SELECT a FROM nowhere WITH NO SCHEMA BINDING; CREATE VIEW w AS SELECT 1 AS one")
     assert rows(cursor, "WITH v AS (SELECT 42 AS a) SELECT a FROM v") == [(42,)]
