@@ -80,7 +80,7 @@ def start_server(folder: Path) -> tuple[subprocess.Popen, int]:
     process = subprocess.Popen(
         command, **as_account(account), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/"
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         try:
             socket.create_connection(("localhost", port)).close()

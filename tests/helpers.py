@@ -158,7 +158,7 @@ class Warehouse:
             capture_output=True,
             text=True,
             cwd=self.folder,
-            timeout=100,
+            timeout=120,
             **({"stdin": subprocess.DEVNULL} if answer is None else {"input": answer}),
         )
         assert code is None or result.returncode == code, result.stdout + result.stderr
@@ -271,8 +271,8 @@ def stop_server(data_dir: Path) -> None:
 
 
 def wait_until_stopped(data_dir: Path) -> None:
-    """Wait, at most half a minute, until neither the server nor its keeper is at the data any longer."""
-    deadline = time.monotonic() + 30
+    """Wait, at most two minutes, until neither the server nor its keeper is at the data any longer."""
+    deadline = time.monotonic() + 120
     while keeper.server_pid(data_dir / "data") is not None or not is_free(data_dir / "keeper.lock"):
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -63,7 +63,7 @@ class S3Front:
     ) -> tuple[int, dict[str, str], bytes]:
         if method == "GET" and self.held and urlsplit(path).path.endswith(self.held):
             self.asked.set()
-            self.let_go.wait(60)
+            self.let_go.wait(120)
         if self.page and "list-type=2" in path:
             path += f"&max-keys={self.page}"
         with self._lock:

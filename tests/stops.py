@@ -69,7 +69,7 @@ def stop_once(warehouse: Warehouse, number: signal.Signals, after: float) -> tup
     process = begin(warehouse)
     time.sleep(after)
     process.send_signal(number)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=120)
     output, errors = unstamped(output), unstamped(errors)
     said = errors.strip().removeprefix("waiting for the answer to the commit\n")
     return step_after(output), process.returncode, said

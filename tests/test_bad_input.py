@@ -57,7 +57,7 @@ def loaded(tables: Warehouse) -> Warehouse:
 def fails(warehouse: Warehouse, script: str = "etl.py") -> str:
     """The message of a run that fails, checked to be one."""
     result = warehouse.run(script, code=1)
-    assert result.stderr.startswith(f"{script}: ")
+    assert result.stderr.startswith(f"{script}: ") and result.stderr.count(f"{script}: ") == 1
     return result.stderr
 
 

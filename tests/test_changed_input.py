@@ -412,6 +412,17 @@ def test_maxerror_counts_what_a_source_has_in_both_of_its_copies(
 
 
 @pytest.mark.parametrize("value", ["-1", "many", "100000", "1.5"])
+def test_maxerror_is_for_each_source(tables: Warehouse) -> None:
+    tables.configure({("S3", "MAXERROR"): "2"})
+    tables.write_log([event(), *(event(userId="me", itemInSession=n) for n in (1, 2))])
+    tables.write_song_file([song(), song(title=None), song(title=None)])
+    said = tables.told()
+    assert "warning: COPY staging_events left out 2 bad records\n" in said
+    assert "warning: COPY staging_songs left out 2 bad records\n" in said
+    tables.write_song_file([song(), *[song(title=None)] * 3])
+    assert "Missing data for not-null field" in tables.told_failing()
+
+
 def test_maxerror_is_a_number_that_copy_takes(tables: Warehouse, value: str) -> None:
     tables.configure({("S3", "MAXERROR"): value})
     with pytest.raises(PipelineError, match=r"\[S3\] MAXERROR = .* is not a number of records from 0 to 99999"):

@@ -351,6 +351,23 @@ def test_damage_outside_the_window_is_found_by_verify(two_days: Warehouse, wrong
 
 
 @pytest.mark.parametrize(
+    "wrong", ["songplays has plays twice, by start_time", "plays have a title but no song_id, by start_time"]
+)
+def test_damage_is_mended_by_deleting_the_moment_and_loading_its_log_again(tables: Warehouse, wrong: str) -> None:
+    tables.configure({("S3", "TEMP_DIR"): "temp"})
+    tables.write_songs([song()])
+    tables.write_log([event(), event(song="Other", artist="X", itemInSession=1)])
+    tables.load()
+    before = tables.star()
+    tables.query(IN_PLAYS[wrong][0])
+    for table in ("songplays", "time"):
+        tables.query(f"DELETE FROM {table} WHERE start_time = '{MOMENT}'")
+    tables.load(everything=True)
+    tables.told(verify=True)
+    assert tables.star() == before
+
+
+@pytest.mark.parametrize(
     ("damage", "table", "names"),
     [
         ("UPDATE songs SET title = NULL WHERE title = 'Other'", "songs", "title and artist_name"),

@@ -28,7 +28,7 @@ def plain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pat
     process, port = start_server(folder)
     yield folder, port
     process.send_signal(signal.SIGINT)  # not SIGTERM, which waits for connections that a failed test left open
-    process.wait(30)
+    process.wait(120)
     shutil.rmtree(folder / "data")
 
 
@@ -109,6 +109,18 @@ def test_verify_ca_takes_another_name(warehouse: Warehouse, tls_server: tuple[Pa
     configured(warehouse, tls_server, HOST="127.0.0.1", SSLMODE="verify-ca").connect().close()
 
 
+def test_roots_are_certifis_if_none_are_named(
+    warehouse: Warehouse, tls_server: tuple[Path, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certifi.where", lambda: f"{tls_server[0]}/root.crt")
+    configured(warehouse, tls_server, SSLROOTCERT=None).connect().close()
+
+
+def test_roots_are_found_beside_the_config(warehouse: Warehouse, tls_server: tuple[Path, int]) -> None:
+    shutil.copy(tls_server[0] / "root.crt", warehouse.folder / "ours.crt")
+    configured(warehouse, tls_server, SSLROOTCERT="ours.crt").connect().close()
+
+
 def test_default_roots_have_those_of_amazon() -> None:
     import certifi
 
@@ -124,13 +136,33 @@ def test_password_from_the_environment(
     configured(warehouse, tls_server, DB_PASSWORD=None).connect().close()
 
 
-def test_password_from_credstash(warehouse: Warehouse, tls_server: tuple[Path, int], aws: dict[str, str]) -> None:
+def test_password_from_the_config_goes_before_that_of_the_environment(
+    warehouse: Warehouse, tls_server: tuple[Path, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", "wrong")
+    configured(warehouse, tls_server).connect().close()
+
+
+def test_password_from_the_file_of_libpq(
+    warehouse: Warehouse, tls_server: tuple[Path, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # https://www.postgresql.org/docs/current/libpq-pgpass.html
+    (tmp_path / ".pgpass").write_text(f"localhost:*:postgres:dwhuser:{SECRET}\n")
+    (tmp_path / ".pgpass").chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    configured(warehouse, tls_server, DB_PASSWORD=None).connect().close()
+
+
+def test_password_from_credstash(
+    warehouse: Warehouse, tls_server: tuple[Path, int], aws: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     key = boto3.client("kms").create_key()["KeyMetadata"]["KeyId"]
     credstash.reset_sessions()
     credstash.createDdbTable(region="us-west-2", table="cluster-passwords")
     credstash.putSecret("dwh", SECRET, kms_key=key, table="cluster-passwords")
     credstash.reset_sessions()
     warehouse.configure({("CREDSTASH", "KEY"): "dwh", ("CREDSTASH", "TABLE"): "cluster-passwords"})
+    monkeypatch.setenv("PGPASSWORD", "wrong")
     configured(warehouse, tls_server, DB_PASSWORD=None).connect().close()
 
 
@@ -145,6 +177,7 @@ class Aws(QuietHandler):
 
     asked: str = ""
     status = 200
+    password = SECRET
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
@@ -152,11 +185,11 @@ class Aws(QuietHandler):
         if self.status != 200:
             answer = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"
         elif self.headers.get("X-Amz-Target"):
-            answer = json.dumps({"dbUser": "IAMR:me", "dbPassword": SECRET})
+            answer = json.dumps({"dbUser": "IAMR:me", "dbPassword": Aws.password})
         else:
             name = "GetClusterCredentialsWithIAM" if "WithIAM" in body else "GetClusterCredentials"
             answer = (
-                f"<{name}Response><{name}Result><DbUser>IAM:me</DbUser><DbPassword>{SECRET}</DbPassword>"
+                f"<{name}Response><{name}Result><DbUser>IAM:me</DbUser><DbPassword>{Aws.password}</DbPassword>"
                 f"</{name}Result></{name}Response>"
             )
         self.reply(self.status, answer.encode())
@@ -167,7 +200,7 @@ def credentials_server(aws: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> 
     listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Aws)
     threading.Thread(target=listening.serve_forever).start()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{listening.server_port}")
-    Aws.status = 200
+    Aws.status, Aws.password = 200, SECRET
     yield Aws
     listening.shutdown()
     listening.server_close()
@@ -196,6 +229,15 @@ def test_temporary_credentials(
     warehouse.configure({("CLUSTER", key): value for key, value in changes.items()})
     assert user_and_password(read_settings(warehouse.config)) == (login, SECRET)
     assert all(part in credentials_server.asked for part in asked), credentials_server.asked
+
+
+def test_each_login_has_a_temporary_password_of_its_own(warehouse: Warehouse, credentials_server: type[Aws]) -> None:
+    warehouse.configure({("CLUSTER", "HOST"): PROVISIONED, ("CLUSTER", "IAM_AUTH"): "yes"})
+    settings = read_settings(warehouse.config)
+    credentials_server.password = "the first"
+    assert user_and_password(settings)[1] == "the first"
+    credentials_server.password = "the second"
+    assert user_and_password(settings)[1] == "the second"
 
 
 def test_temporary_credentials_refused(warehouse: Warehouse, credentials_server: type[Aws]) -> None:

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from helpers import ROOT, STAR, TABLES, Warehouse, event, song
+from test_faults import Paused, prepare
 
 pytestmark = pytest.mark.also_on_cluster
 
@@ -28,7 +29,7 @@ def start(warehouse: Warehouse, script: str, *arguments: str) -> subprocess.Pope
 
 def finish(processes: list[subprocess.Popen]) -> None:
     for process in processes:
-        output, errors = process.communicate(timeout=100)
+        output, errors = process.communicate(timeout=120)
         assert process.returncode == 0, output + errors
 
 
@@ -56,7 +57,29 @@ def test_run_that_waits_for_another_says_so(tables: Warehouse) -> None:
     finish([waiting])
 
 
-def test_reader_sees_before_or_after_and_never_waits(tables: Warehouse) -> None:
+@pytest.mark.stand_in_only
+def test_create_tables_says_that_it_waits_for_a_run(tables: Warehouse) -> None:
+    with contextlib.closing(tables.connect()) as holder, holder.cursor() as cursor:
+        cursor.execute("LOCK staging_events")
+        waiting = start(tables, "create_tables.py", "--yes")
+        said = ""
+        while "waiting for" not in said:
+            said = waiting.stdout.readline()
+        assert "waiting for a load or a reader to finish" in said
+    finish([waiting])
+
+
+@pytest.mark.stand_in_only
+def test_reader_never_waits_for_a_load(tables: Warehouse) -> None:
+    prepare(tables)
+    before = tables.star()
+    paused = Paused(tables, "commit")
+    tables.queries("SET statement_timeout TO 30000", *(f"SELECT COUNT(*) FROM {table}" for table in STAR))
+    assert tables.star() == before
+    paused.finish(0)
+
+
+def test_reader_sees_before_or_after(tables: Warehouse) -> None:
     tables.write_log([event()])
     tables.write_songs([song()])
     tables.etl()
@@ -67,8 +90,6 @@ def test_reader_sees_before_or_after_and_never_waits(tables: Warehouse) -> None:
     def read() -> None:
         connection = tables.connect()
         cursor = connection.cursor()
-        cursor.execute("SET statement_timeout TO 1000")  # a reader that waits for the load is an error
-        connection.commit()
         while not done.is_set():
             cursor.execute(STATE)
             state = cursor.fetchone()

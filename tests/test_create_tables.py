@@ -76,7 +76,7 @@ def test_question_names_place_and_tables_with_their_rows(filled: Warehouse) -> N
 def test_nobody_waits_while_the_question_is_open(filled: Warehouse) -> None:
     def look() -> None:
         filled.queries(
-            "SET statement_timeout TO 2000", "SELECT COUNT(*) FROM songplays", "UPDATE users SET level = 'x'"
+            "SET statement_timeout TO 30000", "SELECT COUNT(*) FROM songplays", "UPDATE users SET level = 'x'"
         )
 
     status, _ = at_terminal(filled, "n\n", before_answer=look)
@@ -87,7 +87,7 @@ def test_nobody_waits_while_the_question_is_open(filled: Warehouse) -> None:
 def test_rows_that_came_in_while_the_question_was_open_are_asked_about(filled: Warehouse) -> None:
     def add() -> None:
         # nobody has to wait for the second question either
-        filled.queries("SET statement_timeout TO 2000", "UPDATE users SET level = 'x'")
+        filled.queries("SET statement_timeout TO 30000", "UPDATE users SET level = 'x'")
         if filled.counts()["users"] == 1:
             filled.query("INSERT INTO users (user_id, last_event_time) VALUES (9, '2018-11-01')")
 
@@ -103,7 +103,7 @@ def test_question_that_nobody_would_see_or_answer_is_not_asked(filled: Warehouse
     command = [sys.executable, str(ROOT / "create_tables.py"), "--config", str(filled.config)]
     streams = {"stdin": theirs, "stdout": theirs, "stderr": subprocess.PIPE} | {stream: subprocess.PIPE}
     ran = subprocess.Popen(command, **streams, text=True)
-    _, errors = ran.communicate("y\n" if stream == "stdin" else None, timeout=60)
+    _, errors = ran.communicate("y\n" if stream == "stdin" else None, timeout=120)
     os.close(theirs)
     os.close(ours)
     assert ran.returncode == 1 and "drops tables that hold rows only when told to" in errors

@@ -1,6 +1,8 @@
 """The password: from the config, from credstash, or left to libpq."""
 
 import base64
+import subprocess
+import sys
 from pathlib import Path
 
 import boto3
@@ -48,6 +50,14 @@ def with_credstash(tmp_path: Path, **changes: str | None) -> Settings:
 
 def test_password_comes_from_credstash(tmp_path: Path, credential_store: str) -> None:
     assert password(with_credstash(tmp_path)) == SECRET
+
+
+def test_table_is_credstashs_own_if_none_is_named(tmp_path: Path, credential_store: str) -> None:
+    credstash.createDdbTable(region="us-west-2", table="credential-store")
+    command = [Path(sys.executable).with_name("credstash"), "-r", "us-west-2", "put", "other.password", SECRET]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert password(with_credstash(tmp_path, KEY="other.password", TABLE=None)) == SECRET
+    boto3.client("dynamodb").delete_table(TableName="credential-store")
 
 
 def test_password_in_the_config_goes_first(tmp_path: Path) -> None:

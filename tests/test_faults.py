@@ -56,7 +56,7 @@ class Paused:
 
     def finish(self, code: int) -> str:
         """Let it go on, wait for its end, check its exit status; what it wrote to stderr."""
-        errors = self.process.communicate("\n", timeout=60)[1]
+        errors = self.process.communicate("\n", timeout=120)[1]
         assert self.process.returncode == code, errors
         assert "Traceback" not in errors
         return unstamped(errors)
@@ -64,7 +64,7 @@ class Paused:
     def signal(self, number: int) -> str:
         """Send the signal, wait for the end; what it wrote to stderr."""
         self.process.send_signal(number)
-        self.process.wait(timeout=60)  # before its input is closed, which would let it go on
+        self.process.wait(timeout=120)  # before its input is closed, which would let it go on
         errors = self.process.communicate()[1]
         assert "Traceback" not in errors
         return unstamped(errors)

@@ -175,6 +175,7 @@ def test_errors_of_an_older_session_of_the_same_number_are_not_taken_for_ours(
     tables.write_log([event(userId="me")])
     said = tables.told_failing()
     assert "old.json" not in said and "column user_id" in said and "from this run: 1\n" in said
+    assert len(read_csv(tables)) == 25
     assert "1 record would not load" in tables.told_failing(check=True)
 
 

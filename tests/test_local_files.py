@@ -12,6 +12,7 @@ from helpers import Warehouse, event, song
 
 from pipeline.errors import PipelineError
 from pipeline.settings import read_settings
+from pipeline.sources import packing
 
 pytestmark = pytest.mark.stand_in_only
 
@@ -63,7 +64,11 @@ def test_folder_that_cant_be_listed_fails_the_load(sourced: Warehouse, monkeypat
     assert sourced.counts()["songplays"] == 0
 
 
-def test_plays_that_two_folders_have_are_told_apart_from_those_that_were_there(sourced: Warehouse) -> None:
+@pytest.mark.parametrize("few", [0, 16])  # packed, if there is a TEMP_DIR
+def test_plays_that_two_folders_have_are_told_apart_from_those_that_were_there(
+    sourced: Warehouse, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(packing, "FEW", few)
     for folder in ("logs/2018", "logs-old/2018"):
         write(sourced.folder / folder / "a.json", event(), event(itemInSession=1))
     write(sourced.folder / "logs/b.json", event(itemInSession=2))

@@ -147,11 +147,11 @@ def test_line_about_a_statement_is_out_before_the_next_has_ended(tables: Warehou
     reader = threading.Thread(target=lambda: [lines.put(line) for line in process.stdout])
     reader.start()
     try:
-        while not unstamped(lines.get(timeout=30)).startswith("INSERT artists (inferred): 0 rows"):
+        while not unstamped(lines.get(timeout=120)).startswith("INSERT artists (inferred): 0 rows"):
             pass
     finally:
         blocking.close()
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
         reader.join()
         process.stdout.close()
 

@@ -155,7 +155,7 @@ class Project:
 
     def run(self, script: str, *options: str) -> str:
         command = [sys.executable, str(self.root / script), "--config", str(self.warehouse.config), *options]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100, cwd=self.root)
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=self.root)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return ran.stdout
 
@@ -196,7 +196,7 @@ def test_config_beside_the_scripts_is_read_from_wherever_they_are_started(projec
     (project.root / "dwh.cfg").write_text(ours)
     for script in ("create_tables.py", "etl.py"):
         command = [sys.executable, str(project.root / script)]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100, cwd=tmp_path)
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path)
         assert ran.returncode == 0, ran.stderr
     assert f"{project.root}/sample_data/log-data" in ran.stdout and "1,535 plays loaded now" in ran.stdout
 

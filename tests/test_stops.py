@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM end a run at any moment, say what is true of the tables, and show nothing of the data."""
 
 import contextlib
+import fcntl
 import http.server
 import json
 import os
@@ -46,7 +47,7 @@ class Started:
     def end(self, number: int) -> tuple[int, str]:
         """Send the signal; the exit status, and all that was written to stderr."""
         self.process.send_signal(number)
-        errors = self.process.communicate(timeout=30)[1]
+        errors = self.process.communicate(timeout=120)[1]
         return self.process.returncode, unstamped(errors)
 
 
@@ -82,11 +83,19 @@ def test_in_copy_while_s3_does_not_answer(tables: Warehouse, s3_front: S3Front, 
     tables.use("s3://sparkify")
     started = Started(tables)
     started.read_until("DELETE staging_songs")
-    assert s3_front.asked.wait(30)
+    assert s3_front.asked.wait(120)
     assert started.end(signal.SIGINT) == (130, "etl.py: interrupted; nothing was changed\n")
     tables.use(tables.folder)
     assert tables.everything() == before
     s3_front.let_go.set()
+
+
+def test_while_the_local_server_starts(tmp_path: Path, own_data_dir: Path) -> None:
+    starting = keeper.lock(own_data_dir / "start.lock", fcntl.LOCK_EX)  # as another script holds it that starts it
+    started = Started(Warehouse(tmp_path, own_data_dir), "create_tables.py")
+    started.read_until("waiting for the local server to start")
+    assert started.end(signal.SIGINT) == (130, "create_tables.py: interrupted; nothing was changed\n")
+    os.close(starting)
 
 
 def test_while_the_local_server_is_made(tmp_path: Path) -> None:
@@ -126,7 +135,7 @@ class Silent(QuietHandler):
     let_go = threading.Event()
 
     def do_POST(self) -> None:
-        self.let_go.wait(60)
+        self.let_go.wait(120)
         with contextlib.suppress(OSError):
             self.reply(500, b"")
 

@@ -18,7 +18,7 @@ def in_a_log(warehouse: Warehouse, *options: str, script: str = "etl.py") -> sub
     """Run a script as cron does; its output as it stands in the log."""
     command = [sys.executable, str(ROOT / script), "--config", str(warehouse.config), *options]
     return subprocess.run(
-        command, capture_output=True, text=True, check=False, env=os.environ | warehouse.environment, timeout=100
+        command, capture_output=True, text=True, check=False, env=os.environ | warehouse.environment, timeout=120
     )
 
 
@@ -105,6 +105,22 @@ def test_report_of_a_load_whose_commit_is_refused_says_that_nothing_was_loaded(s
     assert sourced.counts()["songplays"] == 0
 
 
+@pytest.mark.parametrize("mode", ["--check", "--verify", "--ping"])
+def test_report_of_a_run_that_loads_nothing(sourced: Warehouse, mode: str) -> None:
+    path = sourced.folder / "report.json"
+    sourced.run("etl.py", mode, "--report", str(path))
+    report = json.loads(path.read_text())
+    assert (report["status"], report["exit_status"], report["summary"]) == ("succeeded", 0, {})
+    assert report["outcome"] == "nothing was changed"
+
+
+def test_report_of_create_tables(sourced: Warehouse) -> None:
+    path = sourced.folder / "report.json"
+    sourced.run("create_tables.py", "--yes", "--report", str(path))
+    report = json.loads(path.read_text())
+    assert (report["status"], report["outcome"], report["source"]) == ("succeeded", "everything had been committed", {})
+
+
 def test_report_of_a_stopped_run_says_so(sourced: Warehouse) -> None:
     path = sourced.folder / "report.json"
     blocking = sourced.connect()
@@ -114,7 +130,7 @@ def test_report_of_a_stopped_run_says_so(sourced: Warehouse) -> None:
     process.stdout.readline()
     assert json.loads(path.read_text())["status"] == "running"  # as it stays if the run is killed
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 143
+    assert process.wait(120) == 143
     process.stdout.close()
     blocking.close()
     report = json.loads(path.read_text())
@@ -153,6 +169,8 @@ def test_ping_asks_s3_and_reads_no_data(tables: Warehouse, bucket: object, aws: 
     names = {("S3", "LOG_DATA"): "s3://sparkify/logs", ("S3", "SONG_DATA"): "s3://sparkify/songs"}
     tables.configure(names | {("S3", "LOG_JSONPATH"): "s3://sparkify/paths.json"})
     assert tables.run("etl.py", "--ping").stdout.count("can be read") == 2
+    # a record that was read would not have loaded
+    assert tables.query("SELECT COUNT(*) FROM stl_load_errors") == [(0,)]
     tables.configure({("S3", "SONG_DATA"): "s3://no-such-bucket-of-ours/songs"})
     said = tables.run("etl.py", "--ping", code=1).stderr
     assert "COPY staging_songs" in said and "no-such-bucket-of-ours" in said

@@ -23,7 +23,7 @@ from test_faults import Paused
 from test_load_errors import read_csv
 
 import sql_queries
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, Unreachable
 from pipeline.session import Session
 from pipeline.settings import read_settings
 from pipeline.sources import new_files, packing
@@ -342,7 +342,7 @@ def test_two_runs_at_once_queue_up_and_the_second_finds_nothing_new(many: Temp) 
     many.sync()
     outputs = []
     for process in [start(many.warehouse, "etl.py") for _ in range(2)]:
-        output, errors = process.communicate(timeout=100)
+        output, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
         outputs.append("nothing is new" in output)
     assert sorted(outputs) == [False, True]
@@ -375,9 +375,9 @@ def test_killed_run_changes_nothing_and_what_it_left_goes_with_the_next(
     before = tables.everything()
     s3_front.held = held
     process = start(tables, "etl.py")
-    assert s3_front.asked.wait(60)
+    assert s3_front.asked.wait(120)
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
     s3_front.held = ""
     s3_front.let_go.set()
@@ -608,12 +608,51 @@ def test_temp_dir_that_makes_no_sense_is_refused(tables: Warehouse, value: str, 
     assert said in tables.refusal()
 
 
+def test_temp_dir_is_in_s3_if_the_data_are(tables: Warehouse) -> None:
+    tables.use("s3://sparkify")
+    tables.configure({("S3", "TEMP_DIR"): "temp"})
+    assert "has to be where LOG_DATA is, in S3 or on this machine" in tables.refusal()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "packed"),
+    [
+        ([100] * 16, 0),
+        ([100] * 17, 17),
+        ([100] * 17 + [1 << 20], 17),
+        ([100] * 17 + [(1 << 20) - 1], 18),
+        ([(1 << 20) - 1] * 4200, 4096),
+    ],
+)
+def test_more_than_16_files_under_a_megabyte_are_packed_up_to_4_gigabytes(sizes: list[int], packed: int) -> None:
+    files = FileList()
+    for number, size in enumerate(sizes):
+        files.append(SourceFile(f"/{number}", size))
+    small, others = packing.divide(LocalPlace(), files)
+    assert (len(small), len(others)) == (packed, len(sizes) - packed)
+    assert small.size <= 4 << 30
+
+
+def test_key_that_ends_in_a_slash_fails_the_load_unless_it_is_empty(
+    tables: Warehouse, bucket: object, aws: dict[str, str]
+) -> None:
+    # what consoles draw as a folder is an empty object
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    temp = Temp(tables, bucket)
+    temp.put("log-data/2018/", b"")
+    assert "1 plays loaded now" in temp.load() and "nothing is new" in temp.load()
+    temp.put("log-data/2018/", json.dumps(event(itemInSession=1)).encode())
+    with pytest.raises(PipelineError, match="log-data/2018/"):
+        temp.load()
+
+
 def test_file_that_is_gone_is_named(tmp_path: Path) -> None:
     (tmp_path / "one").write_text("{}")
     place = place_of("/", "us-west-2")
     files = list(place.list(f"{tmp_path}/"))
     (tmp_path / "one").unlink()
-    with pytest.raises(PipelineError, match=f"can't read {tmp_path}/one: it is gone, or was moved since it was listed"):
+    with pytest.raises(Unreachable, match=f"can't read {tmp_path}/one: it is gone, or was moved since it was listed"):
         list(place.read(files))
 
 
@@ -645,6 +684,17 @@ def test_versions_are_told_apart_on_a_host_in_fips_mode(temp: Temp, monkeypatch:
     monkeypatch.setattr(hashlib, "md5", strict)
     temp.load()
     assert "nothing is new" in temp.load()
+
+
+def test_file_of_another_size_is_new_whatever_its_time_is(tables: Warehouse) -> None:
+    tables.configure({("S3", "TEMP_DIR"): "temp"})
+    tables.write_songs([song()])
+    log = tables.write_log([event()])
+    os.utime(log, ns=(10**18, 10**18))
+    tables.load()
+    tables.write_log([event(), event(itemInSession=1)])
+    os.utime(log, ns=(10**18, 10**18))
+    assert "1 plays loaded now" in tables.told()
 
 
 def test_file_that_changed_within_the_second_is_new(tables: Warehouse) -> None:

@@ -41,7 +41,7 @@ def user_of(data_dir: Path) -> subprocess.Popen:
 
 
 def finish(process: subprocess.Popen) -> None:
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
 
 
 def server_runs(data_dir: Path) -> bool:
@@ -215,7 +215,7 @@ def test_many_first_users_at_once(tmp_path: Path) -> None:
         )
         for _ in range(4)
     ]
-    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
     assert outputs == [b"up\n"] * 4
     wait_until_stopped(tmp_path)
 
@@ -301,7 +301,7 @@ def test_socket_of_a_long_path_is_found_whatever_tmpdir_says(tmp_path: Path, fir
     (tmp_path / "other").mkdir()
     code = "import sys, local_redshift; local_redshift.connect(sys.argv[1]).close()"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "other")}
-    subprocess.run([sys.executable, "-c", code, str(long)], env=environment, check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", code, str(long)], env=environment, check=True, timeout=120)
     finish(first)
     wait_until_stopped(long)
 
