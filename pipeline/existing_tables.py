@@ -46,7 +46,8 @@ def dropped_tables() -> list[TableName]:
 
 def rows_at_stake(session: Session) -> dict[str, int]:
     """How many rows each of the tables holds that are there; no reader or load has to wait for that."""
-    counts = _counts(session)
+    with said_if_slow("the count of the rows (a load that is under way has to end first)"):
+        counts = _counts(session)
     session.rollback()
     return counts
 

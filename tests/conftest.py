@@ -1,6 +1,7 @@
 """Fixtures: a warehouse of its own for each test, S3 and AWS by moto's server."""
 
 import gc
+import getpass
 import os
 import shutil
 import signal
@@ -23,14 +24,30 @@ from local_redshift.server import keeper
 CLUSTER_CONFIG = os.environ.get("TEST_DWH_CONFIG")
 ENVIRONMENT = dict(os.environ)
 MEMORY = Path("/dev/shm")  # where Linux has one: folders in memory
+SESSIONS_KEPT = 3  # that have ended, with the files of tests that failed
 MEMORY_NEEDED = 2 * 1024**3  # bytes; a whole run takes up to 1.4 GB
 
 
 def pytest_configure() -> None:
-    """Keep the tests' files in memory where it has the room: to make and drop their databases takes a third as long."""
+    """Keep the tests' files in memory where it has the room: to make and drop their databases takes a third as long.
+
+    Each session has a folder of its own there. Of one that they share pytest takes the rights of others away whenever a
+    session begins, and the servers of those that are under way, which run under another account, fail.
+    """
+    if "PYTEST_DEBUG_TEMPROOT" in os.environ:
+        return
     has_room = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED
-    if has_room and psutil.virtual_memory().available > 2 * MEMORY_NEEDED:
-        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    in_memory = has_room and psutil.virtual_memory().available > 2 * MEMORY_NEEDED
+    parent = (MEMORY if in_memory else Path(tempfile.gettempdir())) / f"etl-tests-of-{getpass.getuser()}"
+    parent.mkdir(exist_ok=True)
+    ended = [path for path in parent.iterdir() if not psutil.pid_exists(int(path.name))]
+    for old in sorted(ended, key=lambda path: path.stat().st_mtime)[:-SESSIONS_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    own = parent / str(os.getpid())
+    own.mkdir(exist_ok=True)
+    for path in (parent, own):
+        path.chmod(0o711)
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(own)
 
 
 def pytest_collection_finish() -> None:

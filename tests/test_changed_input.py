@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -217,6 +218,17 @@ def test_play_with_other_values_is_a_conflict_until_it_replaces_the_old(
     assert "0 plays loaded now" in loaded.told(replace=True, everything=True)
 
 
+def test_conflict_names_only_the_files_that_have_changed(tables: Warehouse) -> None:
+    tables.configure({("S3", "TEMP_DIR"): "temp"})
+    tables.write_songs([song()])
+    tables.write_log([event()])
+    tables.write_log([event(sessionId=2)], "2018-11-02")
+    tables.load()
+    changed = tables.write_log([event(level="paid")])
+    said = tables.told_failing(everything=True)
+    assert re.findall(r"loaded before in another version: (.*)", said) == [str(changed)]
+
+
 def test_replace_that_takes_many_values_away_fails(tables: Warehouse) -> None:
     """A renamed field in one day of many: the other plays have it."""
     tables.write_songs([song()])
@@ -411,7 +423,6 @@ def test_maxerror_counts_what_a_source_has_in_both_of_its_copies(
     assert tables.counts()["songplays"] == 0 and len(left_out(tables)) == 4
 
 
-@pytest.mark.parametrize("value", ["-1", "many", "100000", "1.5"])
 def test_maxerror_is_for_each_source(tables: Warehouse) -> None:
     tables.configure({("S3", "MAXERROR"): "2"})
     tables.write_log([event(), *(event(userId="me", itemInSession=n) for n in (1, 2))])
@@ -423,6 +434,7 @@ def test_maxerror_is_for_each_source(tables: Warehouse) -> None:
     assert "Missing data for not-null field" in tables.told_failing()
 
 
+@pytest.mark.parametrize("value", ["-1", "many", "100000", "1.5"])
 def test_maxerror_is_a_number_that_copy_takes(tables: Warehouse, value: str) -> None:
     tables.configure({("S3", "MAXERROR"): value})
     with pytest.raises(PipelineError, match=r"\[S3\] MAXERROR = .* is not a number of records from 0 to 99999"):

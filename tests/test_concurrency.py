@@ -50,9 +50,7 @@ def test_run_that_waits_for_another_says_so(tables: Warehouse) -> None:
     with contextlib.closing(tables.connect()) as holder, holder.cursor() as cursor:
         cursor.execute("LOCK staging_events")
         waiting = start(tables, "etl.py")
-        said = ""
-        while "waiting for" not in said:
-            said = waiting.stdout.readline()
+        said = next(line for line in waiting.stdout if "waiting for" in line)
         assert "waiting for another run to finish loading" in said
     finish([waiting])
 
@@ -62,10 +60,8 @@ def test_create_tables_says_that_it_waits_for_a_run(tables: Warehouse) -> None:
     with contextlib.closing(tables.connect()) as holder, holder.cursor() as cursor:
         cursor.execute("LOCK staging_events")
         waiting = start(tables, "create_tables.py", "--yes")
-        said = ""
-        while "waiting for" not in said:
-            said = waiting.stdout.readline()
-        assert "waiting for a load or a reader to finish" in said
+        said = next(line for line in waiting.stdout if "waiting for" in line)
+        assert "a load that is under way has to end first" in said
     finish([waiting])
 
 

@@ -73,6 +73,13 @@ def test_question_names_place_and_tables_with_their_rows(filled: Warehouse) -> N
     assert "  songplays: 1 row\r\n" in screen and "  users: 2 rows\r\n" in screen
 
 
+def test_rows_are_counted_though_a_reader_is_at_the_tables(filled: Warehouse) -> None:
+    reader = filled.connect()
+    reader.cursor().execute("SELECT COUNT(*) FROM songplays")
+    assert "  songplays: 1 row\n" in filled.run("create_tables.py", code=1).stdout
+    reader.close()
+
+
 def test_nobody_waits_while_the_question_is_open(filled: Warehouse) -> None:
     def look() -> None:
         filled.queries(

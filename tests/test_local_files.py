@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +70,9 @@ def test_plays_that_two_folders_have_are_told_apart_from_those_that_were_there(
     sourced: Warehouse, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
     monkeypatch.setattr(packing, "FEW", few)
+    write(sourced.folder / "logs-2017/2017/a.json", event(itemInSession=9))
+    sourced.load()  # what an earlier COPY read is not told again
+    shutil.rmtree(sourced.folder / "logs-2017")
     for folder in ("logs/2018", "logs-old/2018"):
         write(sourced.folder / folder / "a.json", event(), event(itemInSession=1))
     write(sourced.folder / "logs/b.json", event(itemInSession=2))

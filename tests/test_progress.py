@@ -104,6 +104,10 @@ VALUES
         session.close()
 
 
+def test_waits_are_those_of_the_documentation() -> None:
+    assert (progress.SHOWN_AFTER, progress.LINE_EVERY) == (2, 60)
+
+
 def test_first_look_tells_where_the_first_view_cant_be_read(tables: Warehouse) -> None:
     # as on Serverless: a later look would come a minute later in a log
     tables.query("DROP VIEW local_redshift.stv_load_state")

@@ -65,6 +65,12 @@ def test_region_of_the_bucket_is_the_clusters_if_none_is_set(tmp_path: Path, hos
     assert config(tmp_path, changes).source.region == region
 
 
+def test_messages_name_a_cluster_by_its_name_and_region(tmp_path: Path) -> None:
+    hosts = {"dwh.abc.us-west-2.redshift.amazonaws.com": "dwh.us-west-2", "dwh.example.com": "dwh.example.com:5439"}
+    for host, short in hosts.items():
+        assert config(tmp_path, {"CLUSTER": {"HOST": host}}).short_place == short
+
+
 def test_region_has_to_be_set_if_the_host_tells_none(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"dwh.cfg: \[S3\] REGION is missing"):
         config(tmp_path, {"S3": {"REGION": None}})

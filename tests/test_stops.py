@@ -75,6 +75,25 @@ def test_in_copy_while_rows_go_to_the_server(tables: Warehouse, number: int, cod
     assert tables.everything() == before
 
 
+BEFORE_THE_COMMAND_LINE = """
+import argparse, time
+def parse(self):
+    print("parsing", flush=True)
+    time.sleep(120)
+argparse.ArgumentParser.parse_args = parse
+"""
+
+
+@pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
+def test_before_the_command_line_is_read(tables: Warehouse, number: int, code: int, word: str) -> None:
+    (tables.folder / "site").mkdir()
+    (tables.folder / "site" / "sitecustomize.py").write_text(BEFORE_THE_COMMAND_LINE)
+    tables.environment = {"PYTHONPATH": str(tables.folder / "site")}
+    started = Started(tables)
+    started.read_until("parsing")
+    assert started.end(number) == (code, f"etl.py: {word}; nothing was changed\n")
+
+
 def test_in_copy_while_s3_does_not_answer(tables: Warehouse, s3_front: S3Front, bucket: object) -> None:
     before = prepare(tables)
     upload(bucket, tables.folder)

@@ -11,6 +11,8 @@ import boto3
 import pytest
 from helpers import ROOT, Warehouse, at_terminal, event, run_as_admin, song
 
+from pipeline.errors import PipelineError
+
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
@@ -150,6 +152,14 @@ def test_ping_says_that_all_is_well_and_changes_nothing(sourced: Warehouse) -> N
     assert "connected to" in said and "as dwhuser" in said and "all 8 tables are there" in said
     assert said.count("can be read") == 2
     assert sourced.everything() == before
+
+
+def test_ping_names_a_warehouse_that_cant_be_reached(sourced: Warehouse) -> None:
+    sourced.use("s3://b")
+    sourced.configure({("CLUSTER", "HOST"): "127.0.0.1", ("CLUSTER", "DB_PORT"): "1", ("S3", "REGION"): "us-west-2"})
+    sourced.configure({("S3", "LOG_JSONPATH"): "s3://b/p"})
+    with pytest.raises(PipelineError, match="can't connect to"):
+        sourced.load(ping_only=True)
 
 
 def test_ping_names_what_is_missing(warehouse: Warehouse) -> None:

@@ -96,10 +96,12 @@ def test_packed_objects(copy, option: str, pack) -> None:
     several = pack(data) + pack(data)
     assert len(copy.load("c INT", several, f"JSON 'auto' {option}")) == 2000
     copy.create("c INT")
-    damaged = bytearray(pack(data))
+    damaged, beginning = bytearray(pack(data)), bytearray(pack(data))
     damaged[len(damaged) // 2] ^= 0xFF
+    beginning[10] = 0x07  # for zlib a block of no type
     # the last: what is packed once more behind a whole one is damaged
-    for broken in (pack(data)[:-20], data, pack(data)[:1], pack(data)[:5], bytes(damaged), pack(data) + bytes(damaged)):
+    broken_off = [pack(data)[:length] for length in (-20, 1, 5)]
+    for broken in (*broken_off, data, bytes(beginning), bytes(damaged), pack(data) + bytes(damaged)):
         copy.source.put("data.json", broken)
         error = copy.refusal(options=f"JSON 'auto' {option}")
         assert "data.json can't be read as " + option.lower() in str(error)
