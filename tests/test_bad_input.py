@@ -220,7 +220,7 @@ def test_create_tables_keeps_the_rows_unless_told_yes(loaded: Warehouse, answer:
     assert loaded.counts()["songplays"] == 1
 
 
-@pytest.mark.parametrize(("answer", "arguments"), [("y\n", []), ("YES\n", []), ("", ["--yes"])])
+@pytest.mark.parametrize(("answer", "arguments"), [("y\n", []), (" Yes \n", []), ("", ["--yes"])])
 def test_create_tables_drops_when_told_yes(loaded: Warehouse, answer: str, arguments: list[str]) -> None:
     assert at_terminal(loaded, answer, *arguments)[0] == 0
     assert loaded.counts()["songplays"] == 0

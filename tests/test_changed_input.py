@@ -406,8 +406,19 @@ def test_maxerror_leaves_out_as_many_bad_records_and_accounts_for_them(tables: W
     assert "3 plays loaded now" in (said := tables.told()) and "left out" not in said
     tables.write_log(broken(2, 4), "2018-11-02")
     before = tables.everything()
-    assert "Load into table 'staging_events' failed" in tables.told_failing()
+    said = tables.told_failing()
+    name = "staging_events_listed_copy" if temp_dir else "staging_events_copy"
+    assert f"COPY staging_events ({name} in sql_queries.py) failed: Load into table 'staging_events' failed" in said
     assert tables.everything() == before
+
+
+def test_load_with_records_left_out_succeeds_where_no_view_of_them_can_be_read(tables: Warehouse) -> None:
+    tables.configure({("S3", "MAXERROR"): "1"})
+    tables.write_songs([song()])
+    tables.write_log(broken(1, 1))
+    tables.query("DROP VIEW local_redshift.stl_load_errors; DROP VIEW local_redshift.sys_load_error_detail")
+    assert "can't be read from the system tables" in tables.run("etl.py").stdout
+    assert tables.counts()["songplays"] == 1
 
 
 def test_maxerror_counts_what_a_source_has_in_both_of_its_copies(

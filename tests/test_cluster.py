@@ -1,5 +1,6 @@
 """Reaching a cluster, tried on a PostgreSQL server over TCP: TLS, passwords, temporary credentials, patience."""
 
+import contextlib
 import http.server
 import json
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import boto3
 import credstash
+import psycopg2
 import pytest
 from endpoint import SECRET, TlsFront, start_server, write_certificates
 from helpers import Warehouse
@@ -220,6 +222,7 @@ def credentials_server(aws: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> 
         (SERVERLESS, None, "IAMR:me", ['"workgroupName": "analysts"', '"dbName": "dev"', "/us-west-2/"]),
         (SERVERLESS.replace("us-west-2", "eu-central-1"), None, "IAMR:me", ["/eu-central-1/redshift-serverless/"]),
         (PROVISIONED.replace("us-west-2", "eu-central-1"), None, "IAM:me", ["/eu-central-1/redshift/"]),
+        ("dwh.abc123.cn-north-1.redshift.amazonaws.com.cn", None, "IAM:me", ["/cn-north-1/redshift/"]),
     ],
 )
 def test_temporary_credentials(
@@ -229,6 +232,24 @@ def test_temporary_credentials(
     warehouse.configure({("CLUSTER", key): value for key, value in changes.items()})
     assert user_and_password(read_settings(warehouse.config)) == (login, SECRET)
     assert all(part in credentials_server.asked for part in asked), credentials_server.asked
+
+
+def test_login_is_that_of_the_user_whom_aws_names(
+    warehouse: Warehouse,
+    plain_server: tuple[Path, int],
+    tls_server: tuple[Path, int],
+    credentials_server: type[Aws],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with contextlib.closing(configured(warehouse, tls_server).connect()) as connection:
+        connection.cursor().execute('CREATE ROLE "IAM:me" LOGIN PASSWORD %s', [SECRET])
+        connection.commit()
+    connect = psycopg2.connect
+    monkeypatch.setattr(psycopg2, "connect", lambda **to: connect(**to | {"host": "localhost"}))  # not AWS
+    configured(warehouse, tls_server, HOST=PROVISIONED, IAM_AUTH="yes")
+    with contextlib.closing(warehouse.connect()) as connection:
+        assert connection.info.user == "IAM:me"
+    monkeypatch.undo()
 
 
 def test_each_login_has_a_temporary_password_of_its_own(warehouse: Warehouse, credentials_server: type[Aws]) -> None:

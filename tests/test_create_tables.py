@@ -9,7 +9,8 @@ import sys
 
 import psycopg2
 import pytest
-from helpers import ROOT, TABLES, Warehouse, at_terminal, event, song
+from helpers import ROOT, TABLES, Warehouse, at_terminal, event, song, unstamped
+from test_concurrency import start
 
 import create_tables
 from pipeline import existing_tables
@@ -115,6 +116,18 @@ def test_question_that_nobody_would_see_or_answer_is_not_asked(filled: Warehouse
     os.close(ours)
     assert ran.returncode == 1 and "drops tables that hold rows only when told to" in errors
     assert filled.counts()["users"] == 1
+
+
+@pytest.mark.stand_in_only
+def test_rows_that_came_in_while_the_lock_was_waited_for_are_named(tables: Warehouse) -> None:
+    writer = tables.connect()
+    writer.cursor().execute("INSERT INTO users (user_id, last_event_time) VALUES (9, '2018-11-01')")
+    waiting = start(tables, "create_tables.py", "--yes")
+    assert any("waiting for" in line for line in waiting.stdout)
+    writer.commit()
+    writer.close()
+    output, errors = waiting.communicate(timeout=120)
+    assert waiting.returncode == 0 and "dropped users with its 1 row\n" in unstamped(output), errors
 
 
 def test_row_that_is_committed_between_the_count_and_the_lock_is_not_dropped(tables: Warehouse) -> None:

@@ -229,6 +229,25 @@ def test_missing_brace_is_told_with_the_line_where_the_record_began(tables: Ware
 
 
 @pytest.mark.stand_in_only
+def test_blank_lines_at_the_beginning_are_no_reason(tables: Warehouse) -> None:
+    path = tables.write_log([])
+    path.write_text(f"\n \n{json.dumps(event())}\n{json.dumps(event())[:-1]}\n")
+    tables.write_songs([song()])
+    assert "does not begin with" not in tables.told_failing()
+
+
+@pytest.mark.stand_in_only
+def test_errors_of_songs_are_told_as_such_where_the_prefix_of_the_logs_has_them_too(tables: Warehouse) -> None:
+    # s3://bucket/log and s3://bucket/log-songs: the songs are read as logs as well
+    tables.write_log([event()])
+    tables.write_song_file([song(title=None)] * 4)
+    (tables.folder / "song-data").rename(tables.folder / "log-data-songs")
+    tables.configure({("S3", "LOG_DATA"): "log-data", ("S3", "SONG_DATA"): "log-data-songs"})
+    said = tables.told_failing(check=True)
+    assert said.count("[S3] SONG_DATA: 4 records like these 3:") == 2 and "[S3] LOG_DATA: 4" not in said
+
+
+@pytest.mark.stand_in_only
 @pytest.mark.parametrize(
     ("changes", "column"),
     [

@@ -53,7 +53,7 @@ def test_missing_table_or_column_names_the_statement_and_create_tables(
 
 
 @pytest.mark.parametrize("key", ["LOG_DATA", "SONG_DATA", "LOG_JSONPATH"])
-@pytest.mark.parametrize("where", ["nothing-here", "s3://sparkify/nothing-here"])
+@pytest.mark.parametrize("where", ["nothing-here", "s3://sparkify/nothing-here", "log-data/nothing-here"])
 def test_source_that_is_not_there_names_the_key(
     sourced: Warehouse, aws: dict[str, str], bucket: object, key: str, where: str
 ) -> None:

@@ -71,6 +71,13 @@ def test_messages_name_a_cluster_by_its_name_and_region(tmp_path: Path) -> None:
         assert config(tmp_path, {"CLUSTER": {"HOST": host}}).short_place == short
 
 
+def test_config_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    # as Windows' Notepad writes it
+    settings = config(tmp_path, {})
+    settings.path.write_text(settings.path.read_text(), encoding="utf-8-sig")
+    assert read_settings(settings.path, needs_source=True) == settings
+
+
 def test_region_has_to_be_set_if_the_host_tells_none(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"dwh.cfg: \[S3\] REGION is missing"):
         config(tmp_path, {"S3": {"REGION": None}})
@@ -217,11 +224,12 @@ def test_what_is_wrong_is_found_before_anything_is_connected(warehouse: Warehous
     assert not (warehouse.folder / "new").exists()
 
 
-def test_localhost_is_told_apart_from_the_stand_in(warehouse: Warehouse) -> None:
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_localhost_is_told_apart_from_the_stand_in(warehouse: Warehouse, host: str) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = str(unused.getsockname()[1])
-        warehouse.configure({("CLUSTER", "HOST"): "localhost", ("CLUSTER", "DB_PORT"): port})
+        warehouse.configure({("CLUSTER", "HOST"): host, ("CLUSTER", "DB_PORT"): port})
         assert "HOST = local is the stand-in" in warehouse.run("create_tables.py", code=1).stdout
 
 

@@ -3,13 +3,15 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 
 import boto3
 import pytest
-from helpers import ROOT, Warehouse, at_terminal, event, run_as_admin, song
+from helpers import ROOT, Warehouse, at_terminal, event, run_as_admin, song, upload
+from s3_front import S3Front
 
 from pipeline.errors import PipelineError
 
@@ -139,6 +141,29 @@ def test_report_of_a_stopped_run_says_so(sourced: Warehouse) -> None:
     assert (report["status"], report["error"]) == ("stopped", "terminated; nothing was changed")
 
 
+def test_report_that_cant_be_written_at_the_end_fails_a_run_that_has_loaded(sourced: Warehouse) -> None:
+    folder = sourced.folder / "reports"
+    folder.mkdir()
+    blocking = sourced.connect()
+    blocking.cursor().execute("LOCK users")
+    command = [
+        sys.executable,
+        str(ROOT / "etl.py"),
+        "--config",
+        str(sourced.config),
+        "--report",
+        str(folder / "r.json"),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert any("INSERT artists (inferred)" in line for line in process.stdout)
+    shutil.rmtree(folder)
+    blocking.close()
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert f"{folder}/r.json could not be written: No such file or directory; everything had been committed" in errors
+    assert sourced.counts()["songplays"] == 1
+
+
 def test_report_that_cant_be_written_is_said_before_anything_is_done(sourced: Warehouse) -> None:
     before = sourced.everything()
     ran = in_a_log(sourced, "--report", "/nowhere/report.json")
@@ -152,6 +177,19 @@ def test_ping_says_that_all_is_well_and_changes_nothing(sourced: Warehouse) -> N
     assert "connected to" in said and "as dwhuser" in said and "all 8 tables are there" in said
     assert said.count("can be read") == 2
     assert sourced.everything() == before
+
+
+def test_ping_names_the_prefix_that_cant_be_listed_from_here(
+    sourced: Warehouse, s3_front: S3Front, bucket: object
+) -> None:
+    upload(bucket, sourced.folder)
+    sourced.use("s3://sparkify")
+    s3_front.error = (403, b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>")
+    sourced.load(ping_only=True)
+    listed = next(n for n, request in enumerate(s3_front.requests, 1) if "start-after" in request)  # COPY's have none
+    s3_front.fails_at = listed
+    with pytest.raises(PipelineError, match=r"access denied; .*; see \[S3\] LOG_DATA in "):
+        sourced.load(ping_only=True)
 
 
 def test_ping_names_a_warehouse_that_cant_be_reached(sourced: Warehouse) -> None:
