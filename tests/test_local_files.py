@@ -86,6 +86,14 @@ def test_plays_that_two_folders_have_are_told_apart_from_those_that_were_there(
     assert "1 plays loaded now" in said and "3 plays already there" in said and "folders begin" not in said
 
 
+def test_files_beside_each_other_are_no_folders(sourced: Warehouse) -> None:
+    for number in (1, 2):
+        write(sourced.folder / f"logs/day-{number}.json", event())
+    sourced.configure({("S3", "LOG_DATA"): "logs/day-"})
+    said = sourced.told()
+    assert "1 plays staged more than once" in said and "folders begin" not in said
+
+
 @pytest.mark.parametrize("pattern", ["logs[1]-", "lo*s-", "what?/logs"])
 def test_ping_takes_a_prefix_as_it_stands(tables: Warehouse, pattern: str) -> None:
     tables.write_songs([song()])

@@ -133,6 +133,18 @@ def test_refused_commit_has_changed_nothing_and_is_tried_again(
     assert tables.counts()["songplays"] == 1
 
 
+def test_what_a_failed_try_told_is_not_in_the_report_of_the_next(
+    tables: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables.write_log([event(itemInSession=n, auth=None) for n in range(20)])
+    tables.write_songs([song()])
+    lose_answers(monkeypatch, landing=False)
+    story = load(tables).story
+    assert story.tries == 2
+    assert story.warnings == ["warning: 20 of 20 records have no auth, which is a column of staging_events"]
+    assert [step.name for step in story.steps].count("COPY staging_events") == 1
+
+
 def test_load_of_somebody_else_is_not_taken_for_ours(
     tables: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -71,6 +71,16 @@ def test_messages_name_a_cluster_by_its_name_and_region(tmp_path: Path) -> None:
         assert config(tmp_path, {"CLUSTER": {"HOST": host}}).short_place == short
 
 
+@pytest.mark.parametrize("host", ["local", "Local", "LOCAL"])
+def test_local_is_the_stand_in_in_whatever_case(tmp_path: Path, host: str) -> None:
+    assert config(tmp_path, {"CLUSTER": {"HOST": host}}).is_local
+
+
+def test_roots_of_the_system_are_no_file_beside_the_config(tmp_path: Path) -> None:
+    # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-SSLROOTCERT
+    assert config(tmp_path, {"CLUSTER": {"SSLROOTCERT": "system"}}).sslrootcert == "system"
+
+
 def test_config_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     # as Windows' Notepad writes it
     settings = config(tmp_path, {})

@@ -118,6 +118,13 @@ def test_report_of_a_run_that_loads_nothing(sourced: Warehouse, mode: str) -> No
     assert report["outcome"] == "nothing was changed"
 
 
+def test_report_to_a_pipe_is_written_once_at_the_end(sourced: Warehouse) -> None:
+    lines = in_a_log(sourced, "--report", "/dev/stdout").stdout.splitlines()
+    began = lines.index("{")
+    assert json.loads("\n".join(lines[began:]))["status"] == "succeeded"
+    assert not any("running" in line for line in lines[:began])
+
+
 def test_report_of_create_tables(sourced: Warehouse) -> None:
     path = sourced.folder / "report.json"
     sourced.run("create_tables.py", "--yes", "--report", str(path))
