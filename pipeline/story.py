@@ -52,11 +52,13 @@ class Story:
     def begin(self, settings: Settings) -> None:
         """Tell what goes where. Raise PipelineError where the report can't be written later."""
         if self.report is not None:
-            report, self.report = self.report.resolve(), None
+            report, self.report = self.report.absolute(), None
+            if not _is_device(report):
+                report = report.resolve()
             if report == settings.path:
                 raise PipelineError(f"--report {report}: that is the config file; nothing was changed")
             _check_writable(report)
-            if not report.exists() or report.is_file():
+            if not _is_device(report):
                 # a run that is killed leaves no report of an earlier one behind
                 _begin_report(report, self.started)
             self.report = report
@@ -127,7 +129,7 @@ class Story:
 
 def _write(report: Path, text: str) -> None:
     """Write a file whole or not at all; a pipe or a device is written as it is."""
-    if report.exists() and not report.is_file():
+    if _is_device(report):
         report.write_text(text, encoding="utf-8")
         return
     unfinished = report.with_name(f"{report.name}.{os.getpid()}")
@@ -146,7 +148,11 @@ def _begin_report(report: Path, started: str) -> None:
         raise PipelineError(f"--report {report} can't be written: {error.strerror}; nothing was changed") from error
 
 
+def _is_device(report: Path) -> bool:
+    """Whether it is a pipe or a device, as /dev/stdout, whose real name may lead nowhere."""
+    return report.exists() and not report.is_file() and not report.is_dir()
+
+
 def _check_writable(report: Path) -> None:
-    is_device = report.exists() and not report.is_file() and not report.is_dir()
-    if report.is_dir() or not (is_device or os.access(report.parent, os.W_OK)):
+    if report.is_dir() or not (_is_device(report) or os.access(report.parent, os.W_OK)):
         raise PipelineError(f"--report {report}: no file can be written there; nothing was changed")

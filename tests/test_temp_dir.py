@@ -1,12 +1,15 @@
 """With [S3] TEMP_DIR each file is loaded once, and small files travel packed: from local files and from S3."""
 
+import errno
 import gzip
 import hashlib
 import http.server
 import io
 import json
 import os
+import platform
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -22,8 +25,11 @@ from test_etl import REAL_COUNTS
 from test_faults import Paused
 from test_load_errors import read_csv
 
+import etl
 import sql_queries
 from pipeline.errors import PipelineError, Unreachable
+from pipeline.retry import try_until_done
+from pipeline.run import Run
 from pipeline.session import Session
 from pipeline.settings import read_settings
 from pipeline.sources import new_files, packing
@@ -654,6 +660,42 @@ def test_file_that_is_gone_is_named(tmp_path: Path) -> None:
     (tmp_path / "one").unlink()
     with pytest.raises(Unreachable, match=f"can't read {tmp_path}/one: it is gone, or was moved since it was listed"):
         list(place.read(files))
+
+
+def test_file_that_is_half_written_goes(temp: Temp, monkeypatch: pytest.MonkeyPatch) -> None:
+    if temp.root.startswith("s3://"):
+        pytest.skip("S3 has whole objects only")
+
+    def half(source: IO[bytes], target: IO[bytes]) -> None:
+        target.write(source.read(10))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", half)
+    with pytest.raises(PipelineError, match=r"No space left on device; see \[S3\] TEMP_DIR in"):
+        temp.load()
+    assert temp.left() == []
+
+
+def test_what_passes_while_temp_dir_is_written_is_tried_again(
+    tables: Warehouse, s3_front: S3Front, bucket: object, capsys: pytest.CaptureFixture
+) -> None:
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    temp = Temp(tables, bucket)
+    temp.sync()
+    s3_front.error = (404, b"<Error><Code>NoSuchKey</Code><Message>It is not there.</Message></Error>")
+    tables.load(check=True)
+    s3_front.fails_at = next(n for n, request in enumerate(s3_front.requests, 1) if request.startswith("PUT"))
+    try_until_done(
+        lambda session: etl.main(session, check=True), read_settings(tables.config, needs_source=True), Run(), (0,)
+    )
+    assert "see [S3] TEMP_DIR in" in (said := capsys.readouterr().err) and "trying again" in said
+
+
+def test_folder_under_temp_dir_is_of_one_machine(temp: Temp, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = id_of(temp.warehouse)
+    monkeypatch.setattr(platform, "node", lambda: "another")  # with a copied data directory in the same place
+    assert id_of(temp.warehouse) != here
 
 
 def test_two_warehouses_of_one_mark_leave_each_others_files(temp: Temp, tmp_path: Path) -> None:
