@@ -421,6 +421,14 @@ def test_load_with_records_left_out_succeeds_where_no_view_of_them_can_be_read(t
     assert tables.counts()["songplays"] == 1
 
 
+def test_message_is_about_the_copy_that_failed_not_about_records_left_out_before(tables: Warehouse) -> None:
+    tables.configure({("S3", "MAXERROR"): "1"})
+    tables.write_log(broken(1, 1))
+    tables.write_song_file([song(), *[song(title=None)] * 2])
+    said = tables.told_failing()
+    assert "song-data/all.json, line 2, column title" in said and "events.json, line" not in said
+
+
 def test_maxerror_counts_what_a_source_has_in_both_of_its_copies(
     tables: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,12 @@ def test_plays_that_two_folders_have_are_told_apart_from_those_that_were_there(
     assert "1 plays loaded now" in said and "3 plays already there" in said and "folders begin" not in said
 
 
+def test_file_with_a_slash_at_its_end_is_no_folder(sourced: Warehouse) -> None:
+    write(sourced.folder / "logs/a.json", event())
+    sourced.configure({("S3", "LOG_DATA"): "logs/a.json/"})
+    assert "see [S3] LOG_DATA in" in sourced.refusal()
+
+
 def test_files_beside_each_other_are_no_folders(sourced: Warehouse) -> None:
     for number in (1, 2):
         write(sourced.folder / f"logs/day-{number}.json", event())

@@ -662,6 +662,22 @@ def test_file_that_is_gone_is_named(tmp_path: Path) -> None:
         list(place.read(files))
 
 
+def test_endpoint_of_s3_alone_is_taken(
+    tables: Warehouse, bucket: object, aws: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temp = Temp(tables, bucket)
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    temp.sync()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", aws["AWS_ENDPOINT_URL"])
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    assert "1 plays loaded now" in tables.told()
+    tables.told(check=True)
+    assert tables.told(ping_only=True).count("can be read") == 2
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws["AWS_ENDPOINT_URL"])
+
+
 def test_file_that_is_half_written_goes(temp: Temp, monkeypatch: pytest.MonkeyPatch) -> None:
     if temp.root.startswith("s3://"):
         pytest.skip("S3 has whole objects only")
