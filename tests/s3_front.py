@@ -45,6 +45,7 @@ class S3Front:
         self.endless = ""  # an object whose name ends like this has its body again and again, until `let_go` ...
         self.breaks_off_at = 0  # ... or until it breaks off after so many bytes ...
         self.then = (0, b"")  # ... with this once, after so many bytes
+        self.cut_off = ""  # of an object whose name ends like this only half arrives
         self.let_go = threading.Event()
         self.asked = threading.Event()  # whether it was asked for
         self._behind = urlsplit(behind).netloc
@@ -91,6 +92,9 @@ class S3Front:
                 status, headers, body = front.answer(self.command, self.path, dict(self.headers), sent)
                 if self.command == "GET" and front.endless and urlsplit(self.path).path.endswith(front.endless):
                     self.reply_endlessly(body, headers)
+                elif self.command == "GET" and front.cut_off and urlsplit(self.path).path.endswith(front.cut_off):
+                    self.close_connection = True
+                    self.reply(status, body[: len(body) // 2], headers, length=len(body))
                 else:
                     self.reply(status, body, headers)
 

@@ -28,7 +28,7 @@ from test_load_errors import read_csv
 import etl
 import sql_queries
 from pipeline.errors import PipelineError, Unreachable
-from pipeline.retry import try_until_done
+from pipeline.retry import is_transient, try_until_done
 from pipeline.run import Run
 from pipeline.session import Session
 from pipeline.settings import read_settings
@@ -660,6 +660,21 @@ def test_file_that_is_gone_is_named(tmp_path: Path) -> None:
     (tmp_path / "one").unlink()
     with pytest.raises(Unreachable, match=f"can't read {tmp_path}/one: it is gone, or was moved since it was listed"):
         list(place.read(files))
+
+
+@pytest.mark.parametrize("few", [0, 16])
+def test_object_of_which_half_arrives_is_not_taken_for_whole(
+    tables: Warehouse, s3_front: S3Front, bucket: object, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(packing, "FEW", few)
+    tables.write_log([event(itemInSession=n) for n in (1, 2)])  # of the same length
+    tables.write_songs([song()])
+    temp = Temp(tables, bucket)
+    temp.sync()
+    s3_front.cut_off = "-events.json"  # between the two
+    with pytest.raises(PipelineError) as raised:
+        tables.load()
+    assert is_transient(raised.value) and tables.counts()["songplays"] == 0
 
 
 def test_endpoint_of_s3_alone_is_taken(

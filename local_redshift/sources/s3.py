@@ -1,7 +1,7 @@
 """Objects in S3, and what S3 says in Redshift's words where they can't be read."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any, BinaryIO, cast
 
 import boto3
@@ -66,8 +66,13 @@ class S3Store:
             return cast(BinaryIO, self._client.get_object(Bucket=bucket, Key=key)["Body"])
 
     def head(self, name: str, limit: int) -> bytes:
-        with self.open(name) as stream, self.reading(name):
-            return stream.read(limit)
+        found = bytearray()
+        # not `with self.open(name)`: what botocore gives then does not look whether all has come
+        with closing(self.open(name)) as stream, self.reading(name):
+            # up to the empty read at the end, which is where botocore looks whether all has come
+            while len(found) < limit and (part := stream.read(limit - len(found))):
+                found += part
+        return bytes(found)
 
     @contextmanager
     def reading(self, name: str) -> Iterator[None]:

@@ -31,7 +31,7 @@ GONE = "it is gone, or was moved since it was listed"  # listed anew it may be t
 
 # S3's own words in the middle of obstore's, and what obstore says of what may pass
 _S3_SAYS = re.compile(r"<Code>(?P<code>\w+)</Code>.*?<Message>(?P<message>[^<]*)</Message>", re.DOTALL)
-_PASSES = re.compile(r"after [1-9]\d* retries|error sending request|timed out|\b5\d\d [A-Z]")
+_PASSES = re.compile(r"after [1-9]\d* retries|error sending request|response body error|timed out|\b5\d\d [A-Z]")
 
 
 class SourceFile(NamedTuple):

@@ -37,7 +37,15 @@ def test_ignoreallerrors(copy) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "rows_known"), [("", 2), ("STATUPDATE", 2), ("STATUPDATE ON", 2), ("STATUPDATE OFF", -1), ("NOLOAD", -1)]
+    ("option", "rows_known"),
+    [
+        ("", 2),
+        ("STATUPDATE", 2),
+        ("STATUPDATE ON", 2),
+        ("STATUPDATE OFF", -1),
+        ("NOLOAD", -1),
+        ("NOLOAD STATUPDATE ON", -1),
+    ],
 )
 def test_statupdate_makes_statistics(copy, option: str, rows_known: int) -> None:
     # DG copy-parameters-data-load: by default for a table that was empty; -1 is PostgreSQL's "not known"
@@ -101,6 +109,13 @@ def test_prefix_is_a_plain_prefix_of_names(copy) -> None:
     copy.run("data")
     expected = {1, 2, 3, 4} if copy.source.root.startswith("s3://") else {2, 3, 4}
     assert {row[0] for row in copy.rows()} == expected
+
+
+@local_only
+def test_link_that_leads_nowhere_is_told_as_one(copy, tmp_path: Path) -> None:
+    (tmp_path / "data1").symlink_to("nowhere")
+    copy.create("c INT")
+    assert "data1 is a link that leads nowhere" in str(copy.refusal())
 
 
 @local_only

@@ -40,6 +40,7 @@ def parts(s3_front: S3Front, bucket: object, database: psycopg2.extensions.conne
     bucket.put_object(Key="part1", Body=b'{"n": 1}\n' * 3)
     bucket.put_object(Key="part2", Body=b'{"n": 1}\n' * 2)
     bucket.put_object(Key="part3", Body=b'{"n": "x"}\n')
+    bucket.put_object(Key="part4", Body=b"")
     s3_front.held = "part2"
     with database.cursor() as cursor:
         cursor.execute("CREATE TABLE numbers (n INTEGER)")
@@ -57,15 +58,26 @@ def test_running_copy_tells_how_far_it_has_got(
     monkeypatch.setattr("local_redshift.copy.progress.SECONDS", 0)
     copy = threading.Thread(target=database.cursor().execute, args=(COPY + "MAXERROR 5",))
     copy.start()
-    while rows(watcher, RUNNING, parts) != [(1, 3, 3, 33)]:
+    while rows(watcher, RUNNING, parts) != [(1, 4, 3, 25)]:
         assert copy.is_alive()
-    assert rows(watcher, HISTORY, parts) == [("running", 1, 3, 3, 0, "numbers", True)]
+    assert rows(watcher, HISTORY, parts) == [("running", 1, 4, 3, 0, "numbers", True)]
     watcher.execute("SELECT TRIM(filename), lines_scanned FROM stl_load_commits")
     assert watcher.fetchall() == [("s3://sparkify/part1", 3)]
     s3_front.let_go.set()
     copy.join()
+    watcher.execute("SELECT TRIM(filename), lines_scanned FROM stl_load_commits ORDER BY 1")
+    assert watcher.fetchall() == [(f"s3://sparkify/part{n}", lines) for n, lines in ((1, 3), (2, 2), (3, 1), (4, 0))]
     assert rows(watcher, RUNNING, parts) == []
-    assert rows(watcher, HISTORY, parts) == [("completed", 3, 3, 5, 1, "numbers", False)]
+    assert rows(watcher, HISTORY, parts) == [("completed", 4, 4, 5, 1, "numbers", False)]
+
+
+def test_small_object_that_breaks_off_is_told_in_words_of_the_stand_in(
+    database: psycopg2.extensions.connection, parts: int, s3_front: S3Front
+) -> None:
+    s3_front.let_go.set()
+    s3_front.cut_off = "part2"  # behind its first record
+    with pytest.raises(psycopg2.errors.InternalError_, match="9 read, but total bytes expected is 18"):
+        database.cursor().execute(COPY + "MAXERROR 5")
 
 
 def test_duration_of_a_load_is_in_microseconds(

@@ -7,6 +7,8 @@ import json
 import psycopg2
 import pytest
 
+from local_redshift.sources import streams
+
 # where a record ends does not depend on where the file is; the tests below that are not so marked read S3, too
 local_only = pytest.mark.parametrize("source", ["local"], indirect=True)
 
@@ -87,6 +89,14 @@ def test_four_megabytes_are_the_most(copy) -> None:
 
 def test_endless_record_fails_without_being_read_whole(copy) -> None:
     assert copy.fail("c INT", '{"c": "' + "y" * (9 << 20))["err_code"] == 1216
+
+
+@local_only
+@pytest.mark.parametrize(("option", "pack"), [("GZIP", gzip.compress), ("BZIP2", bz2.compress)])
+def test_packed_streams_may_end_with_a_block_that_is_read(copy, monkeypatch, option: str, pack) -> None:
+    one = pack(b'{"c": 1}\n' * 100)
+    monkeypatch.setattr(streams, "BLOCK_BYTES", len(one))
+    assert len(copy.load("c INT", one * 3, f"JSON 'auto' {option}")) == 300
 
 
 @pytest.mark.parametrize(("option", "pack"), [("GZIP", gzip.compress), ("BZIP2", bz2.compress)])

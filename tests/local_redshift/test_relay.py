@@ -4,6 +4,7 @@ import re
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -104,6 +105,34 @@ def test_error_is_told_as_by_a_cluster_and_aborts_the_transaction(
     assert "local_redshift" not in str(raised.value) and "LINE 1" not in str(raised.value)
     with pytest.raises(errors.InFailedSqlTransaction):
         cursor.execute("SELECT 1")
+
+
+def test_error_of_a_null_shows_no_row_of_the_data(client: psycopg2.extensions.connection) -> None:
+    with pytest.raises(psycopg2.Error) as raised:
+        client.cursor().execute("INSERT INTO t (a, b) VALUES (NULL, 'secret')")
+    assert "secret" not in str(raised.value) and raised.value.diag.message_detail is None
+
+
+def test_refusal_keeps_backslashes_and_quotes(client: psycopg2.extensions.connection) -> None:
+    with pytest.raises(psycopg2.Error) as raised:
+        client.cursor().execute("SELECT \\ FROM t")
+    assert '"\\"' in raised.value.diag.message_primary
+
+
+def test_options_of_a_session_are_taken_in_whatever_case(served: tuple[subprocess.Popen, str]) -> None:
+    # JDBC's driver says TimeZone and DateStyle: https://github.com/pgjdbc/pgjdbc, ConnectionFactoryImpl
+    user, password, port, database = re.match(r"postgresql://(.*?):(.*?)@[^:]*:(\d+)/(.*)", served[1]).groups()
+    said = {"user": user, "database": database, "TimeZone": "Asia/Tokyo", "DateStyle": "SQL"}
+    startup = b"".join(f"{key}\0{value}\0".encode() for key, value in said.items()) + b"\0"
+    with socket.create_connection(("127.0.0.1", int(port))) as door:
+        door.sendall(struct.pack("!ii", len(startup) + 8, 196608) + startup)
+        assert door.recv(9)[:1] == b"R"
+        door.sendall(b"p" + struct.pack("!i", len(password) + 5) + password.encode() + b"\0")
+        answered = b""
+        while b"Z\0\0\0\x05" not in answered:  # ready for a query
+            answered += (part := door.recv(4096))
+            assert part
+        assert b"TimeZone\0Asia/Tokyo\0" in answered and b"DateStyle\0SQL, " in answered
 
 
 def test_parameters_need_no_blanks_between(config: Path) -> None:

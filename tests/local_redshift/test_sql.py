@@ -4,6 +4,7 @@ DG is https://docs.aws.amazon.com/redshift/latest/dg/.
 """
 
 import datetime as dt
+import io
 import re
 from decimal import Decimal
 
@@ -226,6 +227,10 @@ def test_execute_values_and_executemany_work(database: psycopg2.extensions.conne
 def test_copy_from_the_client_is_refused(database: psycopg2.extensions.connection) -> None:
     with pytest.raises(errors.FeatureNotSupported, match="COPY FROM STDIN"):
         database.cursor().copy_expert("COPY t FROM STDIN", None)
+    for copy in (database.cursor().copy_to, database.cursor().copy_from):
+        database.rollback()
+        with pytest.raises(errors.FeatureNotSupported, match="COPY FROM STDIN"):
+            copy(io.StringIO(), "t")
 
 
 def test_version_is_recognised_as_redshift(database: psycopg2.extensions.connection) -> None:
