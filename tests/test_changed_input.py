@@ -229,6 +229,37 @@ def test_conflict_names_only_the_files_that_have_changed(tables: Warehouse) -> N
     assert re.findall(r"loaded before in another version: (.*)", said) == [str(changed)]
 
 
+@pytest.mark.parametrize(("files", "last"), [(10, "loaded before in another version: "), (11, "and 1 more files")])
+def test_ten_changed_files_are_named(tables: Warehouse, files: int, last: str) -> None:
+    tables.configure({("S3", "TEMP_DIR"): "temp"})
+    tables.write_songs([song()])
+    for level in ("free", "paid"):
+        for number in range(files):
+            tables.write_log([event(itemInSession=number, level=level)], f"day-{number:02}")
+        if level == "free":
+            tables.load()
+    lines = tables.told_failing().splitlines()
+    assert sum("loaded before in another version" in line for line in lines) == 10
+    assert lines[-1].startswith(last)
+
+
+def test_corrected_log_that_is_there_twice_is_one_conflict(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    tables.write_log([event()])
+    tables.load()
+    tables.write_log([event(level="paid")] * 2)
+    assert "in level: 1, for example" in tables.told_failing()
+
+
+def test_plays_that_are_none_any_more_lose_no_value(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    tables.write_log(day(20))
+    tables.load()
+    tables.write_log(day(20, page="Home", song=None, artist=None, length=None))
+    tables.told(replace=True)
+    assert tables.counts()["songplays"] == 0
+
+
 def test_replace_that_takes_many_values_away_fails(tables: Warehouse) -> None:
     """A renamed field in one day of many: the other plays have it."""
     tables.write_songs([song()])

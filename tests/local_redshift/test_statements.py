@@ -35,6 +35,15 @@ IDENTITIES = [  # attribute, the first two values
 ]
 
 
+@pytest.mark.parametrize(
+    "attribute", ["NOT NULL", "NULL", "ENCODE az64", "DISTKEY", "SORTKEY", "PRIMARY KEY", "UNIQUE"]
+)
+def test_default_may_be_followed_by_any_attribute(cursor: psycopg2.extensions.cursor, attribute: str) -> None:
+    # r_CREATE_TABLE_NEW
+    cursor.execute(f"CREATE TABLE t (a INT DEFAULT 1 + 1 {attribute}, b INT); INSERT INTO t (b) VALUES (1)")
+    assert rows(cursor, "SELECT a FROM t") == [(2,)]
+
+
 @pytest.mark.parametrize(("attribute", "values"), IDENTITIES)
 def test_identity_counts_from_its_seed(cursor: psycopg2.extensions.cursor, attribute: str, values: list[int]) -> None:
     # r_CREATE_TABLE_NEW
