@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import psycopg2
 import pytest
 from psycopg2 import errors
 
@@ -64,6 +65,17 @@ def test_failed_copy_keeps_the_rows_of_earlier_ones_in_the_transaction(copy) -> 
         copy.run()
     assert copy.rows() == [(1,)]
     copy.connection.autocommit = False
+
+
+def test_copy_works_again_after_the_connection_for_its_reports_was_lost(copy) -> None:
+    assert copy.load("c INT", GOOD) == [(1,)]
+    copy.connection.commit()
+    copy.cursor.execute("SELECT pg_terminate_backend(%s, 10000)", [copy.connection.system().get_backend_pid()])
+    with pytest.raises(psycopg2.Error):
+        copy.run()
+    copy.connection.rollback()
+    copy.run()
+    assert copy.rows() == [(1,), (1,)]
 
 
 def test_noload_parses_and_loads_nothing(copy) -> None:

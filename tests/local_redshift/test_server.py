@@ -244,7 +244,7 @@ def test_psql_without_a_warehouse_says_so(tmp_path: Path) -> None:
     assert "no local warehouse" in psql(tmp_path, code=1).stderr
 
 
-def test_views_and_defaults_outlive_a_new_version_of_the_catalog(data_dir: Path) -> None:
+def test_views_and_defaults_outlive_a_new_version_of_the_catalog(data_dir: Path, tmp_path: Path) -> None:
     connection = local_redshift.connect(data_dir, "upgraded")
     cursor = connection.cursor()
     cursor.execute("DROP TABLE IF EXISTS t CASCADE")
@@ -252,6 +252,9 @@ def test_views_and_defaults_outlive_a_new_version_of_the_catalog(data_dir: Path)
     cursor.execute("CREATE VIEW v AS SELECT LEN(a) AS n, at FROM t; INSERT INTO t (a) VALUES ('abc')")
     cursor.execute("CREATE VIEW errors AS SELECT COUNT(*) AS n FROM stl_load_errors")
     cursor.execute("CREATE VIEW late AS SELECT b FROM t WITH NO SCHEMA BINDING")
+    (tmp_path / "data").write_text('{"n": 1}\n{"n": "x"}\n')
+    cursor.execute("DROP TABLE IF EXISTS u; CREATE TABLE u (n INT)")
+    cursor.execute(f"COPY u FROM '{tmp_path}/data' JSON 'auto' MAXERROR 2")
     connection.commit()
     cursor = connection.plain_cursor()
     cursor.execute("COMMENT ON SCHEMA local_redshift IS 'older'; ALTER TABLE t RENAME COLUMN b TO \"B\"")
@@ -265,7 +268,10 @@ def test_views_and_defaults_outlive_a_new_version_of_the_catalog(data_dir: Path)
     cursor.execute("SELECT n, at IS NOT NULL, LEN('x') FROM v ORDER BY n")
     assert cursor.fetchall() == [(3, True, 1), (4, True, 1)]
     cursor.execute("SELECT (SELECT n FROM errors), b FROM late LIMIT 1")
-    assert cursor.fetchall() == [(0, None)]
+    assert cursor.fetchall() == [(1, None)]
+    for view in ("stl_query", "sys_load_history", "stl_load_commits", "stl_load_errors"):
+        cursor.execute(f"SELECT COUNT(*) FROM {view}")
+        assert cursor.fetchall() == [(1,)], view
     with pytest.raises(psycopg2.errors.StringDataRightTruncation):
         cursor.execute("INSERT INTO t (a) VALUES ('äöü')")
     connection.close()

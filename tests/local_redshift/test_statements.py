@@ -36,10 +36,11 @@ IDENTITIES = [  # attribute, the first two values
 
 
 @pytest.mark.parametrize(
-    "attribute", ["NOT NULL", "NULL", "ENCODE az64", "DISTKEY", "SORTKEY", "PRIMARY KEY", "UNIQUE"]
+    "attribute", ["NOT NULL", "NULL", "ENCODE az64", "DISTKEY", "SORTKEY", "PRIMARY KEY", "UNIQUE", "REFERENCES p (a)"]
 )
 def test_default_may_be_followed_by_any_attribute(cursor: psycopg2.extensions.cursor, attribute: str) -> None:
     # r_CREATE_TABLE_NEW
+    cursor.execute("CREATE TABLE p (a INT PRIMARY KEY)")
     cursor.execute(f"CREATE TABLE t (a INT DEFAULT 1 + 1 {attribute}, b INT); INSERT INTO t (b) VALUES (1)")
     assert rows(cursor, "SELECT a FROM t") == [(2,)]
 

@@ -138,6 +138,17 @@ def test_changes_of_several_transactions_add_up(database: psycopg2.extensions.co
         assert analyzed(database) == known
 
 
+def test_analyze_is_done_where_the_counts_began_anew(database: psycopg2.extensions.connection) -> None:
+    cursor = database.cursor()
+    cursor.execute("CREATE TABLE t (a INT); INSERT INTO t SELECT 1 UNION ALL SELECT 2; ANALYZE t")
+    database.commit()
+    with database.plain_cursor() as plain:  # as after a crash of the server: fewer changes than were noted
+        plain.execute("UPDATE local_redshift.analyzed SET changes = 1000000 WHERE tbl = 't'::regclass")
+        plain.execute("INSERT INTO t SELECT n FROM generate_series(1, 8) AS n")
+    cursor.execute("ANALYZE t")
+    assert analyzed(database) == 10
+
+
 def test_analyze_of_everything_is_always_done(database: psycopg2.extensions.connection) -> None:
     cursor = database.cursor()
     cursor.execute("CREATE TABLE t (a INT)")
