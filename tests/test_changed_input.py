@@ -1,6 +1,7 @@
 """A changed input is noticed: plays with the key of others, fields that vanish, impossible moments, bad records."""
 
 import csv
+import datetime as dt
 import json
 import re
 import time
@@ -375,8 +376,11 @@ def test_moment_that_cant_be_fails_the_load(tables: Warehouse, changed: object, 
 @pytest.mark.parametrize("ts", [1_541_105_830, 95_617_584_000_000])
 def test_impossible_timestamp_of_another_page_fails_the_load(tables: Warehouse, ts: int) -> None:
     tables.write_songs([song()])
-    tables.write_log([event(), event(page="Home", ts=ts)])
-    assert "1 other events are from " in tables.told_failing()
+    tables.write_log([event(), event(page="Home", ts=ts), event(page="Home", itemInSession=1)])
+    year = dt.datetime.fromtimestamp(ts / 1000, dt.timezone.utc).year
+    assert f"1 other events are from {year}: is `ts` in milliseconds?" in tables.told_failing()
+    tables.write_log([event(ts=ts), event(itemInSession=1)])
+    assert f"1 plays begin in {year}: is `ts` in milliseconds?" in tables.told_failing()
 
 
 def test_play_stays_a_play_where_another_page_is_staged_with_its_key(tables: Warehouse) -> None:
@@ -397,6 +401,19 @@ def test_latest_play_of_a_user_is_told_by_session_and_item_too(tables: Warehouse
     tables.write_log([moved | {"userId": "8"}, event(sessionId=0, itemInSession=0, page="Home", level="older")])
     tables.told(replace=True)
     assert tables.query("SELECT level FROM users WHERE user_id = 7") == expected
+
+
+@pytest.mark.parametrize("staged", [{"sessionId": 1, "itemInSession": 5}, {"sessionId": 2, "itemInSession": 0}])
+def test_user_goes_back_to_a_play_of_the_moment_of_a_staged_event_if_it_is_later(
+    tables: Warehouse, staged: dict
+) -> None:
+    tables.write_songs([song()])
+    latest = event(ts=event()["ts"] + 5, itemInSession=9)
+    tables.write_log([event(sessionId=2, itemInSession=1, level="paid"), latest])
+    tables.load()
+    tables.write_log([latest | {"userId": "8"}, event(page="Home", level="other", **staged)])
+    tables.told(replace=True)
+    assert tables.query("SELECT level FROM users WHERE user_id = 7") == [("paid",)]
 
 
 def test_first_moment_that_can_be_is_loaded_and_named(tables: Warehouse) -> None:

@@ -177,6 +177,8 @@ def test_errors_of_an_older_session_of_the_same_number_are_not_taken_for_ours(
     assert "old.json" not in said and "column user_id" in said and "from this run: 1\n" in said
     assert len(read_csv(tables)) == 25
     assert "1 record would not load" in tables.told_failing(check=True)
+    listed = (tables.folder / "load_errors.csv").read_text()
+    assert "events.json" in listed and "other.json" not in listed
 
 
 def old_errors(tables: Warehouse) -> None:
@@ -186,6 +188,11 @@ def old_errors(tables: Warehouse) -> None:
             "INSERT INTO local_redshift.load_errors "
             "SELECT 100, 0, 1, '2018-11-01', pid, 1, 'old.json', 1, '', '', '', 0, '{', '', 1216, 'Invalid' "
             "FROM generate_series(pg_backend_pid(), pg_backend_pid() + 500) AS pid"
+        )
+        # and of another session that is under way
+        cursor.execute(
+            "INSERT INTO local_redshift.load_errors "
+            "SELECT 100, 0, 1, '2099-01-01', 0, 1, 'other.json', 1, '', '', '', 0, '{', '', 1216, 'Invalid'"
         )
         connection.commit()
 
