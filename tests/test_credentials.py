@@ -130,6 +130,17 @@ def test_defaults_that_credstash_used_are_named(
     assert asked in str(raised.value) and "None" not in str(raised.value)
 
 
+def test_region_that_is_named_is_that_of_the_profile(
+    tmp_path: Path, credential_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "aws").write_text("[default]\nregion = eu-west-3\n[profile me]\nregion = us-east-2\n")
+    credstash.reset_sessions()
+    with monkeypatch.context() as patch, pytest.raises(PipelineError, match=r"us-east-2 from ~/\.aws/config"):
+        patch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws"))
+        patch.delenv("AWS_DEFAULT_REGION")
+        password(with_credstash(tmp_path, REGION=None, PROFILE="me", KEY="other"))
+
+
 def test_kms_refusing_is_named(tmp_path: Path, credential_store: str) -> None:
     table = boto3.resource("dynamodb").Table("passwords")
     item = table.scan()["Items"][0]

@@ -260,6 +260,7 @@ def test_errors_of_songs_are_told_as_such_where_the_prefix_of_the_logs_has_them_
     [
         ({"itemInSession": 2**40}, "item_in_session"),
         ({"userId": 2**31}, "user_id"),
+        ({"itemInSession": -(2**31), "sessionId": 2**31 - 1, "userId": 2**31}, "user_id"),  # the others fit
         ({"status": -(2**31) - 1}, "status"),
     ],
 )

@@ -86,11 +86,12 @@ class Temp:
         path.write_bytes(data)
 
     def left(self) -> list[str]:
-        """The names of what lies under TEMP_DIR."""
+        """The names of the files under TEMP_DIR, and of folders with nothing in them."""
         if self._bucket is not None:
             return sorted(found.key for found in self._bucket.objects.filter(Prefix="temp/"))
         folder = self.warehouse.folder
-        return sorted(path.relative_to(folder).as_posix() for path in (folder / "temp").rglob("*") if path.is_file())
+        found = [path for path in (folder / "temp").rglob("*") if path.is_file() or not list(path.iterdir())]
+        return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -278,7 +279,7 @@ def test_source_of_empty_files_is_one_without_events(temp: Temp) -> None:
     temp.load()
     (temp.warehouse.folder / "log-data" / "2018-11-01-events.json").write_text("")
     assert "1 of 1 log files are new, 0 of 1 song files" in temp.load().splitlines()
-    assert "nothing is new" in temp.load()
+    assert "0 of 1 log files are new, 0 of 1 song files" in temp.load().splitlines()
 
 
 @pytest.mark.parametrize("few", [0, 16])
@@ -637,6 +638,14 @@ def test_more_than_16_files_under_a_megabyte_are_packed_up_to_4_gigabytes(sizes:
     small, others = packing.divide(LocalPlace(), files)
     assert (len(small), len(others)) == (packed, len(sizes) - packed)
     assert small.size <= 4 << 30
+
+
+def test_files_are_sorted_with_their_sizes() -> None:
+    files = FileList()
+    for name, size in (("b", 2), ("c", 3), ("a", 1)):
+        files.append(SourceFile(name, size))
+    files.sort()
+    assert list(files) == [SourceFile("a", 1), SourceFile("b", 2), SourceFile("c", 3)]
 
 
 def test_key_that_ends_in_a_slash_fails_the_load_unless_it_is_empty(

@@ -274,6 +274,13 @@ def test_integer_literal_too_big_is_an_error_of_the_line(copy, fact: str, column
 
 
 @local_only
+@pytest.mark.parametrize("column", ["INT", "DECIMAL(38, 0)", "DOUBLE PRECISION"])
+def test_text_of_many_digits_is_a_load_error_of_its_column(copy, column: str) -> None:
+    row = copy.fail(f"c {column}", f'{{"c": "{"9" * 5000}"}}')
+    assert row["colname"] == "c" and row["err_code"] in (1207, 1208)
+
+
+@local_only
 def test_literal_overflow_goes_before_conversion_errors(copy) -> None:
     # seen: registration, out of range and first in the object, was reported only after ts was mended
     row = copy.fail("registration INT, ts INT", '{"registration": 1540919166796.0, "ts": 1541105830796}')

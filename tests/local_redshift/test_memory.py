@@ -44,6 +44,11 @@ def test_statement_that_is_known_needs_no_grammar(folder: Path) -> None:
     assert run(folder, f"{QUERY} -- otherwise").endswith("True")
 
 
+def test_blanks_within_a_text_tell_statements_apart(folder: Path) -> None:
+    for text in ("a b", "a  b", "a\tb"):
+        assert run(folder, f"SELECT NVL(NULL, '{text}') AS x, LEN(x)").startswith(repr([(text, len(text))]))
+
+
 def test_statement_is_read_anew_where_the_table_is_another(folder: Path) -> None:
     assert run(folder, "ALTER TABLE t ADD COLUMN b INT DEFAULT 10", QUERY) == "[(1, 11)] True"
     assert run(folder, "ALTER TABLE t DROP COLUMN b", QUERY) == "[(1, 2)] True"

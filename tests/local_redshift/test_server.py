@@ -18,7 +18,8 @@ from helpers import ROOT, copy_data_dir, run_as_admin, stop_server, wait_until_s
 import local_redshift
 from local_redshift import connection
 from local_redshift.connection import databases
-from local_redshift.server import catalogue, get_server, keeper
+from local_redshift.errors import ServerError
+from local_redshift.server import catalogue, get_server, installation, keeper
 
 HOLD = """
 import sys, local_redshift
@@ -145,6 +146,19 @@ def test_unusable_data_dir_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(local_redshift.LocalRedshiftError, match="can't be used"):
         local_redshift.connect(tmp_path / "file")
+
+
+def test_initdb_that_fails_is_told_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "initdb").write_text("#!/bin/sh\necho creating\necho 'No space left on device' >&2\nexit 1\n")
+    (programs / "initdb").chmod(0o755)
+    for folder in (tmp_path, programs):
+        folder.chmod(0o755)
+    monkeypatch.setattr(installation, "binaries", lambda: programs)
+    with pytest.raises(ServerError, match=r"initdb failed in .*: No space left on device"):
+        local_redshift.connect(tmp_path / "new")
+    get_server((tmp_path / "new").resolve()).release()
 
 
 def test_damaged_data_are_named_with_what_the_server_said(own_data_dir: Path) -> None:

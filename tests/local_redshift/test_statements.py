@@ -187,6 +187,12 @@ def test_rights_are_granted_to_a_role_and_taken_back(cursor: psycopg2.extensions
     assert rows(cursor, f"SELECT {asked}") == [(True, False)]
 
 
+def test_rights_on_tables_to_come_are_granted(cursor: psycopg2.extensions.cursor) -> None:
+    # r_ALTER_DEFAULT_PRIVILEGES
+    cursor.execute("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC; CREATE TABLE later (a INT)")
+    assert rows(cursor, "SELECT has_table_privilege('public', 'later', 'select')") == [(True,)]
+
+
 def test_cte_goes_before_a_late_binding_view(cursor: psycopg2.extensions.cursor) -> None:
     cursor.execute("CREATE VIEW v AS SELECT a FROM nowhere WITH NO SCHEMA BINDING; CREATE VIEW w AS SELECT 1 AS one")
     assert rows(cursor, "WITH v AS (SELECT 42 AS a) SELECT a FROM v") == [(42,)]
