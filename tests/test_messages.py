@@ -253,6 +253,16 @@ def test_each_wording_of_a_refused_role_leads_to_the_role(
     assert "redshift.amazonaws.com" in said and "redshift-serverless.amazonaws.com" in said and "attach" in said
 
 
+def test_password_of_an_endpoint_is_in_no_message(
+    tables: Warehouse, aws: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://me:hunter2@127.0.0.1:1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    tables.use("s3://sparkify")
+    said = tables.told_failing()
+    assert "127.0.0.1:1" in said and "hunter2" not in said
+
+
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
