@@ -17,7 +17,7 @@ import sql_queries
 from local_redshift.connection import RedshiftConnection
 from pipeline import command_line
 from pipeline.database_errors import statement_failed
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, Unreachable
 from pipeline.retry import is_transient, try_until_done
 from pipeline.run import Outcome, Run
 from pipeline.session import Session
@@ -215,6 +215,21 @@ def test_script_tries_again_after_a_second_and_reports_the_tries(
     assert "trying again in 1 s (try 2 of 4)" in tables.run("etl.py", "--report", str(report)).stderr
     assert json.loads(report.read_text())["tries"] == 2
     assert command_line.WAITS == (1, 3, 10)  # as docs/runs.md says
+
+
+def test_each_wait_is_waited(tables: Warehouse) -> None:
+    waited = []
+
+    class Watched(Run):
+        def sleep(self, seconds: float) -> None:
+            waited.append(seconds)
+
+    def refused(session: Session) -> None:
+        raise Unreachable("it may be there later")
+
+    with pytest.raises(Unreachable):
+        try_until_done(refused, read_settings(tables.config), Watched(), (1, 3, 10))
+    assert waited == [1, 3, 10]
 
 
 def test_bad_data_are_tried_once(tables: Warehouse, capsys: pytest.CaptureFixture) -> None:
