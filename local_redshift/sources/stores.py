@@ -1,6 +1,6 @@
 """What COPY asks of a place that objects are in."""
 
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
@@ -54,6 +54,5 @@ class Store(Protocol):
 
 def read_object(store: Store, name: str) -> bytes:
     """A small object whole: a manifest or a JSONPaths file."""
-    # not `with store.open(name)`: what botocore gives then does not look whether all has come
-    with closing(store.open(name)) as stream, store.reading(name):
+    with store.open(name) as stream, store.reading(name):
         return stream.read()

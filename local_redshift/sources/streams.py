@@ -50,7 +50,7 @@ def _decompressed(stream: BinaryIO, compression: str | None) -> Iterator[bytes]:
 
 
 def _bunzipped(stream: BinaryIO) -> Iterator[bytes]:
-    """Unpack bzip2. Not by bz2.BZ2File, which ends without a word at a damaged stream behind a whole one."""
+    """Decompress bzip2. bz2.BZ2File would silently stop at a damaged stream that follows an intact one."""
     data = stream.read(BLOCK_BYTES)
     while data:
         unpacker = bz2.BZ2Decompressor()
