@@ -28,19 +28,21 @@ SESSIONS_KEPT = 3  # that have ended, with the files of tests that failed
 MEMORY_NEEDED = 2 * 1024**3  # bytes; a whole run takes up to 1.4 GB
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Keep the tests' files in memory where it has the room: to make and drop their databases takes a third as long.
 
-    Each session has a folder of its own there. Of one that they share pytest takes the rights of others away whenever a
-    session begins, and the servers of those that are under way, which run under another account, fail.
+    Each session has its own folder there, also one that a test starts. Whenever a session starts, pytest removes the
+    permissions of others from the shared folder; the servers of running sessions use another account and would fail.
     """
-    if "PYTEST_DEBUG_TEMPROOT" in os.environ:
+    name = f"etl-tests-of-{getpass.getuser()}"
+    chosen = os.environ.get("PYTEST_DEBUG_TEMPROOT")
+    if hasattr(config, "workerinput") or (chosen is not None and Path(chosen).parent.name != name):
         return
     has_room = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED
     in_memory = has_room and psutil.virtual_memory().available > 2 * MEMORY_NEEDED
-    parent = (MEMORY if in_memory else Path(tempfile.gettempdir())) / f"etl-tests-of-{getpass.getuser()}"
+    parent = (MEMORY if in_memory else Path(tempfile.gettempdir())) / name
     parent.mkdir(exist_ok=True)
-    ended = [path for path in parent.iterdir() if not psutil.pid_exists(int(path.name))]
+    ended = [path for path in parent.iterdir() if path.name.isdecimal() and not psutil.pid_exists(int(path.name))]
     for old in sorted(ended, key=lambda path: path.stat().st_mtime)[:-SESSIONS_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     own = parent / str(os.getpid())
