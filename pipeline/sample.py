@@ -20,7 +20,7 @@ FILE_BYTES = 1 << 20  # read at most of each file
 MANY = 20  # records, of which at least one should have a value
 LINES = 20  # shown at most of each source
 NAME_LENGTH = 80  # characters of a field's name that are shown
-NEARLY_FULL = 0.9  # share of a column's length from which a text is reported
+NEARLY_FULL = 0.9  # share of a column's length; longer texts are reported
 
 # $.field, $['field'] or $["field"], maybe with more behind it
 _FIRST_FIELD = re.compile(r"""\$(?:\.|\[['"])([^.\['"\]]+)""")

@@ -149,7 +149,7 @@ def _begin_report(report: Path, started: str) -> None:
 
 
 def _is_device(report: Path) -> bool:
-    """Whether it is a pipe or a device, as /dev/stdout, whose real name may lead nowhere."""
+    """Whether it is a pipe or a device, such as /dev/stdout, which may resolve to a path that does not exist."""
     return report.exists() and not report.is_file() and not report.is_dir()
 
 

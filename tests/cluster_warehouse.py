@@ -1,4 +1,4 @@
-"""The warehouse of a test on a cluster: the one that TEST_DWH_CONFIG names, in a schema of its own.
+"""A warehouse for tests on the cluster that TEST_DWH_CONFIG names; each test has a schema of its own.
 
 Sources go under [TEST] PREFIX in S3, where the cluster can read them.
 """

@@ -1,4 +1,4 @@
-"""Run etl.py and stop at one point until told to go on: how the fault tests hit it where they mean to.
+"""Run etl.py, stop at a given point and wait for a line on stdin: for tests of faults at that point.
 
     python pausing.py POINT [--wait SECONDS] --config PATH
 

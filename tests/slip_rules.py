@@ -36,7 +36,7 @@ SWAPPED_WORDS = (
     (r"'EV'", "'EW'"),
     (r"'NextSong'", "'Home'"),
 )
-STATEMENTS = (ast.Constant, ast.JoinedStr, ast.BinOp, ast.Call)  # a text, or what composes one
+STATEMENTS = (ast.Constant, ast.JoinedStr, ast.BinOp, ast.Call)  # a string, or an expression that builds one
 DROPPED_CALLS = ("RTRIM", "COALESCE", "MD5", "ABS", "LEFT", "TRIM")
 DROPPED_LINES = re.compile(r"^(?P<start> *(?:WHERE|ON|AND|OR|HAVING) )(?P<condition>.+)$", re.MULTILINE)
 COLUMN_LINES = re.compile(r"^( +)([\w.() ]+),\n\1([\w.() ]+)(?=,?\n)", re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The star schema of a warehouse beside that of the model, and the ways in which a source is cut into runs."""
+"""Compare the star schema of a warehouse with the model's; divide a source into runs."""
 
 import operator
 import random
