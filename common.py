@@ -4,21 +4,25 @@ import contextlib
 import re
 import shlex
 import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg2
 from psycopg2 import extensions
 
 import sql_queries
-from pipeline.database_errors import first_line, label
+from pipeline.database_errors import first_line, name_of
 from pipeline.diagnosis import remark
 from pipeline.errors import PipelineError, StatementFailed
-from pipeline.load_errors import LOAD_ERRORS_CSV, LoadError, Table, read_first, write_csv
+from pipeline.load_errors import LOAD_ERRORS_CSV, LoadError, Table, load_errors_of, read_first, write_csv
 from pipeline.progress import CopyWatch, said_if_slow
 from pipeline.session import Parameters, Session
 from pipeline.settings import DEFAULT_CONFIG, Settings, read_settings
-from pipeline.story import Step, Summary
+from pipeline.story import Step
 from pipeline.warehouse import open_connection
+from sql_queries import Copy
 
 
 def connect(config_path: str | Path = DEFAULT_CONFIG) -> extensions.connection:
@@ -29,46 +33,87 @@ def connect(config_path: str | Path = DEFAULT_CONFIG) -> extensions.connection:
     return Session(read_settings(config_path)).__enter__().connection
 
 
-def run(session: Session, query: str, parameters: Parameters | None = None) -> int:
+def run(session: Session, statement: str, parameters: Parameters | None = None) -> int:
     """Run one statement and print a line about it; the number of rows it wrote, -1 where it wrote none."""
-    name = label(query)
-    is_copy = name.startswith("COPY")
-    started = time.monotonic()
-    session.connection.notices.clear()
-    # LOCK is what waits for others, and only runs of the pipeline use the staging tables by design
-    waiting = said_if_slow("another run to finish loading") if name.startswith("LOCK") else contextlib.nullcontext()
-    with waiting:
-        rows = session.execute(query, parameters, _watch(session) if is_copy else None).rowcount
-    seconds = time.monotonic() - started
-    if is_copy:
+    with telling(session, statement) as told:
+        told.rows = session.execute(statement, parameters).rowcount
+    return told.rows
+
+
+def run_all(session: Session, statements: Sequence[str], parameters: Parameters | None = None) -> Counter[str]:
+    """Run statements as `run` does; how many rows each wrote, by its name."""
+    return Counter({name_of(statement): max(0, run(session, statement, parameters)) for statement in statements})
+
+
+def count(session: Session, query: str, parameters: Parameters | None = None) -> int:
+    """The one number that a query gives."""
+    [(number,)] = session.rows(query, parameters)
+    return int(number)
+
+
+def wait_for_lock(session: Session, lock: str, awaited: str) -> None:
+    """Run a LOCK; where others keep it waiting, say what is waited for."""
+    with said_if_slow(awaited):
+        run(session, lock)
+
+
+def copy(session: Session, statement: Copy, parameters: Parameters) -> int:
+    """Run a COPY and print a line about it; the number of rows it loaded.
+
+    Raise PipelineError if it leaves out more bad records than [S3] MAXERROR allows.
+    """
+    with telling(session, statement) as told:
+        session.connection.notices.clear()
+        session.execute(statement, parameters, _watch(session))
+        _count_left_out(session, statement)
         # what a cluster answers to COPY itself says nothing of rows
-        _count_left_out(session, name, query)
-        [(rows, copy)] = session.rows(sql_queries.copy_count)
-        session.copies.append(copy)
-    wrote_rows = rows >= 0 and "NOLOAD" not in query
-    said = f"{counted(rows, 'row')} in " if wrote_rows else ""
-    step = Step(name, rows if wrote_rows else None, round(seconds, 3))
-    session.run.story.step(step, f"{name}: {said}{seconds:.2f} s")
-    return rows
+        [(told.rows, number)] = session.rows(sql_queries.copy_count)
+        session.copies.append(number)
+    return told.rows
+
+
+def try_copy(session: Session, statement: Copy, parameters: Parameters) -> None:
+    """Run a COPY that loads nothing, and print a line about it."""
+    with telling(session, statement):
+        session.execute(statement, parameters, _watch(session))
+
+
+@dataclass
+class _Told:
+    rows: int = -1
+
+
+@contextlib.contextmanager
+def telling(session: Session, statement: str) -> Iterator[_Told]:
+    """Print a line about the statement that runs in the block: how many rows it wrote, if any, and how long it took."""
+    started = time.monotonic()
+    told = _Told()
+    yield told
+    seconds = time.monotonic() - started
+    rows = told.rows if told.rows >= 0 else None
+    said = "" if rows is None else f"{counted(rows, 'row')} in "
+    name = name_of(statement)
+    session.run.story.step(Step(name, rows, round(seconds, 3)), f"{name}: {said}{seconds:.2f} s")
 
 
 # https://docs.aws.amazon.com/redshift/latest/dg/tutorial-loading-run-copy.html
 _LEFT_OUT = re.compile(r"completed, (\d+) record\(s\) could not be loaded")
 
 
-def _count_left_out(session: Session, name: str, query: str) -> None:
+def _count_left_out(session: Session, statement: Copy) -> None:
     """Count the bad records that a COPY has left out, as it says in a notice. Raise PipelineError for too many.
 
     MAXERROR is for one COPY, and a source may have two.
     """
+    table = statement.table
     found = sum(int(match[1]) for notice in session.connection.notices if (match := _LEFT_OUT.search(notice)))
-    if not found or "NOLOAD" in query:
+    if not found:
         return
-    session.left_out[name] += found
+    session.left_out[table] += found
     limit = session.source.maxerror
-    if 0 < limit < session.left_out[name]:
+    if 0 < limit < session.left_out[table]:
         raise PipelineError(
-            f"{name}: {session.left_out[name]} records would be left out, and [S3] MAXERROR = {limit} in "
+            f"{statement.name}: {session.left_out[table]} records would be left out, and [S3] MAXERROR = {limit} in "
             f"{session.settings.path}; nothing was changed\n{save_load_errors(session)}"
         )
 
@@ -83,11 +128,6 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def commit(session: Session, summary: Summary | None = None) -> None:
-    """Commit what the session has done, which `summary` sums up; see `Session.commit` for what may go wrong."""
-    session.commit(summary)
-
-
 def save_load_errors(session: Session) -> str:
     """Write the latest load errors to load_errors.csv beside the config file, whole or not at all.
 
@@ -97,9 +137,9 @@ def save_load_errors(session: Session) -> str:
     try:
         session.rollback()
         table = read_first(session.connection, sql_queries.latest_load_errors_queries)
-        rows = read_first(session.connection, sql_queries.session_load_errors_queries).rows
-        errors = [LoadError(*row).traced(session.packed) for row in rows]
-        said = [str(errors[0]), remark(session, errors[0])] if errors else ["the system table has no row about it"]
+        errors = load_errors_of(read_first(session.connection, sql_queries.session_load_errors_queries), session.packed)
+        first = max(errors, key=lambda error: int(error.query), default=None)  # the first of the last COPY
+        said = [str(first), remark(session, first)] if first else ["the system table has no row about it"]
     except (psycopg2.Error, StatementFailed) as error:
         why = first_line(error) if isinstance(error, psycopg2.Error) else error
         return f"what was wrong with the data can't be read from the system tables ({why})"
@@ -124,16 +164,13 @@ def save_tried_load_errors(session: Session) -> tuple[list[LoadError], str]:
     """
     session.rollback()
     try:
-        found = read_first(session.connection, sql_queries.session_load_errors_queries)
-        if not found.rows:
-            return [], ""
-        table = read_first(session.connection, sql_queries.tried_load_errors_queries)
+        table = read_first(session.connection, sql_queries.session_load_errors_queries)
     except psycopg2.Error as error:
         raise PipelineError(
             f"what would not load can't be read from the system tables ({first_line(error)})"
         ) from error
-    errors = [LoadError(*row).traced(session.packed) for row in found.rows]
-    return errors, _save(table.traced(session.packed), session.settings, "", "")
+    errors = load_errors_of(table, session.packed)
+    return errors, _save(table.traced(session.packed), session.settings, "", "") if errors else ""
 
 
 def _save(table: Table, settings: Settings, which: str, ours: str) -> str:

@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 
-from common import commit, counted, run
+from common import counted, run
 from pipeline.command_line import parser_with_config, run_script
 from pipeline.errors import PipelineError
 from pipeline.existing_tables import location_of, lock_and_count, rows_at_stake
@@ -52,7 +52,7 @@ def main(session: Session, yes: bool = False) -> None:
     for query in drop_table_queries + create_table_queries:
         run(session, query)
     session.execute(loaded_files_mark, {"mark": os.urandom(8).hex()})
-    commit(session)
+    session.commit()
     session.run.story.sum_up_quiet_steps()
     for table, rows in locked.items():
         if rows:

@@ -8,7 +8,17 @@ import argparse
 import sys
 
 import sql_queries
-from common import commit, counted, run, save_load_errors, save_tried_load_errors
+from common import (
+    copy,
+    count,
+    counted,
+    run,
+    run_all,
+    save_load_errors,
+    save_tried_load_errors,
+    try_copy,
+    wait_for_lock,
+)
 from pipeline.checks import check_load, verify_star, warn_of_load
 from pipeline.command_line import WAITS, parser_with_config, run_script
 from pipeline.diagnosis import remark
@@ -28,18 +38,17 @@ def stage(session: Session, everything: bool, replace: bool) -> Staged | None:
     None if nothing is new. Without TEMP_DIR, or with `everything`, all of the source is taken for new. With `replace`
     one version of each event stays staged.
     """
-    for query in sql_queries.clear_staging_queries:
-        run(session, query)
+    wait_for_lock(session, sql_queries.staging_lock, "another run to finish loading")
+    run_all(session, sql_queries.clear_staging_queries)
     with delivered(session, everything=everything) as delivery:
-        for query, parameters in delivery.statements:
-            run(session, query, parameters)
-    if not delivery.statements:
-        return None
+        for statement, parameters in delivery.copies:
+            copy(session, statement, parameters)
+        if not delivery.copies:
+            return None
     session.mark_load()
     if replace:
         keep_newest_events(session)
-    for query in sql_queries.count_staged_queries:
-        run(session, query)
+    run_all(session, sql_queries.count_staged_queries)
     [row] = session.rows(sql_queries.staged_summary)
     return Staged(delivery.said, replace, *row)
 
@@ -47,34 +56,25 @@ def stage(session: Session, everything: bool, replace: bool) -> Staged | None:
 def keep_newest_events(session: Session) -> None:
     """Keep one version of each staged event, and say how many others there were."""
     [(staged,)] = session.rows(sql_queries.staged_count)
-    kept, *_ = [run(session, query) for query in sql_queries.newest_events_queries]
+    kept = run_all(session, sql_queries.newest_events_queries)[sql_queries.newest_events_insert.name]
     if kept < staged:
         say(f"{counted(staged - kept, 'staged event')} left out: of those with one key the first by its values counts")
 
 
 def transform(session: Session, window: Parameters, replace: bool) -> Transformed:
     """Bring the star schema up to what is staged; of songplays and time only the window of moments is read."""
-    loaded = Transformed()
-    for query in sql_queries.insert_table_queries:
-        if query in sql_queries.moving_queries and not loaded.moving:
-            continue
-        if query == sql_queries.songplays_table_insert:
-            [(loaded.matched_before,)] = session.rows(sql_queries.matched_summary, window)
-        if query == sql_queries.new_users_create and replace:
-            _run_all(session, sql_queries.replace_users_queries, window, loaded)
-        loaded.rows[query] = run(session, query, window)
-        if query == sql_queries.moving_create:
-            if replace:
-                _run_all(session, sql_queries.replace_plays_queries, window, loaded)
-            [(loaded.moving,)] = session.rows(sql_queries.moving_count)
+    rows = run_all(session, sql_queries.catalogue_queries)
     if replace:
-        _run_all(session, sql_queries.replaced_queries, window, loaded)
-    return loaded
-
-
-def _run_all(session: Session, queries: list[str], window: Parameters, loaded: Transformed) -> None:
-    for query in queries:
-        loaded.rows[query] = run(session, query, window)
+        rows += run_all(session, sql_queries.replace_queries, window)
+    moving = count(session, sql_queries.moving_count)
+    if moving:
+        run(session, sql_queries.moving_plays_insert)
+    matched_before = count(session, sql_queries.matched_summary, window)
+    rows += run_all(session, sql_queries.insert_table_queries, window)
+    matched = count(session, sql_queries.matched_summary, window) - matched_before
+    if moving:
+        rows += run_all(session, sql_queries.move_plays_queries)
+    return Transformed(rows, bool(moving), matched)
 
 
 def load(session: Session, everything: bool = False, replace: bool = False) -> None:
@@ -88,9 +88,9 @@ def load(session: Session, everything: bool = False, replace: bool = False) -> N
     check_load(session, staged, loaded)
     warn_of_load(session)
     if session.source.temp_dir:
-        _run_all(session, sql_queries.record_files_queries, staged.window, loaded)
+        run_all(session, sql_queries.record_files_queries)
     figures = summary(session, staged, loaded)
-    commit(session, figures)
+    session.commit(figures)
     say(str(figures))
     if figures.figures["plays staged more than once"]:
         say_folders_read(session)
@@ -110,9 +110,9 @@ def try_source(session: Session) -> None:
     """COPY both sources without loading. Raise PipelineError if anything in them would not load."""
     gave_up = []
     with delivered(session, trial=True) as delivery:
-        for query, parameters in delivery.statements:
+        for statement, parameters in delivery.copies:
             try:
-                run(session, query, parameters)
+                try_copy(session, statement, parameters)
             except CopyFailed as error:  # on more bad records than MAXERROR
                 gave_up.append(str(error))
                 session.rollback()

@@ -1,6 +1,7 @@
 """What must not be in the tables: looked for in what a load touched before it commits, or in the whole star schema."""
 
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import sql_queries
@@ -37,27 +38,26 @@ REPLACED = {
 
 
 def check_load(session: Session, staged: Staged, loaded: Transformed) -> None:
-    """Check what the load in this session touched: its window of moments and, if plays may have moved, all of those.
+    """Check what the load in this session touched: its window of moments or, if plays may have moved, the whole star.
 
     Raise PipelineError, naming each thing that is wrong; nothing may be committed then.
     """
     started = time.monotonic()
-    checks = []
+    window = _whole_star(session) if loaded.moving else staged.window
     advice = ""
-    for query in sql_queries.check_queries:
-        if query in sql_queries.moving_queries and not loaded.moving:
-            continue
-        # where each staged play is new, none has the key of another
-        if query == sql_queries.conflicts_check and loaded.rows[sql_queries.songplays_table_insert] == staged.plays:
-            continue
-        if query == sql_queries.lost_values_check and not staged.replaces:
-            continue
-        found = _checks(session, query, staged.window)
-        checks += found
-        if query == sql_queries.conflicts_check and any(check.found for check in found):
-            advice = _conflict_advice(session)
+    checks = []
+    # where each staged play is new, none has the key of another
+    if loaded.new_plays < staged.plays:
+        checks = _checks(session, [sql_queries.conflicts_check], window)
+        advice = _conflict_advice(session) if any(check.found for check in checks) else ""
+    if staged.replaces:
+        checks += _checks(session, [sql_queries.lost_values_check], window)
+    if loaded.moving:
+        checks += _checks(session, [sql_queries.inferred_check], window)
+    checks += _checks(session, sql_queries.check_queries, window)
     for table, (delete, insert) in REPLACED.items():
-        checks.append(Check(f"{table} were deleted", max(0, loaded.rows[delete] - loaded.rows[insert]), "any of them"))
+        lost = max(0, loaded.rows[delete.name] - loaded.rows[insert.name])
+        checks.append(Check(f"{table} were deleted", lost, "any of them"))
     _report(session, checks, started, "nothing was loaded", advice)
 
 
@@ -72,8 +72,8 @@ def _conflict_advice(session: Session) -> str:
 
 def warn_of_load(session: Session) -> None:
     """Say what is odd about the staged data, though not wrong."""
-    for copy, number in session.left_out.items():
-        session.run.story.warn(f"warning: {copy} left out {number:,} bad records")
+    for table, number in session.left_out.items():
+        session.run.story.warn(f"warning: COPY {table} left out {number:,} bad records")
     for query in sql_queries.warn_queries:
         for text, found, total in session.rows(query):
             session.run.story.warn(f"warning: {found:,} of {total:,} {text}")
@@ -86,18 +86,26 @@ def verify_star(session: Session) -> None:
     them. None reads the staging tables, which loads lock.
     """
     started = time.monotonic()
-    [(first, last)] = session.rows(sql_queries.whole_star_window)
-    session.rollback()
+    window = _whole_star(session)
     checks = []
     for query in sql_queries.verify_queries:
-        checks += _checks(session, query, {"first": first, "last": last})
         session.rollback()
+        checks += _checks(session, [query], window)
     advice = "\ndocs/runs.md says how to correct that, at 'Checking the whole star'"
     _report(session, checks, started, "nothing was changed", advice)
 
 
-def _checks(session: Session, query: str, window: Parameters) -> list[Check]:
-    return [Check(wrong, int(found or 0), example) for wrong, found, example in session.rows(query, window)]
+def _whole_star(session: Session) -> Parameters:
+    [(first, last)] = session.rows(sql_queries.whole_star_window)
+    return {"first": first, "last": last}
+
+
+def _checks(session: Session, queries: Sequence[str], window: Parameters) -> list[Check]:
+    return [
+        Check(wrong, int(found or 0), example)
+        for query in queries
+        for wrong, found, example in session.rows(query, window)
+    ]
 
 
 def _report(session: Session, checks: list[Check], started: float, outcome: str, advice: str = "") -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import psycopg2
 
-import sql_queries
 from pipeline.credentials import own_credentials, own_endpoint
 from pipeline.errors import CopyFailed, StatementFailed
 from pipeline.settings import Settings
 from pipeline.transient import is_connection_lost, statement_passes
+from sql_queries import Copy, Statement, create_table_queries, drop_table_queries
 
 # a COPY that failed on its data names one of the two views, depending on the age of the cluster
 _LOAD_FAILED = re.compile(r"Check '(stl_load_errors|sys_load_error_detail)' system table")
@@ -50,48 +50,22 @@ _ADVICE = {  # by SQLSTATE
     "42804": "the tables are not those of sql_queries.py: run create_tables.py",
 }
 
-_VERB_AND_TABLE = re.compile(
-    r"\s*(\w+)(?:\s+(?:TEMP\s+|TABLE\s+|INTO\s+|FROM\s+|ON\s+|IF\s+(?:NOT\s+)?EXISTS\s+)*(\w+(?:, \w+)*))?",
-    re.IGNORECASE,
-)
-
-
-def label(query: str) -> str:
-    """The verb and the table of a statement, as "COPY staging_events"; of a query, the verb alone."""
-    match = _VERB_AND_TABLE.match(query)
-    if match is None:
-        return "a statement"
-    verb = match[1].upper()
-    if not match[2] or verb == "SELECT":
-        return verb
-    # what is inferred of a table is written by statements of its own
-    is_inferred = (constant_name(query) or "").startswith("inferred_")
-    return f"{verb} {match[2]}{' (inferred)' if is_inferred else ''}"
-
-
-def shown_name(query: str) -> str:
-    """What a statement is called while it runs: its label or, for a query, its name in sql_queries.py."""
-    name = label(query)
-    return constant_name(query) or name if name == "SELECT" else name
-
-
-def constant_name(query: str) -> str | None:
-    """The name in sql_queries.py of a statement; None if it is not from there."""
-    query = query.removesuffix(sql_queries.maxerror_option)
-    return next((name for name, value in vars(sql_queries).items() if value == query), None)
-
 
 def first_line(error: psycopg2.Error) -> str:
     """What the driver or the warehouse says, in its first line."""
     return str(error).strip().split("\n")[0] or type(error).__name__
 
 
+def name_of(statement: str) -> str:
+    """Return the name of a statement, for a message; of a text that has none, its first line."""
+    return statement.name if isinstance(statement, Statement) else statement.strip().split("\n")[0]
+
+
 def statement_failed(
-    error: psycopg2.Error, query: str, parameters: Mapping[str, Any] | None, settings: Settings, outcome: str
+    error: psycopg2.Error, statement: str, parameters: Mapping[str, Any] | None, settings: Settings, outcome: str
 ) -> StatementFailed:
     """The error for a statement that the warehouse refused, or whose connection was lost."""
-    name = constant_name(query)
-    what = f"{label(query)} ({name} in sql_queries.py)" if name else label(query)
+    what = name_of(statement) + (" (sql_queries.py)" if isinstance(statement, Statement) else "")
     if settings.is_local and _is_disk_full(error, settings):
         full = f"the disk of {settings.data_dir} is full; free some space, or name another folder as [CLUSTER] DATA_DIR"
         return StatementFailed(f"{what} failed: {full} in {settings.path}; {outcome}", error)
@@ -99,10 +73,10 @@ def statement_failed(
         lost = f"the connection to the warehouse was lost ({first_line(error)})"
         return StatementFailed(f"{what} failed: {lost}; {outcome}", error, passes=True)
     said = _said(error, settings)
-    advice = _advice(error, query, parameters, settings)
+    advice = _advice(error, statement, parameters or {}, settings)
     kind = CopyFailed if _LOAD_FAILED.search(said) else StatementFailed
     # what a manifest names was there when it was listed, and the next try lists anew
-    passes = statement_passes(error) or ("%(manifest)s" in query and bool(_NO_FILE.search(said)))
+    passes = statement_passes(error) or ("manifest" in (parameters or {}) and bool(_NO_FILE.search(said)))
     return kind(f"{what} failed: {said}" + (f"\n{advice}" if advice else ""), error, passes=passes)
 
 
@@ -141,9 +115,10 @@ def _is_about_data(error: psycopg2.Error) -> bool:
     return (error.pgcode or "").startswith("22") or bool(_DATA_CODE.search(error.diag.message_detail or ""))
 
 
-def _advice(error: psycopg2.Error, query: str, parameters: Mapping[str, Any] | None, settings: Settings) -> str:
+def _advice(error: psycopg2.Error, statement: str, parameters: Mapping[str, Any], settings: Settings) -> str:
     said = error.diag.message_primary or ""
-    makes_tables = query in sql_queries.drop_table_queries + sql_queries.create_table_queries
+    makes_tables = statement in drop_table_queries + create_table_queries
+    reads = statement.reads if isinstance(statement, Copy) else ()
     if not makes_tables and (error.pgcode in _TABLE_CODES or _NO_TABLE.search(said)):
         return (
             "if the tables are not there yet, or sql_queries.py was changed since they were made: "
@@ -152,9 +127,8 @@ def _advice(error: psycopg2.Error, query: str, parameters: Mapping[str, Any] | N
     if error.pgcode == "42601" and not settings.is_local and _is_postgresql(error):
         return f"[CLUSTER] HOST = {settings.host} is a PostgreSQL server, not Amazon Redshift: see {settings.path}"
     if _NO_SOURCE.search(said):
-        used = {name: str(value) for name, value in (parameters or {}).items() if f"%({name})s" in query}
-        named = [name for name, value in used.items() if _names(said, value)]
-        key = max(named, key=lambda name: len(used[name])).upper() if named else "LOG_DATA or SONG_DATA"
+        named = [key for key in reads if _names(said, str(parameters.get(key, "")))]
+        key = max(named, key=lambda key: len(parameters[key])).upper() if named else "LOG_DATA or SONG_DATA"
         return f"see [S3] {key} in {settings.path}"
     if _COUNT_OF_PATHS.search(said):
         return (
@@ -168,7 +142,7 @@ def _advice(error: psycopg2.Error, query: str, parameters: Mapping[str, Any] | N
             "redshift-serverless.amazonaws.com"
         )
     if _S3_REFUSED.search(said):
-        key = "SONG_DATA" if "%(song_data)s" in query else "LOG_DATA or LOG_JSONPATH"
+        key = " or ".join(reads).upper()
         if not settings.is_local:
             return f"see [S3] {key}, REGION and [IAM_ROLE] ARN in {settings.path}"
         how = own_credentials() if _NO_CREDENTIALS.search(said) else own_endpoint()

@@ -24,7 +24,7 @@ _OF_THE_VALUE = re.compile(r"Value '.*', Pos \d+, |(?<=sequence: )[0-9a-f ]+|(?<
 
 
 class LoadError(NamedTuple):
-    """Where a record that did not load is, and why it did not; all as text, blank where the warehouse says nothing."""
+    """A record that did not load: where it is, why, and the number of its COPY; all as text, blank where unknown."""
 
     filename: str
     line: str
@@ -33,6 +33,7 @@ class LoadError(NamedTuple):
     column_length: str
     code: str
     reason: str
+    query: str
 
     def traced(self, packed: Mapping[str, PackedObject]) -> "LoadError":
         """This error, at the file and line that went into a packed object, if it is in one."""
@@ -70,6 +71,29 @@ class Table(NamedTuple):
             origin = origin_of(name, line, packed)
             rows.append([*row, *([origin.file, str(origin.line)] if origin else [name, line])])
         return Table([*self.columns, "source_file", "source_line"], rows)
+
+
+# the columns of LoadError in stl_load_errors, and in sys_load_error_detail
+_COLUMNS = (
+    ("filename", "line_number", "colname", "type", "col_length", "err_code", "err_reason", "query"),
+    (
+        "file_name",
+        "line_number",
+        "column_name",
+        "column_type",
+        "column_length",
+        "error_code",
+        "error_message",
+        "query_id",
+    ),
+)
+
+
+def load_errors_of(table: Table, packed: Mapping[str, PackedObject]) -> list[LoadError]:
+    """The errors that are the rows of one of the two system tables."""
+    names = next(names for names in _COLUMNS if names[0] in table.columns)
+    at = [table.columns.index(name) for name in names]
+    return [LoadError(*(row[n] for n in at)).traced(packed) for row in table.rows]
 
 
 def origin_of(filename: str, line: str, packed: Mapping[str, PackedObject]) -> Origin | None:

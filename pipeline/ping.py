@@ -9,6 +9,7 @@ from pipeline.existing_tables import dropped_tables, existing, location_of
 from pipeline.progress import said_if_slow
 from pipeline.session import Session
 from pipeline.terminal import say
+from sql_queries import Copy
 
 
 def ping(session: Session) -> None:
@@ -25,7 +26,7 @@ def ping(session: Session) -> None:
     if missing:
         raise PipelineError(f"not there: {', '.join(missing)}; run create_tables.py")
     say(f"all {len(wanted)} tables are there")
-    problems = [_source_problem(session, query) for query in sql_queries.try_copy_queries]
+    problems = [_source_problem(session, copy) for copy in sql_queries.copy_table_queries]
     if any(problems):
         raise PipelineError("\n".join(problem for problem in problems if problem))
 
@@ -36,18 +37,18 @@ def _short(version: str) -> str:
     return version[at:] if at >= 0 else version
 
 
-def _source_problem(session: Session, query: str) -> str:
+def _source_problem(session: Session, copy: Copy) -> str:
     """Why a COPY can't read its source; empty where it can.
 
     It is given the name of an object that is not there, and loads nothing: that it finds none needs the role and the
     rights, and reads nothing but the JSONPaths file.
     """
     parameters = dict(session.source_parameters)
-    key = "log_data" if "%(log_data)s" in query else "song_data"
+    key = copy.source
     prefix, nothing = parameters[key], f"ping-{os.urandom(4).hex()}"
     parameters[key] = f"{prefix.rstrip('/')}/{nothing}"
     try:
-        session.execute(query, parameters)
+        session.execute(copy.with_options(sql_queries.check_option), parameters)
     except StatementFailed as failure:
         if not re.search(rf"(?:prefix '|path starts with ).*{nothing}", str(failure.cause)):
             return str(failure)

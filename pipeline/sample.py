@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sql_queries
-from pipeline.database_errors import label
 from pipeline.errors import PipelineError
 from pipeline.progress import said_if_slow
 from pipeline.session import Session
@@ -110,9 +109,9 @@ def _columns(session: Session, key: str) -> tuple[dict[str, str], dict[str, int]
 
 def staging_columns(session: Session, key: str) -> list[tuple[Any, ...]]:
     """Return name, type and length of the columns that COPY fills from `log_data` or `song_data`, in its order."""
-    query = next(query for query in sql_queries.copy_table_queries if f"%({key})s" in query)
+    [copy] = [copy for copy in sql_queries.copy_table_queries if copy.source == key]
     [(schema,)] = session.rows(sql_queries.chosen_schema)
-    table = {"schema": schema, "table": label(query).removeprefix("COPY ")}
+    table = {"schema": schema, "table": copy.table}
     found = session.rows(sql_queries.table_columns, table)
     session.rollback()
     return found

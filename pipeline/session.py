@@ -12,7 +12,7 @@ from psycopg2 import extensions
 
 import sql_queries
 from pipeline.cancel import canceller
-from pipeline.database_errors import first_line, shown_name, statement_failed
+from pipeline.database_errors import first_line, name_of, statement_failed
 from pipeline.errors import CommitUnanswered, PipelineError
 from pipeline.progress import Watch, shown_alive
 from pipeline.run import Outcome, Run
@@ -88,7 +88,7 @@ class Session:
         return self.source.copy_parameters()
 
     def execute(
-        self, query: str, parameters: Parameters | None = None, watch: Watch | None = None
+        self, statement: str, parameters: Parameters | None = None, watch: Watch | None = None
     ) -> extensions.cursor:
         """Run one statement; the cursor has its rows and their number.
 
@@ -97,11 +97,11 @@ class Session:
         self.run.check()
         cursor = self.connection.cursor()
         try:
-            with shown_alive(shown_name(query), watch):
-                cursor.execute(query, parameters)
+            with shown_alive(name_of(statement), watch):
+                cursor.execute(statement, parameters)
         except psycopg2.Error as error:
             self.run.check()  # that is why it was cancelled
-            raise statement_failed(error, query, parameters, self.settings, self.run.said) from error
+            raise statement_failed(error, statement, parameters, self.settings, self.run.said) from error
         return cursor
 
     def rows(self, query: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:

@@ -1,7 +1,8 @@
 """What a load tells at its end: what it staged, and what became of that."""
 
 import contextlib
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
@@ -11,6 +12,7 @@ from pipeline.load_errors import read_first
 from pipeline.session import Parameters, Session
 from pipeline.story import Summary
 from pipeline.terminal import say
+from sql_queries import Statement, songplays_table_insert
 
 
 @dataclass(frozen=True)
@@ -41,23 +43,27 @@ class Staged:
         return {"first": self.first_play, "last": self.last_play}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Transformed:
     """What became of what is staged.
 
-    `rows` has how many rows each statement wrote, `moving` how many songs and artists may have lost plays of earlier
-    runs, `matched_before` how many plays of the window were matched to the catalogue before the new ones went in.
+    `rows` has how many rows each statement wrote, `moving` whether plays of earlier runs may be of another song or
+    artist now, `matched` how many of the new plays have a song of the catalogue.
     """
 
-    rows: dict[str, int] = field(default_factory=dict)
-    moving: int = 0
-    matched_before: int = 0
+    rows: Counter[str]
+    moving: bool
+    matched: int
+
+    @property
+    def new_plays(self) -> int:
+        """How many plays were not there before."""
+        return self.rows[songplays_table_insert.name]
 
 
 def summary(session: Session, staged: Staged, loaded: Transformed) -> Summary:
     """What was staged and loaded, how much of the new the catalogue covers, and what it does not cover."""
-    new = loaded.rows[sql_queries.songplays_table_insert]
-    matched = _matched_now(session, staged) - loaded.matched_before if new else 0
+    new = loaded.new_plays
     repeated = int(session.rows(sql_queries.repeated_plays)[0][0]) if new < staged.plays else 0
     [(songs, artists)] = session.rows(sql_queries.inferred_summary)
     figures = {
@@ -68,8 +74,8 @@ def summary(session: Session, staged: Staged, loaded: Transformed) -> Summary:
         "last play": staged.last_play,
         "records left out": sum(session.left_out.values()),
         "plays loaded": new,
-        "plays replaced": loaded.rows.get(sql_queries.replaced_plays_delete, 0),
-        "plays matched": matched,
+        "plays replaced": loaded.rows[sql_queries.replaced_plays_delete.name],
+        "plays matched": loaded.matched,
         "songs inferred": songs,
         "songs inferred now": _added(loaded, sql_queries.inferred_songs_insert, sql_queries.inferred_songs_delete),
         "artists inferred": artists,
@@ -122,11 +128,6 @@ def _files_read(session: Session) -> set[str]:
     return {name for name in names if name.startswith(session.source.log_data)}
 
 
-def _matched_now(session: Session, staged: Staged) -> int:
-    [(matched,)] = session.rows(sql_queries.matched_summary, staged.window)
-    return int(matched)
-
-
 def _share(matched: int, new: int) -> str:
     if not new:
         return ""
@@ -134,5 +135,5 @@ def _share(matched: int, new: int) -> str:
     return f" ({matched / new:.1%}){why}"
 
 
-def _added(loaded: Transformed, insert: str, delete: str) -> int:
-    return loaded.rows[insert] - loaded.rows.get(delete, 0)
+def _added(loaded: Transformed, insert: Statement, delete: Statement) -> int:
+    return loaded.rows[insert.name] - loaded.rows[delete.name]

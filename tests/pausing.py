@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import common
 import etl
 from local_redshift.connection import RedshiftConnection
 from local_redshift.copy.stream import RowStream
@@ -29,14 +30,14 @@ def pause() -> None:
 
 
 def stop_at(point: str) -> None:
-    run, commit, init = etl.run, etl.commit, RowStream.__init__
+    telling, commit, init = common.telling, Session.commit, RowStream.__init__
     counted = {"statements": 0, "copies": 0}
 
-    def pausing_run(*arguments: object) -> int:
+    def pausing_before(session: Session, statement: str) -> object:
         if str(counted["statements"]) == point:
             pause()
         counted["statements"] += 1
-        return run(*arguments)
+        return telling(session, statement)
 
     def pausing_commit(session: Session, *summary: object) -> None:
         if point == "commit":
@@ -54,7 +55,7 @@ def stop_at(point: str) -> None:
             pause()
         driver_commit(connection)
 
-    etl.run, etl.commit, RowStream.__init__ = pausing_run, pausing_commit, pausing_init
+    common.telling, Session.commit, RowStream.__init__ = pausing_before, pausing_commit, pausing_init
     driver_commit, RedshiftConnection.commit = RedshiftConnection.commit, pausing_driver_commit
 
 

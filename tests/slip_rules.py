@@ -25,7 +25,7 @@ SWAPPED_WORDS = (
     (r"(?<!<)>", ">="),
     (r"\bDISTSTYLE EVEN\b", "DISTSTYLE ALL"),
     (r"\bDISTSTYLE ALL\b", "DISTSTYLE EVEN"),
-    (r"\nSORTKEY \(\w+\)", ""),
+    (r" SORTKEY \(\w+\)", ""),
     (r"\bSTATUPDATE ON\b", "STATUPDATE OFF"),
     (r"\bepochmillisecs\b", "epochsecs"),
     (r"\bhour FROM\b", "minute FROM"),
@@ -134,7 +134,7 @@ def end_of_clause(statement: str, start: int) -> int:
     for at in range(start, len(statement)):
         depth += (statement[at] == "(") - (statement[at] == ")")
         if depth < 0:
-            return len(statement[:at].rstrip())
+            return len(statement[:at].rstrip('"\n '))
     return len(statement.rstrip('"\n'))
 
 

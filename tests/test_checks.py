@@ -8,7 +8,6 @@ import pytest
 from helpers import Warehouse, copy_database, event, song
 
 import sql_queries
-from pipeline import checks
 from pipeline.errors import PipelineError
 
 pytestmark = pytest.mark.also_on_cluster
@@ -86,14 +85,6 @@ IN_STAGED = {
     "users were lost, by user_id": ("DELETE FROM users", "1, for example 7"),
     "songs were lost, by song_id": ("DELETE FROM songs", "1, for example SO1"),
     "artists were lost, by artist_id": ("DELETE FROM artists", "1, for example AR1"),
-    "inferred songs have no play": (
-        "UPDATE songplays SET song_id = 'SO1' WHERE song_title = 'Other'",
-        "1, for example EV",
-    ),
-    "inferred artists have no play": (
-        "UPDATE songplays SET artist_id = 'AR1' WHERE song_title = 'Other'",
-        "1, for example EV",
-    ),
     "song files use ids that start with EV, which is for inferred ones": (
         "UPDATE staging_songs SET song_id = 'EV9'",
         "1, for example EV9",
@@ -139,7 +130,8 @@ def said_by(queries: list[str]) -> set[str]:
 def damaged_load(warehouse: Warehouse, damage: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Load, with a statement more before the checks; what the load fails with, having changed nothing."""
     before = warehouse.everything()
-    monkeypatch.setattr(sql_queries, "insert_table_queries", [*sql_queries.insert_table_queries, damage])
+    for queries in ("insert_table_queries", "move_plays_queries"):
+        monkeypatch.setattr(sql_queries, queries, [*getattr(sql_queries, queries), damage])
     with pytest.raises(PipelineError, match="nothing was loaded") as raised:
         warehouse.load()
     assert warehouse.everything() == before
@@ -264,10 +256,9 @@ def test_plays_of_a_song_that_has_another_title_now_have_to_move(
     tables.load()
     tables.write_log([event(page="Home")])
     tables.write_songs([song(title="Another")])
-    queries = [query for query in sql_queries.insert_table_queries if query != getattr(sql_queries, left_out)]
-    instead = "INSERT INTO artists (artist_id) SELECT artist_id FROM artists WHERE artist_id = ''"
-    monkeypatch.setattr(sql_queries, left_out, instead)
-    monkeypatch.setattr(sql_queries, "insert_table_queries", [*queries, instead])
+    for queries in ("insert_table_queries", "move_plays_queries"):
+        kept = [query for query in getattr(sql_queries, queries) if query.name != left_out]
+        monkeypatch.setattr(sql_queries, queries, kept)
     with pytest.raises(PipelineError, match="nothing was loaded") as raised:
         tables.load()
     wrong = {
@@ -288,10 +279,11 @@ def test_row_of_a_small_table_that_is_deleted_and_not_replaced_fails_the_load(
     tables.write_songs([song(year=1998, artist_location="A better place")])
     name = f"{table}_table_delete"
     queries = sql_queries.insert_table_queries
-    everything = f"DELETE FROM {table} WHERE 1 = 1"
-    changed = [everything if query == getattr(sql_queries, name) else query for query in queries]
-    monkeypatch.setattr(sql_queries, "insert_table_queries", changed)
-    monkeypatch.setitem(checks.REPLACED, table, (everything, checks.REPLACED[table][1]))
+    everything = sql_queries.Statement(f"DELETE FROM {table} WHERE 1 = 1")
+    everything.name = name
+    monkeypatch.setattr(
+        sql_queries, "insert_table_queries", [everything if query.name == name else query for query in queries]
+    )
     with pytest.raises(PipelineError, match=f"{table} were deleted: 1, for example any of them"):
         tables.load()
 

@@ -20,7 +20,12 @@ import sql_queries
 from local_redshift.server import keeper
 from pipeline.errors import PipelineError
 
-STATEMENTS = len(sql_queries.clear_staging_queries + sql_queries.copy_table_queries + sql_queries.insert_table_queries)
+STATEMENTS = len(
+    [sql_queries.staging_lock, *sql_queries.clear_staging_queries, *sql_queries.copy_table_queries]
+    + sql_queries.count_staged_queries
+    + sql_queries.catalogue_queries
+    + sql_queries.insert_table_queries
+)
 POINTS = ["copy", *map(str, range(STATEMENTS)), "commit"]
 SOME_POINTS = ["0", "copy", "4", "13", "commit"]
 

@@ -20,6 +20,7 @@ from test_etl import load
 
 import sql_queries
 from pipeline.errors import PipelineError
+from sql_queries import Copy
 
 pytestmark = pytest.mark.also_on_cluster
 
@@ -150,11 +151,14 @@ def test_check_that_maxerror_ended_says_that_there_may_be_more(
 ) -> None:
     tables.write_log([event(userId="me")] * 20)
     tables.write_songs([song(title=None)] * 20)
-    few = [
-        query.replace("MAXERROR 100000", "MAXERROR 5") if f"COPY {source}" in query else query
-        for query in sql_queries.try_copy_queries
-    ]
-    monkeypatch.setattr(sql_queries, "try_copy_queries", few)
+    with_option = Copy.with_options
+    monkeypatch.setattr(
+        Copy,
+        "with_options",
+        lambda copy, options: with_option(
+            copy, options.replace("100000", "5") if f"COPY {source}" in copy else options
+        ),
+    )
     said = tables.told_failing(check=True)
     assert "25 records would not load" in said  # the other source is tried to its end
     assert "there may be more bad records" in said and "etl.py --check" not in said

@@ -68,12 +68,12 @@ def test_copy_shows_files_and_rows_so_far(slow: tuple[Warehouse, S3Front], is_te
     load(warehouse, screen)
     shown = screen.getvalue()
     form = (
-        r"COPY staging_events: .*0:00:\d\d.* 1 of 2 files"
+        r"staging_events_copy: .*0:00:\d\d.* 1 of 2 files"
         if is_terminal
-        else r"COPY staging_events: \d+ s so far, 1 of"
+        else r"staging_events_copy: \d+ s so far, 1 of"
     )
     assert re.search(form, shown)
-    assert re.search(r"COPY staging_events: 2,003 rows in \d", shown)
+    assert re.search(r"staging_events_copy: 2,003 rows in \d", shown)
 
 
 @pytest.mark.parametrize("view", ["stv_load_state", "sys_load_history"])
@@ -126,7 +126,7 @@ VALUES (1, {session.get_backend_pid()}, 1, 10, 'running', clock_timestamp() AT T
 def test_time_is_shown_where_no_view_can_be_read(slow: tuple[Warehouse, S3Front]) -> None:
     warehouse, front = slow
     warehouse.query("DROP VIEW local_redshift.stv_load_state; DROP VIEW local_redshift.sys_load_history")
-    screen = Screen(front, r"COPY staging_events: \d+ s so far\n?$", False)
+    screen = Screen(front, r"staging_events_copy: \d+ s so far\n?$", False)
     load(warehouse, screen)
     assert "files" not in screen.getvalue()
 
@@ -151,7 +151,7 @@ def test_line_about_a_statement_is_out_before_the_next_has_ended(tables: Warehou
     reader = threading.Thread(target=lambda: [lines.put(line) for line in process.stdout])
     reader.start()
     try:
-        while not unstamped(lines.get(timeout=120)).startswith("INSERT artists (inferred): 0 rows"):
+        while not unstamped(lines.get(timeout=120)).startswith("inferred_artists_insert: 0 rows"):
             pass
     finally:
         blocking.close()

@@ -26,7 +26,8 @@ from pipeline.transient import connection_passes
 
 S3_STATUS = "Status {},Error {},Rid 1,ExtRid 2,CanRetry 1"
 BEFORE_USERS = str(
-    len(sql_queries.clear_staging_queries + sql_queries.copy_table_queries)
+    len([sql_queries.staging_lock, *sql_queries.clear_staging_queries, *sql_queries.copy_table_queries])
+    + len(sql_queries.count_staged_queries + sql_queries.catalogue_queries)
     + sql_queries.insert_table_queries.index(sql_queries.users_table_delete)
 )
 
@@ -142,7 +143,7 @@ def test_what_a_failed_try_told_is_not_in_the_report_of_the_next(
     story = load(tables).story
     assert story.tries == 2
     assert story.warnings == ["warning: 20 of 20 records have no auth, which is a column of staging_events"]
-    assert [step.name for step in story.steps].count("COPY staging_events") == 1
+    assert [step.name for step in story.steps].count("staging_events_copy") == 1
 
 
 def test_load_of_somebody_else_is_not_taken_for_ours(

@@ -9,20 +9,8 @@ import sql_queries
 from local_redshift.sql.translation import NOT_IN_REDSHIFT
 from pipeline.settings import read_settings
 
-STATEMENTS = {
-    name: value for name, value in vars(sql_queries).items() if isinstance(value, str) and not name.startswith("_")
-}
-COPIES = sql_queries.copy_table_queries + sql_queries.try_copy_queries
-OF_NEW_FILES = [
-    query
-    for queries in (
-        sql_queries.listed_copy_queries,
-        sql_queries.packed_copy_queries,
-        sql_queries.try_listed_copy_queries,
-        sql_queries.try_packed_copy_queries,
-    )
-    for query in queries.values()
-]
+STATEMENTS = {name: value for name, value in vars(sql_queries).items() if isinstance(value, sql_queries.Statement)}
+COPIES = sql_queries.copy_table_queries
 PARAMETRIZED = {
     "schema_choice": {"schema"},
     "staging_mark": {"mark"},
@@ -39,7 +27,6 @@ PARAMETRIZED = {
     "replaced_plays_create": {"first", "last"},
     "replaced_plays_delete": {"first", "last"},
     "replaced_times_delete": {"first", "last"},
-    "maxerror_option": {"maxerror"},
     "matched_summary": {"first", "last"},
     "known_files": {"source"},
     "loaded_files_mark": {"mark"},
@@ -50,12 +37,6 @@ PARAMETRIZED = {
     "copied_files_detail": {"copy"},
     "table_columns": {"schema", "table"},
 }
-
-
-@pytest.mark.parametrize("query", OF_NEW_FILES)
-def test_copies_of_new_files_take_a_manifest_in_the_place_of_a_prefix(query: str) -> None:
-    names = {"manifest", "iam_role", "region"} | ({"log_jsonpath"} if "staging_events" in query else set())
-    assert set(re.findall(r"%\((\w+)\)s", query)) == names
 
 
 def test_each_placeholder_has_a_value_and_each_value_a_placeholder(warehouse: Warehouse) -> None:
@@ -71,7 +52,7 @@ def test_statements_with_values_from_the_scripts(name: str, parameters: set[str]
 
 @pytest.mark.parametrize(
     "name",
-    [name for name, query in STATEMENTS.items() if query not in COPIES + OF_NEW_FILES and name not in PARAMETRIZED],
+    [name for name, query in STATEMENTS.items() if query not in COPIES and name not in PARAMETRIZED],
 )
 def test_other_statements_have_no_percent_sign(name: str) -> None:
     assert "%" not in STATEMENTS[name]
@@ -90,19 +71,15 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
         *sql_queries.create_table_queries,
         *sql_queries.clear_staging_queries,
         *sql_queries.copy_table_queries,
-        *sql_queries.try_copy_queries,
-        *OF_NEW_FILES,
-        *sql_queries.stage_files_queries,
         *sql_queries.record_files_queries,
         *sql_queries.newest_events_queries,
-        *sql_queries.replace_plays_queries,
-        *sql_queries.replace_users_queries,
-        *sql_queries.replaced_queries,
+        *sql_queries.replace_queries,
+        *sql_queries.catalogue_queries,
+        *sql_queries.move_plays_queries,
         *sql_queries.count_staged_queries,
         *sql_queries.warn_queries,
         *sql_queries.insert_table_queries,
         *sql_queries.latest_load_errors_queries,
-        *sql_queries.tried_load_errors_queries,
         *sql_queries.session_load_errors_queries,
         *sql_queries.copy_progress_queries,
         *sql_queries.copied_files_queries,
@@ -112,6 +89,9 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
     alone = {name for name, query in STATEMENTS.items() if query not in listed}
     assert alone == {
         "changed_files",
+        "conflicts_check",
+        "lost_values_check",
+        "moving_plays_insert",
         "chosen_schema",
         "copy_count",
         "existing_table",
@@ -120,14 +100,16 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
         "known_files",
         "loaded_files_mark",
         "loaded_files_marked",
-        "maxerror_option",
         "matched_summary",
         "moving_count",
+        "new_files_copy",
+        "new_files_create",
         "repeated_plays",
         "schema_choice",
         "session_number",
         "staged_count",
         "staged_summary",
+        "staging_lock",
         "staging_mark",
         "staging_marked",
         "table_columns",

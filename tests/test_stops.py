@@ -63,7 +63,7 @@ def test_in_copy_while_rows_go_to_the_server(tables: Warehouse, number: int, cod
     before = prepare(tables)
     large_source(tables)
     started = Started(tables)
-    started.read_until("DELETE staging_songs")
+    started.read_until("staging_songs_clear")
     watching = tables.connect()
     watching.autocommit = True
     with watching.cursor() as cursor:
@@ -101,7 +101,7 @@ def test_in_copy_while_s3_does_not_answer(tables: Warehouse, s3_front: S3Front, 
     tables.environment = {name: os.environ[name] for name in os.environ if name.startswith("AWS_")}
     tables.use("s3://sparkify")
     started = Started(tables)
-    started.read_until("DELETE staging_songs")
+    started.read_until("staging_songs_clear")
     assert s3_front.asked.wait(120)
     assert started.end(signal.SIGINT) == (130, "etl.py: interrupted; nothing was changed\n")
     tables.use(tables.folder)
@@ -287,7 +287,7 @@ def test_two_signals_at_once_are_as_good_as_one(tables: Warehouse) -> None:
     before = prepare(tables)
     large_source(tables)
     started = Started(tables)
-    started.read_until("DELETE staging_songs")
+    started.read_until("staging_songs_clear")
     started.process.send_signal(signal.SIGINT)
     assert started.end(signal.SIGINT) == (130, "etl.py: interrupted; nothing was changed\n")
     assert tables.everything() == before
@@ -299,5 +299,5 @@ def test_nothing_of_the_data_is_in_a_message(tables: Warehouse) -> None:
     tables.query("ALTER TABLE users DROP COLUMN first_name")
     tables.query("ALTER TABLE users ADD COLUMN first_name VARCHAR(3)")
     message = tables.etl(code=1).stderr
-    assert message.startswith("etl.py: INSERT users (users_table_insert in sql_queries.py) failed: value too long")
+    assert message.startswith("etl.py: users_table_insert (sql_queries.py) failed: value too long")
     assert "Kevin" not in message and "CONTEXT" not in message and "LINE" not in message

@@ -59,14 +59,14 @@ def test_terminal_shows_what_was_done_and_v_all_of_it(sourced: Warehouse) -> Non
     assert code == 0 and len(lines) <= 24
     assert re.match(rf"{STAMP}  .* -> ", lines[0]) and not any(re.match(STAMP, line) for line in lines[1:])
     assert [line for line in lines if "other steps wrote nothing" in line]
-    assert not [line for line in lines if line.startswith("DELETE songs")]
+    assert not [line for line in lines if line.startswith("songs_table_delete")]
     _, everything = at_terminal(sourced, "", "-v", script="etl.py")
-    assert "DELETE songs: 0 rows" in everything and "other steps" not in everything
+    assert "songs_table_delete: 0 rows" in everything and "other steps" not in everything
 
 
 def test_two_statements_on_one_table_are_told_apart(sourced: Warehouse) -> None:
     said = in_a_log(sourced).stdout
-    assert len(re.findall(r"  INSERT songs: ", said)) == len(re.findall(r"  INSERT songs \(inferred\): ", said)) == 1
+    assert len(re.findall(r"  songs_table_insert: ", said)) == len(re.findall(r"  inferred_songs_insert: ", said)) == 1
 
 
 def test_report_has_what_was_told(sourced: Warehouse) -> None:
@@ -78,7 +78,7 @@ def test_report_has_what_was_told(sourced: Warehouse) -> None:
     assert re.fullmatch(STAMP, report["started"]) and report["finished"] >= report["started"]
     assert report["source"]["log_data"] == f"{sourced.folder}/log-data"
     assert report["target"]["database"] == sourced.values["CLUSTER", "DB_NAME"]
-    copied = next(step for step in report["steps"] if step["name"] == "COPY staging_events")
+    copied = next(step for step in report["steps"] if step["name"] == "staging_events_copy")
     assert copied["rows"] == 1 and copied["seconds"] >= 0
     assert report["summary"]["plays loaded"] == 1
 
@@ -90,7 +90,7 @@ def test_report_of_a_failed_run_has_the_error(sourced: Warehouse) -> None:
     report = json.loads(path.read_text())
     assert ran.returncode == report["exit_status"] == 1 and report["status"] == "failed"
     assert "String length exceeds DDL length" in report["error"] and report["outcome"] == "nothing was changed"
-    assert report["steps"][-1]["name"] == "COPY staging_events" and report["summary"] == {}
+    assert report["steps"][-1]["name"] == "staging_events_copy" and report["summary"] == {}
 
 
 REFUSE_COMMIT = """
@@ -162,7 +162,7 @@ def test_report_that_cant_be_written_at_the_end_fails_a_run_that_has_loaded(sour
         str(folder / "r.json"),
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert any("INSERT artists (inferred)" in line for line in process.stdout)
+    assert any("inferred_artists_insert" in line for line in process.stdout)
     shutil.rmtree(folder)
     blocking.close()
     _, errors = process.communicate(timeout=120)
@@ -228,7 +228,7 @@ def test_ping_asks_s3_and_reads_no_data(tables: Warehouse, bucket: object, aws: 
     assert tables.query("SELECT COUNT(*) FROM stl_load_errors") == [(0,)]
     tables.configure({("S3", "SONG_DATA"): "s3://no-such-bucket-of-ours/songs"})
     said = tables.run("etl.py", "--ping", code=1).stderr
-    assert "COPY staging_songs" in said and "no-such-bucket-of-ours" in said
+    assert "staging_songs_copy" in said and "no-such-bucket-of-ours" in said
 
 
 UNEXPECTED = """

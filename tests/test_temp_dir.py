@@ -119,7 +119,7 @@ def test_each_file_is_loaded_once(temp: Temp) -> None:
     temp.warehouse.write_log([event(itemInSession=1)], "2018-11-02")
     second = temp.run().stdout
     assert "1 of 2 log files are new, 0 of 1 song files" in second.splitlines()
-    assert "COPY staging_events: 1 row in" in second and "COPY staging_songs" not in second
+    assert "staging_events_copy: 1 row in" in second and "staging_songs_copy" not in second
     assert second.split("\n\n")[-1].startswith("1 of 2 log files are new, 0 of 1 song files\n")
     assert temp.warehouse.counts() | {"songplays": 2, "songs": 1, "loaded_files": 3} == temp.warehouse.counts()
     loaded = temp.warehouse.star()
@@ -193,7 +193,7 @@ def test_many_small_files_travel_packed(many: Temp) -> None:
     output = many.load()
     assert re.search(rf"^PACK song files: {MANY} files, 0\.0 MB, into 1 object in \d+\.\d\d s$", output, re.MULTILINE)
     assert "PACK log files" not in output
-    assert f"COPY staging_songs: {MANY} rows in" in output
+    assert f"staging_songs_copy: {MANY} rows in" in output
     assert many.warehouse.query("SELECT song_id FROM songplays") == [("SO1",)]
     assert many.left() == []
     commits = many.warehouse.query("SELECT COUNT(*) FROM stl_load_commits WHERE filename LIKE '%song_data%'")
@@ -458,10 +458,11 @@ def test_statement_that_fails_leaves_tables_and_record_as_they_were(
     temp.sync()
     before = temp.warehouse.everything()
     with monkeypatch.context() as failing:
-        for queries in ("stage_files_queries", "record_files_queries", "insert_table_queries", "check_queries"):
+        for queries in ("record_files_queries", "insert_table_queries", "check_queries"):
             listed = getattr(sql_queries, queries)
             changed = ["SELECT nothing" if query == getattr(sql_queries, name) else query for query in listed]
             failing.setattr(sql_queries, queries, changed)
+        failing.setattr(sql_queries, name, sql_queries.Copy("SELECT nothing", "a table", ("temp_dir",)))
         with pytest.raises(PipelineError):
             temp.warehouse.load()
     assert temp.warehouse.everything() == before and temp.left() == []

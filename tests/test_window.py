@@ -144,10 +144,10 @@ def test_only_plays_that_the_catalogue_can_move_are_looked_at(
     tables.write_songs([change])
     tables.write_log([event(page="Home")])
     said = tables.told()
-    for statement in ("INSERT moving_plays", "UPDATE songplays"):
+    for statement in ("moving_plays_insert", "songplays_table_update"):
         assert (statement in said) is (looked_at > 0)
-    assert looked_at == 0 or f"UPDATE songplays: {counted(moved, 'row')} in" in said
-    assert f"CREATE play_songs: {counted(looked_at, 'row')} in" in said
+    assert looked_at == 0 or f"songplays_table_update: {counted(moved, 'row')} in" in said
+    assert f"play_songs_create: {counted(looked_at, 'row')} in" in said
 
 
 def test_name_of_several_artists_stands_for_the_lowest_id(tables: Warehouse) -> None:

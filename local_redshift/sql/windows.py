@@ -149,7 +149,6 @@ def qualified(select: exp.Select, scopes: Scopes) -> exp.Select:
     inner_items = [exp.alias_(value.copy(), f"c{n}") for n, (_, value) in enumerate(columns)]
     outer = exp.Select(
         expressions=[exp.alias_(exp.column(f"c{n}"), name) for n, (name, _) in enumerate(columns)],
-        where=exp.Where(this=exp.column("is_qualified")),
     )
     if select.args.get("order") is not None:
         inner_items += _ordering(select.args["order"], [name for name, _ in columns])
@@ -159,7 +158,9 @@ def qualified(select: exp.Select, scopes: Scopes) -> exp.Select:
             select.set(clause, None)
     condition = select.args["qualify"].this
     select.set("qualify", None)
-    select.set("expressions", [*inner_items, exp.alias_(exp.Paren(this=condition), "is_qualified")])
+    value, test = _tested(condition)
+    outer.set("where", exp.Where(this=test))
+    select.set("expressions", [*inner_items, exp.alias_(exp.Paren(this=value), "qualifying")])
     place = select.parent
     if place is not None:
         select.replace(outer)
@@ -167,6 +168,19 @@ def qualified(select: exp.Select, scopes: Scopes) -> exp.Select:
         "from_", exp.From(this=exp.Subquery(this=select, alias=exp.TableAlias(this=exp.to_identifier("qualified"))))
     )
     return outer
+
+
+def _tested(condition: exp.Expr) -> tuple[exp.Expr, exp.Expr]:
+    """What the inner SELECT gives for QUALIFY, and the outer one's condition on it.
+
+    Of a window function that is compared with a number it is the function's value: PostgreSQL then stops numbering the
+    rows of a partition that can't qualify.
+    """
+    given = exp.column("qualifying")
+    is_comparison = isinstance(condition, (exp.EQ, exp.LT, exp.LTE))
+    if is_comparison and isinstance(condition.this, exp.Window) and isinstance(condition.expression, exp.Literal):
+        return condition.this, type(condition)(this=given, expression=condition.expression.copy())
+    return condition, given
 
 
 def _columns(select: exp.Select, scopes: Scopes) -> list[tuple[str, exp.Expr]]:

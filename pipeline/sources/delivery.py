@@ -7,21 +7,22 @@ from typing import NamedTuple
 
 import sql_queries
 from pipeline.session import Parameters, Session
+from sql_queries import Copy
 
 
-class Statement(NamedTuple):
-    """A statement to be run, and the values for its placeholders."""
+class Call(NamedTuple):
+    """A COPY to be run, and the values for its placeholders."""
 
-    query: str
+    statement: Copy
     parameters: Parameters
 
 
 @dataclass
 class Delivery:
-    """What there is to be copied: the statements that do it and record it, none where nothing is new."""
+    """What there is to be copied, nothing where nothing is new; `said` says which files are new, if that is known."""
 
     said: str = ""
-    statements: list[Statement] = field(default_factory=list)
+    copies: list[Call] = field(default_factory=list)
 
 
 @contextlib.contextmanager
@@ -32,16 +33,22 @@ def delivered(session: Session, *, everything: bool = False, trial: bool = False
     `everything` says so; `trial` is for COPYs that load nothing. Raise PipelineError, naming the file, where something
     can't be listed, read or written.
     """
-    if session.settings.source is not None and session.settings.source.temp_dir:
+    if session.source.temp_dir:
         from pipeline.sources.new_files import new_files_delivered  # it takes a while to load
 
         with new_files_delivered(session, everything=everything, trial=trial) as delivery:
             yield delivery
     else:
-        queries = sql_queries.try_copy_queries if trial else lenient(session, sql_queries.copy_table_queries)
-        yield Delivery(statements=[Statement(query, session.source_parameters) for query in queries])
+        yield Delivery(
+            copies=[
+                Call(for_run(session, copy, trial), session.source_parameters)
+                for copy in sql_queries.copy_table_queries
+            ]
+        )
 
 
-def lenient(session: Session, queries: list[str]) -> list[str]:
-    """Return these COPYs; if [S3] MAXERROR is set, such that leave out so many bad records."""
-    return [query + sql_queries.maxerror_option for query in queries] if session.source.maxerror else queries
+def for_run(session: Session, copy: Copy, trial: bool) -> Copy:
+    """Return this COPY as one that loads nothing, or one that leaves out as many bad records as MAXERROR says."""
+    if trial:
+        return copy.with_options(sql_queries.check_option)
+    return copy.with_options(sql_queries.maxerror_option) if session.source.maxerror else copy

@@ -22,12 +22,13 @@ from pipeline.errors import PipelineError
 from pipeline.progress import SoFar, said_if_slow, shown_alive
 from pipeline.session import Session
 from pipeline.settings import Settings
-from pipeline.sources.delivery import Delivery, Statement, lenient
+from pipeline.sources.delivery import Call, Delivery, for_run
 from pipeline.sources.file_list import FileList
 from pipeline.sources.origins import PackedObject
 from pipeline.sources.packing import divide, pack
 from pipeline.sources.places import Place, SourceFile, check_name, place_of
 from pipeline.terminal import complain, say
+from sql_queries import Copy
 
 WORDS = {"log_data": "log files", "song_data": "song files"}
 
@@ -84,7 +85,11 @@ def _prepare(session: Session, folder: "TempFolder", everything: bool, trial: bo
             say(", ".join(said))
         spool.seek(0)
         recorded = _record(session, folder, spool) if any(one.new for one in found.values()) and not trial else []
-    copies = [copy for source, one in found.items() for copy in _copies(session, folder, source, one.files, trial)]
+    copies = [
+        call
+        for copy in sql_queries.copy_table_queries
+        for call in _copies(session, folder, copy, found[copy.source].files, trial)
+    ]
     return Delivery(", ".join(said), copies + recorded)
 
 
@@ -133,22 +138,19 @@ def _loaded(session: Session, source: str) -> set[str]:
         return {digest for (digest,) in cursor}
 
 
-def _copies(session: Session, folder: "TempFolder", source: str, files: FileList, trial: bool) -> Iterator[Statement]:
+def _copies(session: Session, folder: "TempFolder", copy: Copy, files: FileList, trial: bool) -> Iterator[Call]:
     """The COPYs of these files: of those that go as they are, and of those that are packed."""
-    place = place_of(session.source_parameters[source], session.source_parameters["region"])
+    place = place_of(session.source_parameters[copy.source], session.source_parameters["region"])
     small, others = divide(place, files)
-    objects, left = _packed(session, folder, source, place, small)
-    as_they_are = [file.name for file in itertools.chain(others, left)]
-    listed_copies = sql_queries.try_listed_copy_queries if trial else sql_queries.listed_copy_queries
-    packed_copies = sql_queries.try_packed_copy_queries if trial else sql_queries.packed_copy_queries
-    for query, names, stem in (
-        (listed_copies[source], as_they_are, source),
-        (packed_copies[source], [made.name for made in objects], f"{source}-packed"),
+    objects, left = _packed(session, folder, copy.source, place, small)
+    listed = for_run(session, copy.of_manifest(), trial)
+    for statement, names, stem in (
+        (listed, [file.name for file in itertools.chain(others, left)], copy.source),
+        (listed.with_options(sql_queries.packed_option), [made.name for made in objects], f"{copy.source}-packed"),
     ):
         if names:
-            [copy] = [query] if trial else lenient(session, [query])
             manifest = folder.write(f"{stem}.manifest", io.BytesIO(_manifest(names)))
-            yield Statement(copy, {**session.source_parameters, "manifest": manifest})
+            yield Call(statement, {**session.source_parameters, "manifest": manifest})
 
 
 def _packed(
@@ -194,10 +196,11 @@ def _manifest(names: Iterable[str]) -> bytes:
     return json.dumps({"entries": [{"url": name, "mandatory": True} for name in names]}, ensure_ascii=False).encode()
 
 
-def _record(session: Session, folder: "TempFolder", written: IO[bytes]) -> list[Statement]:
-    """The statements that stage the list of the new files, from what has been written down of them."""
+def _record(session: Session, folder: "TempFolder", written: IO[bytes]) -> list[Call]:
+    """Make the table of the new files; the COPY that fills it from what has been written down of them."""
+    session.execute(sql_queries.new_files_create)
     parameters = {**session.source_parameters, "files": folder.write("files.json.gz", written)}
-    return [Statement(query, parameters) for query in sql_queries.stage_files_queries]
+    return [Call(sql_queries.new_files_copy, parameters)]
 
 
 class TempFolder:
