@@ -1,5 +1,9 @@
 """The connection helpers that both scripts share: connect, run a statement, commit, save load errors."""
 
+import pipeline.startup  # noqa: F401  # before all that takes a while to load
+
+# isort: split
+
 import contextlib
 import re
 import shlex
@@ -15,7 +19,7 @@ from psycopg2 import extensions
 import sql_queries
 from pipeline.database_errors import first_line, name_of
 from pipeline.diagnosis import remark
-from pipeline.errors import PipelineError, StatementFailed
+from pipeline.errors import CopyFailed, PipelineError, StatementFailed
 from pipeline.load_errors import LOAD_ERRORS_CSV, LoadError, Table, load_errors_of, read_first, write_csv
 from pipeline.progress import CopyWatch, said_if_slow
 from pipeline.session import Parameters, Session
@@ -25,12 +29,12 @@ from pipeline.warehouse import open_connection
 from sql_queries import Copy
 
 
-def connect(config_path: str | Path = DEFAULT_CONFIG) -> extensions.connection:
-    """Open a connection to the warehouse that the config file names, cluster or stand-in.
+def connect(config: Settings | str | Path = DEFAULT_CONFIG) -> extensions.connection:
+    """Open a connection to the warehouse that a config file names, cluster or stand-in, in its [CLUSTER] SCHEMA.
 
-    Raise PipelineError if the config is wrong or the warehouse can't be reached.
+    Raise PipelineError if the config is wrong, the warehouse can't be reached, or it has no such schema.
     """
-    return Session(read_settings(config_path)).__enter__().connection
+    return open_connection(config if isinstance(config, Settings) else read_settings(config))
 
 
 def run(session: Session, statement: str, parameters: Parameters | None = None) -> int:
@@ -60,11 +64,15 @@ def wait_for_lock(session: Session, lock: str, awaited: str) -> None:
 def copy(session: Session, statement: Copy, parameters: Parameters) -> int:
     """Run a COPY and print a line about it; the number of rows it loaded.
 
-    Raise PipelineError if it leaves out more bad records than [S3] MAXERROR allows.
+    Raise PipelineError where it meets bad records, or leaves out more than [S3] MAXERROR allows; load_errors.csv has
+    them then, and nothing is left of the transaction.
     """
     with telling(session, statement) as told:
         session.connection.notices.clear()
-        session.execute(statement, parameters, _watch(session))
+        try:
+            session.execute(statement, parameters, _watch(session))
+        except CopyFailed as error:
+            raise PipelineError(f"{error}\n{save_load_errors(session)}") from error
         _count_left_out(session, statement)
         # what a cluster answers to COPY itself says nothing of rows
         [(told.rows, number)] = session.rows(sql_queries.copy_count)

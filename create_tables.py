@@ -1,18 +1,16 @@
 """Drop and create the tables, in one transaction: all rows in them are lost."""
 
-import pipeline.startup  # noqa: F401  # before all that takes a while to load
-
-# isort: split
-
 import argparse
 import os
 import sys
 
-from common import counted, run
+from common import connect, counted, run
 from pipeline.command_line import parser_with_config, run_script
 from pipeline.errors import PipelineError
 from pipeline.existing_tables import location_of, lock_and_count, rows_at_stake
+from pipeline.run import Run
 from pipeline.session import Session
+from pipeline.settings import Settings
 from pipeline.terminal import is_terminal, say
 from sql_queries import create_table_queries, drop_table_queries, loaded_files_mark
 
@@ -38,7 +36,7 @@ def confirm(session: Session, counts: dict[str, int], yes: bool) -> None:
         raise PipelineError("not confirmed; nothing was changed")
 
 
-def main(session: Session, yes: bool = False) -> None:
+def create_tables(session: Session, yes: bool = False) -> None:
     """Drop what is there and create the tables, empty; `yes` answers what would be asked."""
     counts = rows_at_stake(session)
     confirm(session, counts, yes)
@@ -59,6 +57,12 @@ def main(session: Session, yes: bool = False) -> None:
             say(f"dropped {table} with its {counted(rows, 'row')}")
 
 
+def main(settings: Settings, run: Run, options: argparse.Namespace) -> None:
+    """Do once what the command line asks for."""
+    with Session(connect(settings), settings, run) as session:
+        create_tables(session, options.yes)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = parser_with_config(__doc__)
@@ -67,4 +71,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(lambda session, options: main(session, options.yes), parser()))
+    sys.exit(run_script(main, parser().parse_args()))

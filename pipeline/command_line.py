@@ -11,7 +11,6 @@ from pipeline.database_errors import first_line
 from pipeline.errors import PipelineError
 from pipeline.retry import try_until_done
 from pipeline.run import Outcome, Run
-from pipeline.session import Session
 from pipeline.settings import DEFAULT_CONFIG, Settings, read_settings
 from pipeline.signals import supervised
 from pipeline.story import Story
@@ -20,7 +19,7 @@ from storage.local_files import user_path
 
 WAITS = (1, 3, 10)  # seconds before the second, third and fourth try of what may be tried again
 
-Work = Callable[[Session, argparse.Namespace], None]
+Work = Callable[[Settings, Run, argparse.Namespace], None]
 
 
 def parser_with_config(description: str | None) -> argparse.ArgumentParser:
@@ -33,14 +32,13 @@ def parser_with_config(description: str | None) -> argparse.ArgumentParser:
 
 
 def run_script(
-    work: Work, parser: argparse.ArgumentParser, waits: tuple[int, ...] = (), *, needs_source: bool = False
+    work: Work, arguments: argparse.Namespace, waits: tuple[int, ...] = (), *, needs_source: bool = False
 ) -> int:
-    """Parse the command line, do `work` in a session, and turn what goes wrong into one message.
+    """Read the settings, do `work` with them, and turn what goes wrong into one message.
 
     `waits` are the seconds before each further try where a failure may pass. Returns the exit status: 0 done,
-    1 failed, 130 or 143 ended by Ctrl-C or SIGTERM; wrong usage exits with 2.
+    1 failed, 130 or 143 ended by Ctrl-C or SIGTERM.
     """
-    arguments = parser.parse_args()
     story = Story(arguments.report, arguments.verbose)
     run = Run("run it again, that does no harm", story) if waits else Run(story=story)
     stamp_lines()
@@ -49,7 +47,7 @@ def run_script(
         settings = read_settings(arguments.config, needs_source=needs_source)
         story.begin(settings)
         note_doubts(settings)
-        try_until_done(lambda session: work(session, arguments), settings, run, waits)
+        try_until_done(lambda: work(settings, run, arguments), settings, run, waits)
 
     return supervised(do_all, run, lambda error: _ended(error, run))
 

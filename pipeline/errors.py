@@ -39,4 +39,11 @@ class CopyFailed(StatementFailed):
 
 
 class CommitUnanswered(PipelineError):
-    """The connection was lost while the commit was under way, so nobody knows yet whether it landed."""
+    """The connection was lost while the commit was under way, so nobody knows yet whether it landed.
+
+    `mark` is what a load that has landed has left in the warehouse.
+    """
+
+    def __init__(self, message: str, mark: str = "") -> None:
+        super().__init__(message)
+        self.mark = mark

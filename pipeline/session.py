@@ -4,7 +4,6 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from types import TracebackType
 from typing import Any
 
 import psycopg2
@@ -13,61 +12,38 @@ from psycopg2 import extensions
 import sql_queries
 from pipeline.cancel import canceller
 from pipeline.database_errors import first_line, name_of, statement_failed
-from pipeline.errors import CommitUnanswered, PipelineError
+from pipeline.errors import CommitUnanswered
 from pipeline.progress import Watch, shown_alive
 from pipeline.run import Outcome, Run
 from pipeline.settings import Settings, Source
 from pipeline.sources.origins import PackedObject
 from pipeline.story import Summary
 from pipeline.transient import is_connection_lost
-from pipeline.warehouse import open_connection
 
 Parameters = Mapping[str, Any]
 
 
 class Session:
-    """A connection to the warehouse of `settings`, open from `with` to its end, in transactions of its own.
+    """A connection that the scripts work on, until the end of its `with`, in transactions of its own.
 
-    `run` is what this is a try of. Each method raises Stopped where the run is to stop, and StatementFailed
-    where the warehouse refuses a statement.
+    `settings` are those that it was opened with, `run` is what this is a try of. Each method raises Stopped where the
+    run is to stop, and StatementFailed where the warehouse refuses a statement.
     """
 
-    def __init__(self, settings: Settings, run: Run | None = None) -> None:
+    def __init__(self, connection: extensions.connection, settings: Settings, run: Run | None = None) -> None:
+        self.connection = connection
         self.settings = settings
         self.run = run or Run()
         self.mark = ""  # of the load that this session stages; see `mark_load`
         self.left_out: Counter[str] = Counter()  # bad records that COPY has left out, by table
         self.copies: list[int] = []  # its COPYs, by the numbers that the system tables have for them
         self.packed: dict[str, PackedObject] = {}  # what COPY reads in the place of the files that are packed in it
-        self.connection: extensions.connection
+        self.run.cancel_by(canceller(connection))
 
     def __enter__(self) -> "Session":
-        """Connect. Raise PipelineError if the warehouse can't be reached or lacks the schema."""
-        self.run.check()
-        self.connection = open_connection(self.settings)
-        try:
-            self.run.cancel_by(canceller(self.connection))
-            self._enter_schema()
-        except BaseException:
-            self.close()
-            raise
         return self
 
-    def _enter_schema(self) -> None:
-        """Have the tables be those of [CLUSTER] SCHEMA, if it is set."""
-        schema = self.settings.schema
-        if not schema:
-            return
-        self.execute(sql_queries.schema_choice, {"schema": schema})
-        if self.rows(sql_queries.chosen_schema) != [(schema,)]:
-            raise PipelineError(
-                f"{self.settings.path}: [CLUSTER] SCHEMA = {schema}: there is no such schema; create it first"
-            )
-        self._end("COMMIT", self.connection.commit)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -127,20 +103,9 @@ class Session:
             raise statement_failed(error, statement, None, self.settings, self.run.said) from error
 
     def mark_load(self) -> None:
-        """Leave a mark in the transaction by which its load can be told from all others; see `find_out`."""
+        """Leave a mark in the transaction by which its load can be told from all others; see `check_commit_landed`."""
         self.mark = f"staged by load {os.urandom(8).hex()}"
         self.execute(sql_queries.staging_mark, {"mark": self.mark})
-
-    def find_out(self, mark: str) -> Outcome:
-        """What became of the load of this mark, whose commit was not answered; the run knows it from now on.
-
-        The lock is had only when the session that sent the commit has ended, which on a cluster may take a while.
-        """
-        self.execute(sql_queries.staging_lock)
-        landed = self.rows(sql_queries.staging_marked) == [(mark,)]
-        self.rollback()
-        self.run.found_out(Outcome.COMMITTED if landed else Outcome.UNCHANGED)
-        return self.run.outcome
 
     def commit(self, summary: Summary | None = None) -> None:
         """Commit what `summary` sums up.
@@ -153,7 +118,7 @@ class Session:
             except psycopg2.Error as error:
                 # only a code proves that the warehouse answered
                 if error.pgcode is None or is_connection_lost(error):
-                    raise CommitUnanswered(f"COMMIT failed: {first_line(error)}; {self.run.said}") from error
+                    raise CommitUnanswered(f"COMMIT failed: {first_line(error)}; {self.run.said}", self.mark) from error
                 self.run.found_out(Outcome.UNCHANGED)
                 raise statement_failed(error, "COMMIT", None, self.settings, self.run.said) from error
             self.run.found_out(Outcome.COMMITTED)

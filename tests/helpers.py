@@ -168,30 +168,38 @@ class Warehouse:
 
     def create_tables(self) -> None:
         """Create the tables by the script's own function: a process for each test would take long."""
-        with contextlib.redirect_stdout(io.StringIO()), Session(read_settings(self.config)) as session:
-            create_tables.main(session, yes=True)
+        with contextlib.redirect_stdout(io.StringIO()), self.session() as session:
+            create_tables.create_tables(session, yes=True)
 
     def empty(self) -> None:
         """Empty the tables, which is quicker than to make them anew; songplay_id goes on counting."""
         self.queries(*(f"DELETE FROM {table}" for table in TABLES))
 
-    def load(self, **options: bool) -> None:
-        """Load, or what the options of etl.main say, by the script's own function, in this process."""
-        with Session(read_settings(self.config, needs_source=True)) as session:
-            etl.main(session, **options)
+    def session(self, *, needs_source: bool = False) -> Session:
+        """A session as the scripts have it."""
+        settings = read_settings(self.config, needs_source=needs_source)
+        return Session(common.connect(settings), settings)
 
-    def told(self, **options: bool) -> str:
+    def load(self, mode: str = "", **options: bool) -> None:
+        """Load, or do what another mode of etl.py does, by the script's own functions, in this process."""
+        with self.session(needs_source=True) as session:
+            if mode:
+                etl.MODES[mode][0](session)
+            else:
+                etl.load(session, **options)
+
+    def told(self, mode: str = "", **options: bool) -> str:
         """As `load`; what was said."""
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
-            self.load(**options)
+            self.load(mode, **options)
         return said.getvalue()
 
-    def told_failing(self, **options: bool) -> str:
+    def told_failing(self, mode: str = "", **options: bool) -> str:
         """Return the output of a load that fails, with the error message at the end."""
         said = io.StringIO()
         with contextlib.redirect_stdout(said), pytest.raises(PipelineError) as raised:
-            self.load(**options)
+            self.load(mode, **options)
         return f"{said.getvalue()}{raised.value}\n"
 
     def refusal(self) -> str:

@@ -70,5 +70,6 @@ if __name__ == "__main__":
     sys.argv[0] = "etl.py"
     parser = etl.parser()
     parser.add_argument("--wait", type=int)
-    waits = () if (wait := parser.parse_args().wait) is None else (wait,) * 3
-    sys.exit(run_script(lambda session, _: etl.main(session), parser, waits, needs_source=True))
+    options = parser.parse_args()
+    waits = () if options.wait is None else (options.wait,) * 3
+    sys.exit(run_script(etl.main, options, waits, needs_source=True))

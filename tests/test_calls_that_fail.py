@@ -81,7 +81,7 @@ class Loads:
                 contextlib.redirect_stdout(nothing),
                 contextlib.redirect_stderr(errors),
             ):
-                status = run_script(etl.work, etl.parser(), (), needs_source=True)
+                status = run_script(etl.main, etl.parser().parse_args(), (), needs_source=True)
         finally:
             terminal._stamped.clear()
             for number, handler in handlers.items():

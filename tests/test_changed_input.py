@@ -130,7 +130,7 @@ def test_play_whose_user_was_taken_away_gets_it_back_by_replace(tables: Warehous
     tables.load()
     before = tables.star()
     tables.query("UPDATE songplays SET user_id = NULL WHERE user_id = 8")
-    tables.told(verify=True)
+    tables.told("verify")
     assert "staged plays differ from the play of the same key in user_id: 1" in tables.told_failing()
     tables.told(replace=True)
     assert tables.star() == before
@@ -212,7 +212,7 @@ def test_play_with_other_values_is_a_conflict_until_it_replaces_the_old(
     assert loaded.everything() == before
     assert "1 old versions of plays removed\n           1 plays loaded now" in loaded.told(replace=True)
     replaced = loaded.star()
-    loaded.told(verify=True)
+    loaded.told("verify")
     loaded.empty()
     loaded.load()
     assert loaded.star() == replaced
@@ -341,7 +341,7 @@ def test_event_that_is_no_play_any_more_takes_all_of_it_along(loaded: Warehouse)
     loaded.load()  # a page that is no play says nothing of plays
     assert loaded.query("SELECT COUNT(*) FROM songs WHERE title = 'Lonely'") == [(1,)]
     loaded.told(replace=True, everything=True)
-    loaded.told(verify=True)
+    loaded.told("verify")
     assert loaded.counts() | {"songplays": 20, "songs": 1, "artists": 1, "time": 1} == loaded.counts()
 
 
@@ -351,7 +351,7 @@ def test_user_whose_latest_event_is_of_another_goes_back_to_the_latest_play(tabl
     tables.load()
     tables.write_log([event(ts=event()["ts"] + 5, level="paid", userId="8", firstName="Bea")])
     tables.told(replace=True)
-    tables.told(verify=True)
+    tables.told("verify")
     assert tables.query("SELECT user_id, first_name, level FROM users ORDER BY 1") == [
         (7, "Ada", "free"),
         (8, "Bea", "paid"),
@@ -525,7 +525,7 @@ def test_replace_goes_with_no_mode_that_loads_nothing(tables: Warehouse) -> None
 
 def checked(tables: Warehouse) -> list[str]:
     """The lines of --check about fields, of a source that would load."""
-    said = tables.told(check=True)
+    said = tables.told("check")
     assert said.endswith("everything would load\n")
     return [line for line in said.splitlines() if line.startswith("[S3] ")]
 
@@ -633,7 +633,7 @@ def test_replace_leaves_users_alone_whose_latest_event_stays_theirs(tables: Ware
     tables.write_log([latest, event(sessionId=9, ts=ts + 10, level="new")])
     tables.told(replace=True)
     assert tables.query(f"SELECT {row} FROM users ORDER BY 1") == before
-    tables.told(verify=True)
+    tables.told("verify")
 
 
 def test_user_goes_back_to_the_play_that_is_latest_in_time_with_all_names(tables: Warehouse) -> None:
@@ -655,7 +655,7 @@ def test_check_reads_at_most_five_thousand_records_of_a_source(tables: Warehouse
     # small enough that more of them are in the part of the file that is read
     kept = ("song_id", "artist_id", "title", "artist_name", "in_the_sample", "behind_it")
     tables.write_song_file([{key: value for key, value in one.items() if key in kept} for one in songs])
-    said = tables.told(check=True)
+    said = tables.told("check")
     assert "no column takes the field in_the_sample" in said and "behind_it" not in said
 
 

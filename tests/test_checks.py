@@ -337,7 +337,7 @@ def test_damage_outside_the_window_is_found_by_verify(two_days: Warehouse, wrong
         two_days.load()  # it has no reason to look at what was right before
     damaged = two_days.everything()
     with pytest.raises(PipelineError, match="nothing was changed") as raised:
-        two_days.load(verify=True)
+        two_days.load("verify")
     assert f"{wrong}: {example}" in str(raised.value)
     assert two_days.everything() == damaged
 
@@ -355,7 +355,7 @@ def test_damage_is_mended_by_deleting_the_moment_and_loading_its_log_again(table
     for table in ("songplays", "time"):
         tables.query(f"DELETE FROM {table} WHERE start_time = '{MOMENT}'")
     tables.load(everything=True)
-    tables.told(verify=True)
+    tables.told("verify")
     assert tables.star() == before
 
 
@@ -373,7 +373,7 @@ def test_inferred_row_that_lost_its_name_is_found_by_verify(
     two_days.query(damage)
     wrong = f"{table} have an inferred id that is not of their {names}: 1, for example EV"
     with pytest.raises(PipelineError, match=wrong):
-        two_days.load(verify=True)
+        two_days.load("verify")
 
 
 @pytest.mark.parametrize("column", ["hour", "day", "week", "month", "year"])
@@ -382,7 +382,7 @@ def test_each_column_of_time_is_verified(two_days: Warehouse, column: str) -> No
     with pytest.raises(
         PipelineError, match="time has columns that are not of their start_time: 2, for example 2018-11"
     ):
-        two_days.load(verify=True)
+        two_days.load("verify")
 
 
 def test_verify_passes_where_nothing_is_damaged(two_days: Warehouse) -> None:
@@ -413,7 +413,7 @@ def test_verify_passes_where_an_artist_of_the_catalogue_has_inferred_songs(table
     tables.write_log([event(), event(song="Other", itemInSession=1), event(artist="X", itemInSession=2)])
     tables.write_songs([song()])
     tables.load()
-    assert "CHECK: 22 passed" in tables.told(verify=True)
+    assert "CHECK: 22 passed" in tables.told("verify")
 
 
 def test_verify_of_an_empty_star_passes(tables: Warehouse) -> None:

@@ -6,8 +6,6 @@ import psycopg2
 from helpers import Warehouse, event, song
 
 import common
-from pipeline.session import Session
-from pipeline.settings import read_settings
 
 SECRET = "hunter2-%-'quoted\\"
 
@@ -73,5 +71,5 @@ def test_no_secret_in_any_output(tables: Warehouse, aws: dict[str, str], bucket:
 
 
 def test_failure_of_which_the_system_tables_know_nothing_is_said_so(tables: Warehouse) -> None:
-    with Session(read_settings(tables.config)) as session:
+    with tables.session() as session:
         assert common.save_load_errors(session).startswith("the system table has no row about it\n")

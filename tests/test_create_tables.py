@@ -12,6 +12,7 @@ import pytest
 from helpers import ROOT, TABLES, Warehouse, at_terminal, event, song, unstamped
 from test_concurrency import start
 
+import common
 import create_tables
 from pipeline import existing_tables
 from pipeline.errors import PipelineError
@@ -144,15 +145,16 @@ def test_row_that_is_committed_between_the_count_and_the_lock_is_not_dropped(tab
                 writer.commit()
             return super().execute(query, parameters)
 
-    with Watched(read_settings(tables.config)) as session, pytest.raises(PipelineError, match="--yes"):
-        create_tables.main(session)
+    settings = read_settings(tables.config)
+    with Watched(common.connect(settings), settings) as session, pytest.raises(PipelineError, match="--yes"):
+        create_tables.create_tables(session)
     writer.close()
     assert asked and tables.counts()["users"] == 1
 
 
 @pytest.mark.stand_in_only
 def test_tables_are_locked_while_they_are_counted_for_the_last_time(filled: Warehouse) -> None:
-    with Session(read_settings(filled.config)) as session:
+    with filled.session() as session:
         assert existing_tables.lock_and_count(session)["users"] == 1
         late = filled.connect()
         with late.cursor() as cursor:
@@ -170,12 +172,11 @@ def test_table_of_the_users_own_is_counted_and_named_like_the_others(
     queries = [*existing_tables.drop_table_queries, "DROP TABLE IF EXISTS Promotions CASCADE;"]
     monkeypatch.setattr(existing_tables, "drop_table_queries", queries)
     monkeypatch.setattr(create_tables, "drop_table_queries", queries)
-    settings = read_settings(filled.config)
-    with Session(settings) as session, pytest.raises(PipelineError), contextlib.redirect_stdout(io.StringIO()) as said:
-        create_tables.main(session)
+    with filled.session() as session, pytest.raises(PipelineError), contextlib.redirect_stdout(io.StringIO()) as said:
+        create_tables.create_tables(session)
     assert "  Promotions: 1 row\n" in said.getvalue()
-    with Session(settings) as session, contextlib.redirect_stdout(io.StringIO()) as said:
-        create_tables.main(session, yes=True)
+    with filled.session() as session, contextlib.redirect_stdout(io.StringIO()) as said:
+        create_tables.create_tables(session, yes=True)
     assert "dropped Promotions with its 1 row\n" in said.getvalue()
 
 
@@ -189,15 +190,15 @@ def test_table_that_is_dropped_by_schema_and_name_is_counted_in_that_schema(
     names = ("Marketing.promotions", "marketing.users", "marketing.offers")
     queries = [f"DROP TABLE IF EXISTS {name}" for name in names]
     monkeypatch.setattr(existing_tables, "drop_table_queries", queries)
-    with Session(read_settings(filled.config)) as session:
+    with filled.session() as session:
         assert existing_tables.rows_at_stake(session) == {"Marketing.promotions": 1}
 
 
 @pytest.mark.parametrize("query", ["DROP TABLE a; DROP TABLE b", "DROP VIEW a", "DROP TABLE $$a$$"])
 def test_drop_that_is_not_understood_is_refused(tables: Warehouse, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
     monkeypatch.setattr(existing_tables, "drop_table_queries", [query])
-    with Session(read_settings(tables.config)) as session, pytest.raises(PipelineError, match="not one DROP TABLE"):
-        create_tables.main(session, yes=True)
+    with tables.session() as session, pytest.raises(PipelineError, match="not one DROP TABLE"):
+        create_tables.create_tables(session, yes=True)
 
 
 @pytest.mark.stand_in_only

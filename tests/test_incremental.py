@@ -127,4 +127,4 @@ def assert_ends_in_the_star_of_the_model(warehouse: Warehouse, loads: list[Load]
         else:
             assert "staged plays differ from the play of the same key" in warehouse.told_failing()
     assert_is_the_star_of(warehouse, history)
-    warehouse.told(verify=True)
+    warehouse.told("verify")

@@ -130,7 +130,7 @@ def test_check_reports_every_error_and_changes_nothing(tables: Warehouse) -> Non
 def test_check_groups_errors_by_source_column_and_reason(tables: Warehouse) -> None:
     log = tables.write_log([event(ts="soon"), *[event(userId=f"u{n}") for n in range(1000)], event()])
     tables.write_songs([song(), *[song(title=None)] * 4])
-    said = tables.told_failing(check=True)
+    said = tables.told_failing("check")
     lines = said.splitlines()
     assert (
         f"{log}, line 1, column ts timestamp: Invalid timestamp format or value [epochmillisecs] (error 1206)" in lines
@@ -159,7 +159,7 @@ def test_check_that_maxerror_ended_says_that_there_may_be_more(
             copy, options.replace("100000", "5") if f"COPY {source}" in copy else options
         ),
     )
-    said = tables.told_failing(check=True)
+    said = tables.told_failing("check")
     assert "25 records would not load" in said  # the other source is tried to its end
     assert "there may be more bad records" in said and "etl.py --check" not in said
 
@@ -175,12 +175,12 @@ def test_errors_of_an_older_session_of_the_same_number_are_not_taken_for_ours(
     old_errors(tables)
     if serverless:
         tables.query("DROP VIEW local_redshift.stl_load_errors")
-    assert "everything would load" in tables.told(check=True)
+    assert "everything would load" in tables.told("check")
     tables.write_log([event(userId="me")])
     said = tables.told_failing()
     assert "old.json" not in said and "column user_id" in said and "from this run: 1\n" in said
     assert len(read_csv(tables)) == 25
-    assert "1 record would not load" in tables.told_failing(check=True)
+    assert "1 record would not load" in tables.told_failing("check")
     listed = (tables.folder / "load_errors.csv").read_text()
     assert "events.json" in listed and "other.json" not in listed
 
@@ -224,7 +224,7 @@ def test_file_that_is_no_log_is_described(
         tables.use("s3://sparkify")
     said = tables.told_failing()
     assert "Invalid JSON format" in said and looks in said
-    assert looks in tables.told_failing(check=True)
+    assert looks in tables.told_failing("check")
 
 
 @pytest.mark.stand_in_only
@@ -254,7 +254,7 @@ def test_errors_of_songs_are_told_as_such_where_the_prefix_of_the_logs_has_them_
     tables.write_song_file([song(title=None)] * 4)
     (tables.folder / "song-data").rename(tables.folder / "log-data-songs")
     tables.configure({("S3", "LOG_DATA"): "log-data", ("S3", "SONG_DATA"): "log-data-songs"})
-    said = tables.told_failing(check=True)
+    said = tables.told_failing("check")
     assert said.count("[S3] SONG_DATA: 4 records like these 3:") == 2 and "[S3] LOG_DATA: 4" not in said
 
 

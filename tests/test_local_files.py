@@ -105,10 +105,10 @@ def test_ping_takes_a_prefix_as_it_stands(tables: Warehouse, pattern: str) -> No
     tables.write_songs([song()])
     write(Path(f"{tables.folder}/{pattern}a.json"), event())
     tables.configure({("S3", "LOG_DATA"): pattern})
-    assert tables.told(ping_only=True).count("can be read") == 2
+    assert tables.told("ping").count("can be read") == 2
     tables.configure({("S3", "LOG_DATA"): pattern + "x"})
     with pytest.raises(PipelineError, match="no file's name begins with that"):
-        tables.told(ping_only=True)
+        tables.told("ping")
 
 
 def test_tilde_is_the_home_folder(tables: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from helpers import ROOT, Warehouse, event, song, unstamped, upload
 from test_bad_input import fails
 from test_settings import config
 
-import etl
+import common
 from common import save_load_errors
 from pipeline.database_errors import statement_failed
 from pipeline.errors import PipelineError
@@ -170,7 +170,7 @@ def test_connection_lost_after_a_failed_copy_does_not_hide_its_error(
         session.connection.close()
         return save_load_errors(session)
 
-    monkeypatch.setattr(etl, "save_load_errors", lost_first)
+    monkeypatch.setattr(common, "save_load_errors", lost_first)
     with pytest.raises(PipelineError) as raised:
         sourced.load()
     assert "Load into table 'staging_events' failed" in str(raised.value)
@@ -275,12 +275,12 @@ def test_mistyped_prefix_in_s3_fails_a_ping(sourced: Warehouse, aws: dict[str, s
     upload(bucket, sourced.folder)
     sourced.use("s3://sparkify")
     sourced.configure({("S3", "LOG_JSONPATH"): str(ROOT / "sample_data" / "log_json_path.json")})
-    assert sourced.told(ping_only=True).count("can be read") == 2
+    assert sourced.told("ping").count("can be read") == 2
     sourced.configure({("S3", "LOG_DATA"): "s3://sparkify/lgo-data"})
     with pytest.raises(
         PipelineError, match=r"\[S3\] LOG_DATA = s3://sparkify/lgo-data: no file's name begins with that"
     ):
-        sourced.told(ping_only=True)
+        sourced.told("ping")
 
 
 def test_config_path_with_blanks_is_quoted_in_the_command(sourced: Warehouse) -> None:
@@ -333,7 +333,7 @@ def test_link_that_leads_nowhere_is_named_and_not_tried_again(sourced: Warehouse
 def test_ping_takes_a_prefix_with_blanks(sourced: Warehouse) -> None:
     (sourced.folder / "log-data").rename(sourced.folder / "log data")
     sourced.configure({("S3", "LOG_DATA"): "log data/"})
-    assert sourced.told(ping_only=True).count("can be read") == 2
+    assert sourced.told("ping").count("can be read") == 2
 
 
 def test_psql_looks_at_the_schema_of_the_config(sourced: Warehouse) -> None:

@@ -1,5 +1,6 @@
 """What fails for a reason that passes is tried again, whole, and said; nothing else is."""
 
+import argparse
 import json
 import re
 import socket
@@ -20,8 +21,7 @@ from pipeline.database_errors import statement_failed
 from pipeline.errors import PipelineError, Unreachable
 from pipeline.retry import is_transient, try_until_done
 from pipeline.run import Outcome, Run
-from pipeline.session import Session
-from pipeline.settings import read_settings
+from pipeline.settings import Settings, read_settings
 from pipeline.transient import connection_passes
 
 S3_STATUS = "Status {},Error {},Rid 1,ExtRid 2,CanRetry 1"
@@ -64,7 +64,8 @@ def test_conflict_that_stays_ends_the_run(tables: Warehouse) -> None:
 def load(warehouse: Warehouse) -> Run:
     """Load in this process, with tries that follow each other without a wait."""
     run = Run()
-    try_until_done(etl.main, read_settings(warehouse.config, needs_source=True), run, (0, 0, 0))
+    settings = read_settings(warehouse.config, needs_source=True)
+    try_until_done(lambda: etl.main(settings, run, etl.parser().parse_args([])), settings, run, (0, 0, 0))
     return run
 
 
@@ -122,13 +123,15 @@ def test_refused_commit_has_changed_nothing_and_is_tried_again(
                 cursor.execute("SELECT local_redshift.fail('XX000', '1023', 'Serializable isolation violation')")
         commit(connection)
 
-    def work(session: Session) -> None:
-        outcomes.append(session.run.outcome)
-        etl.main(session)
+    main = etl.main
+
+    def noted(settings: Settings, run: Run, options: argparse.Namespace) -> None:
+        outcomes.append(run.outcome)
+        main(settings, run, options)
 
     monkeypatch.setattr(RedshiftConnection, "commit", refused_once, raising=False)
-    run = Run()
-    try_until_done(work, read_settings(tables.config, needs_source=True), run, (0, 0, 0))
+    monkeypatch.setattr(etl, "main", noted)
+    run = load(tables)
     assert outcomes == [Outcome.UNCHANGED, Outcome.UNCHANGED] and run.outcome is Outcome.COMMITTED
     assert "etl.py" not in (said := capsys.readouterr().err) and "COMMIT failed: 1023" in said
     assert tables.counts()["songplays"] == 1
@@ -225,7 +228,7 @@ def test_each_wait_is_waited(tables: Warehouse) -> None:
         def sleep(self, seconds: float) -> None:
             waited.append(seconds)
 
-    def refused(session: Session) -> None:
+    def refused() -> None:
         raise Unreachable("it may be there later")
 
     with pytest.raises(Unreachable):

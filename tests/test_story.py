@@ -192,11 +192,11 @@ def test_ping_names_the_prefix_that_cant_be_listed_from_here(
     upload(bucket, sourced.folder)
     sourced.use("s3://sparkify")
     s3_front.error = (403, b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>")
-    sourced.load(ping_only=True)
+    sourced.load("ping")
     listed = next(n for n, request in enumerate(s3_front.requests, 1) if "start-after" in request)  # COPY's have none
     s3_front.fails_at = listed
     with pytest.raises(PipelineError, match=r"access denied; .*; see \[S3\] LOG_DATA in "):
-        sourced.load(ping_only=True)
+        sourced.load("ping")
 
 
 def test_ping_names_a_warehouse_that_cant_be_reached(sourced: Warehouse) -> None:
@@ -204,7 +204,7 @@ def test_ping_names_a_warehouse_that_cant_be_reached(sourced: Warehouse) -> None
     sourced.configure({("CLUSTER", "HOST"): "127.0.0.1", ("CLUSTER", "DB_PORT"): "1", ("S3", "REGION"): "us-west-2"})
     sourced.configure({("S3", "LOG_JSONPATH"): "s3://b/p"})
     with pytest.raises(PipelineError, match="can't connect to"):
-        sourced.load(ping_only=True)
+        sourced.load("ping")
 
 
 def test_ping_names_what_is_missing(warehouse: Warehouse) -> None:
@@ -235,10 +235,10 @@ UNEXPECTED = """
 import sys
 from pipeline.command_line import parser_with_config, run_script
 
-def work(session, options):
+def work(settings, run, options):
     raise KeyError("what nobody thought of")
 
-sys.exit(run_script(work, parser_with_config("")))
+sys.exit(run_script(work, parser_with_config("").parse_args()))
 """
 
 

@@ -30,7 +30,6 @@ import sql_queries
 from pipeline.errors import PipelineError, Unreachable
 from pipeline.retry import is_transient, try_until_done
 from pipeline.run import Run
-from pipeline.session import Session
 from pipeline.settings import read_settings
 from pipeline.sources import new_files, packing
 from pipeline.sources.file_list import FileList
@@ -66,10 +65,10 @@ class Temp:
         folders = ("log-data", "song-data")
         return [path for name in folders for path in (self.warehouse.folder / name).rglob("*") if path.is_file()]
 
-    def load(self, **options: bool) -> str:
+    def load(self, mode: str = "", **options: bool) -> str:
         """Load in this process; what was said."""
         self.sync()
-        return self.warehouse.told(**options)
+        return self.warehouse.told(mode, **options)
 
     def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess:
         """Run etl.py."""
@@ -238,13 +237,13 @@ def test_malformed_file_does_not_spoil_its_neighbours(many: Temp) -> None:
 
 def test_check_records_nothing(temp: Temp) -> None:
     before = temp.warehouse.everything()
-    assert "everything would load" in temp.load(check=True)
+    assert "everything would load" in temp.load("check")
     assert temp.warehouse.everything() == before and temp.left() == []
 
 
 def id_of(warehouse: Warehouse) -> str:
     """Return the id in the names of this warehouse's folders under TEMP_DIR."""
-    with Session(read_settings(warehouse.config)) as session:
+    with warehouse.session() as session:
         return new_files.warehouse_id(session)
 
 
@@ -264,7 +263,7 @@ def test_next_run_removes_what_a_killed_one_left_behind_and_nothing_else(temp: T
     for name in left + kept:
         temp.put(name, b"{}")
     temp.load()
-    temp.load(check=True)
+    temp.load("check")
     assert temp.left() == sorted(kept)
 
 
@@ -698,8 +697,8 @@ def test_endpoint_of_s3_alone_is_taken(
         alone.setenv("AWS_ENDPOINT_URL_S3", aws["AWS_ENDPOINT_URL"])
         alone.delenv("AWS_ENDPOINT_URL")
         assert "1 plays loaded now" in tables.told()
-        tables.told(check=True)
-        assert tables.told(ping_only=True).count("can be read") == 2
+        tables.told("check")
+        assert tables.told("ping").count("can be read") == 2
 
 
 def test_file_that_is_half_written_goes(temp: Temp, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -724,11 +723,10 @@ def test_what_passes_while_temp_dir_is_written_is_tried_again(
     temp = Temp(tables, bucket)
     temp.sync()
     s3_front.error = (404, b"<Error><Code>NoSuchKey</Code><Message>It is not there.</Message></Error>")
-    tables.load(check=True)
+    tables.load("check")
     s3_front.fails_at = next(n for n, request in enumerate(s3_front.requests, 1) if request.startswith("PUT"))
-    try_until_done(
-        lambda session: etl.main(session, check=True), read_settings(tables.config, needs_source=True), Run(), (0,)
-    )
+    settings, run = read_settings(tables.config, needs_source=True), Run()
+    try_until_done(lambda: etl.main(settings, run, etl.parser().parse_args(["--check"])), settings, run, (0,))
     assert "see [S3] TEMP_DIR in" in (said := capsys.readouterr().err) and "trying again" in said
 
 

@@ -10,7 +10,6 @@ from universes import BASE
 import etl
 from common import counted
 from pipeline.session import Session
-from pipeline.settings import read_settings
 
 DAY = 86_400_000
 DAYS = 20
@@ -59,9 +58,9 @@ def reads(session: Session, table: str) -> Reads:
 
 def read_by_a_load(warehouse: Warehouse, table: str) -> Reads:
     """What a load reads of a table."""
-    with Session(read_settings(warehouse.config, needs_source=True)) as session:
+    with warehouse.session(needs_source=True) as session:
         before = reads(session, table)
-        etl.main(session)
+        etl.load(session)
         after = reads(session, table)
     found = (now - then for now, then in zip(after[:3], before[:3], strict=True))
     return Reads(*found, before.size)
