@@ -1,4 +1,4 @@
-"""The connection helpers that both scripts share: connect, run a statement, commit, save load errors."""
+"""The helpers that both scripts share: connect, run statements and COPYs, save load errors."""
 
 import pipeline.startup  # noqa: F401  # before all that takes a while to load
 
@@ -18,13 +18,13 @@ from psycopg2 import extensions
 
 import sql_queries
 from pipeline.database_errors import first_line, name_of
-from pipeline.diagnosis import remark
 from pipeline.errors import CopyFailed, PipelineError, StatementFailed
 from pipeline.load_errors import LOAD_ERRORS_CSV, LoadError, Table, load_errors_of, read_first, write_csv
 from pipeline.progress import CopyWatch, said_if_slow
+from pipeline.run_log import Step
 from pipeline.session import Parameters, Session
 from pipeline.settings import DEFAULT_CONFIG, Settings, read_settings
-from pipeline.story import Step
+from pipeline.source_check import remark
 from pipeline.warehouse import open_connection
 from sql_queries import Copy
 
@@ -101,7 +101,7 @@ def telling(session: Session, statement: str) -> Iterator[_Told]:
     rows = told.rows if told.rows >= 0 else None
     said = "" if rows is None else f"{counted(rows, 'row')} in "
     name = name_of(statement)
-    session.run.story.step(Step(name, rows, round(seconds, 3)), f"{name}: {said}{seconds:.2f} s")
+    session.run.log.step(Step(name, rows, round(seconds, 3)), f"{name}: {said}{seconds:.2f} s")
 
 
 # https://docs.aws.amazon.com/redshift/latest/dg/tutorial-loading-run-copy.html

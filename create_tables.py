@@ -5,13 +5,12 @@ import os
 import sys
 
 from common import connect, counted, run
-from pipeline.command_line import parser_with_config, run_script
 from pipeline.errors import PipelineError
-from pipeline.existing_tables import location_of, lock_and_count, rows_at_stake
-from pipeline.run import Run
-from pipeline.session import Session
+from pipeline.run_log import is_terminal, say
+from pipeline.script import parser_with_config, run_script
+from pipeline.session import Run, Session
 from pipeline.settings import Settings
-from pipeline.terminal import is_terminal, say
+from pipeline.tables import count_rows, location_of
 from sql_queries import create_table_queries, drop_table_queries, loaded_files_mark
 
 
@@ -38,20 +37,20 @@ def confirm(session: Session, counts: dict[str, int], yes: bool) -> None:
 
 def create_tables(session: Session, yes: bool = False) -> None:
     """Drop what is there and create the tables, empty; `yes` answers what would be asked."""
-    counts = rows_at_stake(session)
+    counts = count_rows(session)
     confirm(session, counts, yes)
-    locked = lock_and_count(session)
+    locked = count_rows(session, lock=True)
     while locked != counts and not yes:
         # what came in while the question was open has to be asked about, too, and nobody may wait for the answer
         session.rollback()
         counts = locked
         confirm(session, counts, yes)
-        locked = lock_and_count(session)
+        locked = count_rows(session, lock=True)
     for query in drop_table_queries + create_table_queries:
         run(session, query)
     session.execute(loaded_files_mark, {"mark": os.urandom(8).hex()})
     session.commit()
-    session.run.story.sum_up_quiet_steps()
+    session.run.log.sum_up_quiet_steps()
     for table, rows in locked.items():
         if rows:
             say(f"dropped {table} with its {counted(rows, 'row')}")

@@ -6,19 +6,16 @@ from collections.abc import Callable
 
 import sql_queries
 from common import connect, copy, count, counted, run, run_all, save_tried_load_errors, try_copy, wait_for_lock
-from pipeline.checks import check_load, verify_star, warn_of_load
-from pipeline.command_line import WAITS, parser_with_config, run_script
-from pipeline.diagnosis import remark
+from pipeline.checks import Staged, Transformed, check_load, say_folders_read, summary, verify_star, warn_of_load
+from pipeline.copy_plan import plan_copies
 from pipeline.errors import CopyFailed, PipelineError
 from pipeline.load_errors import show_load_errors
-from pipeline.ping import ping
-from pipeline.run import Run
-from pipeline.sample import what_differs
-from pipeline.session import Session
+from pipeline.run_log import say
+from pipeline.script import WAITS, parser_with_config, run_script
+from pipeline.session import Run, Session
 from pipeline.settings import Settings
-from pipeline.sources.delivery import delivered
-from pipeline.summary import Staged, Transformed, say_folders_read, summary
-from pipeline.terminal import say
+from pipeline.source_check import compare_sample, remark
+from pipeline.tables import ping
 
 
 def load(session: Session, everything: bool = False, replace: bool = False) -> None:
@@ -50,7 +47,7 @@ def stage(session: Session, everything: bool, replace: bool) -> Staged | None:
     """Wait until no other run is staging, then COPY what is new into the emptied staging tables; None if nothing is."""
     wait_for_lock(session, sql_queries.staging_lock, "another run to finish loading")
     run_all(session, sql_queries.clear_staging_queries)
-    with delivered(session, everything=everything) as delivery:
+    with plan_copies(session, everything=everything) as delivery:
         for statement, parameters in delivery.copies:
             copy(session, statement, parameters)
         if not delivery.copies:
@@ -101,14 +98,14 @@ def _saved_after_commit(session: Session) -> str:
 def check_source(session: Session) -> None:
     """COPY both sources without loading. Raise PipelineError if anything in them would not load."""
     gave_up = []
-    with delivered(session, trial=True) as delivery:
+    with plan_copies(session, trial=True) as delivery:
         for statement, parameters in delivery.copies:
             try:
                 try_copy(session, statement, parameters)
             except CopyFailed as error:  # on more bad records than COPY reports
                 gave_up.append(str(error))
                 session.rollback()
-    for line in what_differs(session):
+    for line in compare_sample(session):
         say(line)
     errors, saved = save_tried_load_errors(session)
     if errors:

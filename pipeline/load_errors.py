@@ -1,18 +1,51 @@
-"""Load errors: read from the warehouse's system tables, shown, and written to a file."""
+"""Load errors: read from the warehouse's system tables, traced back to the files, shown, and written to a file."""
 
+import bisect
 import csv
 import os
 import re
+from array import array
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import psycopg2
 from psycopg2 import extensions
 
+from pipeline.run_log import say
 from pipeline.settings import Source
-from pipeline.sources.origins import Origin, PackedObject
-from pipeline.terminal import say
+
+
+class Origin(NamedTuple):
+    """Where a line came from."""
+
+    file: str
+    line: int
+
+
+@dataclass
+class PackedObject:
+    """A packed object: its name, and at which line of it each of its files begins."""
+
+    name: str = ""
+    starts: "array[int]" = field(default_factory=lambda: array("Q"))  # of hundreds of thousands a list would be large
+    files: list[str] = field(default_factory=list)
+    lines: int = 0
+
+    def add(self, name: str, data: bytes) -> None:
+        """Note a file that goes in next, and whose last line is ended."""
+        self.starts.append(self.lines + 1)
+        self.files.append(name)
+        self.lines += data.count(b"\n")
+
+    def origin(self, line: int) -> Origin | None:
+        """The file that a line came from, and which line of it that is; None if there is no such line."""
+        if not 1 <= line <= self.lines:
+            return None
+        at = bisect.bisect_right(self.starts, line) - 1
+        return Origin(self.files[at], line - self.starts[at] + 1)
+
 
 LOAD_ERRORS_CSV = "load_errors.csv"
 EXAMPLES = 3  # shown of the errors of one kind

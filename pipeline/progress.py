@@ -11,7 +11,7 @@ import psycopg2
 from psycopg2 import extensions
 
 from pipeline.errors import PipelineError
-from pipeline.terminal import is_terminal, say
+from pipeline.run_log import is_terminal, say
 from sql_queries import copy_progress_queries
 
 SHOWN_AFTER = 2  # seconds: what ends sooner shows nothing, and opens no second connection
@@ -90,7 +90,7 @@ def _say(line: str) -> None:
 
 
 @contextlib.contextmanager
-def shown_alive(label: str, watch: Watch | None = None) -> Iterator[None]:
+def show_progress(label: str, watch: Watch | None = None) -> Iterator[None]:
     """Show, while the block runs, how long it takes: on one line at a terminal, else by a line a minute."""
     done = threading.Event()
     show = _on_one_line if is_terminal(sys.stdout) else _line_by_line

@@ -1,24 +1,130 @@
-"""One try of a run: a connection, the statements on it, and what becomes of its commit."""
+"""A run and its tries: the connection, the statements on it, and what becomes of its commit."""
 
+import contextlib
+import ctypes
+import enum
 import os
+import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
 import psycopg2
-from psycopg2 import extensions
+from psycopg2 import _psycopg, extensions
 
 import sql_queries
-from pipeline.cancel import canceller
-from pipeline.database_errors import first_line, name_of, statement_failed
-from pipeline.errors import CommitUnanswered
-from pipeline.progress import Watch, shown_alive
-from pipeline.run import Outcome, Run
+from pipeline.database_errors import first_line, is_connection_lost, name_of, statement_failed
+from pipeline.errors import CommitUnanswered, Stopped
+from pipeline.load_errors import PackedObject
+from pipeline.progress import Watch, show_progress
+from pipeline.run_log import RunLog, Summary
 from pipeline.settings import Settings, Source
-from pipeline.sources.origins import PackedObject
-from pipeline.story import Summary
-from pipeline.transient import is_connection_lost
+
+
+def canceller(connection: extensions.connection) -> Callable[[], None]:
+    """What ends the statement under way on the connection, wherever it is called.
+
+    The driver's own cancel() keeps all of Python waiting until the server answers, and one that hangs never does. Its
+    library, called by way of ctypes, keeps nobody else waiting. Where that library can't be had, it is cancel().
+    """
+    try:
+        libpq = ctypes.CDLL(_psycopg.__file__)
+        libpq.PQgetCancel.argtypes, libpq.PQgetCancel.restype = [ctypes.c_void_p], ctypes.c_void_p
+        libpq.PQcancel.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int]
+        handle = libpq.PQgetCancel(connection.pgconn_ptr)
+    except (AttributeError, OSError):
+        return connection.cancel
+    # the stand-in is at work here, too
+    note = getattr(connection, "note_cancel", None)
+
+    def cancel() -> None:
+        if note is not None:
+            note()
+        libpq.PQcancel(handle, ctypes.create_string_buffer(256), 256)
+
+    return cancel
+
+
+class Outcome(enum.Enum):
+    """What is true of the warehouse if the run ended now; the value is how a message says it."""
+
+    UNCHANGED = "nothing was changed"
+    UNKNOWN = "the commit was under way; whether it landed is not known"
+    COMMITTED = "everything had been committed"
+
+
+class Run:
+    """All tries of one script, from its command line to its exit status.
+
+    The script does its work in one thread; `stop` is called from another. `outcome` is set by whoever
+    finds out: the commit itself or, where its answer was lost, the next try. `advice` is what to do where
+    nobody has found out. `log` is what it tells of itself.
+    """
+
+    def __init__(self, advice: str = "look before you run it again", log: RunLog | None = None) -> None:
+        self.log = log or RunLog()
+        self.outcome = Outcome.UNCHANGED
+        self._advice = advice
+        self._summary: Summary | None = None
+        self.is_committing = False
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._cancel: Callable[[], None] | None = None
+
+    @property
+    def said(self) -> str:
+        """What is true of the warehouse, for a message."""
+        return f"{self.outcome.value}: {self._advice}" if self.outcome is Outcome.UNKNOWN else self.outcome.value
+
+    def cancel_by(self, cancel: Callable[[], None] | None) -> None:
+        """Set what ends the statement that is under way, from any thread; None where there is no connection."""
+        self._cancel = cancel
+
+    def check(self) -> None:
+        """Raise Stopped if the run is to stop."""
+        if self._stopping.is_set():
+            raise Stopped
+
+    def sleep(self, seconds: float) -> None:
+        """Wait. Raise Stopped as soon as the run is to stop."""
+        if self._stopping.wait(seconds):
+            raise Stopped
+
+    def found_out(self, outcome: Outcome) -> None:
+        """Note what became of a commit; if it landed, its summary is true from now on."""
+        if outcome is Outcome.COMMITTED:
+            self.log.summary = self._summary
+        self.outcome = outcome
+
+    @contextlib.contextmanager
+    def committing(self, summary: Summary | None = None) -> Iterator[None]:
+        """Send a commit in the block, which calls `found_out` once it knows; meanwhile `outcome` is UNKNOWN.
+
+        `summary` is what is true if it lands. Raise Stopped, and let no commit go out, if the run is to stop.
+        """
+        with self._lock:
+            self.check()
+            self._summary = summary
+            self.outcome = Outcome.UNKNOWN
+            self.is_committing = True
+        try:
+            yield
+        finally:
+            self.is_committing = False
+
+    def stop(self) -> None:
+        """Have the run stop: from now on no commit goes out, and `outcome` stays unless one is under way."""
+        with self._lock:
+            self._stopping.set()
+
+    def cancel(self) -> None:
+        """End the statement that is under way, if there is one; a commit is let finish."""
+        cancel = self._cancel
+        if cancel is not None and not self.is_committing:
+            with contextlib.suppress(psycopg2.Error):
+                cancel()
+
 
 Parameters = Mapping[str, Any]
 
@@ -73,7 +179,7 @@ class Session:
         self.run.check()
         cursor = self.connection.cursor()
         try:
-            with shown_alive(name_of(statement), watch):
+            with show_progress(name_of(statement), watch):
                 cursor.execute(statement, parameters)
         except psycopg2.Error as error:
             self.run.check()  # that is why it was cancelled
@@ -92,15 +198,11 @@ class Session:
 
     def rollback(self) -> None:
         """Undo what this session has not committed."""
-        self._end("ROLLBACK", self.connection.rollback)
-
-    def _end(self, statement: str, end: Callable[[], None]) -> None:
-        """End a transaction that nothing hangs on."""
         try:
-            end()
+            self.connection.rollback()
         except psycopg2.Error as error:
             self.run.check()
-            raise statement_failed(error, statement, None, self.settings, self.run.said) from error
+            raise statement_failed(error, "ROLLBACK", None, self.settings, self.run.said) from error
 
     def mark_load(self) -> None:
         """Leave a mark in the transaction by which its load can be told from all others; see `check_commit_landed`."""

@@ -1,14 +1,216 @@
-"""The warehouse that a config names: a cluster, or the stand-in on this machine."""
+"""The warehouse that a config names: how a cluster or the stand-in is reached, and the password for it."""
+
+import os
+import re
 
 import psycopg2
 from psycopg2 import extensions
 
-from pipeline.cluster import connect_to_cluster
-from pipeline.database_errors import first_line, statement_failed
+from pipeline.database_errors import connection_passes, first_line, statement_failed
 from pipeline.errors import PipelineError, Unreachable
 from pipeline.progress import said_if_slow
-from pipeline.settings import Settings
+from pipeline.settings import CredstashEntry, Settings
 from sql_queries import chosen_schema, schema_choice
+
+# what AWS's endpoints look like: cluster.x.region.redshift..., workgroup.account.region.redshift-serverless...
+_ENDPOINT = re.compile(
+    r"(?P<name>[\w-]+)\.[\w-]+\.(?P<region>[\w-]+)\.(?P<service>redshift|redshift-serverless)\.amazonaws\.com(\.cn)?"
+)
+
+
+def user_and_password(settings: Settings) -> tuple[str, str | None]:
+    """The user and the password to log in with, from the first of the ways that the config sets.
+
+    They are IAM_AUTH, DB_PASSWORD, credstash, and libpq's own, for which the password is None. Raise
+    PipelineError where a way is set and fails.
+    """
+    if settings.iam_auth:
+        return _temporary_credentials(settings)
+    return settings.user, password(settings)
+
+
+def password(settings: Settings) -> str | None:
+    """The password: DB_PASSWORD, or else from credstash, or else None for libpq's own ways.
+
+    Raise PipelineError if credstash is asked and can't answer.
+    """
+    if settings.password or settings.credstash is None:
+        return settings.password or None
+    with said_if_slow(f"AWS to answer credstash, which asks for {settings.credstash.key}"):
+        return _credstash_password(settings, settings.credstash)
+
+
+def _credstash_password(settings: Settings, entry: CredstashEntry) -> str:
+    import inspect
+
+    import botocore.exceptions
+    import credstash  # with boto3 it takes a while to load: only where a password comes from it
+
+    # credstash wraps the function to print AWS's errors and exit; underneath it raises them
+    get_secret = inspect.unwrap(credstash.getSecret)
+    try:
+        return str(get_secret(entry.key, table=entry.table, region=entry.region, profile_name=entry.profile))
+    except credstash.ItemNotFound:
+        problem = f"table {entry.table} has no such key; put it there with: credstash put {entry.key}"
+    except credstash.KmsError as error:
+        problem = f"KMS did not decrypt it ({error}); the AWS user needs kms:Decrypt on credstash's key"
+    except credstash.IntegrityError:
+        problem = f"what table {entry.table} holds was changed since it was put there"
+    except botocore.exceptions.ClientError as error:
+        problem = f"AWS refused ({error})"
+    except botocore.exceptions.BotoCoreError as error:
+        problem = f"AWS can't be asked ({error})"
+    where = f"[CREDSTASH] KEY = {entry.key}, TABLE = {entry.table}, {_region_and_profile(entry)}"
+    raise PipelineError(f"no password from credstash: {problem}; see {settings.path}: {where}")
+
+
+def _region_and_profile(entry: CredstashEntry) -> str:
+    """The region and the AWS profile that credstash used, and where a default came from."""
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
+    profile = f"PROFILE = {entry.profile}" if entry.profile else f"PROFILE not set ({_default_profile()})"
+    if entry.region:
+        return f"REGION = {entry.region}, {profile}"
+    try:
+        region = boto3.Session(profile_name=entry.profile).region_name
+    except BotoCoreError:
+        region = None
+    source = "AWS_DEFAULT_REGION" if os.environ.get("AWS_DEFAULT_REGION") else "~/.aws/config"
+    default = f"{region} from {source}" if region else "and neither AWS_DEFAULT_REGION nor ~/.aws/config names one"
+    return f"REGION not set ({default}), {profile}"
+
+
+def _default_profile() -> str:
+    named = os.environ.get("AWS_PROFILE")
+    return f"{named} from AWS_PROFILE" if named else "the default one"
+
+
+def _temporary_credentials(settings: Settings) -> tuple[str, str]:
+    """A user and a password that AWS makes for this login: they expire, nothing is stored."""
+    import botocore.exceptions
+
+    endpoint = _ENDPOINT.fullmatch(settings.host)
+    if endpoint is None:
+        raise PipelineError(
+            f"{settings.path}: [CLUSTER] IAM_AUTH = yes needs HOST to be the endpoint that AWS shows, as "
+            f"name.x.region.redshift.amazonaws.com or name.x.region.redshift-serverless.amazonaws.com, "
+            f"not {settings.host}"
+        )
+    ask = _workgroup_credentials if endpoint["service"] == "redshift-serverless" else _cluster_credentials
+    try:
+        with said_if_slow(f"AWS to make temporary credentials for {endpoint['name']} in {endpoint['region']}"):
+            return ask(settings, endpoint["name"], endpoint["region"])
+    except botocore.exceptions.ClientError as error:
+        problem = f"AWS refused ({error})"
+    except botocore.exceptions.BotoCoreError as error:
+        problem = f"AWS can't be asked ({error})"
+    raise PipelineError(
+        f"no temporary credentials for {endpoint['name']} in {endpoint['region']}: {problem}; "
+        f"see [CLUSTER] IAM_AUTH and HOST in {settings.path}, and the AWS credentials here"
+    )
+
+
+def _cluster_credentials(settings: Settings, cluster: str, region: str) -> tuple[str, str]:
+    import boto3
+
+    client = boto3.client("redshift", region_name=region)
+    where = {"DbName": settings.database, "ClusterIdentifier": cluster}
+    if settings.user:
+        answer = client.get_cluster_credentials(DbUser=settings.user, AutoCreate=False, **where)
+    else:
+        answer = client.get_cluster_credentials_with_iam(**where)
+    return answer["DbUser"], answer["DbPassword"]
+
+
+def _workgroup_credentials(settings: Settings, workgroup: str, region: str) -> tuple[str, str]:
+    import boto3
+
+    client = boto3.client("redshift-serverless", region_name=region)
+    answer = client.get_credentials(workgroupName=workgroup, dbName=settings.database)
+    return answer["dbUser"], answer["dbPassword"]
+
+
+# Seconds. A serverless workgroup that sleeps takes a while to answer the first connection.
+CONNECT_TIMEOUT = 60
+# A COPY is silent for as long as it takes, and load balancers drop what is idle for 300 s: the first probe
+# goes out well before, and a cluster that is gone is noticed after IDLE + INTERVAL * COUNT seconds.
+KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 60, 15, 4
+
+# a part of libpq's message: what to do about it
+_ADVICE = {
+    "does not match host name": (
+        "the server's certificate is for another name than HOST: use the endpoint that AWS shows, or, through a "
+        "tunnel or a name of your own, set [CLUSTER] SSLMODE = verify-ca"
+    ),
+    "certificate verify failed": (
+        "the server's certificate is not signed by an authority in the root bundle: set [CLUSTER] SSLROOTCERT to a "
+        "file that holds its root"
+    ),
+    "root certificate file": "set [CLUSTER] SSLROOTCERT to a file with root certificates, or leave it out",
+    "does not support SSL": (
+        "the server has no TLS, so everything would go in the clear: see HOST and DB_PORT; only where that is "
+        "meant, set [CLUSTER] SSLMODE = prefer"
+    ),
+    "password authentication failed": "see DB_USER and where the password comes from",
+    "no password supplied": "give it in DB_PASSWORD, by [CREDSTASH] KEY, by IAM_AUTH, or in ~/.pgpass",
+    "does not exist": "see DB_NAME and DB_USER",
+    "could not translate host name": "see HOST",
+    "Connection refused": "see HOST and DB_PORT, and whether the cluster is paused",
+    "timeout expired": "see HOST, and whether the cluster's security group lets this machine in",
+}
+
+
+def connect_to_cluster(settings: Settings) -> extensions.connection:
+    """Open a connection to the cluster that the config names, over TLS that is verified in full.
+
+    Raise PipelineError, saying what to change, if it can't be had; Unreachable where it may be had later.
+    """
+    user, secret = user_and_password(settings)
+    try:
+        with said_if_slow(f"{settings.place} to take the connection"):
+            return psycopg2.connect(
+                host=settings.host,
+                port=settings.port,
+                dbname=settings.database,
+                user=user,
+                password=secret,
+                sslmode=settings.sslmode,
+                sslrootcert=_root_bundle(settings),
+                connect_timeout=CONNECT_TIMEOUT,
+                application_name="sparkify_etl",
+                keepalives=1,
+                keepalives_idle=KEEPALIVE_IDLE,
+                keepalives_interval=KEEPALIVE_INTERVAL,
+                keepalives_count=KEEPALIVE_COUNT,
+            )
+    except psycopg2.OperationalError as error:
+        reason = masked(" ".join(str(error).split()), secret)
+        kind = Unreachable if connection_passes(reason, settings.host) else PipelineError
+        raise kind(
+            f"can't connect to {settings.database} on {settings.place} as {user}: {reason}; {_advice(reason, settings)}"
+        ) from None
+
+
+def _root_bundle(settings: Settings) -> str:
+    """The file with root certificates: SSLROOTCERT, or certifi's, which has those that AWS uses."""
+    if settings.sslrootcert:
+        return settings.sslrootcert
+    import certifi  # only a cluster needs it
+
+    return certifi.where()
+
+
+def _advice(reason: str, settings: Settings) -> str:
+    for part, advice in _ADVICE.items():
+        if part in reason:
+            return f"{advice} (in {settings.path})"
+    return f"see [CLUSTER] in {settings.path}"
+
+
+def masked(text: str, secret: str | None) -> str:
+    """`text` with the secret, if it is in it, made unreadable."""
+    return text.replace(secret, "*****") if secret else text
 
 
 def open_connection(settings: Settings) -> extensions.connection:

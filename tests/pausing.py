@@ -20,7 +20,7 @@ import common
 import etl
 from local_redshift.connection import RedshiftConnection
 from local_redshift.copy.stream import RowStream
-from pipeline.command_line import run_script
+from pipeline.script import run_script
 from pipeline.session import Session
 
 

@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import io
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -35,13 +36,16 @@ from universes import universes
 import create_tables
 import sql_queries
 from local_redshift.server import get_server
-from pipeline import existing_tables, progress
+from pipeline import progress
+from pipeline import tables as pipeline_tables
 
 
 def take(path: str) -> None:
-    """Have all modules use the statements of this file."""
-    exec(compile(Path(path).read_text(encoding="utf-8"), path, "exec"), vars(sql_queries))
-    for module in (existing_tables, progress, create_tables):
+    """Have all modules use the statements of this file. Its classes stay those that they have imported."""
+    text = Path(path).read_text(encoding="utf-8")
+    text = re.sub(r"^class Statement.*?(?=^# DROP TABLES)", "", text, flags=re.DOTALL | re.MULTILINE)
+    exec(compile(text, path, "exec"), vars(sql_queries))
+    for module in (pipeline_tables, progress, create_tables):
         importlib.reload(module)
 
 

@@ -15,9 +15,9 @@ from helpers import Warehouse, event, song
 from s3_front import S3Front
 
 import etl
-from pipeline import terminal
-from pipeline.command_line import run_script
-from pipeline.sources import packing
+from pipeline import packing
+from pipeline import run_log as terminal
+from pipeline.script import run_script
 
 DENIED = (403, b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>")
 DISK_CALLS = {"open", "os.scandir", "os.listdir", "os.mkdir", "os.remove", "os.rename", "os.rmdir"}

@@ -286,7 +286,7 @@ def test_many_events_without_a_play_are_a_warning(tables: Warehouse, events: int
 
 
 def test_message_shows_no_value_of_a_conflict(loaded: Warehouse) -> None:
-    loaded.write_log([event(song="Secret Song", location="Secret Place")])
+    loaded.write_log([event(song="Secret Song", location="Secret FileStore")])
     said = loaded.told_failing()
     assert "in location song_title: 1," in said and "Secret" not in said
 
@@ -479,8 +479,8 @@ def test_message_is_about_the_copy_that_failed_not_about_records_left_out_before
 def test_maxerror_counts_what_a_source_has_in_both_of_its_copies(
     tables: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.sources.packing.FEW", 0)
-    monkeypatch.setattr("pipeline.sources.packing.SMALL", 1500)
+    monkeypatch.setattr("pipeline.packing.FEW", 0)
+    monkeypatch.setattr("pipeline.packing.SMALL", 1500)
     tables.configure({("S3", "MAXERROR"): "3", ("S3", "TEMP_DIR"): "temp"})
     tables.write_songs([song()])
     tables.write_log(broken(1, 1), "small")
@@ -611,7 +611,7 @@ def test_check_without_credentials_of_its_own_says_that_no_sample_was_looked_at(
     tables.write_songs([song()])
     upload(bucket, tables.folder)
     tables.use("s3://sparkify")
-    monkeypatch.setattr("pipeline.sources.places._aws_credentials", no_credentials)
+    monkeypatch.setattr("pipeline.file_store._aws_credentials", no_credentials)
     assert [line.split(" (")[0] for line in checked(tables)] == [
         f"[S3] {key}: no sample was looked at" for key in ("LOG_DATA", "SONG_DATA")
     ]

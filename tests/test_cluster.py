@@ -18,9 +18,9 @@ from helpers import Warehouse
 from s3_front import QuietHandler
 
 import common
-from pipeline.credentials import user_and_password
 from pipeline.errors import PipelineError
 from pipeline.settings import read_settings
+from pipeline.warehouse import user_and_password
 
 
 @pytest.fixture(scope="module")

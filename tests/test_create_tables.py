@@ -14,7 +14,7 @@ from test_concurrency import start
 
 import common
 import create_tables
-from pipeline import existing_tables
+from pipeline import tables as pipeline_tables
 from pipeline.errors import PipelineError
 from pipeline.session import Session
 from pipeline.settings import read_settings
@@ -155,7 +155,7 @@ def test_row_that_is_committed_between_the_count_and_the_lock_is_not_dropped(tab
 @pytest.mark.stand_in_only
 def test_tables_are_locked_while_they_are_counted_for_the_last_time(filled: Warehouse) -> None:
     with filled.session() as session:
-        assert existing_tables.lock_and_count(session)["users"] == 1
+        assert pipeline_tables.count_rows(session, lock=True)["users"] == 1
         late = filled.connect()
         with late.cursor() as cursor:
             cursor.execute("SET statement_timeout TO 50")
@@ -169,8 +169,8 @@ def test_table_of_the_users_own_is_counted_and_named_like_the_others(
     filled: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled.query("CREATE TABLE Promotions AS SELECT 1 AS promotion_id")
-    queries = [*existing_tables.drop_table_queries, "DROP TABLE IF EXISTS Promotions CASCADE;"]
-    monkeypatch.setattr(existing_tables, "drop_table_queries", queries)
+    queries = [*pipeline_tables.drop_table_queries, "DROP TABLE IF EXISTS Promotions CASCADE;"]
+    monkeypatch.setattr(pipeline_tables, "drop_table_queries", queries)
     monkeypatch.setattr(create_tables, "drop_table_queries", queries)
     with filled.session() as session, pytest.raises(PipelineError), contextlib.redirect_stdout(io.StringIO()) as said:
         create_tables.create_tables(session)
@@ -189,14 +189,14 @@ def test_table_that_is_dropped_by_schema_and_name_is_counted_in_that_schema(
     filled.query("CREATE VIEW marketing.offers AS SELECT 1 AS offer_id")
     names = ("Marketing.promotions", "marketing.users", "marketing.offers")
     queries = [f"DROP TABLE IF EXISTS {name}" for name in names]
-    monkeypatch.setattr(existing_tables, "drop_table_queries", queries)
+    monkeypatch.setattr(pipeline_tables, "drop_table_queries", queries)
     with filled.session() as session:
-        assert existing_tables.rows_at_stake(session) == {"Marketing.promotions": 1}
+        assert pipeline_tables.count_rows(session) == {"Marketing.promotions": 1}
 
 
 @pytest.mark.parametrize("query", ["DROP TABLE a; DROP TABLE b", "DROP VIEW a", "DROP TABLE $$a$$"])
 def test_drop_that_is_not_understood_is_refused(tables: Warehouse, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
-    monkeypatch.setattr(existing_tables, "drop_table_queries", [query])
+    monkeypatch.setattr(pipeline_tables, "drop_table_queries", [query])
     with tables.session() as session, pytest.raises(PipelineError, match="not one DROP TABLE"):
         create_tables.create_tables(session, yes=True)
 

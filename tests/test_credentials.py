@@ -11,9 +11,9 @@ import pytest
 from helpers import Warehouse
 from test_settings import config
 
-from pipeline.credentials import password
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
+from pipeline.warehouse import password
 
 SECRET = "hunter2-%-'quoted\\"
 

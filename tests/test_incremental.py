@@ -12,7 +12,7 @@ from model import History
 from star import NEVER_PLAYED, NO_PLAY, assert_is_the_star_of
 from universes import BASE, DURATIONS, LENGTHS, SPELLINGS, milliseconds
 
-from pipeline.sources import packing
+from pipeline import packing
 
 pytestmark = pytest.mark.also_on_cluster
 

@@ -285,7 +285,7 @@ def test_overflow_in_a_file_that_only_the_cluster_can_read_names_the_columns_of_
     tables.write_songs([song()])
     upload(bucket, tables.folder)
     tables.use("s3://sparkify")
-    monkeypatch.setattr("pipeline.sources.places._aws_credentials", no_credentials)
+    monkeypatch.setattr("pipeline.file_store._aws_credentials", no_credentials)
     assert "for one of item_in_session, session_id, status, user_id\n" in tables.told_failing()
 
 

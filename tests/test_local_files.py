@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from helpers import Warehouse, event, song
 
+from pipeline import packing
 from pipeline.errors import PipelineError
 from pipeline.settings import read_settings
-from pipeline.sources import packing
 
 pytestmark = pytest.mark.stand_in_only
 

@@ -133,7 +133,7 @@ def test_time_is_shown_where_no_view_can_be_read(slow: tuple[Warehouse, S3Front]
 
 def test_what_ends_soon_shows_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setattr(progress, "LINE_EVERY", 0.001)
-    with progress.shown_alive("SELECT"):
+    with progress.show_progress("SELECT"):
         until = time.monotonic() + 0.1  # a hundred lines, if it did not wait before the first
         while time.monotonic() < until:
             pass

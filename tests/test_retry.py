@@ -16,13 +16,12 @@ from test_settings import config
 import etl
 import sql_queries
 from local_redshift.connection import RedshiftConnection
-from pipeline import command_line
-from pipeline.database_errors import statement_failed
+from pipeline import script as command_line
+from pipeline.database_errors import connection_passes, statement_failed
 from pipeline.errors import PipelineError, Unreachable
-from pipeline.retry import is_transient, try_until_done
-from pipeline.run import Outcome, Run
+from pipeline.script import is_transient, try_until_done
+from pipeline.session import Outcome, Run
 from pipeline.settings import Settings, read_settings
-from pipeline.transient import connection_passes
 
 S3_STATUS = "Status {},Error {},Rid 1,ExtRid 2,CanRetry 1"
 BEFORE_USERS = str(
@@ -104,7 +103,7 @@ def test_lost_answer_is_looked_into_before_anything_is_tried_again(
     assert "whether it landed is not known" in said.err
     assert ("the commit had landed" in said.out) == landing
     assert "1 plays loaded now" in said.out or not landing
-    assert run.story.summary.figures["plays loaded"] == 1 or not landing
+    assert run.log.summary.figures["plays loaded"] == 1 or not landing
     assert len(sent) == (1 if landing else 2)
     monkeypatch.undo()
     assert tables.counts()["songplays"] == 1
@@ -143,10 +142,10 @@ def test_what_a_failed_try_told_is_not_in_the_report_of_the_next(
     tables.write_log([event(itemInSession=n, auth=None) for n in range(20)])
     tables.write_songs([song()])
     lose_answers(monkeypatch, landing=False)
-    story = load(tables).story
-    assert story.tries == 2
-    assert story.warnings == ["warning: 20 of 20 records have no auth, which is a column of staging_events"]
-    assert [step.name for step in story.steps].count("staging_events_copy") == 1
+    log = load(tables).log
+    assert log.tries == 2
+    assert log.warnings == ["warning: 20 of 20 records have no auth, which is a column of staging_events"]
+    assert [step.name for step in log.steps].count("staging_events_copy") == 1
 
 
 def test_load_of_somebody_else_is_not_taken_for_ours(

@@ -1,5 +1,6 @@
 """The statements themselves: parameters, order, and nothing that a cluster would refuse."""
 
+import ast
 import re
 
 import pytest
@@ -117,6 +118,11 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
         "tables_lock",
         "whole_star_window",
     }
+
+
+def test_sql_queries_imports_nothing() -> None:
+    text = (ROOT / "sql_queries.py").read_text(encoding="utf-8")
+    assert not [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 def test_load_leaves_statistics_of_the_tables_that_checks_join_by_moments(tables: Warehouse) -> None:

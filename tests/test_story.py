@@ -233,7 +233,7 @@ def test_ping_asks_s3_and_reads_no_data(tables: Warehouse, bucket: object, aws: 
 
 UNEXPECTED = """
 import sys
-from pipeline.command_line import parser_with_config, run_script
+from pipeline.script import parser_with_config, run_script
 
 def work(settings, run, options):
     raise KeyError("what nobody thought of")

@@ -27,13 +27,13 @@ from test_load_errors import read_csv
 
 import etl
 import sql_queries
+from pipeline import copy_plan, packing
 from pipeline.errors import PipelineError, Unreachable
-from pipeline.retry import is_transient, try_until_done
-from pipeline.run import Run
+from pipeline.file_store import FileStore, LocalFileStore, S3FileStore, SourceFile, file_store_of
+from pipeline.packing import FileList
+from pipeline.script import is_transient, try_until_done
+from pipeline.session import Run
 from pipeline.settings import read_settings
-from pipeline.sources import new_files, packing
-from pipeline.sources.file_list import FileList
-from pipeline.sources.places import LocalPlace, Place, S3Place, SourceFile, place_of
 
 MANY = 20  # files, so that they are packed
 
@@ -244,7 +244,7 @@ def test_check_records_nothing(temp: Temp) -> None:
 def id_of(warehouse: Warehouse) -> str:
     """Return the id in the names of this warehouse's folders under TEMP_DIR."""
     with warehouse.session() as session:
-        return new_files.warehouse_id(session)
+        return copy_plan.warehouse_id(session)
 
 
 def test_next_run_removes_what_a_killed_one_left_behind_and_nothing_else(temp: Temp) -> None:
@@ -329,10 +329,10 @@ def test_packed_objects_are_removed_where_a_later_one_cant_be_written(
     monkeypatch.setattr(packing, "PACKED_BYTES", 1)
     temp.warehouse.write_songs([song(song_id=f"SO{n}") for n in range(4)])
     temp.sync()
-    kind = LocalPlace if temp.root.startswith("/") else S3Place
+    kind = LocalFileStore if temp.root.startswith("/") else S3FileStore
     write = kind.write
 
-    def fails_at_the_third(self: Place, name: str, data: object) -> None:
+    def fails_at_the_third(self: FileStore, name: str, data: object) -> None:
         if name.endswith("song_data-3.json.gz"):
             assert len(temp.left()) > 2
             raise PipelineError("no room")
@@ -399,7 +399,7 @@ def test_file_that_changes_after_it_was_listed_is_read_again_next_time(
 ) -> None:
     monkeypatch.setattr(packing, "FEW", 0)
     temp.sync()
-    pack = new_files.pack
+    pack = copy_plan.pack
 
     def pack_what_has_changed(*arguments: object) -> packing.Packed:
         temp.warehouse.write_log([event(), event(itemInSession=1)])
@@ -407,7 +407,7 @@ def test_file_that_changes_after_it_was_listed_is_read_again_next_time(
         return pack(*arguments)
 
     with monkeypatch.context() as changing:
-        changing.setattr(new_files, "pack", pack_what_has_changed)
+        changing.setattr(copy_plan, "pack", pack_what_has_changed)
         temp.warehouse.load()
     assert temp.warehouse.counts()["songplays"] == 2
     assert "1 of 1 log files are new" in temp.load()
@@ -417,11 +417,11 @@ def test_file_that_changes_after_it_was_listed_is_read_again_next_time(
 @pytest.mark.parametrize(
     "broken",
     [
-        "places.LocalPlace.list",
-        "places.LocalPlace.read",
-        "places.LocalPlace.write",
-        "new_files._manifest",
-        "new_files._record",
+        "file_store.LocalFileStore.list",
+        "file_store.LocalFileStore.read",
+        "file_store.LocalFileStore.write",
+        "copy_plan._manifest",
+        "copy_plan._record",
         "packing.is_whole",
     ],
 )
@@ -440,7 +440,7 @@ def test_failure_anywhere_leaves_tables_and_record_as_they_were(
         raise OSError("no space left on device")
 
     with monkeypatch.context() as failing:
-        failing.setattr(f"pipeline.sources.{broken}", fail)
+        failing.setattr(f"pipeline.{broken}", fail)
         with pytest.raises((PipelineError, OSError)):
             tables.load()
     assert tables.everything() == before and temp.left() == []
@@ -509,7 +509,7 @@ def test_only_files_of_whole_objects_are_packed(data: bytes, whole: bool) -> Non
 
 
 def test_packed_objects_are_few_and_hold_every_file_in_its_order(tmp_path: Path) -> None:
-    place = place_of("/", "us-west-2")
+    place = file_store_of("/", "us-west-2")
     texts = {f"{n:04}": json.dumps({"n": n, "x": "y" * 50_000}) for n in range(400)}
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
@@ -544,11 +544,11 @@ class Refusing(QuietHandler):
 
 
 @pytest.fixture
-def refusing(aws: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def refusing(aws: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[FileStore]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
     threading.Thread(target=server.serve_forever, args=(0.02,)).start()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-    yield place_of("s3://sparkify/", "us-west-2")
+    yield file_store_of("s3://sparkify/", "us-west-2")
     server.shutdown()
     server.server_close()
 
@@ -556,7 +556,7 @@ def refusing(aws: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[P
 def test_profile_that_is_not_there_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(PipelineError, match=r"S3 can't be reached from this machine: .*nobody"):
-        place_of("s3://sparkify/temp", "us-west-2")
+        file_store_of("s3://sparkify/temp", "us-west-2")
 
 
 FILE = SourceFile("s3://sparkify/a/b", 1)
@@ -571,7 +571,9 @@ FILE = SourceFile("s3://sparkify/a/b", 1)
         ("s3:DeleteObject", lambda place: place.delete([FILE.name])),
     ],
 )
-def test_right_that_is_missing_is_named(refusing: Place, right: str, attempt: Callable[[Place], object]) -> None:
+def test_right_that_is_missing_is_named(
+    refusing: FileStore, right: str, attempt: Callable[[FileStore], object]
+) -> None:
     with pytest.raises(
         PipelineError, match=f"access denied; the AWS identity of this machine needs {right} there"
     ) as one:
@@ -581,7 +583,7 @@ def test_right_that_is_missing_is_named(refusing: Place, right: str, attempt: Ca
 
 def test_no_aws_credentials_are_one_message() -> None:
     with pytest.raises(PipelineError, match="S3 can't be reached from this machine: it has no AWS credentials"):
-        place_of("s3://sparkify/temp", "us-west-2")
+        file_store_of("s3://sparkify/temp", "us-west-2")
 
 
 def test_temp_dir_that_cant_be_written_changes_nothing(many: Temp) -> None:
@@ -635,7 +637,7 @@ def test_more_than_16_files_under_a_megabyte_are_packed_up_to_4_gigabytes(sizes:
     files = FileList()
     for number, size in enumerate(sizes):
         files.append(SourceFile(f"/{number}", size))
-    small, others = packing.divide(LocalPlace(), files)
+    small, others = packing.divide(LocalFileStore(), files)
     assert (len(small), len(others)) == (packed, len(sizes) - packed)
     assert small.size <= 4 << 30
 
@@ -664,7 +666,7 @@ def test_key_that_ends_in_a_slash_fails_the_load_unless_it_is_empty(
 
 def test_file_that_is_gone_is_named(tmp_path: Path) -> None:
     (tmp_path / "one").write_text("{}")
-    place = place_of("/", "us-west-2")
+    place = file_store_of("/", "us-west-2")
     files = list(place.list(f"{tmp_path}/"))
     (tmp_path / "one").unlink()
     with pytest.raises(Unreachable, match=f"can't read {tmp_path}/one: it is gone, or was moved since it was listed"):

@@ -1,6 +1,5 @@
 """Places that files are in: this machine, or a bucket of S3, which obstore reads many objects of at a time."""
 
-import asyncio
 import contextlib
 import datetime as dt
 import os
@@ -49,7 +48,7 @@ class FoundFile(NamedTuple):
     version: str
 
 
-class Place(Protocol):
+class FileStore(Protocol):
     """Where files are; names are full, as "s3://bucket/key" or "/a/path".
 
     Each method raises PipelineError, saying what was refused, and Unreachable where it may be had later.
@@ -74,8 +73,8 @@ class Place(Protocol):
         """Delete files; one that is gone already is no error."""
 
 
-class LocalPlace:
-    """The files of this machine; see Place."""
+class LocalFileStore:
+    """The files of this machine; see FileStore."""
 
     def list(self, prefix: str) -> Iterator[FoundFile]:
         with _local_errors("list", prefix):
@@ -132,8 +131,8 @@ def _local_errors(what: str, name: str) -> Iterator[None]:
         raise PipelineError(f"can't {what} {path}: {error.strerror}") from error
 
 
-class S3Place:
-    """A bucket; see Place. `store` is obstore's, which reads many objects at a time."""
+class S3FileStore:
+    """A bucket; see FileStore. `store` is obstore's, which reads many objects at a time."""
 
     def __init__(self, bucket: str, store: S3Store) -> None:
         self._root = f"s3://{bucket}/"
@@ -186,10 +185,14 @@ class S3Place:
         return name.isprintable() and not {"", ".", ".."} & set(segments)
 
     def read(self, files: Iterable[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
+        import asyncio  # it takes a while to load
+
         for batch in _batches(files):
             yield from zip(batch, asyncio.run(self._read_all(batch)), strict=True)
 
     async def _read_all(self, files: Sequence[SourceFile]) -> Sequence[bytes]:
+        import asyncio
+
         turns = asyncio.Semaphore(AT_A_TIME)
 
         async def read(name: str) -> bytes:
@@ -246,10 +249,10 @@ def _explained(error: Exception, failed: str, right: str) -> PipelineError:
     return kind(f"{failed}: {said}")
 
 
-def place_of(name: str, region: str) -> Place:
-    """The place that a file of this name is in. Raise PipelineError if there are no credentials for it."""
+def file_store_of(name: str, region: str) -> FileStore:
+    """The store that a file of this name is in. Raise PipelineError if there are no credentials for it."""
     if not name.startswith("s3://"):
-        return LocalPlace()
+        return LocalFileStore()
     bucket = name.removeprefix("s3://").split("/", 1)[0]
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if endpoint is None and region.startswith("cn-"):
@@ -257,12 +260,12 @@ def place_of(name: str, region: str) -> Place:
     options: ClientConfig = {"allow_http": bool(endpoint and endpoint.startswith("http:"))}
     credentials = _aws_credentials()
     store = S3Store(bucket, endpoint=endpoint, region=region, client_options=options, credential_provider=credentials)
-    return S3Place(bucket, store)
+    return S3FileStore(bucket, store)
 
 
 def head(name: str, region: str, limit: int) -> bytes:
     """Return the first `limit` bytes of a file, read with this machine's own credentials. Raise PipelineError."""
-    return place_of(name, region).head(name, limit)
+    return file_store_of(name, region).head(name, limit)
 
 
 def _aws_credentials() -> "Boto3CredentialProvider":

@@ -1,15 +1,53 @@
-"""What a run tells of itself: lines as it goes and, where one is wanted, a report of the same as JSON."""
+"""What a run says: lines as it goes and, where one is wanted, a report of the same as JSON."""
 
 import json
 import os
 import sys
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
-from pipeline.terminal import is_terminal, now, say
+
+_stamped: set[int] = set()  # the streams whose lines begin with the time, by their file descriptors
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a standard stream is a terminal; where it is closed, Python has None in its place."""
+    return stream is not None and stream.isatty()
+
+
+def now() -> str:
+    """The time, as lines and reports have it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def stamp_lines() -> None:
+    """From now on begin each line with the time where nobody is at a terminal, so that a log can be read later."""
+    _stamped.update(number for number, stream in ((1, sys.stdout), (2, sys.stderr)) if not is_terminal(stream))
+
+
+def say(text: str, *, with_time: bool = False) -> None:
+    """Print a line or several, out at once where the output goes to a file or a pipe, too."""
+    print(_with_time(text) if with_time or 1 in _stamped else text, flush=True)
+
+
+def complain(message: str, status: int = 1) -> int:
+    """Print a message with the script's name on stderr; the exit status to end with."""
+    warn(f"{Path(sys.argv[0]).name}: {message}")
+    return status
+
+
+def warn(text: str) -> None:
+    """Print a line or several on stderr."""
+    print(_with_time(text) if 2 in _stamped else text, file=sys.stderr, flush=True)
+
+
+def _with_time(text: str) -> str:
+    return "\n".join(f"{now()}  {line}".rstrip() for line in text.split("\n"))
+
 
 QUIET_SECONDS = 0.05  # a step that did nothing and took no longer is no line of its own at a terminal
 
@@ -35,8 +73,8 @@ class Summary:
 
 
 @dataclass
-class Story:
-    """The story of one run. `is_verbose` has every step told at a terminal, too."""
+class RunLog:
+    """The log of one run. `is_verbose` has every step told at a terminal, too."""
 
     report: Path | None = None
     is_verbose: bool = False

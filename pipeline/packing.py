@@ -4,12 +4,44 @@ import gzip
 import json
 import math
 import tempfile
+from array import array
 from collections.abc import Callable, Iterator
 from typing import IO, NamedTuple
 
-from pipeline.sources.file_list import FileList
-from pipeline.sources.origins import PackedObject
-from pipeline.sources.places import Place, SourceFile
+from pipeline.file_store import FileStore, FoundFile, SourceFile
+from pipeline.load_errors import PackedObject
+
+
+class FileList:
+    """Names and sizes of files, one after the other: as tuples with their versions they took three times as much."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._sizes = array("Q")
+
+    def append(self, file: SourceFile | FoundFile) -> None:
+        """Add a file at the end."""
+        self._names.append(file.name)
+        self._sizes.append(file.size)
+
+    def sort(self) -> None:
+        """Put the files in the order of their names."""
+        order = sorted(range(len(self._names)), key=self._names.__getitem__)
+        self._names = [self._names[n] for n in order]
+        self._sizes = array("Q", (self._sizes[n] for n in order))
+
+    @property
+    def size(self) -> int:
+        """The bytes in all of the files."""
+        return sum(self._sizes)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[SourceFile]:
+        for name, size in zip(self._names, self._sizes, strict=True):
+            yield SourceFile(name, size)
+
 
 # COPY takes a few large objects faster than many small ones: one of 1 MB to 1 GB, compressed, for each slice.
 # https://docs.aws.amazon.com/redshift/latest/dg/c_best-practices-use-multiple-files.html
@@ -27,12 +59,12 @@ class Packed(NamedTuple):
     left: list[SourceFile]
 
 
-def divide(place: Place, files: FileList) -> tuple[FileList, FileList]:
+def divide(store: FileStore, files: FileList) -> tuple[FileList, FileList]:
     """Those of the files that are better packed, none where they are few, and those that go as they are."""
     small, others = FileList(), FileList()
     size = 0
     for file in files:
-        if file.size < SMALL and size + file.size <= MOST_BYTES and place.can_read(file.name):
+        if file.size < SMALL and size + file.size <= MOST_BYTES and store.can_read(file.name):
             small.append(file)
             size += file.size
         else:
@@ -44,7 +76,7 @@ Done = Callable[[SourceFile], None]
 Write = Callable[[str, IO[bytes]], str]
 
 
-def pack(place: Place, files: FileList, write: Write, done: Done) -> Packed:
+def pack(store: FileStore, files: FileList, write: Write, done: Done) -> Packed:
     """Pack the files into objects of about the same size, which `write` gives their names; `done` is told of each file.
 
     A file that is not whole JSON objects from its first byte to its last is left: beside others it could spoil them,
@@ -53,7 +85,7 @@ def pack(place: Place, files: FileList, write: Write, done: Done) -> Packed:
     count = min(MOST_OBJECTS, max(1, files.size // PACKED_BYTES))
     share = math.ceil(files.size / count)
     packed = Packed([], [])
-    reading = iter(place.read(files))
+    reading = iter(store.read(files))
     for number in range(1, count + 1):
         with tempfile.TemporaryFile() as spool:
             made = PackedObject()

@@ -1,4 +1,4 @@
-"""The new files of a source on their way to COPY: listed, compared with what was loaded, packed, named in manifests."""
+"""What COPY is given: each prefix whole or, with [S3] TEMP_DIR, the new files of it, packed and named in manifests."""
 
 import contextlib
 import datetime as dt
@@ -15,19 +15,17 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import sql_queries
 from pipeline.errors import PipelineError
-from pipeline.progress import SoFar, said_if_slow, shown_alive
-from pipeline.session import Session
+from pipeline.file_store import FileStore, SourceFile, check_name, file_store_of
+from pipeline.load_errors import PackedObject
+from pipeline.packing import FileList, divide, pack
+from pipeline.progress import SoFar, said_if_slow, show_progress
+from pipeline.run_log import complain, say
+from pipeline.session import Parameters, Session
 from pipeline.settings import Settings
-from pipeline.sources.delivery import Call, Delivery, for_run
-from pipeline.sources.file_list import FileList
-from pipeline.sources.origins import PackedObject
-from pipeline.sources.packing import divide, pack
-from pipeline.sources.places import Place, SourceFile, check_name, place_of
-from pipeline.terminal import complain, say
 from sql_queries import Copy
 
 WORDS = {"log_data": "log files", "song_data": "song files"}
@@ -41,8 +39,50 @@ _ABANDONED = dt.timedelta(days=1)  # after which what a run of another warehouse
 _BEGUN = "%Y%m%dT%H%M%S"
 
 
+class Call(NamedTuple):
+    """A COPY to be run, and the values for its placeholders."""
+
+    statement: Copy
+    parameters: Parameters
+
+
+@dataclass
+class CopyPlan:
+    """What there is to be copied, nothing where nothing is new; `said` says which files are new, if that is known."""
+
+    said: str = ""
+    copies: list[Call] = field(default_factory=list)
+
+
 @contextlib.contextmanager
-def new_files_delivered(session: Session, *, everything: bool, trial: bool) -> Iterator[Delivery]:
+def plan_copies(session: Session, *, everything: bool = False, trial: bool = False) -> Iterator[CopyPlan]:
+    """Have the source ready for COPY until the end of the block.
+
+    Without TEMP_DIR each COPY reads its whole prefix. With it, only files are read that were not loaded before, unless
+    `everything` says so; `trial` is for COPYs that load nothing. Raise PipelineError, naming the file, where something
+    can't be listed, read or written.
+    """
+    if session.source.temp_dir:
+        with _plan_new_files(session, everything=everything, trial=trial) as delivery:
+            yield delivery
+    else:
+        yield CopyPlan(
+            copies=[
+                Call(for_run(session, copy, trial), session.source_parameters)
+                for copy in sql_queries.copy_table_queries
+            ]
+        )
+
+
+def for_run(session: Session, copy: Copy, trial: bool) -> Copy:
+    """Return this COPY as one that loads nothing, or one that leaves out as many bad records as MAXERROR says."""
+    if trial:
+        return copy.with_options(sql_queries.check_option)
+    return copy.with_options(sql_queries.maxerror_option) if session.source.maxerror else copy
+
+
+@contextlib.contextmanager
+def _plan_new_files(session: Session, *, everything: bool, trial: bool) -> Iterator[CopyPlan]:
     """Have the new files of both sources ready for COPY, under TEMP_DIR, until the end of the block; see `delivered`.
 
     A load has to hold the lock on the staging tables: what else is there of its warehouse was left by a killed one.
@@ -72,7 +112,7 @@ def warehouse_id(session: Session) -> str:
     return _digest("|".join((machine, settings.place, settings.database, str(schema), str(mark))))[:16]
 
 
-def _prepare(session: Session, folder: "TempFolder", everything: bool, trial: bool) -> Delivery:
+def _prepare(session: Session, folder: "TempFolder", everything: bool, trial: bool) -> CopyPlan:
     with tempfile.TemporaryFile() as spool:
         with gzip.open(spool, "wt", encoding="utf-8") as record:
             found = {
@@ -90,7 +130,7 @@ def _prepare(session: Session, folder: "TempFolder", everything: bool, trial: bo
         for copy in sql_queries.copy_table_queries
         for call in _copies(session, folder, copy, found[copy.source].files, trial)
     ]
-    return Delivery(", ".join(said), copies + recorded)
+    return CopyPlan(", ".join(said), copies + recorded)
 
 
 @dataclass
@@ -108,7 +148,7 @@ def _find(session: Session, source: str, record: IO[str] | None, *, known: bool)
     loaded = _loaded(session, source) if known else set()
     found = _Found()
     with said_if_slow(f"the list of {WORDS[source]}"):
-        for file in place_of(prefix, session.source_parameters["region"]).list(prefix):
+        for file in file_store_of(prefix, session.source_parameters["region"]).list(prefix):
             session.run.check()
             check_name(file.name)
             found.total += 1
@@ -140,9 +180,9 @@ def _loaded(session: Session, source: str) -> set[str]:
 
 def _copies(session: Session, folder: "TempFolder", copy: Copy, files: FileList, trial: bool) -> Iterator[Call]:
     """The COPYs of these files: of those that go as they are, and of those that are packed."""
-    place = place_of(session.source_parameters[copy.source], session.source_parameters["region"])
-    small, others = divide(place, files)
-    objects, left = _packed(session, folder, copy.source, place, small)
+    store = file_store_of(session.source_parameters[copy.source], session.source_parameters["region"])
+    small, others = divide(store, files)
+    objects, left = _packed(session, folder, copy.source, store, small)
     listed = for_run(session, copy.of_manifest(), trial)
     for statement, names, stem in (
         (listed, [file.name for file in itertools.chain(others, left)], copy.source),
@@ -154,15 +194,15 @@ def _copies(session: Session, folder: "TempFolder", copy: Copy, files: FileList,
 
 
 def _packed(
-    session: Session, folder: "TempFolder", source: str, place: Place, files: FileList
+    session: Session, folder: "TempFolder", source: str, store: FileStore, files: FileList
 ) -> tuple[list[PackedObject], list[SourceFile]]:
     if not files:
         return [], []
     watch = _PackWatch(session, len(files))
     started = time.monotonic()
     label = f"PACK {WORDS[source]}"
-    with shown_alive(label, watch):
-        packed = pack(place, files, lambda stem, data: folder.write(f"{source}-{stem}", data), watch.count)
+    with show_progress(label, watch):
+        packed = pack(store, files, lambda stem, data: folder.write(f"{source}-{stem}", data), watch.count)
     session.packed |= {made.name: made for made in packed.objects}
     objects = f"{len(packed.objects)} object{'s' if len(packed.objects) != 1 else ''}"
     what = f"{len(files):,} files, {files.size / 1e6:,.1f} MB, into {objects}"
@@ -215,7 +255,7 @@ class TempFolder:
         self._warehouse = warehouse
         begun = dt.datetime.now(dt.timezone.utc).strftime(_BEGUN)
         self._path = f"{self._temp_dir}/etl-{warehouse}/{begun}-{os.urandom(8).hex()}"
-        self._place: Place = place_of(self._path, settings.source.region)
+        self._store: FileStore = file_store_of(self._path, settings.source.region)
         self._written: list[str] = []
 
     def write(self, stem: str, data: IO[bytes]) -> str:
@@ -223,7 +263,7 @@ class TempFolder:
         name = f"{self._path}/{stem}"
         self._written.append(name)
         with self._named():
-            self._place.write(name, data)
+            self._store.write(name, data)
         return name
 
     @contextlib.contextmanager
@@ -237,7 +277,7 @@ class TempFolder:
     def clear_left_over(self) -> None:
         """Delete what killed runs have left behind: loads of this warehouse, and whatever is old."""
         with self._named(), said_if_slow("the list of what is under TEMP_DIR"):
-            found = [file.name for file in self._place.list(f"{self._temp_dir}/etl-")]
+            found = [file.name for file in self._store.list(f"{self._temp_dir}/etl-")]
         self._delete([name for name in found if self._is_left_over(name.removeprefix(f"{self._temp_dir}/"))])
 
     def _is_left_over(self, name: str) -> bool:
@@ -257,7 +297,7 @@ class TempFolder:
 
     def _delete(self, names: list[str]) -> None:
         try:
-            self._place.delete(names)
+            self._store.delete(names)
         except PipelineError as error:
             complain(f"{error}\nwhat is left there does no harm")
             return

@@ -1,0 +1,252 @@
+"""A script from its command line to its exit status: options, tries, Ctrl-C and SIGTERM."""
+
+import argparse
+import contextlib
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import NoReturn
+
+import psycopg2
+
+from pipeline.database_errors import first_line
+from pipeline.errors import CommitUnanswered, PipelineError, StatementFailed, Unreachable
+from pipeline.progress import leave_terminal_in_order
+from pipeline.run_log import RunLog, complain, say, stamp_lines, warn
+from pipeline.session import Outcome, Run, Session
+from pipeline.settings import DEFAULT_CONFIG, Settings, read_settings
+from pipeline.warehouse import open_connection
+from sql_queries import staging_lock, staging_marked
+from storage.local_files import user_path
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether the same run may well succeed a little later: nothing that has to be mended first."""
+    if isinstance(error, StatementFailed):
+        return error.passes
+    return isinstance(error, (Unreachable, CommitUnanswered))
+
+
+def try_until_done(work: Callable[[], None], settings: Settings, run: Run, waits: tuple[int, ...]) -> None:
+    """Do `work`; whole and anew, again after each transient failure and its wait.
+
+    Each failure is reported, the last is raised. That is safe for work that changes all or nothing and that, done
+    twice, changes nothing the second time. Where only the answer to a commit was lost, the next try first finds
+    out whether it landed.
+    """
+    unanswered = ""
+    for number, seconds in enumerate((*waits, None), start=2):
+        run.log.begin_try()
+        try:
+            if unanswered and check_commit_landed(settings, run, unanswered):
+                say("the commit had landed, only its answer was lost: everything is loaded")
+                if run.log.summary is not None:
+                    say(str(run.log.summary))
+                return None
+            unanswered = ""
+            return work()
+        except PipelineError as error:
+            unanswered = error.mark if isinstance(error, CommitUnanswered) else unanswered
+            if seconds is None or not is_transient(error):
+                raise
+            what_next = f"trying again in {seconds} s (try {number} of {len(waits) + 1})"
+            complain(f"{error}\n{what_next}")
+            run.sleep(seconds)
+    return None
+
+
+def check_commit_landed(settings: Settings, run: Run, mark: str) -> bool:
+    """Tell whether the load of this mark, whose commit was not answered, landed; the run knows it from now on.
+
+    The lock is had only when the session that sent the commit has ended, which on a cluster may take a while.
+    """
+    with Session(open_connection(settings), settings, run) as session:
+        session.execute(staging_lock)
+        landed = session.rows(staging_marked) == [(mark,)]
+        session.rollback()
+    run.found_out(Outcome.COMMITTED if landed else Outcome.UNCHANGED)
+    return landed
+
+
+# Seconds. Once the run is to stop no commit goes out, so its thread is waited for only as a courtesy: it may be
+# waiting itself, for somebody who never answers.
+PATIENCE = 0.5
+CANCEL_EVERY = 0.05
+LOOK_EVERY = 0.5  # where no signal ends a wait (Windows)
+
+_WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+
+Inbox = queue.SimpleQueue[object]
+
+
+class _Worker(threading.Thread):
+    """Does the work; puts itself into `inbox` when it has ended."""
+
+    def __init__(self, work: Callable[[], None], inbox: Inbox) -> None:
+        super().__init__(daemon=True)
+        self._work = work
+        self._inbox = inbox
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:
+            self.error = error
+        self._inbox.put(self)
+
+
+def run_with_signals(work: Callable[[], None], run: Run, status_of: Callable[[BaseException | None], int]) -> int:
+    """Do the work in a thread of its own, so that this one can answer signals whatever the driver is doing.
+
+    Returns the exit status: 130 or 143 after a signal, else what `status_of` says of the error that the work ended in.
+
+    Python handles a signal only between two steps of its main thread: inside a call of the driver, which may wait
+    for hours, it handles none, and raised in the driver's own callbacks it would be lost.
+    """
+    inbox: Inbox = queue.SimpleQueue()  # its put may be called by a signal's handler
+    for number in _WORDS:
+        signal.signal(number, lambda received, _: inbox.put(signal.Signals(received)))
+    worker = _Worker(work, inbox)
+    worker.start()
+    first = _next(inbox)
+    if isinstance(first, signal.Signals):
+        return _ended_by(first, worker, run, inbox)
+    _ignore_signals()
+    return status_of(worker.error)
+
+
+def _ignore_signals() -> None:
+    """Have nothing end the process from here on but its own exit: its message is out."""
+    for number in _WORDS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _next(inbox: Inbox) -> object:
+    while True:
+        try:
+            return inbox.get(timeout=LOOK_EVERY)
+        except queue.Empty:
+            continue
+
+
+def _ended_by(number: signal.Signals, worker: _Worker, run: Run, inbox: Inbox) -> int:
+    """End the run: wait for a commit that went out, say what is true now, cancel what is under way."""
+    run.stop()
+    if run.is_committing:
+        warn("waiting for the answer to the commit")
+        _next(inbox)  # the answer, or somebody who will not wait for it
+    _ignore_signals()
+    # no commit goes out any more, so this stays true whatever the rest of the run does
+    leave_terminal_in_order()
+    message = f"{_WORDS[number]}; {run.said}"
+    status = complain(message, 128 + number)
+    if unwritten := run.log.end(status, message, run.outcome.value):
+        complain(unwritten)
+    _cancel_for(PATIENCE, run, worker)
+    if worker.is_alive():
+        _leave_at_once(status)
+    return status
+
+
+def _cancel_for(seconds: float, run: Run, worker: _Worker) -> None:
+    """Cancel what the run has under way, again and again, until it ends or the time is over.
+
+    The next statement may begin just after a cancel that found none.
+    """
+    threading.Thread(target=_keep_cancelling, args=(run, worker), daemon=True).start()
+    worker.join(seconds)
+
+
+def _keep_cancelling(run: Run, worker: _Worker) -> None:
+    while worker.is_alive():
+        run.cancel()
+        worker.join(CANCEL_EVERY)
+
+
+def _leave_at_once(status: int) -> NoReturn:
+    """End the process without waiting for its threads; the warehouse undoes what they have not committed."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    os._exit(status)
+
+
+WAITS = (1, 3, 10)  # seconds before the second, third and fourth try of what may be tried again
+
+Work = Callable[[Settings, Run, argparse.Namespace], None]
+
+
+def parser_with_config(description: str | None) -> argparse.ArgumentParser:
+    """A parser for the command line of a script, with the option that all scripts have."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--config", default=DEFAULT_CONFIG, metavar="PATH", help="default: %(default)s")
+    parser.add_argument("--report", type=user_path, metavar="PATH", help="write a report of the run to a file, as JSON")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show the steps that had nothing to do, too")
+    return parser
+
+
+def run_script(
+    work: Work, arguments: argparse.Namespace, waits: tuple[int, ...] = (), *, needs_source: bool = False
+) -> int:
+    """Read the settings, do `work` with them, and turn what goes wrong into one message.
+
+    `waits` are the seconds before each further try where a failure may pass. Returns the exit status: 0 done,
+    1 failed, 130 or 143 ended by Ctrl-C or SIGTERM.
+    """
+    log = RunLog(arguments.report, arguments.verbose)
+    run = Run("run it again, that does no harm", log) if waits else Run(log=log)
+    stamp_lines()
+
+    def do_all() -> None:
+        settings = read_settings(arguments.config, needs_source=needs_source)
+        log.begin(settings)
+        note_doubts(settings)
+        try_until_done(lambda: work(settings, run, arguments), settings, run, waits)
+
+    return run_with_signals(do_all, run, lambda error: _ended(error, run))
+
+
+def note_doubts(settings: Settings) -> None:
+    """Warn about settings that are valid but probably unintended."""
+    if settings.host in ("localhost", "127.0.0.1") and settings.sslmode == "verify-full":
+        say(
+            f"{settings.path}: [CLUSTER] HOST = {settings.host} is a cluster that is reached through this machine; "
+            "HOST = local is the stand-in"
+        )
+
+
+def _ended(error: BaseException | None, run: Run) -> int:
+    """Say what went wrong, if anything did, and write the report; the exit status."""
+    try:
+        message = _message(error, run)
+    except BaseException as unexpected:
+        run.log.end(1, f"{type(unexpected).__name__}: {unexpected}; {run.said}", run.outcome.value)
+        raise
+    status = complain(message) if message else 0
+    unwritten = run.log.end(status, message, run.outcome.value)
+    return complain(f"{unwritten}; {run.said}") if unwritten else status
+
+
+def _message(error: BaseException | None, run: Run) -> str:
+    if error is None:
+        return ""
+    if isinstance(error, PipelineError):
+        return _with_outcome(str(error), run)
+    if isinstance(error, psycopg2.Error):
+        return f"the warehouse failed ({first_line(error)}); {run.said}"
+    if isinstance(error, OSError):
+        # what is still to be written at exit has nowhere to go either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        what = "its output was closed" if isinstance(error, BrokenPipeError) else f"it failed ({error})"
+        return f"{what}; {run.said}"
+    raise error
+
+
+def _with_outcome(message: str, run: Run) -> str:
+    """The message, and what is true of the warehouse if that is not known and the message does not say so."""
+    if run.outcome is Outcome.UNKNOWN and run.said not in message:
+        return f"{message}\n{run.said}"
+    return message

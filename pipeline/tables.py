@@ -1,0 +1,136 @@
+"""Which tables are there and how many rows they hold, for create_tables.py and etl.py --ping."""
+
+import os
+import re
+from typing import NamedTuple
+
+from psycopg2.extensions import AsIs
+
+import sql_queries
+from pipeline.errors import PipelineError, StatementFailed
+from pipeline.file_store import file_store_of
+from pipeline.progress import said_if_slow
+from pipeline.run_log import say
+from pipeline.session import Session
+from sql_queries import Copy, chosen_schema, drop_table_queries, existing_table, table_count, tables_lock
+
+_NAME = r'"?\w+"?(?:\."?\w+"?)?'
+_DROPPED = re.compile(
+    rf"\s*DROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?({_NAME}(?:\s*,\s*{_NAME})*)(?:\s+(?:CASCADE|RESTRICT))?[\s;]*",
+    re.IGNORECASE,
+)
+_COMMENT = re.compile(r"--[^\n]*")
+
+
+class TableName(NamedTuple):
+    """A table as a DROP TABLE names it; the schema is empty where it names none."""
+
+    schema: str
+    table: str
+    written: str
+
+
+def dropped_tables() -> list[TableName]:
+    """The tables that `drop_table_queries` drop, in their order.
+
+    Raise PipelineError for a query that names them otherwise than DROP TABLE does: what is not understood would be
+    dropped without a question.
+    """
+    names = []
+    for query in drop_table_queries:
+        listed = _DROPPED.fullmatch(_COMMENT.sub("", query))
+        if listed is None:
+            raise PipelineError(f"drop_table_queries in sql_queries.py: not one DROP TABLE: {' '.join(query.split())}")
+        for written in listed[1].split(","):
+            # names are folded, also in quotes. https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
+            schema, _, table = written.strip().replace('"', "").lower().rpartition(".")
+            names.append(TableName(schema, table, written.strip()))
+    return names
+
+
+def count_rows(session: Session, *, lock: bool = False) -> dict[str, int]:
+    """How many rows each of the tables holds that are there; with `lock`, nobody adds any before the transaction ends.
+
+    Without it, no reader or load has to wait for the count. A transaction sees what there was at its first query, for
+    which LOCK does not count: so it goes first. https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html
+    """
+    found = existing(session)
+    session.rollback()
+    if found and lock:
+        with said_if_slow("a load or a reader to finish"):
+            session.execute(tables_lock, {"tables": AsIs(", ".join(found))})
+    with said_if_slow("the count of the rows (a load that is under way has to end first)"):
+        counts = {name: session.rows(table_count, {"table": AsIs(name)})[0][0] for name in existing(session)}
+    if not lock:
+        session.rollback()
+    return counts
+
+
+def existing(session: Session) -> list[str]:
+    """Those of the tables that are there, as they are written."""
+    return [name.written for name in dropped_tables() if session.rows(existing_table, name._asdict())]
+
+
+def location_of(session: Session) -> str:
+    """Where the tables are: database, schema and warehouse."""
+    [(schema,)] = session.rows(chosen_schema)
+    session.rollback()
+    return f"{session.settings.database}.{schema} on {session.settings.place}"
+
+
+def ping(session: Session) -> None:
+    """Tell whom the warehouse knows us as, whether the tables are there, and whether it can read the source.
+
+    Raise PipelineError, naming each, for what is not as it must be.
+    """
+    [(user, version)] = session.rows(sql_queries.session_identity)
+    say(f"connected to {location_of(session)} as {user} ({_short(version)})")
+    wanted = [name.written for name in dropped_tables()]
+    there = existing(session)
+    missing = [name for name in wanted if name not in there]
+    session.rollback()
+    if missing:
+        raise PipelineError(f"not there: {', '.join(missing)}; run create_tables.py")
+    say(f"all {len(wanted)} tables are there")
+    problems = [_source_problem(session, copy) for copy in sql_queries.copy_table_queries]
+    if any(problems):
+        raise PipelineError("\n".join(problem for problem in problems if problem))
+
+
+def _short(version: str) -> str:
+    """The part of the version that says which Redshift it is."""
+    at = version.find("Redshift")
+    return version[at:] if at >= 0 else version
+
+
+def _source_problem(session: Session, copy: Copy) -> str:
+    """Why a COPY can't read its source; empty where it can.
+
+    It is given the name of an object that is not there, and loads nothing: that it finds none needs the role and the
+    rights, and reads nothing but the JSONPaths file.
+    """
+    parameters = dict(session.source_parameters)
+    key = copy.source
+    prefix, nothing = parameters[key], f"ping-{os.urandom(4).hex()}"
+    parameters[key] = f"{prefix.rstrip('/')}/{nothing}"
+    try:
+        session.execute(copy.with_options(sql_queries.check_option), parameters)
+    except StatementFailed as failure:
+        if not re.search(rf"(?:prefix '|path starts with ).*{nothing}", str(failure.cause)):
+            return str(failure)
+    finally:
+        session.rollback()
+    try:
+        with said_if_slow(f"the first file under [S3] {key.upper()}"):
+            files = file_store_of(prefix, session.source.region).list(prefix)
+            first = next(files, None)
+        if first is None:
+            return f"{session.settings.path}: [S3] {key.upper()} = {prefix}: no file's name begins with that"
+    except PipelineError as error:
+        if session.settings.is_local:
+            return f"{error}; see [S3] {key.upper()} in {session.settings.path}"
+        # on a cluster it is the role that reads
+        say(f"{key.upper()} can be read, but whether there are files was not seen from here ({error}): {prefix}")
+        return ""
+    say(f"{key.upper()} can be read: {prefix}")
+    return ""
