@@ -39,9 +39,9 @@ def connect(config: Settings | str | Path = DEFAULT_CONFIG) -> extensions.connec
 
 def run(session: Session, statement: str, parameters: Parameters | None = None) -> int:
     """Run one statement and print a line about it; the number of rows it wrote, -1 where it wrote none."""
-    with telling(session, statement) as told:
-        told.rows = session.execute(statement, parameters).rowcount
-    return told.rows
+    with log_step(session, statement) as step:
+        step.rows = session.execute(statement, parameters).rowcount
+    return step.rows
 
 
 def run_all(session: Session, statements: Sequence[str], parameters: Parameters | None = None) -> Counter[str]:
@@ -61,13 +61,13 @@ def wait_for_lock(session: Session, lock: str, awaited: str) -> None:
         run(session, lock)
 
 
-def copy(session: Session, statement: Copy, parameters: Parameters) -> int:
-    """Run a COPY and print a line about it; the number of rows it loaded.
+def copy(session: Session, statement: Copy, parameters: Parameters) -> None:
+    """Run a COPY and print a line about it.
 
     Raise PipelineError where it meets bad records, or leaves out more than [S3] MAXERROR allows; load_errors.csv has
     them then, and nothing is left of the transaction.
     """
-    with telling(session, statement) as told:
+    with log_step(session, statement) as step:
         session.connection.notices.clear()
         try:
             session.execute(statement, parameters, _watch(session))
@@ -75,30 +75,29 @@ def copy(session: Session, statement: Copy, parameters: Parameters) -> int:
             raise PipelineError(f"{error}\n{save_load_errors(session)}") from error
         _count_left_out(session, statement)
         # what a cluster answers to COPY itself says nothing of rows
-        [(told.rows, number)] = session.rows(sql_queries.copy_count)
+        [(step.rows, number)] = session.rows(sql_queries.copy_count)
         session.copies.append(number)
-    return told.rows
 
 
 def try_copy(session: Session, statement: Copy, parameters: Parameters) -> None:
     """Run a COPY that loads nothing, and print a line about it."""
-    with telling(session, statement):
+    with log_step(session, statement):
         session.execute(statement, parameters, _watch(session))
 
 
 @dataclass
-class _Told:
+class _Result:
     rows: int = -1
 
 
 @contextlib.contextmanager
-def telling(session: Session, statement: str) -> Iterator[_Told]:
+def log_step(session: Session, statement: str) -> Iterator[_Result]:
     """Print a line about the statement that runs in the block: how many rows it wrote, if any, and how long it took."""
     started = time.monotonic()
-    told = _Told()
-    yield told
+    step = _Result()
+    yield step
     seconds = time.monotonic() - started
-    rows = told.rows if told.rows >= 0 else None
+    rows = step.rows if step.rows >= 0 else None
     said = "" if rows is None else f"{counted(rows, 'row')} in "
     name = name_of(statement)
     session.run.log.step(Step(name, rows, round(seconds, 3)), f"{name}: {said}{seconds:.2f} s")
@@ -146,7 +145,7 @@ def save_load_errors(session: Session) -> str:
         session.rollback()
         table = read_first(session.connection, sql_queries.latest_load_errors_queries)
         errors = load_errors_of(read_first(session.connection, sql_queries.session_load_errors_queries), session.packed)
-        first = max(errors, key=lambda error: int(error.query), default=None)  # the first of the last COPY
+        first = max(errors, key=lambda error: error.query.zfill(20), default=None)  # the first of the last COPY
         said = [str(first), remark(session, first)] if first else ["the system table has no row about it"]
     except (psycopg2.Error, StatementFailed) as error:
         why = first_line(error) if isinstance(error, psycopg2.Error) else error

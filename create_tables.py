@@ -56,9 +56,9 @@ def create_tables(session: Session, yes: bool = False) -> None:
             say(f"dropped {table} with its {counted(rows, 'row')}")
 
 
-def main(settings: Settings, run: Run, options: argparse.Namespace) -> None:
+def main(settings: Settings, this_run: Run, options: argparse.Namespace) -> None:
     """Do once what the command line asks for."""
-    with Session(connect(settings), settings, run) as session:
+    with Session(connect(settings), settings, this_run) as session:
         create_tables(session, options.yes)
 
 

@@ -47,25 +47,25 @@ def stage(session: Session, everything: bool, replace: bool) -> Staged | None:
     """Wait until no other run is staging, then COPY what is new into the emptied staging tables; None if nothing is."""
     wait_for_lock(session, sql_queries.staging_lock, "another run to finish loading")
     run_all(session, sql_queries.clear_staging_queries)
-    with plan_copies(session, everything=everything) as delivery:
-        for statement, parameters in delivery.copies:
+    with plan_copies(session, everything=everything) as plan:
+        for statement, parameters in plan.copies:
             copy(session, statement, parameters)
-        if not delivery.copies:
+        if not plan.copies:
             return None
     session.mark_load()
     if replace:
-        keep_newest_events(session)
+        keep_one_version(session)
     run_all(session, sql_queries.count_staged_queries)
     [row] = session.rows(sql_queries.staged_summary)
-    return Staged(delivery.said, replace, *row)
+    return Staged(plan.said, replace, *row)
 
 
-def keep_newest_events(session: Session) -> None:
+def keep_one_version(session: Session) -> None:
     """Keep one version of each staged event, and say how many others there were."""
     staged = count(session, sql_queries.staged_count)
-    kept = run_all(session, sql_queries.newest_events_queries)[sql_queries.newest_events_insert.name]
+    kept = run_all(session, sql_queries.kept_events_queries)[sql_queries.kept_events_insert.name]
     if kept < staged:
-        say(f"{counted(staged - kept, 'staged event')} left out: of those with one key the first by its values counts")
+        say(f"{counted(staged - kept, 'staged event')} left out: of those with one key one is kept, by its values")
 
 
 def transform(session: Session, staged: Staged) -> Transformed:
@@ -98,8 +98,8 @@ def _saved_after_commit(session: Session) -> str:
 def check_source(session: Session) -> None:
     """COPY both sources without loading. Raise PipelineError if anything in them would not load."""
     gave_up = []
-    with plan_copies(session, trial=True) as delivery:
-        for statement, parameters in delivery.copies:
+    with plan_copies(session, trial=True) as plan:
+        for statement, parameters in plan.copies:
             try:
                 try_copy(session, statement, parameters)
             except CopyFailed as error:  # on more bad records than COPY reports
@@ -118,7 +118,7 @@ def check_source(session: Session) -> None:
     say("everything would load")
 
 
-# what else etl.py does than to load: what does it, and what --help says of it
+# the modes other than loading, and what --help says of them
 MODES: dict[str, tuple[Callable[[Session], None], str]] = {
     "check": (check_source, "only try whether everything would load, and change nothing"),
     "ping": (ping, "only see whether warehouse, tables and source can be reached"),
@@ -126,9 +126,9 @@ MODES: dict[str, tuple[Callable[[Session], None], str]] = {
 }
 
 
-def main(settings: Settings, run: Run, options: argparse.Namespace) -> None:
+def main(settings: Settings, this_run: Run, options: argparse.Namespace) -> None:
     """Do once what the command line asks for."""
-    with Session(connect(settings), settings, run) as session:
+    with Session(connect(settings), settings, this_run) as session:
         if options.mode:
             MODES[options.mode][0](session)
         else:

@@ -90,7 +90,7 @@ class Bench:
         """Seconds in all, those of PACK and COPY, objects read, and the peak memory in MB of a load."""
         before = self._reads()
         found = measured(self._command("etl.py"), self._environment)
-        copied = sum(seconds for step, seconds in found.items() if step.startswith(("PACK", "COPY")))
+        copied = sum(seconds for step, seconds in found.items() if step.startswith("PACK") or step.endswith("_copy"))
         return found["whole"], copied, self._reads() - before, found["python MB"]
 
     def _reads(self) -> int:

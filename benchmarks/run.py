@@ -84,7 +84,7 @@ def measured(command: list[str], environment: Mapping[str, str] | None = None) -
     watcher.join()
     if process.returncode != 0:
         raise SystemExit(f"{command} failed")
-    step_line = r"^\S+Z  (\w+ \w+(?: \(inferred\)| files)?|CHECK): .*?(\d+\.\d\d) s$"
+    step_line = r"^\S+Z  (PACK \w+ files|\w+): .*?(\d+\.\d\d) s$"
     steps = re.findall(step_line, output, re.MULTILINE)
     found = defaultdict(float)
     for step, took in steps:

@@ -169,23 +169,25 @@ REPLACED = {
 
 
 def check_load(session: Session, staged: Staged, loaded: Transformed) -> None:
-    """Check what the load in this session touched: its window of moments or, if plays may have moved, the whole star.
+    """Check what the load in this session touched: its window of moments and, if plays may have moved, all of those.
 
     Raise PipelineError, naming each thing that is wrong; nothing may be committed then.
     """
     started = time.monotonic()
-    window = _whole_star(session) if loaded.moving else staged.window
     advice = ""
-    checks = []
+    checks = _checks(session, sql_queries.check_queries, staged.window)
     # where each staged play is new, none has the key of another
     if loaded.new_plays < staged.plays:
-        checks = _checks(session, [sql_queries.conflicts_check], window)
-        advice = _conflict_advice(session) if any(check.found for check in checks) else ""
+        conflicts = _checks(session, [sql_queries.conflicts_check], staged.window)
+        advice = _conflict_advice(session) if any(check.found for check in conflicts) else ""
+        checks += conflicts
     if staged.replaces:
-        checks += _checks(session, [sql_queries.lost_values_check], window)
+        checks += _checks(session, [sql_queries.lost_values_check])
     if loaded.moving:
-        checks += _checks(session, [sql_queries.inferred_check], window)
-    checks += _checks(session, sql_queries.check_queries, window)
+        checks += _checks(session, [sql_queries.loaded_plays_check], _whole_star(session))
+        checks += _checks(session, [sql_queries.inferred_check])
+    else:
+        checks += _checks(session, [sql_queries.loaded_plays_check], staged.window)
     for table, (delete, insert) in REPLACED.items():
         lost = max(0, loaded.rows[delete.name] - loaded.rows[insert.name])
         checks.append(Check(f"{table} were deleted", lost, "any of them"))
@@ -231,7 +233,7 @@ def _whole_star(session: Session) -> Parameters:
     return {"first": first, "last": last}
 
 
-def _checks(session: Session, queries: Sequence[str], window: Parameters) -> list[Check]:
+def _checks(session: Session, queries: Sequence[str], window: Parameters | None = None) -> list[Check]:
     return [
         Check(wrong, int(found or 0), example)
         for query in queries

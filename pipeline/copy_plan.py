@@ -63,18 +63,18 @@ def plan_copies(session: Session, *, everything: bool = False, trial: bool = Fal
     can't be listed, read or written.
     """
     if session.source.temp_dir:
-        with _plan_new_files(session, everything=everything, trial=trial) as delivery:
-            yield delivery
+        with _plan_new_files(session, everything=everything, trial=trial) as plan:
+            yield plan
     else:
         yield CopyPlan(
             copies=[
-                Call(for_run(session, copy, trial), session.source_parameters)
+                Call(with_run_options(session, copy, trial), session.source_parameters)
                 for copy in sql_queries.copy_table_queries
             ]
         )
 
 
-def for_run(session: Session, copy: Copy, trial: bool) -> Copy:
+def with_run_options(session: Session, copy: Copy, trial: bool) -> Copy:
     """Return this COPY as one that loads nothing, or one that leaves out as many bad records as MAXERROR says."""
     if trial:
         return copy.with_options(sql_queries.check_option)
@@ -83,7 +83,7 @@ def for_run(session: Session, copy: Copy, trial: bool) -> Copy:
 
 @contextlib.contextmanager
 def _plan_new_files(session: Session, *, everything: bool, trial: bool) -> Iterator[CopyPlan]:
-    """Have the new files of both sources ready for COPY, under TEMP_DIR, until the end of the block; see `delivered`.
+    """Have the new files of both sources ready for COPY, under TEMP_DIR, until the end of the block; see `plan_copies`.
 
     A load has to hold the lock on the staging tables: what else is there of its warehouse was left by a killed one.
     """
@@ -183,7 +183,7 @@ def _copies(session: Session, folder: "TempFolder", copy: Copy, files: FileList,
     store = file_store_of(session.source_parameters[copy.source], session.source_parameters["region"])
     small, others = divide(store, files)
     objects, left = _packed(session, folder, copy.source, store, small)
-    listed = for_run(session, copy.of_manifest(), trial)
+    listed = with_run_options(session, copy.of_manifest(), trial)
     for statement, names, stem in (
         (listed, [file.name for file in itertools.chain(others, left)], copy.source),
         (listed.with_options(sql_queries.packed_option), [made.name for made in objects], f"{copy.source}-packed"),

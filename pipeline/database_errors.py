@@ -155,16 +155,20 @@ def name_of(statement: str) -> str:
 
 
 def statement_failed(
-    error: psycopg2.Error, statement: str, parameters: Mapping[str, Any] | None, settings: Settings, outcome: str
+    error: psycopg2.Error, statement: str, parameters: Mapping[str, Any] | None, settings: Settings, outcome: str = ""
 ) -> StatementFailed:
-    """The error for a statement that the warehouse refused, or whose connection was lost."""
+    """The error for a statement that the warehouse refused, or whose connection was lost.
+
+    `outcome` says what is true of the warehouse, where that is known.
+    """
+    outcome = f"; {outcome}" if outcome else ""
     what = name_of(statement) + (" (sql_queries.py)" if isinstance(statement, Statement) else "")
     if settings.is_local and _is_disk_full(error, settings):
         full = f"the disk of {settings.data_dir} is full; free some space, or name another folder as [CLUSTER] DATA_DIR"
-        return StatementFailed(f"{what} failed: {full} in {settings.path}; {outcome}", error)
+        return StatementFailed(f"{what} failed: {full} in {settings.path}{outcome}", error)
     if is_connection_lost(error):
         lost = f"the connection to the warehouse was lost ({first_line(error)})"
-        return StatementFailed(f"{what} failed: {lost}; {outcome}", error, passes=True)
+        return StatementFailed(f"{what} failed: {lost}{outcome}", error, passes=True)
     said = _said(error, settings)
     advice = _advice(error, statement, parameters or {}, settings)
     kind = CopyFailed if _LOAD_FAILED.search(said) else StatementFailed
@@ -221,7 +225,8 @@ def _advice(error: psycopg2.Error, statement: str, parameters: Mapping[str, Any]
         return f"[CLUSTER] HOST = {settings.host} is a PostgreSQL server, not Amazon Redshift: see {settings.path}"
     if _NO_SOURCE.search(said):
         named = [key for key in reads if _names(said, str(parameters.get(key, "")))]
-        key = max(named, key=lambda key: len(parameters[key])).upper() if named else "LOG_DATA or SONG_DATA"
+        longest = max(named, key=lambda key: len(parameters[key]), default="")
+        key = (longest or " or ".join(reads) or "log_data or song_data").upper()
         return f"see [S3] {key} in {settings.path}"
     if _COUNT_OF_PATHS.search(said):
         return (
@@ -235,7 +240,7 @@ def _advice(error: psycopg2.Error, statement: str, parameters: Mapping[str, Any]
             "redshift-serverless.amazonaws.com"
         )
     if _S3_REFUSED.search(said):
-        key = " or ".join(reads).upper()
+        key = " or ".join(reads or ("log_data", "log_jsonpath", "song_data")).upper()
         if not settings.is_local:
             return f"see [S3] {key}, REGION and [IAM_ROLE] ARN in {settings.path}"
         how = own_credentials() if _NO_CREDENTIALS.search(said) else own_endpoint()

@@ -31,7 +31,7 @@ def is_transient(error: Exception) -> bool:
 
 
 def try_until_done(work: Callable[[], None], settings: Settings, run: Run, waits: tuple[int, ...]) -> None:
-    """Do `work`; whole and anew, again after each transient failure and its wait.
+    """Do `work`, and do it again from the start after each transient failure and its wait.
 
     Each failure is reported, the last is raised. That is safe for work that changes all or nothing and that, done
     twice, changes nothing the second time. Where only the answer to a commit was lost, the next try first finds

@@ -54,9 +54,8 @@ def count_rows(session: Session, *, lock: bool = False) -> dict[str, int]:
     Without it, no reader or load has to wait for the count. A transaction sees what there was at its first query, for
     which LOCK does not count: so it goes first. https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html
     """
-    found = existing(session)
-    session.rollback()
-    if found and lock:
+    if lock and (found := existing(session)):
+        session.rollback()
         with said_if_slow("a load or a reader to finish"):
             session.execute(tables_lock, {"tables": AsIs(", ".join(found))})
     with said_if_slow("the count of the rows (a load that is under way has to end first)"):

@@ -236,7 +236,7 @@ def _enter_schema(connection: extensions.connection, settings: Settings) -> None
             found = cursor.fetchone()
         connection.commit()
     except psycopg2.Error as error:
-        raise statement_failed(error, schema_choice, None, settings, "nothing was changed") from error
+        raise statement_failed(error, schema_choice, None, settings) from error
     if found != (settings.schema,):
         raise PipelineError(
             f"{settings.path}: [CLUSTER] SCHEMA = {settings.schema}: there is no such schema; create it first"

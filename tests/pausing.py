@@ -30,14 +30,14 @@ def pause() -> None:
 
 
 def stop_at(point: str) -> None:
-    telling, commit, init = common.telling, Session.commit, RowStream.__init__
+    log_step, commit, init = common.log_step, Session.commit, RowStream.__init__
     counted = {"statements": 0, "copies": 0}
 
     def pausing_before(session: Session, statement: str) -> object:
         if str(counted["statements"]) == point:
             pause()
         counted["statements"] += 1
-        return telling(session, statement)
+        return log_step(session, statement)
 
     def pausing_commit(session: Session, *summary: object) -> None:
         if point == "commit":
@@ -55,7 +55,7 @@ def stop_at(point: str) -> None:
             pause()
         driver_commit(connection)
 
-    common.telling, Session.commit, RowStream.__init__ = pausing_before, pausing_commit, pausing_init
+    common.log_step, Session.commit, RowStream.__init__ = pausing_before, pausing_commit, pausing_init
     driver_commit, RedshiftConnection.commit = RedshiftConnection.commit, pausing_driver_commit
 
 

@@ -36,11 +36,10 @@ SWAPPED_WORDS = (
     (r"'EV'", "'EW'"),
     (r"'NextSong'", "'Home'"),
 )
-STATEMENTS = (ast.Constant, ast.JoinedStr, ast.BinOp, ast.Call)  # a string, or an expression that builds one
-DROPPED_CALLS = ("RTRIM", "COALESCE", "MD5", "ABS", "LEFT", "TRIM")
-DROPPED_LINES = re.compile(r"^(?P<start> *(?:WHERE|ON|AND|OR|HAVING) )(?P<condition>.+)$", re.MULTILINE)
-COLUMN_LINES = re.compile(r"^( +)([\w.() ]+),\n\1([\w.() ]+)(?=,?\n)", re.MULTILINE)
-WHEN_LINES = re.compile(r"(THEN )('\w+')(\n +WHEN \d+ THEN )('\w+')")
+DROPPED_CALLS = ("RTRIM", "COALESCE", "NVL", "NULLIF", "GREATEST", "MD5", "ABS", "LEFT", "TRIM")
+CONDITION = re.compile(r"\b(?:WHERE|ON|AND|OR|HAVING) (?P<condition>(?:(?! AND | OR |\n| THEN ).)+)")
+COLUMN_PAIRS = re.compile(r"(?<=[\s(])([a-z_.]+)(, |,\n +)([a-z][a-z_.]*)(?=,| AS |\n|\))")
+WEEKDAYS = re.compile(r"([A-Z]\w+day) ([A-Z]\w+day)")
 ORDER_BY = re.compile(r"ORDER BY\s+")
 
 
@@ -53,19 +52,28 @@ class Slip(NamedTuple):
 
 
 def sql_slips(source: str) -> Iterator[Slip]:
-    """The slips in sql_queries.py: in each statement, and in the lists that say what runs."""
-    for name, start, end in constants(source):
-        statement = source[start:end]
+    """The slips in sql_queries.py: in each statement as it is in the end, and in the lists that say what runs."""
+    names: dict = {}
+    exec(compile(source, "sql_queries.py", "exec"), names)
+    seen = set()
+    for name, statement in names.items():
+        if not isinstance(statement, names["Statement"]) or name.startswith("_"):
+            continue
         for what, changed in {text: (what, text) for what, text in statement_slips(statement)}.values():
-            yield Slip(name, what, source[:start] + changed + source[end:])
+            if (changed, statement) not in seen:
+                seen.add((changed, statement))
+                yield Slip(name, what, source + INSTEAD.format(name=name, text=changed))
     yield from list_slips(source)
 
 
-def constants(source: str) -> Iterator[tuple[str, int, int]]:
-    """Each statement's name, and where its text starts and ends."""
-    for node, start, end in spans(source, ast.Assign):
-        if isinstance(node.value, STATEMENTS) and isinstance(node.targets[0], ast.Name):
-            yield node.targets[0].id, start, end
+# behind all of sql_queries.py: a statement that takes the place of another, wherever that is used
+INSTEAD = """
+_instead = Copy({text!r}, {name}.table, {name}.reads) if isinstance({name}, Copy) else Statement({text!r})
+_instead.name = {name!r}
+for _list in [_value for _value in globals().values() if isinstance(_value, list)]:
+    _list[:] = [_instead if _item is {name} else _item for _item in _list]
+{name} = _instead
+"""
 
 
 def spans(source: str, kind: type) -> Iterator[tuple[ast.AST, int, int]]:
@@ -95,21 +103,24 @@ def statement_slips(statement: str) -> Iterator[tuple[str, str]]:
     for match in re.finditer(r"VARCHAR\((\d+)\)", statement):
         shorter = f"VARCHAR({int(match[1]) // 2})"
         yield f"{shorter}{near(statement, match.start())}", replaced(statement, match.span(), shorter)
-    for match in DROPPED_LINES.finditer(statement):
+    for match in CONDITION.finditer(statement):
         if match["condition"].count("(") == match["condition"].count(")"):
             yield f"dropped {match[0].strip()}", replaced(statement, match.span("condition"), "1 = 1")
     for match in re.finditer(rf"\b({'|'.join(DROPPED_CALLS)})\(", statement):
         end = closing(statement, match.end() - 1)
         first = split_arguments(statement[match.end() : end])[0]
         yield f"{statement[match.start() : end + 1]} -> {first}", replaced(statement, (match.start(), end + 1), first)
-    for match in COLUMN_LINES.finditer(statement):
-        if match[2] != match[3]:
-            changed = f"{match[1]}{match[3]},\n{match[1]}{match[2]}"
-            yield f"{match[2]} and {match[3]} swapped", replaced(statement, match.span(), changed)
-    for match in WHEN_LINES.finditer(statement):
-        changed = f"{match[1]}{match[4]}{match[3]}{match[2]}"
-        yield f"{match[2]} and {match[4]} swapped", replaced(statement, match.span(), changed)
+    yield from swap_slips(statement)
     yield from order_slips(statement)
+
+
+def swap_slips(statement: str) -> Iterator[tuple[str, str]]:
+    for match in COLUMN_PAIRS.finditer(statement):
+        if match[1] != match[3]:
+            what = f"{match[1]} and {match[3]} swapped{near(statement, match.start())}"
+            yield what, replaced(statement, match.span(), f"{match[3]}{match[2]}{match[1]}")
+    for match in WEEKDAYS.finditer(statement):
+        yield f"{match[1]} and {match[2]} swapped", replaced(statement, match.span(), f"{match[2]} {match[1]}")
 
 
 def order_slips(statement: str) -> Iterator[tuple[str, str]]:

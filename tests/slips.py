@@ -87,7 +87,7 @@ TESTS = {
 # for the statements of sql_queries.py, by their names, once the model has not noticed the slip
 SQL_TESTS = (
     (
-        r"(replaced?|earlier|newest|count_staged|warn)_\w+|(conflicts|moments|fields|lost_values)_check|\w+_warning"
+        r"(replaced?|earlier|kept|count_staged|warn)_\w+|(conflicts|moments|fields|lost_values)_check|\w+_warning"
         r"|[A-Z]+_COLUMNS|_\w*(CHANGE|COMPARED|KEY|EVENT|DIFFERING)\w*|staged\w*_counts\w*|changed_files|maxerror_option"
         r"|repeated_plays|copied_files\w*|table_columns",
         (("test_changed_input.py",), ("test_local_files.py", "test_incremental.py", "test_load_errors.py")),

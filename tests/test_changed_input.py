@@ -286,7 +286,7 @@ def test_many_events_without_a_play_are_a_warning(tables: Warehouse, events: int
 
 
 def test_message_shows_no_value_of_a_conflict(loaded: Warehouse) -> None:
-    loaded.write_log([event(song="Secret Song", location="Secret FileStore")])
+    loaded.write_log([event(song="Secret Song", location="Secret Place")])
     said = loaded.told_failing()
     assert "in location song_title: 1," in said and "Secret" not in said
 

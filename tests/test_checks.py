@@ -85,6 +85,14 @@ IN_STAGED = {
     "users were lost, by user_id": ("DELETE FROM users", "1, for example 7"),
     "songs were lost, by song_id": ("DELETE FROM songs", "1, for example SO1"),
     "artists were lost, by artist_id": ("DELETE FROM artists", "1, for example AR1"),
+    "inferred songs have no play": (
+        "UPDATE songplays SET song_id = 'SO1' WHERE song_title = 'Other'",
+        "1, for example EV",
+    ),
+    "inferred artists have no play": (
+        "UPDATE songplays SET artist_id = 'AR1' WHERE song_title = 'Other'",
+        "1, for example EV",
+    ),
     "song files use ids that start with EV, which is for inferred ones": (
         "UPDATE staging_songs SET song_id = 'EV9'",
         "1, for example EV9",
@@ -433,5 +441,6 @@ def test_every_check_is_tried() -> None:
     # test_changed_input.py tries those of fields and moments, and of conflicts
     changed = [getattr(sql_queries, f"{name}_check") for name in ("fields", "moments", "conflicts", "lost_values")]
     tried_here = [query for query in sql_queries.check_queries if query not in changed]
+    tried_here.append(sql_queries.loaded_plays_check)
     assert said_by(tried_here) == {*IN_SMALL_TABLES, *IN_PLAYS, *IN_STAGED}
     assert said_by(sql_queries.verify_queries) == {*IN_SMALL_TABLES, *IN_PLAYS, *IN_WHOLE_STAR}

@@ -175,7 +175,7 @@ def test_temporary_tables_that_joins_are_made_with_are_on_all_nodes() -> None:
         *("replaced_plays", "replaced_users"),
     }
     # what is not joined with a table of its own size
-    alone = {"new_files", "newest_events", "staged_counts"}
+    alone = {"new_files", "kept_events", "staged_counts"}
     assert {query.split()[3] for query in made} - on_all == alone
 
 

@@ -219,7 +219,7 @@ def test_output_names_each_step_and_reconciles(tables: Warehouse) -> None:
     output = tables.etl().stdout
     assert re.search(r"^staging_events_copy: 5 rows in \d+\.\d\d s$", output, re.MULTILINE)
     assert re.search(r"^songplays_table_insert: 2 rows in \d+\.\d\d s$", output, re.MULTILINE)
-    assert re.search(r"^CHECK: 25 passed in \d+\.\d\d s$", output, re.MULTILINE)
+    assert re.search(r"^CHECK: 27 passed in \d+\.\d\d s$", output, re.MULTILINE)
     assert summary(output) == [
         "5 events staged",
         "4 plays among them, from 2018-11-01 20:57:10.796 to 2018-11-01 20:57:10.796 UTC",

@@ -310,7 +310,7 @@ def test_dimension_is_added_with_its_check_and_rows_are_kept(project: Project) -
     table = re.search(r"\+(CREATE TABLE locations.*?)\"\"\"", patch, re.DOTALL)[1].replace("\n+", "\n")
     project.psql(table)
     project.psql(statement)
-    assert "CHECK: 26 passed" in project.run("etl.py")
+    assert "CHECK: 28 passed" in project.run("etl.py")
     project.run("etl.py", "--verify")
     project.psql("DELETE FROM locations WHERE city = (SELECT MIN(city) FROM locations)")
     command = [sys.executable, str(project.root / "etl.py"), "--config", str(project.warehouse.config), "--verify"]
