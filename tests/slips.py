@@ -71,7 +71,7 @@ TESTS = {
         ("test_stops.py", "test_common.py", "test_faults.py"),
     ),
     "pipeline/progress.py": (("test_progress.py",), ("test_stops.py",)),
-    "pipeline/run_log.py": (("test_story.py",), ("test_messages.py",)),
+    "pipeline/run_log.py": (("test_run_log.py",), ("test_messages.py",)),
     "local_redshift/copy/values.py": (VALUES, COPY),
     "local_redshift/copy/numeric.py": (VALUES, COPY),
     "local_redshift/copy/texts.py": (VALUES, COPY),

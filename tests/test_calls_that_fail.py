@@ -15,8 +15,7 @@ from helpers import Warehouse, event, song
 from s3_front import S3Front
 
 import etl
-from pipeline import packing
-from pipeline import run_log as terminal
+from pipeline import packing, run_log
 from pipeline.script import run_script
 
 DENIED = (403, b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>")
@@ -83,7 +82,7 @@ class Loads:
             ):
                 status = run_script(etl.main, etl.parser().parse_args(), (), needs_source=True)
         finally:
-            terminal._stamped.clear()
+            run_log._stamped.clear()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
         return status, errors.getvalue()

@@ -168,7 +168,7 @@ def test_temporary_tables_that_joins_are_made_with_are_on_all_nodes() -> None:
     # a table that is made of a query has a style of its own choice otherwise:
     # https://docs.aws.amazon.com/redshift/latest/dg/r_CTAS_usage_notes.html
     made = [query for name, query in vars(sql_queries).items() if name.endswith("_create") and " TEMP " in query]
-    declared_so = re.compile(r"^(CREATE TEMP TABLE \w+ |\)\n)DISTSTYLE ALL\b", re.MULTILINE)
+    declared_so = re.compile(r"^CREATE TEMP TABLE \w+ DISTSTYLE ALL\b", re.MULTILINE)
     on_all = {query.split()[3] for query in made if declared_so.search(query)}
     assert on_all == {
         *("new_songs", "moving", "new_artists", "moving_plays", "play_songs", "new_users"),

@@ -16,7 +16,7 @@ from test_settings import config
 import etl
 import sql_queries
 from local_redshift.connection import RedshiftConnection
-from pipeline import script as command_line
+from pipeline import script
 from pipeline.database_errors import connection_passes, statement_failed
 from pipeline.errors import PipelineError, Unreachable
 from pipeline.script import is_transient, try_until_done
@@ -217,7 +217,7 @@ def test_script_tries_again_after_a_second_and_reports_the_tries(
     report = tables.folder / "report.json"
     assert "trying again in 1 s (try 2 of 4)" in tables.run("etl.py", "--report", str(report)).stderr
     assert json.loads(report.read_text())["tries"] == 2
-    assert command_line.WAITS == (1, 3, 10)  # as docs/runs.md says
+    assert script.WAITS == (1, 3, 10)  # as docs/runs.md says
 
 
 def test_each_wait_is_waited(tables: Warehouse) -> None:

@@ -509,12 +509,12 @@ def test_only_files_of_whole_objects_are_packed(data: bytes, whole: bool) -> Non
 
 
 def test_packed_objects_are_few_and_hold_every_file_in_its_order(tmp_path: Path) -> None:
-    place = file_store_of("/", "us-west-2")
+    store = file_store_of("/", "us-west-2")
     texts = {f"{n:04}": json.dumps({"n": n, "x": "y" * 50_000}) for n in range(400)}
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
     files = FileList()
-    for file in place.list(f"{tmp_path}/"):
+    for file in store.list(f"{tmp_path}/"):
         files.append(file)
     files.sort()
     counted = []
@@ -523,7 +523,7 @@ def test_packed_objects_are_few_and_hold_every_file_in_its_order(tmp_path: Path)
         (tmp_path / f"packed-{stem}").write_bytes(data.read())
         return f"{tmp_path}/packed-{stem}"
 
-    packed = packing.pack(place, files, write, counted.append)
+    packed = packing.pack(store, files, write, counted.append)
     assert [Path(made.name).name for made in packed.objects] == ["packed-1.json.gz", "packed-2.json.gz"]
     unpacked = [gzip.decompress(Path(made.name).read_bytes()).decode().splitlines() for made in packed.objects]
     assert [line for part in unpacked for line in part] == list(texts.values())
@@ -565,10 +565,10 @@ FILE = SourceFile("s3://sparkify/a/b", 1)
 @pytest.mark.parametrize(
     ("right", "attempt"),
     [
-        ("s3:ListBucket", lambda place: list(place.list("s3://sparkify/a/"))),
-        ("s3:GetObject", lambda place: list(place.read([FILE]))),
-        ("s3:PutObject", lambda place: place.write(FILE.name, io.BytesIO(b"x"))),
-        ("s3:DeleteObject", lambda place: place.delete([FILE.name])),
+        ("s3:ListBucket", lambda store: list(store.list("s3://sparkify/a/"))),
+        ("s3:GetObject", lambda store: list(store.read([FILE]))),
+        ("s3:PutObject", lambda store: store.write(FILE.name, io.BytesIO(b"x"))),
+        ("s3:DeleteObject", lambda store: store.delete([FILE.name])),
     ],
 )
 def test_right_that_is_missing_is_named(
@@ -666,11 +666,11 @@ def test_key_that_ends_in_a_slash_fails_the_load_unless_it_is_empty(
 
 def test_file_that_is_gone_is_named(tmp_path: Path) -> None:
     (tmp_path / "one").write_text("{}")
-    place = file_store_of("/", "us-west-2")
-    files = list(place.list(f"{tmp_path}/"))
+    store = file_store_of("/", "us-west-2")
+    files = list(store.list(f"{tmp_path}/"))
     (tmp_path / "one").unlink()
     with pytest.raises(Unreachable, match=f"can't read {tmp_path}/one: it is gone, or was moved since it was listed"):
-        list(place.read(files))
+        list(store.read(files))
 
 
 @pytest.mark.parametrize("few", [0, 16])
