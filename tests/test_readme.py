@@ -166,6 +166,13 @@ class Project:
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return ran.stdout
 
+    def refusal(self) -> str:
+        """The message of a load that fails."""
+        command = [sys.executable, str(self.root / "etl.py"), "--config", str(self.warehouse.config)]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=self.root)
+        assert ran.returncode == 1, ran.stdout
+        return ran.stderr
+
     def apply(self, patch: str) -> None:
         subprocess.run(["git", "apply", "-"], input=patch, text=True, check=True, cwd=self.root)
 
@@ -223,6 +230,22 @@ def test_column_is_added_to_songplays_and_rows_are_kept(project: Project) -> Non
     project.run("etl.py")
     assert project.psql("SELECT DISTINCT status FROM songplays") == "200\n"
     project.run("etl.py", "--verify")
+
+
+def test_column_that_is_added_to_play_columns_is_compared_and_replaced(project: Project) -> None:
+    patch, _ = recipe("Add a column to songplays")
+    project.apply(patch)
+    path = project.root / "sql_queries.py"
+    path.write_text(path.read_text().replace("PLAY_COLUMNS = {\n", 'PLAY_COLUMNS = {\n    "status": "status",\n', 1))
+    project.warehouse.use(project.warehouse.folder)
+    project.warehouse.write_songs([song()])
+    project.warehouse.write_log([event(status=200)])
+    project.run("create_tables.py", "--yes")
+    project.run("etl.py")
+    project.warehouse.write_log([event(status=404)])
+    assert "differ from the play of the same key in status: 1," in project.refusal()
+    assert "1 old versions of plays removed" in project.run("etl.py", "--replace")
+    assert project.psql("SELECT status FROM songplays") == "404\n"
 
 
 def statements_of(title: str) -> str:
