@@ -8,6 +8,7 @@ import sql_queries
 from common import connect, copy, count, counted, run, run_all, save_tried_load_errors, try_copy, wait_for_lock
 from pipeline.checks import Staged, Transformed, check_load, say_folders_read, summary, verify_star, warn_of_load
 from pipeline.copy_plan import plan_copies
+from pipeline.database_errors import name_of
 from pipeline.errors import CopyFailed, PipelineError
 from pipeline.load_errors import show_load_errors
 from pipeline.run_log import say
@@ -63,7 +64,7 @@ def stage(session: Session, everything: bool, replace: bool) -> Staged | None:
 def keep_one_version(session: Session) -> None:
     """Keep one version of each staged event, and say how many others there were."""
     staged = count(session, sql_queries.staged_count)
-    kept = run_all(session, sql_queries.kept_events_queries)[sql_queries.kept_events_insert.name]
+    kept = run_all(session, sql_queries.kept_events_queries)[name_of(sql_queries.kept_events_insert)]
     if kept < staged:
         say(f"{counted(staged - kept, 'staged event')} left out: of those with one key one is kept, by its values")
 

@@ -467,11 +467,12 @@ _CHANGE = f"GREATEST({', '.join(f'{kept}_change' for kept in PLAY_COLUMNS.values
 _COMPARED = f"""
 WITH compared AS (
     SELECT
-        songplay_id, start_time, songplays.session_id, songplays.item_in_session, song_id, artist_id, page,
+        songplays.songplay_id, songplays.start_time, songplays.session_id, songplays.item_in_session,
+        songplays.song_id, songplays.artist_id, events.page,
         {_CHANGES}
     FROM songplays
     JOIN staging_events AS events ON {_SAME_EVENT}
-    WHERE {_WINDOW}
+    WHERE songplays.{_WINDOW}
 )"""
 
 # One row per play whose event is staged with other values, or is no play any more.
@@ -520,7 +521,9 @@ earlier_users_insert = Statement(f"""
 INSERT INTO users (
     user_id, first_name, last_name, gender, level, last_event_time, last_session_id, last_item_in_session
 )
-SELECT replaced_users.user_id, first_name, last_name, gender, level, start_time, session_id, item_in_session
+SELECT
+    replaced_users.user_id, replaced_users.first_name, replaced_users.last_name, replaced_users.gender,
+    songplays.level, songplays.start_time, songplays.session_id, songplays.item_in_session
 FROM songplays
 JOIN replaced_users ON replaced_users.user_id = songplays.user_id
 WHERE NOT EXISTS (SELECT 1 FROM staging_events AS events WHERE {_SAME_EVENT})

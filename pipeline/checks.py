@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import psycopg2
 
 import sql_queries
+from pipeline.database_errors import name_of
 from pipeline.errors import PipelineError
 from pipeline.load_errors import read_first
 from pipeline.run_log import Summary, say
@@ -60,7 +61,7 @@ class Transformed:
     @property
     def new_plays(self) -> int:
         """How many plays were not there before."""
-        return self.rows[songplays_table_insert.name]
+        return self.rows[name_of(songplays_table_insert)]
 
 
 def summary(session: Session, staged: Staged, loaded: Transformed) -> Summary:
@@ -76,7 +77,7 @@ def summary(session: Session, staged: Staged, loaded: Transformed) -> Summary:
         "last play": staged.last_play,
         "records left out": sum(session.left_out.values()),
         "plays loaded": new,
-        "plays replaced": loaded.rows[sql_queries.replaced_plays_delete.name],
+        "plays replaced": loaded.rows[name_of(sql_queries.replaced_plays_delete)],
         "plays matched": loaded.matched,
         "songs inferred": songs,
         "songs inferred now": _added(loaded, sql_queries.inferred_songs_insert, sql_queries.inferred_songs_delete),
@@ -138,7 +139,7 @@ def _share(matched: int, new: int) -> str:
 
 
 def _added(loaded: Transformed, insert: Statement, delete: Statement) -> int:
-    return loaded.rows[insert.name] - loaded.rows[delete.name]
+    return loaded.rows[name_of(insert)] - loaded.rows[name_of(delete)]
 
 
 SHOWN_FILES = 10  # that had been loaded in another version
@@ -189,7 +190,7 @@ def check_load(session: Session, staged: Staged, loaded: Transformed) -> None:
     else:
         checks += _checks(session, [sql_queries.loaded_plays_check], staged.window)
     for table, (delete, insert) in REPLACED.items():
-        lost = max(0, loaded.rows[delete.name] - loaded.rows[insert.name])
+        lost = max(0, loaded.rows[name_of(delete)] - loaded.rows[name_of(insert)])
         checks.append(Check(f"{table} were deleted", lost, "any of them"))
     _report(session, checks, started, "nothing was loaded", advice)
 

@@ -15,7 +15,7 @@ from psycopg2 import _psycopg, extensions
 
 import sql_queries
 from pipeline.database_errors import first_line, is_connection_lost, name_of, statement_failed
-from pipeline.errors import CommitUnanswered, Stopped
+from pipeline.errors import CommitUnanswered, PipelineError, Stopped
 from pipeline.load_errors import PackedObject
 from pipeline.progress import Watch, show_progress
 from pipeline.run_log import RunLog, Summary
@@ -184,6 +184,13 @@ class Session:
         except psycopg2.Error as error:
             self.run.check()  # that is why it was cancelled
             raise statement_failed(error, statement, parameters, self.settings, self.run.said) from error
+        except (TypeError, KeyError, ValueError) as error:  # the driver's, of what begins with %
+            if "%" not in statement:
+                raise
+            raise PipelineError(
+                f"{name_of(statement)} (sql_queries.py): a % that is meant as such is written %%, and %(name)s needs a "
+                f"value from the scripts ({type(error).__name__}: {error}); {self.run.said}"
+            ) from error
         return cursor
 
     def rows(self, query: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:

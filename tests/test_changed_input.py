@@ -664,3 +664,16 @@ def test_check_shows_each_bad_record_whatever_maxerror_is(tables: Warehouse) -> 
     tables.write_songs([song()])
     tables.write_log([event(), *(event(userId="me", itemInSession=n) for n in range(1, 4))])
     assert "3 records would not load" in tables.run("etl.py", "--check", code=1).stderr
+
+
+def test_columns_that_a_user_adds_may_be_called_as_those_of_events_and_users(tables: Warehouse) -> None:
+    for column in ("page", "gender", "first_name", "last_name", "ts"):
+        tables.query(f"ALTER TABLE songplays ADD COLUMN {column} VARCHAR(16)")
+    tables.write_songs([song()])
+    tables.write_log([event(), event(song="Other", itemInSession=1)])
+    tables.load()
+    tables.load()
+    tables.write_log([event(song="Another"), event(song="Other", itemInSession=1)])
+    tables.load(replace=True)
+    assert tables.query("SELECT song_title FROM songplays ORDER BY 1") == [("Another",), ("Other",)]
+    tables.load("verify")

@@ -17,6 +17,7 @@ from test_bad_input import fails
 from test_settings import config
 
 import common
+import sql_queries
 from common import save_load_errors
 from pipeline.database_errors import statement_failed
 from pipeline.errors import PipelineError
@@ -344,3 +345,23 @@ def test_psql_looks_at_the_schema_of_the_config(sourced: Warehouse) -> None:
     command = [sys.executable, "-m", "local_redshift", "--config", str(sourced.config), "-Atc"]
     ran = subprocess.run([*command, "SELECT COUNT(*) FROM songplays"], cwd=ROOT, capture_output=True, text=True)
     assert ran.stdout == "0\n", ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("DELETE FROM songs WHERE title LIKE 'zz%'", "DELETE FROM songs WHERE title LIKE 'zz%' (sql_queries.py): a %"),
+        ("SELECT %(log_data)s", "%(name)s needs a value from the scripts (KeyError: 'log_data'); nothing was changed"),
+    ],
+)
+def test_percent_sign_that_is_no_placeholder_is_one_message(
+    sourced: Warehouse, monkeypatch: pytest.MonkeyPatch, statement: str, said: str
+) -> None:
+    monkeypatch.setattr(sql_queries, "insert_table_queries", [*sql_queries.insert_table_queries, statement])
+    assert said in sourced.refusal()
+
+
+def test_statement_that_is_plain_text_runs_like_the_others(sourced: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = [str(query) for query in sql_queries.insert_table_queries]
+    monkeypatch.setattr(sql_queries, "insert_table_queries", plain)
+    assert "INSERT INTO songs (song_id, title, artist_id, year, duration, artist_name): 1 row in" in sourced.told()
