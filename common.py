@@ -96,6 +96,7 @@ def log_step(session: Session, statement: str) -> Iterator[_Result]:
     started = time.monotonic()
     step = _Result()
     yield step
+    session.run.check()  # the last line of a run that is stopped says how it ended
     seconds = time.monotonic() - started
     rows = step.rows if step.rows >= 0 else None
     said = "" if rows is None else f"{counted(rows, 'row')} in "
