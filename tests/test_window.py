@@ -132,7 +132,7 @@ KNOWN = song(song_id="SO2", artist_id="AR2")
         (song(song_id="SO3", artist_id="AR2", duration=1.0), 1, 0),  # another version of what was played
         (song(song_id="SO3", artist_id="AR2", title="Other"), 1, 1),  # what was inferred so far
         (song(song_id="SO3", artist_id="AR4", title="Song", artist_name="Who"), 1, 1),
-        (song(song_id="SO3", artist_id="AR4", title="Unheard", artist_name="Who "), 1, 1),  # the artist, whatever blanks
+        (song(song_id="SO3", artist_id="AR4", title="Unheard", artist_name="Who "), 1, 1),  # blanks do not count
         (song(song_id="SO2", artist_id="AR2", title="Song ", duration=200.0), 0, 0),
     ],
 )
