@@ -60,7 +60,7 @@ def begin(warehouse: Warehouse) -> subprocess.Popen:
 
 def step_after(output: str) -> str:
     """What was under way after this output."""
-    done = re.findall(r"^([A-Z]+ ?[\w, ]*): ", output, re.MULTILINE)
+    done = re.findall(r"^(PACK \w+ files|\w+): ", output, re.MULTILINE)
     return f"after {len(done):2} steps ({done[-1]})" if done else "after  0 steps (start, connecting)"
 
 
