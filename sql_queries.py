@@ -6,9 +6,9 @@ All of it is Redshift's SQL. Values are psycopg2 parameters: %(log_data)s, %(log
 
 
 class Statement(str):
-    """The text of a statement, as cursor.execute takes it. `name` is that of its constant in this file."""
+    """The text of a statement, as cursor.execute takes it. `name` is that of its constant in this file, if any."""
 
-    name = "a statement"
+    name = ""
 
 
 class Copy(Statement):
@@ -505,7 +505,7 @@ WHERE time.start_time = replaced_plays.start_time
 
 # One row per user whose row is from an event that is staged again, whose new version may be of another user. The row
 # goes, and one from the user's latest play that is not staged takes its place; new_users then has the staged events.
-# What events of other pages said before is not known any more.
+# What earlier events of other pages said is no longer known.
 replaced_users_create = Statement("""
 CREATE TEMP TABLE replaced_users DISTSTYLE ALL AS
 SELECT users.user_id, users.first_name, users.last_name, users.gender
@@ -597,7 +597,6 @@ QUALIFY ROW_NUMBER() OVER (
     PARTITION BY play.song_title, play.artist_name, play.song_length
     ORDER BY ABS(known.duration - play.song_length), known.song_id
 ) = 1""")
-
 
 # The row of play_songs that a play's title, artist name and length belong to, where NULL is '' or -1.
 _SAME_SONG = (
@@ -734,13 +733,13 @@ def _check(*rules: str) -> Statement:
     return Statement("\nUNION ALL".join(rules))
 
 
-def _not_in(parent: str, child: str, key: str, wrong: str, found: str = "COUNT(*)") -> str:
-    """Return a rule against keys in `child` that `parent` lacks."""
+def _not_in(parent: str, child: str, key: str, wrong: str, found: str = "COUNT(*)", where: str = "") -> str:
+    """Return a rule against keys in `child` that `parent` lacks; `where` narrows down the rows of `child`."""
     return f"""
 SELECT '{wrong}' AS wrong, {found} AS found, CAST(MIN({child}.{key}) AS VARCHAR) AS example
 FROM {child}
 LEFT JOIN {parent} ON {parent}.{key} = {child}.{key}
-WHERE {child}.{key} IS NOT NULL AND {parent}.{key} IS NULL"""
+WHERE {child}.{key} IS NOT NULL AND {parent}.{key} IS NULL{where}"""
 
 
 def _twice(table: str, key: str, wrong: str, where: str = "") -> str:
@@ -766,7 +765,7 @@ SELECT 'inferred {table} have no play' AS wrong, COUNT(*) AS found, MIN({key}) A
 FROM (SELECT {key} FROM {among} WHERE LEFT({key}, 2) = 'EV' EXCEPT SELECT {key} FROM {plays}) AS unplayed"""
 
 
-# What is staged: no column of which none of at least 20 plays has a value, since its field was renamed, ...
+# One row per column that has no value in any of 20 or more staged plays: the field of the logs was renamed.
 fields_check = _check(
     *(
         f"""
@@ -780,7 +779,7 @@ WHERE plays >= 20 AND {column} = 0"""
     )
 )
 
-# ... and no impossible timestamps: before the year 2000, or more than a day from now.
+# Impossible timestamps among what is staged: before the year 2000, or more than a day from now.
 moments_check = Statement("""
 SELECT
     pages || CAST(EXTRACT(year FROM worst) AS VARCHAR) || ': is `ts` in milliseconds?' AS wrong,
@@ -829,7 +828,7 @@ JOIN loaded_files
 WHERE new_files.source = 'log_data'
 ORDER BY new_files.file""")
 
-# With --replace: no column whose value at least 20 plays would lose, since its field was renamed.
+# With --replace: one row per column whose value 20 or more plays would lose: the field of the logs was renamed.
 lost_values_check = _check(
     *(
         f"""
@@ -876,12 +875,10 @@ dimensions_check = _check(
 keys_check = _check(
     _twice("time", "start_time", "time has start_times twice", f" WHERE {_WINDOW}"),
     _twice("songplays", _KEY, "songplays has plays twice, by start_time", f" WHERE {_WINDOW}"),
+    _not_in(
+        "users", "songplays", "user_id", "plays have a user_id that is not in users", where=f" AND songplays.{_WINDOW}"
+    ),
     f"""
-SELECT 'plays have a user_id that is not in users', COUNT(*), CAST(MIN(songplays.user_id) AS VARCHAR)
-FROM songplays
-LEFT JOIN users ON users.user_id = songplays.user_id
-WHERE {_WINDOW} AND songplays.user_id IS NOT NULL AND users.user_id IS NULL
-UNION ALL
 SELECT 'plays have a start_time that is not in time', COUNT(*), CAST(MIN(start_time) AS VARCHAR)
 FROM songplays
 WHERE {_WINDOW} AND NOT EXISTS (SELECT 1 FROM time WHERE time.start_time = songplays.start_time AND time.{_WINDOW})
@@ -939,7 +936,7 @@ WHERE NVL(plays.song_id, '') <> NVL(play_songs.song_id, '')
     _unplayed("artists", "artist_id", "play_songs", "plays"),
 )
 
-# Where plays moved, and with --verify.
+# Runs after plays have moved, and with --verify.
 inferred_check = _check(
     _unplayed("songs", "song_id", "songs", "songplays"), _unplayed("artists", "artist_id", "artists", "songplays")
 )
@@ -949,8 +946,8 @@ whole_star_window = Statement("""
 SELECT CAST(MIN(start_time) AS VARCHAR), CAST(MAX(start_time) AS VARCHAR)
 FROM (SELECT start_time FROM songplays UNION ALL SELECT start_time FROM time) AS moments""")
 
-# With --verify: what no run looks at again once it was right. The parentheses around || are for a
-# server in which it has the precedence of <>, as in PostgreSQL 8, of which Redshift is made.
+# With --verify: what no load looks at again once it was right. The parentheses around || are for a server where it has
+# the precedence of <>, as in PostgreSQL 8, from which Redshift comes.
 # https://www.postgresql.org/docs/8.0/sql-syntax.html#SQL-PRECEDENCE
 whole_star_check = Statement("""
 SELECT 'artists have an inferred id that is not of their name' AS wrong, COUNT(*) AS found, MIN(artist_id) AS example
@@ -1019,7 +1016,7 @@ WHERE {records} >= 20 AND {column} = 0"""
 
 # WHAT THE SCRIPTS ASK -------------------------------------------------------------------------------------------------
 
-# How many plays of the window the catalogue has: before the new plays go in, and afterwards.
+# How many plays in the window have a song of the catalogue; counted before and after the new plays are inserted.
 matched_summary = Statement(f"SELECT COUNT(*) FROM songplays WHERE LEFT(song_id, 2) <> 'EV' AND {_WINDOW}")
 
 # How many staged plays repeat another one, as when a log is there twice. It runs only if not all plays were new.
@@ -1042,7 +1039,7 @@ session_number = Statement("SELECT pg_backend_pid()")
 schema_choice = Statement("SET search_path TO %(schema)s")
 chosen_schema = Statement("SELECT current_schema()")
 
-# Whom the warehouse knows a session as, and what the warehouse is.
+# The user of the session, and the version of the warehouse.
 session_identity = Statement("SELECT CURRENT_USER, VERSION()")
 
 # The columns of a table, in the order in which COPY fills them. The schema is a value, since CURRENT_SCHEMA can't be
@@ -1063,12 +1060,12 @@ WHERE relkind = 'r'
     AND relname = %(table)s
     AND (nspname = %(schema)s OR (%(schema)s = '' AND pg_table_is_visible(pg_class.oid)))""")
 
-# What create_tables.py asks about, and then keeps from changing. Names of tables can't be bound as values: these are
-# those of drop_table_queries, as they stand there.
+# create_tables.py counts the rows that would be lost, and locks the tables so that none are added meanwhile. Names of
+# tables can't be bound as values: these are written as in drop_table_queries.
 table_count = Statement("SELECT COUNT(*) FROM %(table)s")
 tables_lock = Statement("LOCK %(tables)s")
 
-# Of each pair below, the first is for a provisioned cluster, the second for Serverless, which lacks those views.
+# In each pair below the first statement is for a provisioned cluster, the second for Serverless, which lacks its view.
 
 # How far the COPY of another session has got: files done, all files, rows.
 copy_progress = Statement("""
@@ -1086,8 +1083,8 @@ copied_files_detail = Statement("SELECT TRIM(file_name) FROM sys_load_detail WHE
 load_errors = Statement("SELECT TOP 25 * FROM stl_load_errors ORDER BY starttime DESC")
 load_errors_detail = Statement("SELECT TOP 25 * FROM sys_load_error_detail ORDER BY start_time DESC")
 
-# All errors of this session, COPY by COPY. Numbers of sessions recur, so those from before it began are
-# an older session's. PG_LAST_COPY_ID would not do: a COPY that was rolled back leaves it as it was.
+# All errors of this session, COPY by COPY. Numbers of sessions recur, so those from before it began are an older
+# session's. PG_LAST_COPY_ID would not do: a COPY that was rolled back leaves it as it was.
 # https://docs.aws.amazon.com/redshift/latest/dg/PG_LAST_COPY_ID.html, r_STV_SESSIONS.html, SYS_SESSION_HISTORY.html
 session_load_errors = Statement("""
 SELECT *

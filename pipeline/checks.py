@@ -184,11 +184,10 @@ def check_load(session: Session, staged: Staged, loaded: Transformed) -> None:
         checks += conflicts
     if staged.replaces:
         checks += _checks(session, [sql_queries.lost_values_check])
+    plays_window = _whole_star(session) if loaded.moving else staged.window
+    checks += _checks(session, [sql_queries.loaded_plays_check], plays_window)
     if loaded.moving:
-        checks += _checks(session, [sql_queries.loaded_plays_check], _whole_star(session))
         checks += _checks(session, [sql_queries.inferred_check])
-    else:
-        checks += _checks(session, [sql_queries.loaded_plays_check], staged.window)
     for table, (delete, insert) in REPLACED.items():
         lost = max(0, loaded.rows[name_of(delete)] - loaded.rows[name_of(insert)])
         checks.append(Check(f"{table} were deleted", lost, "any of them"))

@@ -1,4 +1,4 @@
-"""What an error of the warehouse means: which statement it is about, what was wrong, what to do, and whether it passes.
+"""What an error of the warehouse means: which statement failed and why, what to do, and whether a retry helps.
 
 The messages are published ones of Redshift, S3 and libpq, each with its source.
 """
@@ -151,7 +151,7 @@ def first_line(error: psycopg2.Error) -> str:
 
 def name_of(statement: str) -> str:
     """Return the name of a statement, for a message; of a text that has none, its first line."""
-    return statement.name if isinstance(statement, Statement) else statement.strip().split("\n")[0]
+    return getattr(statement, "name", "") or statement.strip().split("\n")[0]
 
 
 def statement_failed(

@@ -50,7 +50,22 @@ class PackedObject:
 LOAD_ERRORS_CSV = "load_errors.csv"
 EXAMPLES = 3  # shown of the errors of one kind
 NAME_BYTES = 256  # of a file's name in stl_load_errors
-FILE_COLUMNS = ("filename", "file_name")  # of stl_load_errors and of sys_load_error_detail
+
+# the columns of LoadError in stl_load_errors, and in sys_load_error_detail
+_COLUMNS = (
+    ("filename", "line_number", "colname", "type", "col_length", "err_code", "err_reason", "query"),
+    (
+        "file_name",
+        "line_number",
+        "column_name",
+        "column_type",
+        "column_length",
+        "error_code",
+        "error_message",
+        "query_id",
+    ),
+)
+_FILE_COLUMNS = tuple(names[0] for names in _COLUMNS)
 
 # the parts of a reason that differ from record to record
 _OF_THE_VALUE = re.compile(r"Value '.*', Pos \d+, |(?<=sequence: )[0-9a-f ]+|(?<=Invalid char: ).*")
@@ -94,8 +109,8 @@ class Table(NamedTuple):
 
     def traced(self, packed: Mapping[str, PackedObject]) -> "Table":
         """This table with two columns more, if anything was packed: the file and line where each error really is."""
-        at = {name: self.columns.index(name) for name in (*FILE_COLUMNS, "line_number") if name in self.columns}
-        file = next((at[name] for name in FILE_COLUMNS if name in at), None)
+        at = {name: self.columns.index(name) for name in (*_FILE_COLUMNS, "line_number") if name in self.columns}
+        file = next((at[name] for name in _FILE_COLUMNS if name in at), None)
         if not packed or file is None:
             return self
         rows = []
@@ -104,22 +119,6 @@ class Table(NamedTuple):
             origin = origin_of(name, line, packed)
             rows.append([*row, *([origin.file, str(origin.line)] if origin else [name, line])])
         return Table([*self.columns, "source_file", "source_line"], rows)
-
-
-# the columns of LoadError in stl_load_errors, and in sys_load_error_detail
-_COLUMNS = (
-    ("filename", "line_number", "colname", "type", "col_length", "err_code", "err_reason", "query"),
-    (
-        "file_name",
-        "line_number",
-        "column_name",
-        "column_type",
-        "column_length",
-        "error_code",
-        "error_message",
-        "query_id",
-    ),
-)
 
 
 def load_errors_of(table: Table, packed: Mapping[str, PackedObject]) -> list[LoadError]:

@@ -130,7 +130,7 @@ Parameters = Mapping[str, Any]
 
 
 class Session:
-    """A connection that the scripts work on, until the end of its `with`, in transactions of its own.
+    """A connection for the length of a `with` block, in transactions of its own.
 
     `settings` are those that it was opened with, `run` is what this is a try of. Each method raises Stopped where the
     run is to stop, and StatementFailed where the warehouse refuses a statement.

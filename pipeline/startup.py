@@ -1,4 +1,4 @@
-"""Imported by the scripts before all else: until the rest is there, what goes wrong is one line, too.
+"""Imported by common.py before all else: until the rest is there, what goes wrong is one line, too.
 
 Importing this does nothing unless a script of this project is what was started.
 """

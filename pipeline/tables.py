@@ -58,7 +58,7 @@ def count_rows(session: Session, *, lock: bool = False) -> dict[str, int]:
         session.rollback()
         with said_if_slow("a load or a reader to finish"):
             session.execute(tables_lock, {"tables": AsIs(", ".join(found))})
-    with said_if_slow("the count of the rows (a load that is under way has to end first)"):
+    with said_if_slow("the count of the rows" + ("" if lock else " (a load that is under way has to end first)")):
         counts = {name: session.rows(table_count, {"table": AsIs(name)})[0][0] for name in existing(session)}
     if not lock:
         session.rollback()

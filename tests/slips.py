@@ -88,20 +88,16 @@ TESTS = {
 SQL_TESTS = (
     (
         r"(replaced?|earlier|kept|count_staged|warn)_\w+|(conflicts|moments|fields|lost_values)_check|\w+_warning"
-        r"|[A-Z]+_COLUMNS|_\w*(CHANGE|COMPARED|KEY|EVENT|DIFFERING)\w*|staged\w*_counts\w*|changed_files|maxerror_option"
-        r"|repeated_plays|copied_files\w*|table_columns",
+        r"|staged\w*_counts\w*|changed_files|repeated_plays|copied_files\w*|table_columns",
         (("test_changed_input.py",), ("test_local_files.py", "test_incremental.py", "test_load_errors.py")),
     ),
-    (
-        r"(loaded|known|new|record)_files\w*|packed_option",
-        (("test_temp_dir.py", "test_declared.py"),),
-    ),
+    (r"(loaded|known|new|record)_files\w*", (("test_temp_dir.py", "test_declared.py"),)),
     (
         r"\w+_queries",
         (("test_sql_queries.py", "test_checks.py"), ("test_etl.py", "test_load_errors.py", "test_window.py")),
     ),
     (r"\w+_check|whole_star_window", (("test_checks.py",), ("test_window.py",))),
-    (r"(session_)?load_errors\w*|check_option", (("test_load_errors.py",), ("test_messages.py",))),
+    (r"(session_)?load_errors\w*", (("test_load_errors.py",), ("test_messages.py",))),
     (r"copy_progress\w*", (("test_progress.py",),)),
     (r"moving\w*", (("test_window.py",), ("test_checks.py", "test_incremental.py"))),
     (r"\w+_summary", (("test_etl.py", "test_window.py", "test_readme.py", "test_messages.py"),)),

@@ -248,6 +248,17 @@ def test_column_that_is_added_to_play_columns_is_compared_and_replaced(project: 
     assert project.psql("SELECT status FROM songplays") == "404\n"
 
 
+def test_constant_of_plain_text_is_counted_like_a_statement(project: Project) -> None:
+    path = project.root / "sql_queries.py"
+    text = path.read_text()
+    plain = text.replace('songplays_table_insert = Statement(f"""', 'songplays_table_insert = (f"""')
+    assert plain != text
+    path.write_text(plain)
+    project.run("create_tables.py", "--yes")
+    said = project.run("etl.py")
+    assert "INSERT INTO songplays (: 1,535 rows in" in said and "       1,535 plays loaded now" in said
+
+
 def statements_of(title: str) -> str:
     return re.search(rf"## {title}\n.*?```sql\n(.*?)```", CHANGING, re.DOTALL)[1]
 
