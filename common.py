@@ -4,13 +4,10 @@ import pipeline.startup  # noqa: F401  # before all that takes a while to load
 
 # isort: split
 
-import contextlib
 import re
 import shlex
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg2
@@ -21,10 +18,10 @@ from pipeline.database_errors import first_line, name_of
 from pipeline.errors import CopyFailed, PipelineError, StatementFailed
 from pipeline.load_errors import LOAD_ERRORS_CSV, LoadError, Table, load_errors_of, read_first, write_csv
 from pipeline.progress import CopyWatch, said_if_slow
-from pipeline.run_log import Step
 from pipeline.session import Parameters, Session
 from pipeline.settings import DEFAULT_CONFIG, Settings, read_settings
 from pipeline.source_check import remark
+from pipeline.summary import counted
 from pipeline.warehouse import open_connection
 from sql_queries import Copy
 
@@ -38,21 +35,21 @@ def connect(config: Settings | str | Path = DEFAULT_CONFIG) -> extensions.connec
 
 
 def run(session: Session, statement: str, parameters: Parameters | None = None) -> int:
-    """Run one statement and print a line about it; the number of rows it wrote, -1 where it wrote none."""
-    with log_step(session, statement) as step:
-        step.rows = session.execute(statement, parameters).rowcount
-    return step.rows
+    """Run one statement, and note it in the run log; return the number of rows it wrote."""
+    with session.step(statement) as step:
+        written = session.execute(statement, parameters).rowcount
+        step.rows = written if written >= 0 else None
+    return step.rows or 0
 
 
 def run_all(session: Session, statements: Sequence[str], parameters: Parameters | None = None) -> Counter[str]:
-    """Run statements as `run` does; how many rows each wrote, by its name."""
-    return Counter({name_of(statement): max(0, run(session, statement, parameters)) for statement in statements})
+    """Run statements as `run` does; return the number of rows each wrote, by its name."""
+    return Counter({name_of(statement): run(session, statement, parameters) for statement in statements})
 
 
 def count(session: Session, query: str, parameters: Parameters | None = None) -> int:
-    """The one number that a query gives."""
-    [(number,)] = session.rows(query, parameters)
-    return int(number)
+    """Return the first number that a query gives."""
+    return int(session.rows(query, parameters)[0][0])
 
 
 def wait_for_lock(session: Session, lock: str, awaited: str) -> None:
@@ -62,46 +59,28 @@ def wait_for_lock(session: Session, lock: str, awaited: str) -> None:
 
 
 def copy(session: Session, statement: Copy, parameters: Parameters) -> None:
-    """Run a COPY and print a line about it.
+    """Run a COPY, and note it in the run log.
 
     Raise PipelineError where it meets bad records, or leaves out more than [S3] MAXERROR allows; load_errors.csv has
     them then, and nothing is left of the transaction.
     """
-    with log_step(session, statement) as step:
+    with session.step(statement) as step:
         session.connection.notices.clear()
         try:
             session.execute(statement, parameters, _watch(session))
         except CopyFailed as error:
-            raise PipelineError(f"{error}\n{save_load_errors(session)}") from error
+            first, saved = save_load_errors(session)
+            raise PipelineError("\n".join(part for part in (first, str(error), saved) if part)) from error
         _count_left_out(session, statement)
         # what a cluster answers to COPY itself says nothing of rows
         [(step.rows, number)] = session.rows(sql_queries.copy_count)
-        session.copies.append(number)
+        session.copies[number] = statement
 
 
 def try_copy(session: Session, statement: Copy, parameters: Parameters) -> None:
-    """Run a COPY that loads nothing, and print a line about it."""
-    with log_step(session, statement):
+    """Run a COPY that loads nothing, and note it in the run log."""
+    with session.step(statement):
         session.execute(statement, parameters, _watch(session))
-
-
-@dataclass
-class _Result:
-    rows: int = -1
-
-
-@contextlib.contextmanager
-def log_step(session: Session, statement: str) -> Iterator[_Result]:
-    """Print a line about the statement that runs in the block: how many rows it wrote, if any, and how long it took."""
-    started = time.monotonic()
-    step = _Result()
-    yield step
-    session.run.check()  # the last line of a run that is stopped says how it ended
-    seconds = time.monotonic() - started
-    rows = step.rows if step.rows >= 0 else None
-    said = "" if rows is None else f"{counted(rows, 'row')} in "
-    name = name_of(statement)
-    session.run.log.step(Step(name, rows, round(seconds, 3)), f"{name}: {said}{seconds:.2f} s")
 
 
 # https://docs.aws.amazon.com/redshift/latest/dg/tutorial-loading-run-copy.html
@@ -120,10 +99,12 @@ def _count_left_out(session: Session, statement: Copy) -> None:
     session.left_out[table] += found
     limit = session.source.maxerror
     if 0 < limit < session.left_out[table]:
-        raise PipelineError(
+        first, saved = save_load_errors(session)
+        refused = (
             f"{statement.name}: {session.left_out[table]} records would be left out, and [S3] MAXERROR = {limit} in "
-            f"{session.settings.path}; nothing was changed\n{save_load_errors(session)}"
+            f"{session.settings.path}; nothing was changed"
         )
+        raise PipelineError("\n".join(part for part in (first, refused, saved) if part))
 
 
 def _watch(session: Session) -> CopyWatch:
@@ -131,32 +112,29 @@ def _watch(session: Session) -> CopyWatch:
     return CopyWatch(lambda: open_connection(session.settings), session.number)
 
 
-def counted(count: int, noun: str) -> str:
-    """A number of things in words, as "1 row" or "1,535 rows"."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def save_load_errors(session: Session) -> str:
+def save_load_errors(session: Session) -> tuple[str, str]:
     """Write the latest load errors to load_errors.csv beside the config file, whole or not at all.
 
-    Undoes what the session has not committed. Returns a sentence about the first error of the session's last COPY
-    and one about the file; where no view of the errors can be read, about that.
+    Undoes what the session has not committed. Return where and what the first error of the session's last COPY is,
+    empty if the system table does not tell, and what to say of the file.
     """
     try:
         session.rollback()
         table = read_first(session.connection, sql_queries.latest_load_errors_queries)
         errors = load_errors_of(read_first(session.connection, sql_queries.session_load_errors_queries), session.packed)
-        first = max(errors, key=lambda error: error.query.zfill(20), default=None)  # the first of the last COPY
-        said = [str(first), remark(session, first)] if first else ["the system table has no row about it"]
     except (psycopg2.Error, StatementFailed) as error:
         why = first_line(error) if isinstance(error, psycopg2.Error) else error
-        return f"what was wrong with the data can't be read from the system tables ({why})"
+        return "", f"what was wrong with the data can't be read from the system tables ({why})"
+    session.run.log.note_load_errors(errors)
+    first = max(errors, key=lambda error: error.query.zfill(20), default=None)  # the first of the last COPY
+    place = "\n".join(line for line in (str(first), remark(session, first)) if line) if first else ""
     ours = min(len(errors), len(table.rows))
-    said += [
+    saved = [
+        "" if first else "the system table has no row about it",
         _save(table.traced(session.packed), session.settings, "the latest ", f"; from this run: {ours:,}"),
         f"{check_command(session.settings)} shows every record that would not load",
     ]
-    return "\n".join(line for line in said if line)
+    return place, "\n".join(line for line in saved if line)
 
 
 def check_command(settings: Settings) -> str:
@@ -178,6 +156,7 @@ def save_tried_load_errors(session: Session) -> tuple[list[LoadError], str]:
             f"what would not load can't be read from the system tables ({first_line(error)})"
         ) from error
     errors = load_errors_of(table, session.packed)
+    session.run.log.note_load_errors(errors)
     return errors, _save(table.traced(session.packed), session.settings, "", "") if errors else ""
 
 

@@ -4,12 +4,13 @@ import argparse
 import os
 import sys
 
-from common import connect, counted, run
+from common import connect, run
 from pipeline.errors import PipelineError
 from pipeline.run_log import is_terminal, say
 from pipeline.script import parser_with_config, run_script
 from pipeline.session import Run, Session
 from pipeline.settings import Settings
+from pipeline.summary import counted
 from pipeline.tables import count_rows, location_of
 from sql_queries import create_table_queries, drop_table_queries, loaded_files_mark
 
@@ -37,6 +38,8 @@ def confirm(session: Session, counts: dict[str, int], yes: bool) -> None:
 
 def create_tables(session: Session, yes: bool = False) -> None:
     """Drop what is there and create the tables, empty; `yes` answers what would be asked."""
+    log = session.run.log
+    log.expected = len(drop_table_queries + create_table_queries)
     counts = count_rows(session)
     confirm(session, counts, yes)
     locked = count_rows(session, lock=True)
@@ -50,10 +53,10 @@ def create_tables(session: Session, yes: bool = False) -> None:
         run(session, query)
     session.execute(loaded_files_mark, {"mark": os.urandom(8).hex()})
     session.commit()
-    session.run.log.sum_up_quiet_steps()
     for table, rows in locked.items():
         if rows:
             say(f"dropped {table} with its {counted(rows, 'row')}")
+    log.succeed(f"{counted(len(create_table_queries), 'table')} created in {log.warehouse}")
 
 
 def main(settings: Settings, this_run: Run, options: argparse.Namespace) -> None:

@@ -5,18 +5,20 @@ import sys
 from collections.abc import Callable
 
 import sql_queries
-from common import connect, copy, count, counted, run, run_all, save_tried_load_errors, try_copy, wait_for_lock
-from pipeline.checks import Staged, Transformed, check_load, say_folders_read, summary, verify_star, warn_of_load
+from common import connect, copy, count, run, run_all, save_tried_load_errors, try_copy, wait_for_lock
+from pipeline.checks import check_load, verify_star, warn_of_load
 from pipeline.copy_plan import plan_copies
 from pipeline.database_errors import name_of
 from pipeline.errors import CopyFailed, PipelineError
 from pipeline.load_errors import show_load_errors
+from pipeline.results import count_files, describe_staged, measure, plays_in_window, say_folders_read, summarize
 from pipeline.run_log import say
 from pipeline.script import WAITS, parser_with_config, run_script
 from pipeline.session import Run, Session
 from pipeline.settings import Settings
 from pipeline.source_check import compare_sample, remark
-from pipeline.tables import ping
+from pipeline.summary import Staged, Transformed, counted
+from pipeline.tables import ping, status
 
 
 def load(session: Session, everything: bool = False, replace: bool = False) -> None:
@@ -25,23 +27,28 @@ def load(session: Session, everything: bool = False, replace: bool = False) -> N
     With [S3] TEMP_DIR only new files are staged, unless `everything` says otherwise. With `replace`, plays that are
     staged with other values replace the old ones.
     """
-    staged = stage(session, everything, replace)
+    log = session.run.log
+    log.expected = len(EVERY_LOAD) + len(sql_queries.replace_queries) * replace
+    with log.phase("staged") as phase:
+        staged = phase.result = stage(session, everything, replace)
     if staged is None:
         session.rollback()
-        say("nothing is new: nothing was changed")
+        log.succeed(f"nothing is new: nothing was changed in {log.warehouse}")
         return
-    loaded = transform(session, staged)
-    check_load(session, staged, loaded)
+    with log.phase("loaded") as phase:
+        loaded = phase.result = transform(session, staged)
+    with log.phase("checked") as phase:
+        phase.result = check_load(session, staged, loaded)
     warn_of_load(session)
     if session.source.temp_dir:
         run_all(session, sql_queries.record_files_queries)
-    result = summary(session, staged, loaded)
-    session.commit(result)
-    say(str(result))
-    if result.figures["plays staged more than once"]:
+    session.commit(summarize(session, staged, loaded))
+    log.summary = count_files(session, log.summary)
+    if log.summary.plays_repeated:
         say_folders_read(session)
     if session.left_out:
         say(_saved_after_commit(session))
+    log.sum_up()
 
 
 def stage(session: Session, everything: bool, replace: bool) -> Staged | None:
@@ -57,8 +64,7 @@ def stage(session: Session, everything: bool, replace: bool) -> Staged | None:
     if replace:
         keep_one_version(session)
     run_all(session, sql_queries.count_staged_queries)
-    [row] = session.rows(sql_queries.staged_summary)
-    return Staged(plan.said, replace, *row)
+    return describe_staged(session, plan.files, replace)
 
 
 def keep_one_version(session: Session) -> None:
@@ -70,22 +76,22 @@ def keep_one_version(session: Session) -> None:
 
 
 def transform(session: Session, staged: Staged) -> Transformed:
-    """Bring the star schema up to what is staged; of songplays and time only the window of moments is read.
+    """Bring the star schema up to what is staged; of songplays and time only the window of timestamps is read.
 
-    Where the catalogue has changed so that plays of earlier runs may be of another song or artist now, those move.
+    If the catalogue has changed so that plays of earlier runs may have another song or artist now, those are matched
+    anew.
     """
     rows = run_all(session, sql_queries.catalogue_queries)
     if staged.replaces:
         rows += run_all(session, sql_queries.replace_queries, staged.window)
-    moving = count(session, sql_queries.moving_count) > 0
-    if moving:
+    rematches = count(session, sql_queries.moving_count) > 0
+    if rematches:
         run(session, sql_queries.moving_plays_insert)
-    matched_before = count(session, sql_queries.matched_summary, staged.window)
+    before = plays_in_window(session, staged)
     rows += run_all(session, sql_queries.insert_table_queries, staged.window)
-    matched = count(session, sql_queries.matched_summary, staged.window) - matched_before
-    if moving:
-        rows += run_all(session, sql_queries.move_plays_queries)
-    return Transformed(rows, moving, matched)
+    after = plays_in_window(session, staged)
+    rematched = run_all(session, sql_queries.move_plays_queries) if rematches else None
+    return measure(session, staged, rows, rematched, before, after)
 
 
 def _saved_after_commit(session: Session) -> str:
@@ -116,15 +122,29 @@ def check_source(session: Session) -> None:
         raise PipelineError("\n".join([found, saved, *more]))
     if gave_up:
         raise PipelineError("\n".join([*gave_up, "the system table has no row about it"]))
-    say("everything would load")
+    session.run.log.succeed("everything would load: nothing was changed")
 
 
 # the modes other than loading, and what --help says of them
 MODES: dict[str, tuple[Callable[[Session], None], str]] = {
     "check": (check_source, "only try whether everything would load, and change nothing"),
     "ping": (ping, "only see whether warehouse, tables and source can be reached"),
+    "status": (status, "only show what the star schema holds"),
     "verify": (verify_star, "only check the whole star schema, and change nothing"),
 }
+
+
+# the statements that every load runs, to show how far it is
+EVERY_LOAD = [
+    sql_queries.staging_lock,
+    *sql_queries.clear_staging_queries,
+    *sql_queries.copy_table_queries,
+    *sql_queries.count_staged_queries,
+    *sql_queries.catalogue_queries,
+    *sql_queries.insert_table_queries,
+    *sql_queries.check_queries,
+    sql_queries.loaded_plays_check,
+]
 
 
 def main(settings: Settings, this_run: Run, options: argparse.Namespace) -> None:
@@ -153,5 +173,5 @@ if __name__ == "__main__":
     command_line = parser()
     options = command_line.parse_args()
     if options.mode and options.replace:
-        command_line.error("--replace goes with a load, not with --check, --ping or --verify")
+        command_line.error(f"--replace goes with a load, not with --{options.mode}")
     sys.exit(run_script(main, options, WAITS, needs_source=True))

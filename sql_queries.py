@@ -327,7 +327,7 @@ CROSS JOIN (
 # https://docs.aws.amazon.com/redshift/latest/dg/c_designing-queries-best-practices.html
 staged_summary = Statement("""
 SELECT
-    events, plays,
+    events, plays, songs,
     CAST(first_play AS VARCHAR) AS first_play, CAST(last_play AS VARCHAR) AS last_play,
     CAST(first_event AS VARCHAR) AS first_event, CAST(last_event AS VARCHAR) AS last_event
 FROM staged_counts""")
@@ -508,7 +508,9 @@ WHERE time.start_time = replaced_plays.start_time
 # What earlier events of other pages said is no longer known.
 replaced_users_create = Statement("""
 CREATE TEMP TABLE replaced_users DISTSTYLE ALL AS
-SELECT users.user_id, users.first_name, users.last_name, users.gender
+SELECT
+    users.user_id, users.first_name, users.last_name, users.gender, users.level,
+    users.last_event_time, users.last_session_id, users.last_item_in_session
 FROM users
 JOIN staging_events AS events
     ON events.ts = users.last_event_time
@@ -761,7 +763,7 @@ FROM (
 def _unplayed(table: str, key: str, among: str, plays: str) -> str:
     """Return a rule against inferred ids `among` those of a table that no play in `plays` has."""
     return f"""
-SELECT 'inferred {table} have no play' AS wrong, COUNT(*) AS found, MIN({key}) AS example
+SELECT 'inferred {table} without a play' AS wrong, COUNT(*) AS found, MIN({key}) AS example
 FROM (SELECT {key} FROM {among} WHERE LEFT({key}, 2) = 'EV' EXCEPT SELECT {key} FROM {plays}) AS unplayed"""
 
 
@@ -808,7 +810,7 @@ _SHOWN_KEY = (
 )
 conflicts_check = Statement(f"""{_COMPARED}
 SELECT
-    'staged plays differ from the play of the same key in'
+    'staged plays differ from the play of the same key' || CASE WHEN COUNT(*) > 0 THEN ' in' ELSE '' END
         {_DIFFERING_COLUMNS}
         || NVL(' (' || CAST(SUM(CASE WHEN {_CHANGE} = 2 THEN 1 END) AS VARCHAR) || ' of them have lost a value)', '')
         AS wrong,
@@ -848,42 +850,40 @@ HAVING COUNT(*) >= 20"""
 staged_check = _check(
     f"""
 SELECT
-    'song files use ids that start with EV, which is for inferred ones' AS wrong, COUNT(*) AS found,
+    'song files with ids that start with EV, which inferred ones have' AS wrong, COUNT(*) AS found,
     MIN(song_id) AS example
 FROM staging_songs
 WHERE LEFT(song_id, 2) = 'EV' OR LEFT(artist_id, 2) = 'EV'
 UNION ALL
-SELECT 'plays are in staging_events but not in songplays, by start_time', COUNT(*), CAST(MIN(events.ts) AS VARCHAR)
+SELECT 'staged plays missing from songplays', COUNT(*), CAST(MIN(events.ts) AS VARCHAR)
 FROM staging_events AS events
 LEFT JOIN songplays ON {_SAME_EVENT} AND songplays.{_WINDOW}
 WHERE events.page = 'NextSong' AND songplays.start_time IS NULL""",
-    _not_in("users", "new_users", "user_id", "users were lost, by user_id"),
-    _not_in("songs", "new_songs", "song_id", "songs were lost, by song_id"),
-    _not_in("artists", "new_artists", "artist_id", "artists were lost, by artist_id"),
+    _not_in("users", "new_users", "user_id", "upserted rows missing from users"),
+    _not_in("songs", "new_songs", "song_id", "upserted rows missing from songs"),
+    _not_in("artists", "new_artists", "artist_id", "upserted rows missing from artists"),
 )
 
 # The small tables, whole.
 dimensions_check = _check(
-    _twice("users", "user_id", "users has user_ids twice"),
-    _twice("songs", "song_id", "songs has song_ids twice"),
-    _twice("artists", "artist_id", "artists has artist_ids twice"),
-    _not_in("artists", "songs", "artist_id", "songs have an artist_id that is not in artists"),
+    _twice("users", "user_id", "duplicate user_id in users"),
+    _twice("songs", "song_id", "duplicate song_id in songs"),
+    _twice("artists", "artist_id", "duplicate artist_id in artists"),
+    _not_in("artists", "songs", "artist_id", "songs.artist_id not in artists"),
 )
 
 # The keys of the large ones, in the window: none twice, each play with its user and its moment, each moment with a
 # play.
 keys_check = _check(
-    _twice("time", "start_time", "time has start_times twice", f" WHERE {_WINDOW}"),
-    _twice("songplays", _KEY, "songplays has plays twice, by start_time", f" WHERE {_WINDOW}"),
-    _not_in(
-        "users", "songplays", "user_id", "plays have a user_id that is not in users", where=f" AND songplays.{_WINDOW}"
-    ),
+    _twice("time", "start_time", "duplicate start_time in time", f" WHERE {_WINDOW}"),
+    _twice("songplays", _KEY, "duplicate key in songplays", f" WHERE {_WINDOW}"),
+    _not_in("users", "songplays", "user_id", "songplays.user_id not in users", where=f" AND songplays.{_WINDOW}"),
     f"""
-SELECT 'plays have a start_time that is not in time', COUNT(*), CAST(MIN(start_time) AS VARCHAR)
+SELECT 'songplays.start_time not in time', COUNT(*), CAST(MIN(start_time) AS VARCHAR)
 FROM songplays
 WHERE {_WINDOW} AND NOT EXISTS (SELECT 1 FROM time WHERE time.start_time = songplays.start_time AND time.{_WINDOW})
 UNION ALL
-SELECT 'time has start_times at which nothing was played', COUNT(*), CAST(MIN(start_time) AS VARCHAR)
+SELECT 'time has rows without a play', COUNT(*), CAST(MIN(start_time) AS VARCHAR)
 FROM time
 WHERE {_WINDOW}
     AND NOT EXISTS (SELECT 1 FROM songplays WHERE songplays.start_time = time.start_time AND songplays.{_WINDOW})""",
@@ -900,26 +900,26 @@ WITH plays AS (
     WHERE {_WINDOW}
     GROUP BY song_title, artist_name, song_length, song_id, artist_id
 )
-SELECT 'plays have a title but no song_id, by start_time' AS wrong, SUM(number) AS found, MIN(example) AS example
+SELECT 'songplays with a title but no song_id' AS wrong, SUM(number) AS found, MIN(example) AS example
 FROM plays
 WHERE song_id IS NULL AND RTRIM(song_title) <> ''
 UNION ALL
-SELECT 'plays have an artist_name but no artist_id, by start_time', SUM(number), MIN(example)
+SELECT 'songplays with an artist_name but no artist_id', SUM(number), MIN(example)
 FROM plays
 WHERE artist_id IS NULL AND RTRIM(artist_name) <> ''
 UNION ALL
-SELECT 'plays have a song of another title or artist_name', SUM(number), MIN(songs.song_id)
+SELECT 'title or artist_name of songplays differs from songs', SUM(number), MIN(songs.song_id)
 FROM plays
 JOIN songs ON songs.song_id = plays.song_id
 WHERE NVL(RTRIM(title), '') <> NVL(RTRIM(song_title), '')
     OR NVL(RTRIM(songs.artist_name), '') <> NVL(RTRIM(plays.artist_name), '')
 UNION ALL
-SELECT 'plays have another artist than their song', SUM(number), MIN(songs.song_id)
+SELECT 'songplays.artist_id differs from songs.artist_id', SUM(number), MIN(songs.song_id)
 FROM plays
 JOIN songs ON songs.song_id = plays.song_id
 WHERE NVL(songs.artist_id, '') <> NVL(plays.artist_id, '')""",
-    _not_in("songs", "plays", "song_id", "plays have a song_id that is not in songs", found="SUM(number)"),
-    _not_in("artists", "plays", "artist_id", "plays have an artist_id that is not in artists", found="SUM(number)"),
+    _not_in("songs", "plays", "song_id", "songplays.song_id not in songs", found="SUM(number)"),
+    _not_in("artists", "plays", "artist_id", "songplays.artist_id not in artists", found="SUM(number)"),
 )
 
 # After a load, each has the song and artist that the load gives it, too, and what the load infers has a play. Where
@@ -927,7 +927,7 @@ WHERE NVL(songs.artist_id, '') <> NVL(plays.artist_id, '')""",
 loaded_plays_check = _check(
     plays_check,
     f"""
-SELECT 'plays have another song or artist than the catalogue gives them', SUM(number), MIN(plays.song_id)
+SELECT 'song_id or artist_id of songplays differs from the catalogue', SUM(number), MIN(plays.song_id)
 FROM plays
 JOIN play_songs ON {_SAME_SONG.format("plays.song_title", "plays.artist_name", "plays.song_length")}
 WHERE NVL(plays.song_id, '') <> NVL(play_songs.song_id, '')
@@ -950,28 +950,28 @@ FROM (SELECT start_time FROM songplays UNION ALL SELECT start_time FROM time) AS
 # the precedence of <>, as in PostgreSQL 8, from which Redshift comes.
 # https://www.postgresql.org/docs/8.0/sql-syntax.html#SQL-PRECEDENCE
 whole_star_check = Statement("""
-SELECT 'artists have an inferred id that is not of their name' AS wrong, COUNT(*) AS found, MIN(artist_id) AS example
+SELECT 'inferred artist_id does not match the name' AS wrong, COUNT(*) AS found, MIN(artist_id) AS example
 FROM artists
 WHERE LEFT(artist_id, 2) = 'EV' AND artist_id <> ('EV' || MD5(NVL(RTRIM(name), '')))
 UNION ALL
-SELECT 'songs have an inferred id that is not of their title and artist_name', COUNT(*), MIN(song_id)
+SELECT 'inferred song_id does not match title and artist_name', COUNT(*), MIN(song_id)
 FROM songs
 WHERE LEFT(song_id, 2) = 'EV'
     AND song_id <> ('EV' || MD5(MD5(NVL(RTRIM(artist_name), '')) || NVL(RTRIM(title), '')))
 UNION ALL
-SELECT 'inferred songs are in the catalogue, too', COUNT(DISTINCT inferred.song_id), MIN(inferred.song_id)
+SELECT 'inferred songs that the catalogue has', COUNT(DISTINCT inferred.song_id), MIN(inferred.song_id)
 FROM songs AS inferred
 JOIN songs AS known
     ON RTRIM(known.title) = RTRIM(inferred.title)
     AND RTRIM(known.artist_name) = RTRIM(inferred.artist_name)
 WHERE LEFT(inferred.song_id, 2) = 'EV' AND LEFT(known.song_id, 2) <> 'EV' AND RTRIM(known.artist_name) <> ''
 UNION ALL
-SELECT 'inferred artists are in the catalogue, too', COUNT(*), MIN(artist_id)
+SELECT 'inferred artists that the catalogue has', COUNT(*), MIN(artist_id)
 FROM artists
 WHERE LEFT(artist_id, 2) = 'EV'
     AND RTRIM(name) IN (SELECT RTRIM(artist_name) FROM songs WHERE LEFT(song_id, 2) <> 'EV')
 UNION ALL
-SELECT 'time has columns that are not of their start_time', COUNT(*), CAST(MIN(start_time) AS VARCHAR)
+SELECT 'columns of time do not match start_time', COUNT(*), CAST(MIN(start_time) AS VARCHAR)
 FROM time
 WHERE hour <> EXTRACT(hour FROM start_time)
     OR day <> EXTRACT(day FROM start_time)
@@ -1016,8 +1016,12 @@ WHERE {records} >= 20 AND {column} = 0"""
 
 # WHAT THE SCRIPTS ASK -------------------------------------------------------------------------------------------------
 
-# How many plays in the window have a song of the catalogue; counted before and after the new plays are inserted.
-matched_summary = Statement(f"SELECT COUNT(*) FROM songplays WHERE LEFT(song_id, 2) <> 'EV' AND {_WINDOW}")
+# How many plays the window holds, and how many of them have a song of the catalogue. It runs before and after the new
+# plays are inserted.
+window_summary = Statement(f"""
+SELECT COUNT(*) AS plays, COUNT(CASE WHEN LEFT(song_id, 2) <> 'EV' THEN 1 END) AS matched
+FROM songplays
+WHERE {_WINDOW}""")
 
 # How many staged plays repeat another one, as when a log is there twice. It runs only if not all plays were new.
 repeated_plays = Statement("""
@@ -1026,10 +1030,74 @@ FROM (
     SELECT COUNT(*) AS copies FROM staging_events WHERE page = 'NextSong' GROUP BY ts, session_id, item_in_session
 ) AS keys""")
 
-inferred_summary = Statement("""
+# How many rows each dimension has (time: in the window), and how many of them are inferred.
+dimensions_summary = Statement(f"""
 SELECT
-    (SELECT COUNT(*) FROM songs WHERE LEFT(song_id, 2) = 'EV') AS songs,
-    (SELECT COUNT(*) FROM artists WHERE LEFT(artist_id, 2) = 'EV') AS artists""")
+    (SELECT COUNT(*) FROM users) AS users,
+    (SELECT COUNT(*) FROM songs) AS songs,
+    (SELECT COUNT(*) FROM artists) AS artists,
+    (SELECT COUNT(*) FROM time WHERE {_WINDOW}) AS times,
+    (SELECT COUNT(*) FROM songs WHERE LEFT(song_id, 2) = 'EV') AS inferred_songs,
+    (SELECT COUNT(*) FROM artists WHERE LEFT(artist_id, 2) = 'EV') AS inferred_artists""")
+
+# With --replace: the plays that have new values, the users who have or who are gone, the users who are gone, the other
+# users who were upserted, and the timestamps that are gone.
+replaced_summary = Statement(f"""
+SELECT
+    (SELECT COUNT(*) FROM replaced_plays WHERE page = 'NextSong') AS changed_plays,
+    (
+        SELECT COUNT(*)
+        FROM (
+            SELECT * FROM replaced_users
+            EXCEPT
+            SELECT
+                user_id, first_name, last_name, gender, level,
+                last_event_time, last_session_id, last_item_in_session
+            FROM users
+        ) AS differing
+    ) AS changed_users,
+    (SELECT COUNT(*) FROM replaced_users WHERE user_id NOT IN (SELECT user_id FROM users)) AS removed_users,
+    (SELECT COUNT(*) FROM new_users WHERE user_id NOT IN (SELECT user_id FROM replaced_users)) AS upserted_users,
+    (
+        SELECT COUNT(DISTINCT start_time)
+        FROM replaced_plays
+        WHERE start_time NOT IN (SELECT start_time FROM time WHERE {_WINDOW})
+    ) AS removed_times""")
+
+# For --status. One row per table: its rows, and its first and last timestamp.
+star_summary = Statement("""
+SELECT 'songplays' AS name, COUNT(*) AS number, CAST(MIN(start_time) AS VARCHAR), CAST(MAX(start_time) AS VARCHAR)
+FROM songplays
+UNION ALL
+SELECT 'users', COUNT(*), CAST(MIN(last_event_time) AS VARCHAR), CAST(MAX(last_event_time) AS VARCHAR) FROM users
+UNION ALL
+SELECT 'songs', COUNT(*), NULL, NULL FROM songs
+UNION ALL
+SELECT 'artists', COUNT(*), NULL, NULL FROM artists
+UNION ALL
+SELECT 'time', COUNT(*), CAST(MIN(start_time) AS VARCHAR), CAST(MAX(start_time) AS VARCHAR) FROM time""")
+
+# The five songs that were played most, and on each row how many plays there are and how many have a song of the
+# catalogue.
+most_played_songs = Statement("""
+SELECT
+    songs.title, songs.artist_name, played.plays,
+    SUM(played.plays) OVER () AS all_plays,
+    SUM(CASE WHEN LEFT(played.song_id, 2) <> 'EV' THEN played.plays ELSE 0 END) OVER () AS matched_plays
+FROM (SELECT song_id, COUNT(*) AS plays FROM songplays GROUP BY song_id) AS played
+LEFT JOIN songs ON songs.song_id = played.song_id
+ORDER BY CASE WHEN played.song_id IS NULL THEN 1 ELSE 0 END, played.plays DESC, played.song_id
+LIMIT 5""")
+
+# One row per day with plays, of the 30 days that end with the last one.
+plays_by_day = Statement("""
+SELECT CAST(CAST(start_time AS DATE) AS VARCHAR) AS played_on, COUNT(*) AS plays
+FROM songplays
+WHERE start_time >= DATEADD(day, -29, CAST(%(last)s AS DATE))
+GROUP BY CAST(start_time AS DATE)
+ORDER BY CAST(start_time AS DATE)""")
+
+last_load = Statement("SELECT CAST(MAX(loaded_at) AS VARCHAR), COUNT(*) FROM loaded_files")
 
 # Row count and query id of this session's last COPY, and the number by which the system tables know the session.
 copy_count = Statement("SELECT pg_last_copy_count(), pg_last_copy_id()")
@@ -1075,7 +1143,9 @@ SELECT file_count_scanned, source_file_count, loaded_rows
 FROM sys_load_history
 WHERE session_id = %(session)s AND status = 'running'""")
 
-# The files that a COPY read.
+# How many files a COPY read, and which.
+copied_file_count = Statement("SELECT COUNT(DISTINCT filename) FROM stl_load_commits WHERE query = %(copy)s")
+copied_file_count_detail = Statement("SELECT COUNT(DISTINCT file_name) FROM sys_load_detail WHERE query_id = %(copy)s")
 copied_files = Statement("SELECT TRIM(filename) FROM stl_load_commits WHERE query = %(copy)s")
 copied_files_detail = Statement("SELECT TRIM(file_name) FROM sys_load_detail WHERE query_id = %(copy)s")
 
@@ -1197,6 +1267,7 @@ latest_load_errors_queries = [load_errors, load_errors_detail]
 session_load_errors_queries = [session_load_errors, session_load_errors_detail]
 copy_progress_queries = [copy_progress, copy_progress_detail]
 copied_files_queries = [copied_files, copied_files_detail]
+copied_file_count_queries = [copied_file_count, copied_file_count_detail]
 
 for _name, _value in list(globals().items()):
     if isinstance(_value, Statement):

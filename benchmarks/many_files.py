@@ -4,7 +4,7 @@
 
 Printed are medians: of a first load; of a second, which finds nothing new; of one with a new song and a new log, which
 reads these two, and what it wrote for COPY; and of one that lists and compares many more files. Seconds are of the
-whole process and of its PACK and COPY lines, memory is the peak of the process.
+whole process and of its packing and COPY lines, memory is the peak of the process.
 """
 
 import argparse
@@ -87,10 +87,10 @@ class Bench:
         subprocess.run(command, env=self._environment, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
 
     def load(self) -> tuple[float, float, float, float]:
-        """Seconds in all, those of PACK and COPY, objects read, and the peak memory in MB of a load."""
+        """Seconds in all, those of packing and COPY, objects read, and the peak memory in MB of a load."""
         before = self._reads()
-        found = measured(self._command("etl.py"), self._environment)
-        copied = sum(seconds for step, seconds in found.items() if step.startswith("PACK") or step.endswith("_copy"))
+        found = measured(self._command("etl.py", "-v"), self._environment)
+        copied = sum(seconds for step, seconds in found.items() if step == "packed" or step.endswith("_copy"))
         return found["whole"], copied, self._reads() - before, found["python MB"]
 
     def _reads(self) -> int:
@@ -111,7 +111,8 @@ def song_files(count: int) -> dict[str, str]:
 def report(name: str, rounds: list[tuple[float, float, float, float]]) -> None:
     seconds, copied, reads, peak = (statistics.median(values) for values in zip(*rounds, strict=True))
     print(
-        f"{name}: {seconds:.2f} s, PACK and COPY {copied:.2f} s, {reads:,.0f} objects read, {peak:.0f} MB", flush=True
+        f"{name}: {seconds:.2f} s, packing and COPY {copied:.2f} s, {reads:,.0f} objects read, {peak:.0f} MB",
+        flush=True,
     )
 
 

@@ -84,7 +84,7 @@ def measured(command: list[str], environment: Mapping[str, str] | None = None) -
     watcher.join()
     if process.returncode != 0:
         raise SystemExit(f"{command} failed")
-    step_line = r"^\S+Z  (PACK \w+ files|\w+): .*?(\d+\.\d\d) s$"
+    step_line = r"^\S+Z  (packed|\w+(?=:)).*?(\d+\.\d\d) s$"
     steps = re.findall(step_line, output, re.MULTILINE)
     found = defaultdict(float)
     for step, took in steps:
@@ -98,7 +98,7 @@ def one_round(data: Path, with_duckdb: bool) -> dict[str, dict[str, float]]:
         Path(folder).chmod(0o755)
         config = Path(folder) / "dwh.cfg"
         config.write_text(CONFIG.format(folder=folder, data=data))
-        etl = [sys.executable, "etl.py", "--config", str(config)]
+        etl = [sys.executable, "etl.py", "-v", "--config", str(config)]
         create = [sys.executable, "create_tables.py", "--config", str(config), "--yes"]
         subprocess.run(create, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
         found = {"etl.py": measured(etl), "etl.py again": measured(etl)}

@@ -26,6 +26,7 @@ from pipeline.progress import SoFar, said_if_slow, show_progress
 from pipeline.run_log import complain, say
 from pipeline.session import Parameters, Session
 from pipeline.settings import Settings
+from pipeline.summary import counted
 from sql_queries import Copy
 
 WORDS = {"log_data": "log files", "song_data": "song files"}
@@ -48,9 +49,9 @@ class Call(NamedTuple):
 
 @dataclass
 class CopyPlan:
-    """What there is to be copied, nothing where nothing is new; `said` says which files are new, if that is known."""
+    """The COPYs to run, none if nothing is new, and with TEMP_DIR the number of new files of each source."""
 
-    said: str = ""
+    files: dict[str, int] = field(default_factory=dict)
     copies: list[Call] = field(default_factory=list)
 
 
@@ -130,7 +131,7 @@ def _prepare(session: Session, folder: "TempFolder", everything: bool, trial: bo
         for copy in sql_queries.copy_table_queries
         for call in _copies(session, folder, copy, found[copy.source].files, trial)
     ]
-    return CopyPlan(", ".join(said), copies + recorded)
+    return CopyPlan({source: one.new for source, one in found.items()}, copies + recorded)
 
 
 @dataclass
@@ -200,13 +201,11 @@ def _packed(
         return [], []
     watch = _PackWatch(session, len(files))
     started = time.monotonic()
-    label = f"PACK {WORDS[source]}"
-    with show_progress(label, watch):
+    with show_progress(f"packing {WORDS[source]}", watch, session.run.log.position):
         packed = pack(store, files, lambda stem, data: folder.write(f"{source}-{stem}", data), watch.count)
     session.packed |= {made.name: made for made in packed.objects}
-    objects = f"{len(packed.objects)} object{'s' if len(packed.objects) != 1 else ''}"
-    what = f"{len(files):,} files, {files.size / 1e6:,.1f} MB, into {objects}"
-    say(f"{label}: {what} in {time.monotonic() - started:.2f} s")
+    what = f"{len(files):,} {WORDS[source]}, {files.size / 1e6:,.1f} MB, into {counted(len(packed.objects), 'object')}"
+    say(f"packed {what} in {time.monotonic() - started:.2f} s")
     return packed.objects, packed.left
 
 

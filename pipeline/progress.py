@@ -1,6 +1,7 @@
 """Showing that a statement which takes long is alive: how long so far and, for a COPY, how far."""
 
 import contextlib
+import functools
 import sys
 import threading
 import time
@@ -90,10 +91,13 @@ def _say(line: str) -> None:
 
 
 @contextlib.contextmanager
-def show_progress(label: str, watch: Watch | None = None) -> Iterator[None]:
-    """Show, while the block runs, how long it takes: on one line at a terminal, else by a line a minute."""
+def show_progress(label: str, watch: Watch | None = None, position: tuple[int, int] = (1, 1)) -> Iterator[None]:
+    """Show how long the block takes: on one line at a terminal, else by a line a minute.
+
+    `position` is the number of this step of the run, and how many there are.
+    """
     done = threading.Event()
-    show = _on_one_line if is_terminal(sys.stdout) else _line_by_line
+    show = functools.partial(_on_one_line, position=position) if is_terminal(sys.stdout) else _line_by_line
     thread = threading.Thread(target=_show, args=(show, label, watch, done), daemon=True)
     thread.start()
     try:
@@ -130,25 +134,28 @@ def _line_by_line(label: str, watch: Watch | None, done: threading.Event, starte
             say(f"{label}: {time.monotonic() - started:.0f} s so far{_described(so_far)}")
 
 
-def _on_one_line(label: str, watch: Watch | None, done: threading.Event, started: float) -> None:
+def _on_one_line(
+    label: str, watch: Watch | None, done: threading.Event, started: float, position: tuple[int, int]
+) -> None:
     from rich.console import Console  # what ends soon does not pay for it
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
         TextColumn("{task.description}:"),
         TimeElapsedColumn(),
-        BarColumn(20),
+        BarColumn(20),  # over the whole run
         TextColumn("{task.fields[so_far]}"),
     )
+    step, steps = position
     console = Console(file=sys.stdout, markup=False)
     with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as progress:
-        task = progress.add_task(label, total=None, so_far="")
+        task = progress.add_task(f"{step}/{steps} {label}", total=steps, completed=step - 1, so_far="")
         progress.tasks[0].start_time = started
         while not done.wait(UPDATED_EVERY):
             so_far = watch() if watch else None
             if so_far is not None:
                 said = _described(so_far).removeprefix(", ")
-                progress.update(task, completed=so_far.done, total=so_far.files, so_far=said)
+                progress.update(task, completed=step - 1 + so_far.done / max(so_far.files, 1), so_far=said)
 
 
 def _described(so_far: SoFar | None) -> str:

@@ -1,91 +1,149 @@
-"""What a run says: lines as it goes and, where one is wanted, a report of the same as JSON."""
+"""Run log: what a script prints while it runs, and the same as a JSON report."""
 
+import contextlib
 import json
 import os
 import sys
+import textwrap
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, Protocol, TextIO
 
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
+from pipeline.summary import Summary, counted
+
+REPORT_VERSION = 2  # of the fields; docs/runs.md has the table
+REPORTED_ERRORS = 100  # load errors in the report; load_errors.csv has the others
+
+GREEN, YELLOW, RED = "32", "33", "31"  # https://en.wikipedia.org/wiki/ANSI_escape_code#Colors
 
 _stamped: set[int] = set()  # the streams whose lines begin with the time, by their file descriptors
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether a standard stream is a terminal; where it is closed, Python has None in its place."""
+    """Return whether a standard stream is a terminal; a closed one is None in Python."""
     return stream is not None and stream.isatty()
 
 
 def now() -> str:
-    """The time, as lines and reports have it."""
+    """Return the time as lines and reports show it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def stamp_lines() -> None:
-    """From now on begin each line with the time where nobody is at a terminal, so that a log can be read later."""
+    """Begin each line with the time from now on, except at a terminal."""
     _stamped.update(number for number, stream in ((1, sys.stdout), (2, sys.stderr)) if not is_terminal(stream))
 
 
-def say(text: str, *, with_time: bool = False) -> None:
-    """Print a line or several, out at once where the output goes to a file or a pipe, too."""
-    print(_with_time(text) if with_time or 1 in _stamped else text, flush=True)
+def say(text: str, *, colour: str = "", with_time: bool = False) -> None:
+    """Print one or more lines on stdout, and flush them."""
+    print(_shown(text, sys.stdout, colour, with_time or 1 in _stamped), flush=True)
+
+
+def warn(text: str, *, colour: str = "") -> None:
+    """Print one or more lines on stderr."""
+    print(_shown(text, sys.stderr, colour, 2 in _stamped), file=sys.stderr, flush=True)
 
 
 def complain(message: str, status: int = 1) -> int:
-    """Print a message with the script's name on stderr; the exit status to end with."""
-    warn(f"{Path(sys.argv[0]).name}: {message}")
+    """Print a message with the script's name on stderr; return the exit status to end with."""
+    warn(f"{Path(sys.argv[0]).name}: {message}", colour=RED)
     return status
 
 
-def warn(text: str) -> None:
-    """Print a line or several on stderr."""
-    print(_with_time(text) if 2 in _stamped else text, file=sys.stderr, flush=True)
+def _shown(text: str, stream: TextIO, colour: str, with_time: bool) -> str:
+    """Return the text as it is printed: the first line in colour, broken at words to fit a terminal, or with times."""
+    lines = text.split("\n")
+    if with_time:
+        lines = [f"{now()}  {line}".rstrip() for line in lines]
+    if is_terminal(stream):
+        lines = ["\n".join(_fitting(line, stream)) for line in lines]
+        if colour and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb":
+            lines[0] = f"\33[{colour}m{lines[0]}\33[0m"
+    return "\n".join(lines)
 
 
-def _with_time(text: str) -> str:
-    return "\n".join(f"{now()}  {line}".rstrip() for line in text.split("\n"))
+def _shown_path(path: str) -> str:
+    """Return a path as it is shown: at a terminal, one below the working folder relative to it."""
+    if not is_terminal(sys.stdout):
+        return path
+    with contextlib.suppress(OSError):  # the working folder is gone
+        return path.removeprefix(f"{Path.cwd()}/")
+    return path
 
 
-QUIET_SECONDS = 0.05  # a step that did nothing and took no longer is no line of its own at a terminal
+def _fitting(line: str, stream: TextIO) -> list[str]:
+    try:
+        width = os.get_terminal_size(stream.fileno()).columns
+    except OSError:
+        return [line]
+    if not 20 <= width < len(line):
+        return [line]
+    return textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Step:
-    """One statement of a run: how many rows it wrote, None where it wrote none, and how long it took."""
+    """One statement of a run: how many rows it wrote, None if it writes none, and how long it took."""
 
     name: str
-    rows: int | None
-    seconds: float
+    rows: int | None = None
+    seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class Summary:
-    """Summary of a load: figures for the report, text for the screen."""
+class CheckResult(NamedTuple):
+    """One rule of a check: its name, how many violations it found, and an example of one."""
 
-    figures: dict[str, Any]
-    text: str
+    name: str
+    found: int
+    example: str | None
 
     def __str__(self) -> str:
-        return self.text
+        if self.name.endswith("?"):
+            return f"{self.found:,} {self.name}"
+        return f"{self.name}: {self.found:,}" + (f", for example {self.example}" if self.example else "")
+
+
+class Result(Protocol):
+    """What came of a phase of a run: in one line for a log, and in several lines for a terminal."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def lines(self) -> Sequence[str]: ...
+
+
+@dataclass
+class Phase:
+    """A phase of a run, whose result is set in its block."""
+
+    result: Result | None = None
 
 
 @dataclass
 class RunLog:
-    """The log of one run. `is_verbose` has every step told at a terminal, too."""
+    """The log of one run. With `is_verbose` it shows each statement and each rule of the checks."""
 
     report: Path | None = None
     is_verbose: bool = False
+    mode: str = ""
+    expected: int = 0  # statements, as far as is known
     started: str = field(default_factory=now)
     source: dict[str, str] = field(default_factory=dict)
     target: dict[str, str] = field(default_factory=dict)
     tries: int = 0
     steps: list[Step] = field(default_factory=list)
-    summary: Summary | None = None
+    checks: list[CheckResult] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    _quiet: list[Step] = field(default_factory=list)
+    load_errors: list[dict[str, Any]] = field(default_factory=list)
+    summary: Summary = field(default_factory=Summary)
+    star: dict[str, Any] | None = None  # what --status shows
+    warehouse: str = "the warehouse"  # as "dwh.public on local"
+    _begun: float = field(default_factory=time.monotonic)
 
     def begin(self, settings: Settings) -> None:
         """Tell what goes where. Raise PipelineError where the report can't be written later."""
@@ -108,45 +166,88 @@ class RunLog:
         }
         if settings.source is not None:
             self.source = {"log_data": settings.source.log_data, "song_data": settings.source.song_data}
-        where = f"{settings.database}.{settings.schema or 'public'} on {settings.short_place} (user {settings.user})"
-        what = f"{', '.join(self.source.values())} -> {where}" if self.source else where
-        say(what, with_time=True)
+        tables = f"{settings.database}.{settings.schema or 'public'}"
+        self.warehouse = f"{tables} on {settings.short_place}"
+        place = f"local ({_shown_path(str(settings.data_dir))})" if settings.is_local else settings.short_place
+        where = f"{tables} on {place} (user {settings.user})"
+        sources = ", ".join(_shown_path(path) for path in self.source.values())
+        say(f"{sources} -> {where}" if sources else where, with_time=True)
+
+    @property
+    def seconds(self) -> float:
+        """The time since the run began."""
+        return time.monotonic() - self._begun
 
     def begin_try(self) -> None:
-        """Forget the steps of an earlier try: it changed nothing."""
+        """Forget what an earlier try did: it changed nothing."""
         self.tries += 1
-        self.steps.clear()
-        self.warnings.clear()
-        self._quiet.clear()
+        for noted in (self.steps, self.checks, self.warnings, self.load_errors):
+            noted.clear()
 
-    def step(self, step: Step, said: str) -> None:
-        """Tell of a step that has just ended. One that did nothing waits for the others of its kind, at a terminal."""
+    @property
+    def position(self) -> tuple[int, int]:
+        """The number of the step that is running, and how many there will be."""
+        return len(self.steps) + 1, max(self.expected, len(self.steps) + 1)
+
+    def step(self, step: Step) -> None:
+        """Note a statement that has ended."""
         self.steps.append(step)
-        did_nothing = not step.rows and step.seconds < QUIET_SECONDS
-        if did_nothing and not self.is_verbose and is_terminal(sys.stdout):
-            self._quiet.append(step)
+        rows = "" if step.rows is None else f"{counted(step.rows, 'row')} in "
+        self.detail(f"{step.name}: {rows}{step.seconds:.2f} s")
+
+    def detail(self, text: str) -> None:
+        """Print a line that only -v shows."""
+        if self.is_verbose:
+            say(text)
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[Phase]:
+        """Print a line about the phase that runs in the block, with its result, if there is one, and its time."""
+        started = time.monotonic()
+        phase = Phase()
+        yield phase
+        if phase.result is None:
+            return
+        seconds = f"in {time.monotonic() - started:.2f} s"
+        if phase.result.lines and is_terminal(sys.stdout):
+            say("\n".join([f"{name} {seconds}", *phase.result.lines]))
         else:
-            say(said)
+            say(f"{name} {seconds}: {phase.result.text}")
+
+    def note_load_errors(self, errors: Sequence[NamedTuple]) -> None:
+        """Note records that did not load, at most REPORTED_ERRORS of them, for the report."""
+        self.load_errors = [error._asdict() for error in errors[:REPORTED_ERRORS]]
+
+    def check(self, result: CheckResult) -> None:
+        """Note the result of one rule of a check."""
+        self.checks.append(result)
+        self.detail(f"  failed  {result}" if result.found else f"  ok  {result.name}")
+
+    def succeed(self, text: str) -> None:
+        """Print how the run ended well."""
+        say(f"{text} in {self.seconds:.1f} s", colour=GREEN)
+
+    def sum_up(self) -> None:
+        """Print the summary of a load that is committed, and how it ended."""
+        lines = self.summary.lines
+        if lines:
+            say("\n".join(lines) if is_terminal(sys.stdout) else "; ".join(lines))
+        self.succeed(f"{self.summary.loaded} into {self.warehouse}")
 
     def warn(self, text: str) -> None:
-        """Tell of something odd that fails nothing."""
+        """Note and print something odd that fails nothing."""
         self.warnings.append(text)
-        say(text)
-
-    def sum_up_quiet_steps(self) -> None:
-        """Tell in one line of the steps that did nothing."""
-        if self._quiet:
-            seconds = sum(step.seconds for step in self._quiet)
-            say(f"{len(self._quiet)} other steps wrote nothing, {seconds:.2f} s (-v shows them)")
-            self._quiet.clear()
+        say(f"warning: {text}", colour=YELLOW)
 
     def end(self, status: int, error: str, outcome: str) -> str:
         """Write the report, if one is wanted; what kept it from being written, or nothing."""
         if self.report is None:
             return ""
-        told = {
+        report = {
+            "version": REPORT_VERSION,
             "started": self.started,
             "finished": now(),
+            "mode": self.mode,
             "status": {0: "succeeded", 130: "stopped", 143: "stopped"}.get(status, "failed"),
             "exit_status": status,
             "outcome": outcome,
@@ -154,12 +255,15 @@ class RunLog:
             "target": self.target,
             "tries": self.tries,
             "steps": [asdict(step) for step in list(self.steps)],
+            "checks": [check._asdict() for check in list(self.checks)],
             "warnings": self.warnings,
-            "summary": self.summary.figures if self.summary else {},
+            "load_errors": self.load_errors,
+            "summary": asdict(self.summary),
+            "star": self.star,
             "error": error or None,
         }
         try:
-            _write(self.report, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+            _write(self.report, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
         except OSError as failure:
             return f"{self.report} could not be written: {failure.strerror}"
         return ""

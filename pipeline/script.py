@@ -43,9 +43,7 @@ def try_until_done(work: Callable[[], None], settings: Settings, run: Run, waits
         try:
             if unanswered and check_commit_landed(settings, run, unanswered):
                 say("the commit had landed, only its answer was lost: everything is loaded")
-                if run.log.summary is not None:
-                    say(str(run.log.summary))
-                return None
+                return run.log.sum_up()
             unanswered = ""
             return work()
         except PipelineError as error:
@@ -144,7 +142,7 @@ def _ended_by(number: signal.Signals, worker: _Worker, run: Run, inbox: Inbox) -
     leave_terminal_in_order()
     message = f"{_WORDS[number]}; {run.said}"
     status = complain(message, 128 + number)
-    if unwritten := run.log.end(status, message, run.outcome.value):
+    if unwritten := run.log.end(status, message, run.outcome.name.lower()):
         complain(unwritten)
     _cancel_for(PATIENCE, run, worker)
     if worker.is_alive():
@@ -184,7 +182,7 @@ def parser_with_config(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", default=DEFAULT_CONFIG, metavar="PATH", help="default: %(default)s")
     parser.add_argument("--report", type=user_path, metavar="PATH", help="write a report of the run to a file, as JSON")
-    parser.add_argument("-v", "--verbose", action="store_true", help="show the steps that had nothing to do, too")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show each statement and each check")
     return parser
 
 
@@ -196,7 +194,8 @@ def run_script(
     `waits` are the seconds before each further try where a failure may pass. Returns the exit status: 0 done,
     1 failed, 130 or 143 ended by Ctrl-C or SIGTERM.
     """
-    log = RunLog(arguments.report, arguments.verbose)
+    mode = getattr(arguments, "mode", "create_tables") or "load"
+    log = RunLog(arguments.report, arguments.verbose, mode)
     run = Run("run it again, that does no harm", log) if waits else Run(log=log)
     stamp_lines()
 
@@ -223,10 +222,10 @@ def _ended(error: BaseException | None, run: Run) -> int:
     try:
         message = _message(error, run)
     except BaseException as unexpected:
-        run.log.end(1, f"{type(unexpected).__name__}: {unexpected}; {run.said}", run.outcome.value)
+        run.log.end(1, f"{type(unexpected).__name__}: {unexpected}; {run.said}", run.outcome.name.lower())
         raise
     status = complain(message) if message else 0
-    unwritten = run.log.end(status, message, run.outcome.value)
+    unwritten = run.log.end(status, message, run.outcome.name.lower())
     return complain(f"{unwritten}; {run.said}") if unwritten else status
 
 

@@ -5,6 +5,7 @@ import ctypes
 import enum
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
@@ -18,8 +19,10 @@ from pipeline.database_errors import first_line, is_connection_lost, name_of, st
 from pipeline.errors import CommitUnanswered, PipelineError, Stopped
 from pipeline.load_errors import PackedObject
 from pipeline.progress import Watch, show_progress
-from pipeline.run_log import RunLog, Summary
+from pipeline.run_log import RunLog, Step
 from pipeline.settings import Settings, Source
+from pipeline.summary import Summary
+from sql_queries import Copy
 
 
 def canceller(connection: extensions.connection) -> Callable[[], None]:
@@ -93,7 +96,7 @@ class Run:
 
     def found_out(self, outcome: Outcome) -> None:
         """Note what became of a commit; if it landed, its summary is true from now on."""
-        if outcome is Outcome.COMMITTED:
+        if outcome is Outcome.COMMITTED and self._summary is not None:
             self.log.summary = self._summary
         self.outcome = outcome
 
@@ -142,7 +145,7 @@ class Session:
         self.run = run or Run()
         self.mark = ""  # of the load that this session stages; see `mark_load`
         self.left_out: Counter[str] = Counter()  # bad records that COPY has left out, by table
-        self.copies: list[int] = []  # its COPYs, by the numbers that the system tables have for them
+        self.copies: dict[int, Copy] = {}  # its COPYs, by their query ids
         self.packed: dict[str, PackedObject] = {}  # what COPY reads in the place of the files that are packed in it
         self.run.cancel_by(canceller(connection))
 
@@ -179,7 +182,7 @@ class Session:
         self.run.check()
         cursor = self.connection.cursor()
         try:
-            with show_progress(name_of(statement), watch):
+            with show_progress(name_of(statement), watch, self.run.log.position):
                 cursor.execute(statement, parameters)
         except psycopg2.Error as error:
             self.run.check()  # that is why it was cancelled
@@ -192,6 +195,16 @@ class Session:
                 f"value from the scripts ({type(error).__name__}: {error}); {self.run.said}"
             ) from error
         return cursor
+
+    @contextlib.contextmanager
+    def step(self, statement: str) -> Iterator[Step]:
+        """Note the statement that runs in the block, which sets how many rows it wrote, and how long it took."""
+        started = time.monotonic()
+        step = Step(name_of(statement))
+        yield step
+        self.run.check()  # the last line of a run that is stopped says how it ended
+        step.seconds = round(time.monotonic() - started, 3)
+        self.run.log.step(step)
 
     def rows(self, query: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
         """The rows of a query."""

@@ -85,7 +85,7 @@ class Settings:
     def short_place(self) -> str:
         """Where the warehouse is, in few words: of a cluster's endpoint its name and region."""
         if self.is_local or (region := _REGION_OF_HOST.search(self.host)) is None:
-            return self.place
+            return "local" if self.is_local else self.place
         return f"{self.host.split('.')[0]}.{region[1]}"
 
     @property

@@ -1,7 +1,8 @@
-"""Which tables are there and how many rows they hold, for create_tables.py and etl.py --ping."""
+"""Which tables exist and what they hold: for create_tables.py, etl.py --ping and etl.py --status."""
 
 import os
 import re
+import sys
 from typing import NamedTuple
 
 from psycopg2.extensions import AsIs
@@ -12,6 +13,7 @@ from pipeline.file_store import file_store_of
 from pipeline.progress import said_if_slow
 from pipeline.run_log import say
 from pipeline.session import Session
+from pipeline.summary import counted
 from sql_queries import Copy, chosen_schema, drop_table_queries, existing_table, table_count, tables_lock
 
 _NAME = r'"?\w+"?(?:\."?\w+"?)?'
@@ -84,16 +86,22 @@ def ping(session: Session) -> None:
     """
     [(user, version)] = session.rows(sql_queries.session_identity)
     say(f"connected to {location_of(session)} as {user} ({_short(version)})")
+    say(f"all {require_tables(session)} tables are there")
+    problems = [_source_problem(session, copy) for copy in sql_queries.copy_table_queries]
+    if any(problems):
+        raise PipelineError("\n".join(problem for problem in problems if problem))
+    session.run.log.succeed("everything can be reached")
+
+
+def require_tables(session: Session) -> int:
+    """Return how many tables there are. Raise PipelineError, naming them, if some are missing."""
     wanted = [name.written for name in dropped_tables()]
     there = existing(session)
     missing = [name for name in wanted if name not in there]
     session.rollback()
     if missing:
         raise PipelineError(f"not there: {', '.join(missing)}; run create_tables.py")
-    say(f"all {len(wanted)} tables are there")
-    problems = [_source_problem(session, copy) for copy in sql_queries.copy_table_queries]
-    if any(problems):
-        raise PipelineError("\n".join(problem for problem in problems if problem))
+    return len(wanted)
 
 
 def _short(version: str) -> str:
@@ -133,3 +141,62 @@ def _source_problem(session: Session, copy: Copy) -> str:
         return ""
     say(f"{key.upper()} can be read: {prefix}")
     return ""
+
+
+BAR = 40  # columns of a terminal that the longest bar takes
+TITLE = 60  # characters shown of a song
+
+
+def status(session: Session) -> None:
+    """Show what the star holds: rows and timestamps of each table, plays by day, the most played songs.
+
+    Raise PipelineError if tables are missing.
+    """
+    require_tables(session)
+    log = session.run.log
+    tables = {name: (rows, first, last) for name, rows, first, last in session.rows(sql_queries.star_summary)}
+    [(loaded_at, files)] = session.rows(sql_queries.last_load)
+    days = session.rows(sql_queries.plays_by_day, {"last": tables["songplays"][2]})
+    songs = session.rows(sql_queries.most_played_songs)
+    session.rollback()
+    plays, matched = (int(songs[0][3]), int(songs[0][4])) if songs else (0, 0)
+    log.star = {
+        "tables": {name: {"rows": rows, "first": first, "last": last} for name, (rows, first, last) in tables.items()},
+        "last_load": loaded_at,
+        "files_loaded": files,
+        "plays_matched": matched,
+        "plays_by_day": [{"day": day, "plays": number} for day, number in days],
+        "most_played": [
+            {"title": title, "artist_name": artist, "plays": number} for title, artist, number, *_ in songs if title
+        ],
+    }
+    width = max(len(f"{rows:,}") for rows, *_ in tables.values())
+    for name, (rows, first, last) in tables.items():
+        span = f"   {first} to {last} UTC" if first else ""
+        say(f"  {name:<10} {rows:>{width},} {'row ' if rows == 1 else 'rows'}{span}")
+    if loaded_at:
+        say(f"last load at {loaded_at} UTC; {counted(files, 'file')} loaded so far")
+    else:
+        say("when something was loaded last is known only with [S3] TEMP_DIR")
+    if not plays:
+        log.succeed("no plays are loaded yet")
+        return
+    say(f"{matched:,} of {counted(plays, 'play')} ({matched / plays:.1%}) matched to the catalogue")
+    say("\nplays by day, in the 30 days before the last play")
+    most = max(number for _, number in days)
+    for day, number in days:
+        say(f"  {day} {number:>{len(f'{most:,}')},} {_bar(number, most)}")
+    say("\nmost played songs")
+    most = songs[0][2]
+    for title, artist, number, *_ in songs:
+        if title:
+            shown = f"{title} by {artist}" if artist else title
+            say(f"  {number:>{len(f'{most:,}')},}  {shown if len(shown) <= TITLE else shown[: TITLE - 1] + '…'}")
+    say("")
+    log.succeed(f"read {log.warehouse}")
+
+
+def _bar(number: int, most: int) -> str:
+    """A bar as long as the number is large, in characters that the output's encoding has."""
+    block = "█" if (sys.stdout.encoding or "utf-8").lower().startswith("utf") else "#"
+    return block * max(1, round(BAR * number / most))

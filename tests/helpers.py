@@ -24,8 +24,10 @@ import create_tables
 import etl
 from local_redshift.server import get_server, keeper
 from pipeline.errors import PipelineError
-from pipeline.session import Session
+from pipeline.run_log import RunLog
+from pipeline.session import Run, Session
 from pipeline.settings import read_settings
+from pipeline.summary import Summary
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = ROOT.parent / "shared" / "real_data"
@@ -101,6 +103,7 @@ class Warehouse:
         self.config = folder / "dwh.cfg"
         self.data_dir = data_dir
         self.environment: dict[str, str] = {}
+        self.is_verbose = False  # what -v says to a script
         self.values = {
             ("CLUSTER", "HOST"): "local",
             ("CLUSTER", "DB_NAME"): f"test{next(database_numbers)}",
@@ -178,15 +181,16 @@ class Warehouse:
     def session(self, *, needs_source: bool = False) -> Session:
         """A session as the scripts have it."""
         settings = read_settings(self.config, needs_source=needs_source)
-        return Session(common.connect(settings), settings)
+        return Session(common.connect(settings), settings, Run(log=RunLog(is_verbose=self.is_verbose)))
 
-    def load(self, mode: str = "", **options: bool) -> None:
+    def load(self, mode: str = "", **options: bool) -> Summary:
         """Load, or do what another mode of etl.py does, by the script's own functions, in this process."""
         with self.session(needs_source=True) as session:
             if mode:
                 etl.MODES[mode][0](session)
             else:
                 etl.load(session, **options)
+            return session.run.log.summary
 
     def told(self, mode: str = "", **options: bool) -> str:
         """As `load`; what was said."""

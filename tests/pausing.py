@@ -16,7 +16,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import common
 import etl
 from local_redshift.connection import RedshiftConnection
 from local_redshift.copy.stream import RowStream
@@ -30,14 +29,14 @@ def pause() -> None:
 
 
 def stop_at(point: str) -> None:
-    log_step, commit, init = common.log_step, Session.commit, RowStream.__init__
+    step, commit, init = Session.step, Session.commit, RowStream.__init__
     counted = {"statements": 0, "copies": 0}
 
     def pausing_before(session: Session, statement: str) -> object:
         if str(counted["statements"]) == point:
             pause()
         counted["statements"] += 1
-        return log_step(session, statement)
+        return step(session, statement)
 
     def pausing_commit(session: Session, *summary: object) -> None:
         if point == "commit":
@@ -55,7 +54,7 @@ def stop_at(point: str) -> None:
             pause()
         driver_commit(connection)
 
-    common.log_step, Session.commit, RowStream.__init__ = pausing_before, pausing_commit, pausing_init
+    Session.step, Session.commit, RowStream.__init__ = pausing_before, pausing_commit, pausing_init
     driver_commit, RedshiftConnection.commit = RedshiftConnection.commit, pausing_driver_commit
 
 

@@ -51,7 +51,7 @@ def state(warehouse: Warehouse) -> dict[str, int]:
 
 def begin(warehouse: Warehouse) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "etl.py"), "--config", str(warehouse.config)],
+        [sys.executable, str(ROOT / "etl.py"), "-v", "--config", str(warehouse.config)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -60,7 +60,7 @@ def begin(warehouse: Warehouse) -> subprocess.Popen:
 
 def step_after(output: str) -> str:
     """What was under way after this output."""
-    done = re.findall(r"^(PACK \w+ files|\w+): ", output, re.MULTILINE)
+    done = re.findall(r"^(packed \w+|\w+(?=:))", output, re.MULTILINE)
     return f"after {len(done):2} steps ({done[-1]})" if done else "after  0 steps (start, connecting)"
 
 

@@ -14,6 +14,7 @@ from helpers import (
     event,
     needs_real_data,
     song,
+    unstamped,
     upload,
 )
 from moto.core import DEFAULT_ACCOUNT_ID
@@ -185,7 +186,7 @@ def test_rerun_adds_and_changes_nothing(tables: Warehouse) -> None:
     before = tables.everything()
     output = tables.etl().stdout
     assert tables.everything() == before
-    assert re.search(r"\b0 plays loaded now", output) and "1,535 plays already there" in output
+    assert re.search(r"\b0 plays loaded into", output) and "1,535 already there" in output
 
 
 def test_days_one_at_a_time_in_any_order_end_in_the_same_star(tables: Warehouse) -> None:
@@ -204,7 +205,7 @@ def test_days_one_at_a_time_in_any_order_end_in_the_same_star(tables: Warehouse)
     assert tables.star() == whole
 
 
-def test_output_names_each_step_and_reconciles(tables: Warehouse) -> None:
+def test_output_says_what_became_of_each_table_and_reconciles(tables: Warehouse) -> None:
     other = event(song="Other", artist="X", itemInSession=1)
     load(tables, [event(), other], [song()])
     tables.write_log(
@@ -216,33 +217,40 @@ def test_output_names_each_step_and_reconciles(tables: Warehouse) -> None:
             event(song="New", itemInSession=3),
         ]
     )
-    output = tables.etl().stdout
-    assert re.search(r"^staging_events_copy: 5 rows in \d+\.\d\d s$", output, re.MULTILINE)
-    assert re.search(r"^songplays_table_insert: 2 rows in \d+\.\d\d s$", output, re.MULTILINE)
-    assert re.search(r"^CHECK: 27 passed in \d+\.\d\d s$", output, re.MULTILINE)
-    assert summary(output) == [
-        "5 events staged",
-        "4 plays among them, from 2018-11-01 20:57:10.796 to 2018-11-01 20:57:10.796 UTC",
-        "2 plays loaded now",
-        "2 plays already there",
-        "1 new plays matched to the catalogue (50.0%)",
-        "2 inferred songs (+1)",
-        "1 inferred artists (+0)",
+    assert said_by(tables.etl().stdout) == [
+        "staged in # s: 5 events, 4 of them plays, and 1 song",
+        "loaded in # s: songplays 2 new, 0 changed, 2 unchanged; users 0 new, 1 changed, 0 unchanged; "
+        "songs 1 new, 0 changed, 2 unchanged; artists 0 new, 0 changed, 2 unchanged; "
+        "time 0 new, 0 changed, 1 unchanged",
+        "checked in # s: 27 checks passed",
+        "plays from 2018-11-01 20:57:10.796 to 2018-11-01 20:57:10.796 UTC; 4 plays staged: 2 new, 2 already there; "
+        "1 of 2 plays (50.0%) matched to the catalogue; "
+        "2 songs and 1 artist inferred: played, but not in the catalogue; "
+        "read from 1 log file and 1 song file",
+        "2 plays loaded into # on local in # s",
     ]
 
 
-def test_output_tells_what_the_catalogue_has_caught_up_with(tables: Warehouse) -> None:
+def test_v_shows_each_statement_and_each_check(tables: Warehouse) -> None:
+    tables.write_log([event(), event(itemInSession=2)])
+    tables.write_songs([song()])
+    output = tables.run("etl.py", "-v").stdout
+    assert re.search(r"^staging_events_copy: 2 rows in \d+\.\d\d s$", output, re.MULTILINE)
+    assert re.search(r"^songplays_table_insert: 2 rows in \d+\.\d\d s$", output, re.MULTILINE)
+    assert output.count("\n  ok  ") == 26 and "\n  ok  duplicate user_id in users\n" in output
+
+
+def test_output_says_what_the_catalogue_has_caught_up_with(tables: Warehouse) -> None:
     load(tables, [event(song="Other", artist="X"), event(song="Third", artist="X", itemInSession=1)], [song()])
     tables.write_songs([song(song_id="SO2", artist_id="AR2", title="Other", artist_name="X")])
-    output = tables.etl().stdout
-    assert re.search(r"^songplays_table_update: 2 rows in \d+\.\d\d s$", output, re.MULTILINE)
-    assert summary(output)[2:] == [
-        "0 plays loaded now",
-        "2 plays already there",
-        "0 new plays matched to the catalogue",
-        "1 inferred songs (-1)",
-        "0 inferred artists (-1)",
-    ]
+    said = said_by(tables.etl().stdout)
+    assert (
+        "; songs 1 new, 0 changed, 1 removed, 2 unchanged; artists 1 new, 0 changed, 1 removed, 1 unchanged;" in said[1]
+    )
+    assert (
+        "; 2 plays staged: 0 new, 2 already there; 2 earlier plays matched anew: the catalogue has changed; " in said[3]
+    )
+    assert "; 1 song and 0 artists inferred: played, but not in the catalogue; " in said[3]
 
 
 def test_row_is_compared_with_what_is_known_of_it_though_nothing_else_is_staged(tables: Warehouse) -> None:
@@ -257,28 +265,28 @@ def test_play_that_moves_is_none_of_the_new_plays_that_match(tables: Warehouse) 
     load(tables, [event(song="Other", artist="X")], [song()])
     tables.write_songs([song(song_id="SO2", artist_id="AR2", title="Other", artist_name="X")])
     tables.write_log([event(song="Other", artist="X"), event(song="New", itemInSession=1)])
-    assert summary(tables.told())[2:5] == [
-        "1 plays loaded now",
-        "1 plays already there",
-        "0 new plays matched to the catalogue (0.0%): it has no song with the title and artist of any play",
-    ]
+    said = said_by(tables.told())
+    assert said[-1] == "1 play loaded into the warehouse in # s"
+    assert (
+        "; 2 plays staged: 1 new, 1 already there; 0 of 1 play (0.0%) matched to the catalogue: it has no song"
+        in said[3]
+    )
 
 
 def test_load_without_a_play_reads_none(tables: Warehouse) -> None:
     load(tables, [event()], [song()])
     tables.write_log([event(page="Home")])
-    assert summary(tables.etl().stdout)[:4] == [
-        "1 events staged",
-        "0 plays among them",
-        "0 plays loaded now",
-        "0 plays already there",
-    ]
+    said = said_by(tables.etl().stdout)
+    assert said[0] == "staged in # s: 1 event, 0 of them plays, and 1 song"
+    assert said[1].startswith("loaded in # s: songplays 0 new, 0 changed, 0 unchanged; users ")
+    assert said[-1] == "0 plays loaded into # on local in # s"
     assert tables.counts()["songplays"] == 1
 
 
-def summary(output: str) -> list[str]:
-    """The lines of the summary at the end of the output."""
-    return [" ".join(line.split()) for line in output.split("\n\n")[-1].strip().splitlines()]
+def said_by(output: str) -> list[str]:
+    """The lines of a load after the first, without times and the names of databases."""
+    lines = [unstamped(line) for line in output.splitlines() if " -> " not in line]
+    return [re.sub(r"\w+\.public(?= on local)", "#", re.sub(r"in \d+\.\d+ s", "in # s", line)) for line in lines]
 
 
 def test_every_foreign_key_finds_its_row(tables: Warehouse) -> None:

@@ -13,6 +13,7 @@ from star import NEVER_PLAYED, NO_PLAY, assert_is_the_star_of
 from universes import BASE, DURATIONS, LENGTHS, SPELLINGS, milliseconds
 
 from pipeline import packing
+from pipeline.summary import Summary
 
 pytestmark = pytest.mark.also_on_cluster
 
@@ -123,8 +124,40 @@ def assert_ends_in_the_star_of_the_model(warehouse: Warehouse, loads: list[Load]
         warehouse.write_log(events)
         warehouse.write_songs(catalogue)
         if history.load(events, catalogue, replace):
-            warehouse.told(replace=replace)
+            before = warehouse.star()
+            summary = warehouse.load(replace=replace)
+            assert_figures_are_true(summary, before, warehouse.star())
         else:
             assert "staged plays differ from the play of the same key" in warehouse.told_failing()
     assert_is_the_star_of(warehouse, history)
     warehouse.told("verify")
+
+
+# the columns that tell the rows of a table apart, by their places in `Warehouse.star`
+KEYS_OF = {"songplays": (0, 5, 8), "users": (0,), "songs": (0,), "artists": (0,), "time": (0,)}
+MATCH = (3, 4)  # song_id and artist_id of a play: a change of these alone is counted as matched anew
+
+
+def assert_figures_are_true(summary: Summary, before: dict[str, list[tuple]], after: dict[str, list[tuple]]) -> None:
+    """Compare what a load says became of each table with the rows before and after it."""
+    for table, places in KEYS_OF.items():
+        old, new = (keyed(star[table], places, MATCH if table == "songplays" else ()) for star in (before, after))
+        changed = {key for key in old.keys() & new.keys() if old[key] != new[key]}
+        if table == "songs":  # an inferred song that gets another artist is made anew
+            changed = {(song_id,) for (song_id,) in changed if not song_id.startswith("EV")}
+        figures = summary.tables[table]
+        assert figures["new"] == len(new.keys() - old.keys()), table
+        assert figures["changed"] == len(changed), table
+        assert figures["removed"] == len(old.keys() - new.keys()), table
+        if table in ("users", "songs", "artists"):
+            assert figures["unchanged"] == len(new) - figures["new"] - figures["changed"], table
+    assert summary.plays_staged == summary.plays_repeated + summary.plays_present + sum(
+        summary.tables["songplays"][what] for what in ("new", "changed")
+    )
+
+
+def keyed(rows: list[tuple], places: tuple[int, ...], without: tuple[int, ...]) -> dict[tuple, tuple]:
+    return {
+        tuple(row[place] for place in places): tuple(row[place] for place in range(len(row)) if place not in without)
+        for row in rows
+    }

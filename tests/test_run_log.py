@@ -1,4 +1,4 @@
-"""What a run tells of itself: the first line, the time before each, what fits a terminal, and the report."""
+"""What a run prints, at a terminal and in a log, and its report."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 
 import boto3
 import pytest
@@ -14,8 +15,13 @@ from helpers import ROOT, Warehouse, at_terminal, event, run_as_admin, song, upl
 from s3_front import S3Front
 
 from pipeline.errors import PipelineError
+from pipeline.summary import Summary
 
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
+
+# the summary of a run that loads nothing
+NOTHING = asdict(Summary())
 
 
 def in_a_log(warehouse: Warehouse, *options: str, script: str = "etl.py") -> subprocess.CompletedProcess:
@@ -36,7 +42,7 @@ def sourced(tables: Warehouse) -> Warehouse:
 def test_each_line_of_a_log_begins_with_the_time(sourced: Warehouse) -> None:
     ran = in_a_log(sourced)
     lines = ran.stdout.splitlines()
-    assert len(lines) > 30 and all(re.match(rf"{STAMP}(  |$)", line) for line in lines)
+    assert len(lines) == 6 and all(re.match(rf"{STAMP}(  |$)", line) for line in lines)
     sourced.configure({("S3", "LOG_DATA"): "nothing-here"})
     failed = in_a_log(sourced).stderr.splitlines()
     assert len(failed) > 1 and all(re.match(rf"{STAMP}  ", line) for line in failed)
@@ -52,20 +58,37 @@ def test_first_line_says_what_goes_where(sourced: Warehouse) -> None:
     assert re.sub(STAMP, "", first) == f"  {name}.public on local ({folder}) (user dwhuser)"
 
 
-def test_terminal_shows_what_was_done_and_v_all_of_it(sourced: Warehouse) -> None:
+def test_terminal_shows_tables_and_v_all_statements(sourced: Warehouse) -> None:
     sourced.load()
     code, screen = at_terminal(sourced, "", script="etl.py")
     lines = screen.splitlines()
     assert code == 0 and len(lines) <= 24
-    assert re.match(rf"{STAMP}  .* -> ", lines[0]) and not any(re.match(STAMP, line) for line in lines[1:])
-    assert [line for line in lines if "other steps wrote nothing" in line]
+    assert re.match(rf"{STAMP}  ", lines[0]) and not any(re.match(STAMP, line) for line in lines[1:])
+    assert "  songplays            0           0           1" in lines
     assert not [line for line in lines if line.startswith("songs_table_delete")]
     _, everything = at_terminal(sourced, "", "-v", script="etl.py")
-    assert "songs_table_delete: 0 rows" in everything and "other steps" not in everything
+    assert "songs_table_delete: 0 rows" in everything
+
+
+@pytest.mark.parametrize("no_color", [False, True])
+def test_last_line_at_a_terminal_is_green_or_the_error_red(
+    sourced: Warehouse, monkeypatch: pytest.MonkeyPatch, no_color: bool
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if no_color:
+        monkeypatch.setenv("NO_COLOR", "1")
+    green, red, plain = ("", "", "") if no_color else ("\33[32m", "\33[31m", "\33[0m")
+    _, screen = at_terminal(sourced, "", script="etl.py")
+    loaded = screen.splitlines()[-1]
+    assert loaded.startswith(f"{green}1 play loaded into ") and loaded.endswith(f" s{plain}")
+    sourced.configure({("S3", "LOG_DATA"): "nothing-here"})
+    code, screen = at_terminal(sourced, "", script="etl.py")
+    assert code == 1 and f"{red}etl.py: staging_events_copy" in screen
 
 
 def test_two_statements_on_one_table_are_told_apart(sourced: Warehouse) -> None:
-    said = in_a_log(sourced).stdout
+    said = in_a_log(sourced, "-v").stdout
     assert len(re.findall(r"  songs_table_insert: ", said)) == len(re.findall(r"  inferred_songs_insert: ", said)) == 1
 
 
@@ -74,13 +97,15 @@ def test_report_has_what_was_told(sourced: Warehouse) -> None:
     in_a_log(sourced, "--report", str(path))
     report = json.loads(path.read_text())
     assert (report["status"], report["exit_status"], report["error"]) == ("succeeded", 0, None)
-    assert report["outcome"] == "everything had been committed" and report["tries"] == 1
+    assert report["outcome"] == "committed" and report["tries"] == 1
     assert re.fullmatch(STAMP, report["started"]) and report["finished"] >= report["started"]
     assert report["source"]["log_data"] == f"{sourced.folder}/log-data"
     assert report["target"]["database"] == sourced.values["CLUSTER", "DB_NAME"]
     copied = next(step for step in report["steps"] if step["name"] == "staging_events_copy")
     assert copied["rows"] == 1 and copied["seconds"] >= 0
-    assert report["summary"]["plays loaded"] == 1
+    assert report["summary"]["tables"]["songplays"] == {"new": 1, "changed": 0, "removed": 0, "unchanged": 0}
+    assert report["summary"]["files"] == {"log_data": 1, "song_data": 1}
+    assert {"name": "duplicate user_id in users", "found": 0, "example": None} in report["checks"]
 
 
 def test_report_of_a_failed_run_has_the_error(sourced: Warehouse) -> None:
@@ -89,8 +114,10 @@ def test_report_of_a_failed_run_has_the_error(sourced: Warehouse) -> None:
     ran = in_a_log(sourced, "--report", str(path))
     report = json.loads(path.read_text())
     assert ran.returncode == report["exit_status"] == 1 and report["status"] == "failed"
-    assert "String length exceeds DDL length" in report["error"] and report["outcome"] == "nothing was changed"
-    assert report["steps"][-1]["name"] == "staging_events_copy" and report["summary"] == {}
+    assert "String length exceeds DDL length" in report["error"] and report["outcome"] == "unchanged"
+    assert report["steps"][-1]["name"] == "staging_events_copy" and report["summary"] == NOTHING
+    [error] = report["load_errors"]
+    assert (error["line"], error["column"], error["code"]) == ("1", "artist_location", "1204")
 
 
 REFUSE_COMMIT = """
@@ -105,17 +132,34 @@ def test_report_of_a_load_whose_commit_is_refused_says_that_nothing_was_loaded(s
     path = sourced.folder / "report.json"
     assert "Disk Full" in sourced.run("etl.py", "--report", str(path), code=1).stderr
     report = json.loads(path.read_text())
-    assert (report["outcome"], report["summary"]) == ("nothing was changed", {})
+    assert (report["outcome"], report["summary"]) == ("unchanged", NOTHING)
     assert sourced.counts()["songplays"] == 0
 
 
-@pytest.mark.parametrize("mode", ["--check", "--verify", "--ping"])
+@pytest.mark.parametrize("mode", ["--check", "--verify", "--ping", "--status"])
 def test_report_of_a_run_that_loads_nothing(sourced: Warehouse, mode: str) -> None:
     path = sourced.folder / "report.json"
     sourced.run("etl.py", mode, "--report", str(path))
     report = json.loads(path.read_text())
-    assert (report["status"], report["exit_status"], report["summary"]) == ("succeeded", 0, {})
-    assert report["outcome"] == "nothing was changed"
+    assert (report["status"], report["exit_status"], report["summary"]) == ("succeeded", 0, NOTHING)
+    assert (report["mode"], report["outcome"]) == (mode.removeprefix("--"), "unchanged")
+
+
+def test_report_has_the_fields_of_the_documentation_in_every_run(sourced: Warehouse) -> None:
+    page = (ROOT / "docs" / "runs.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?) \|", page.split("## The report")[1].split("\n## ")[0], re.MULTILINE)
+    documented = [name for row in rows for name in re.findall(r"`([\w.]+)`", row)]
+    path = sourced.folder / "report.json"
+    for options in (("--report", str(path)), ("--status", "--report", str(path))):
+        sourced.run("etl.py", *options)
+        assert fields_of(json.loads(path.read_text())) == {name for name in documented if not name.startswith("star.")}
+    star = json.loads(path.read_text())["star"]
+    assert {f"star.{name}" for name in star} == {name for name in documented if name.startswith("star.")}
+
+
+def fields_of(report: dict) -> set[str]:
+    """The names of the fields of a report, those of its summary after a dot."""
+    return {name for name in report if name != "summary"} | {f"summary.{name}" for name in report["summary"]}
 
 
 def test_report_to_a_pipe_is_written_once_at_the_end(sourced: Warehouse) -> None:
@@ -129,7 +173,7 @@ def test_report_of_create_tables(sourced: Warehouse) -> None:
     path = sourced.folder / "report.json"
     sourced.run("create_tables.py", "--yes", "--report", str(path))
     report = json.loads(path.read_text())
-    assert (report["status"], report["outcome"], report["source"]) == ("succeeded", "everything had been committed", {})
+    assert (report["status"], report["outcome"], report["source"]) == ("succeeded", "committed", {})
 
 
 def test_report_of_a_stopped_run_says_so(sourced: Warehouse) -> None:
@@ -158,6 +202,7 @@ def test_report_that_cant_be_written_at_the_end_fails_a_run_that_has_loaded(sour
         str(ROOT / "etl.py"),
         "--config",
         str(sourced.config),
+        "-v",
         "--report",
         str(folder / "r.json"),
     ]

@@ -30,7 +30,7 @@ class Started:
 
     def __init__(self, warehouse: Warehouse, script: str = "etl.py") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / script), "--config", str(warehouse.config)],
+            [sys.executable, str(ROOT / script), "-v", "--config", str(warehouse.config)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

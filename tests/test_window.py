@@ -144,6 +144,7 @@ def test_only_plays_that_the_catalogue_can_move_are_looked_at(
     tables.load()
     tables.write_songs([change])
     tables.write_log([event(page="Home")])
+    tables.is_verbose = True
     said = tables.told()
     for statement in ("moving_plays_insert", "songplays_table_update"):
         assert (statement in said) is (looked_at > 0)

@@ -1,0 +1,177 @@
+"""What a load staged and what became of each table: for the report, and in words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number of things in words, as "1 row" or "1,535 rows"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+class CopiedTable(NamedTuple):
+    """A staging table: how many records were copied into it, and the seconds that took."""
+
+    records: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Counts of the staged records, and the first and last timestamp of plays and of all events.
+
+    `copied` has the staging tables by name, `files` how many files of each source were read, if that is known, and
+    `replaces` tells a load with --replace. Timestamps are strings as the warehouse writes them, None if there is no
+    play or event.
+    """
+
+    copied: Mapping[str, CopiedTable]
+    files: Mapping[str, int]
+    replaces: bool
+    events: int
+    plays: int
+    songs: int
+    first_play: str | None
+    last_play: str | None
+    first_event: str | None
+    last_event: str | None
+
+    @property
+    def window(self) -> dict[str, Any]:
+        """The first and last timestamp between which a load reads songplays and time, as statements take them.
+
+        With --replace it spans all staged events: one that was a play may not be one any more.
+        """
+        if self.replaces:
+            return {"first": self.first_event, "last": self.last_event}
+        return {"first": self.first_play, "last": self.last_play}
+
+    @property
+    def text(self) -> str:
+        """What was staged, in one line."""
+        return f"{counted(self.events, 'event')}, {self.plays:,} of them plays, and {counted(self.songs, 'song')}"
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """A line for each staging table."""
+        return [
+            f"  {table:<15}{records:>12,} record{' ' if records == 1 else 's'}{seconds:>10.2f} s"
+            for table, (records, seconds) in self.copied.items()
+        ]
+
+
+class TableChanges(NamedTuple):
+    """What a load did to a table, in rows. `unchanged` counts the rows that it read and left as they were."""
+
+    new: int = 0
+    changed: int = 0
+    removed: int = 0
+    unchanged: int = 0
+
+
+TABLES = ("songplays", "users", "songs", "artists", "time")
+
+
+@dataclass(frozen=True)
+class Transformed:
+    """What became of the staged records.
+
+    `rows` has the number of rows that each statement wrote, `tables` the same by table. `rematches` tells whether plays
+    of earlier runs may have another song or artist now, `rematched` how many do, and `matched` how many of the
+    inserted plays have a song of the catalogue.
+    """
+
+    rows: Mapping[str, int]
+    tables: Mapping[str, TableChanges]
+    rematches: bool
+    rematched: int
+    matched: int
+    inferred_songs: int
+    inferred_artists: int
+
+    @property
+    def inserted(self) -> int:
+        """How many plays were inserted: new ones, and new versions of old ones."""
+        return self.tables["songplays"].new + self.tables["songplays"].changed
+
+    @property
+    def text(self) -> str:
+        """What became of each table, in one line."""
+        removed = any(table.removed for table in self.tables.values())
+        return "; ".join(
+            f"{name} {table.new:,} new, {table.changed:,} changed, "
+            + (f"{table.removed:,} removed, " if removed else "")
+            + f"{table.unchanged:,} unchanged"
+            for name, table in self.tables.items()
+        )
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """What became of each table, a line for each."""
+        removed = any(table.removed for table in self.tables.values())
+        shown = [column for column in TableChanges._fields if removed or column != "removed"]
+        head = "  " + " " * 10 + "".join(f"{name:>12}" for name in shown)
+        rows = [
+            f"  {name:<10}" + "".join(f"{getattr(table, column):>12,}" for column in shown)
+            for name, table in self.tables.items()
+        ]
+        return [head, *rows]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The figures of a load for its report; all of them are zero or None in a run that loads nothing."""
+
+    events_staged: int = 0
+    songs_staged: int = 0
+    plays_staged: int = 0
+    plays_repeated: int = 0
+    plays_present: int = 0
+    records_left_out: int = 0
+    first_play: str | None = None
+    last_play: str | None = None
+    plays_matched: int = 0
+    plays_rematched: int = 0
+    songs_inferred: int = 0
+    artists_inferred: int = 0
+    files: dict[str, int | None] = field(default_factory=lambda: {"log_data": None, "song_data": None})
+    tables: dict[str, dict[str, int]] = field(
+        default_factory=lambda: {name: TableChanges()._asdict() for name in TABLES}
+    )
+
+    @property
+    def loaded(self) -> str:
+        """How many plays were loaded, in words."""
+        plays = self.tables["songplays"]
+        replaced = [f"{plays['changed']:,} replaced"] if plays["changed"] else []
+        removed = [f"{plays['removed']:,} removed"] if plays["removed"] else []
+        return " and ".join([f"{counted(plays['new'], 'play')} loaded", *replaced, *removed])
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """The figures that the tables do not show, in words."""
+        new, changed = self.tables["songplays"]["new"], self.tables["songplays"]["changed"]
+        lines = []
+        if self.plays_staged:
+            lines.append(f"plays from {self.first_play} to {self.last_play} UTC")
+        if self.plays_present or self.plays_repeated or changed:
+            changes = f"{changed:,} changed, " if changed else ""
+            again = f", {self.plays_repeated:,} staged more than once" if self.plays_repeated else ""
+            of = f"{counted(self.plays_staged, 'play')} staged"
+            lines.append(f"{of}: {new:,} new, {changes}{self.plays_present:,} already there{again}")
+        if self.records_left_out:
+            lines.append(f"{counted(self.records_left_out, 'record')} left out")
+        if inserted := new + changed:
+            share = f"{self.plays_matched:,} of {counted(inserted, 'play')} ({self.plays_matched / inserted:.1%})"
+            why = "" if self.plays_matched else ": it has no song with the title and artist of any play"
+            lines.append(f"{share} matched to the catalogue{why}")
+        if self.plays_rematched:
+            lines.append(f"{counted(self.plays_rematched, 'earlier play')} matched anew: the catalogue has changed")
+        if self.songs_inferred or self.artists_inferred:
+            songs, artists = counted(self.songs_inferred, "song"), counted(self.artists_inferred, "artist")
+            lines.append(f"{songs} and {artists} inferred: played, but not in the catalogue")
+        logs, song_files = self.files["log_data"], self.files["song_data"]
+        if logs is not None and song_files is not None:
+            lines.append(f"read from {counted(logs, 'log file')} and {counted(song_files, 'song file')}")
+        return lines

@@ -1,0 +1,93 @@
+"""etl.py --status: what the star holds, for a terminal and for a report."""
+
+import json
+import re
+
+import pytest
+from helpers import ROOT, Warehouse, at_terminal, event, song
+
+from pipeline.errors import PipelineError
+
+DAY = 86_400_000  # milliseconds
+
+
+@pytest.fixture
+def played(tables: Warehouse) -> Warehouse:
+    """Three plays of one song of the catalogue, two of an inferred one, one without a title, on two days."""
+    tables.write_songs([song()])
+    other = {"song": "Other", "artist": None}
+    tables.write_log(
+        [
+            *(event(itemInSession=number) for number in range(3)),
+            *(event(itemInSession=number, **other) for number in range(3, 5)),
+            event(itemInSession=5, song=None, ts=event()["ts"] + DAY),
+        ]
+    )
+    tables.load()
+    return tables
+
+
+def test_status_shows_what_the_star_holds(played: Warehouse) -> None:
+    said = played.told("status")
+    lines = said.splitlines()
+    first, last = "2018-11-01 20:57:10.796", "2018-11-02 20:57:10.796"
+    assert lines[0] == f"  songplays  6 rows   {first} to {last} UTC"
+    assert lines[2] == "  songs      2 rows" and lines[4] == f"  time       2 rows   {first} to {last} UTC"
+    assert "3 of 6 plays (50.0%) matched to the catalogue" in lines
+    bars = dict(re.findall(r"^  (\S+) +\d (█+)$", said, re.MULTILINE))
+    assert {day: len(bar) for day, bar in bars.items()} == {"2018-11-01": 40, "2018-11-02": 8}
+    assert said.split("most played songs\n")[1].splitlines()[:2] == [
+        f"  3  {event()['song']} by {event()['artist']}",
+        "  2  Other",
+    ]
+
+
+def test_status_changes_nothing(played: Warehouse) -> None:
+    before = played.everything()
+    played.run("etl.py", "--status")
+    assert played.everything() == before
+
+
+def test_status_says_when_files_were_loaded_last(played: Warehouse) -> None:
+    assert "known only with [S3] TEMP_DIR" in played.told("status")
+    played.configure({("S3", "TEMP_DIR"): "temp"})
+    played.load()
+    assert re.search(
+        r"^last load at \d{4}-\d\d-\d\d \S+ UTC; 2 files loaded so far$", played.told("status"), re.MULTILINE
+    )
+
+
+def test_status_in_the_report_is_what_was_shown(played: Warehouse) -> None:
+    path = played.folder / "report.json"
+    played.run("etl.py", "--status", "--report", str(path))
+    star = json.loads(path.read_text())["star"]
+    assert star["tables"]["songplays"]["rows"] == 6 and star["plays_matched"] == 3 and star["last_load"] is None
+    assert star["plays_by_day"] == [{"day": "2018-11-01", "plays": 5}, {"day": "2018-11-02", "plays": 1}]
+    assert [one["plays"] for one in star["most_played"]] == [3, 2]
+
+
+def test_status_shows_thirty_days_to_the_last_play(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    tables.write_log([event(ts=event()["ts"] + days * DAY) for days in (0, 1, 30)])
+    tables.load()
+    assert re.findall(r"^  (2018-\S+) +1 ", tables.told("status"), re.MULTILINE) == ["2018-11-02", "2018-12-01"]
+
+
+def test_status_of_an_empty_star(tables: Warehouse) -> None:
+    said = tables.told("status")
+    assert "  songplays  0 rows\n" in said and "no plays are loaded yet" in said
+
+
+def test_status_without_tables_says_what_to_do(tables: Warehouse) -> None:
+    tables.query("DROP TABLE time")
+    with pytest.raises(PipelineError, match=r"not there: time; run create_tables\.py"):
+        tables.told("status")
+
+
+def test_status_fits_a_terminal_of_80_columns(tables: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    tables.use(ROOT / "sample_data")
+    tables.load()
+    code, screen = at_terminal(tables, "", "--status", script="etl.py")
+    assert code == 0 and "█" in screen
+    assert all(len(line) <= 80 for line in screen.splitlines()[1:])
