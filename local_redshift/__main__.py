@@ -3,10 +3,12 @@
     python -m local_redshift [--config dwh.cfg] [psql's options]
     python -m local_redshift [--config dwh.cfg] serve [--port 5439]
 
-Without --config the warehouse is the one of --data-dir. COPY runs through the scripts only.
+Run it in the folder of the project. Without --config the warehouse is the one of --data-dir. COPY runs through the
+scripts only.
 """
 
 import argparse
+import contextlib
 import os
 import secrets
 import signal
@@ -22,6 +24,7 @@ from local_redshift.server import ADMIN, binaries, get_server
 from storage.local_files import user_path
 
 DEFAULT_PORT = 5439  # a cluster's
+PASSWORD_FILE = "serve.password"
 
 
 class Warehouse(NamedTuple):
@@ -31,6 +34,7 @@ class Warehouse(NamedTuple):
     database: str | None
     user: str
     schema: str = ""
+    password: str = ""
 
 
 def main() -> int:
@@ -68,11 +72,12 @@ def _warehouse(arguments: argparse.Namespace) -> Warehouse:
         raise LocalRedshiftError(
             f"{settings.path}: [CLUSTER] HOST is {settings.host}, not local: use a client of yours"
         )
-    return Warehouse(settings.data_dir.resolve(), arguments.dbname or settings.database, settings.user, settings.schema)
+    database = arguments.dbname or settings.database
+    return Warehouse(settings.data_dir.resolve(), database, settings.user, settings.schema, settings.password or "")
 
 
 def _relay(warehouse: Warehouse, password: str, port: int) -> Relay:
-    data_dir, database, user, _ = warehouse
+    data_dir, database, user, *_ = warehouse
     if not (data_dir / "data").exists():
         raise LocalRedshiftError(f"there is no local warehouse in {data_dir}; name it with --config or --data-dir")
     server = get_server(data_dir)
@@ -101,14 +106,38 @@ def _serve(warehouse: Warehouse, port: int) -> int:
     signal.set_wakeup_fd(stop)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    relay = _relay(warehouse, secrets.token_urlsafe(12), port)
-    print(f"serving {relay.url}\nPress Ctrl-C to stop.", flush=True)
+    relay = _relay(warehouse, kept_password(warehouse), port)
+    print(
+        f"serving     {relay.url}\n"
+        f"SQLAlchemy  {relay.url.replace('postgresql:', 'postgresql+psycopg2:')}\n"
+        f"JDBC        jdbc:postgresql://{ADDRESS}:{relay.port}/{relay.database}\n"
+        "Press Ctrl-C to stop.",
+        flush=True,
+    )
     os.read(stopping, 1)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # Python takes its own handlers away before it ends
     relay.close()
     print("stopped", flush=True)
     return 0
+
+
+def kept_password(warehouse: Warehouse) -> str:
+    """Return the config's DB_PASSWORD, or else one that is made once and kept in the folder of the warehouse.
+
+    So a connection that a client has saved works the next time, too. Raise LocalRedshiftError if it can't be kept.
+    """
+    if warehouse.password:
+        return warehouse.password
+    path = warehouse.data_dir / PASSWORD_FILE
+    try:
+        with contextlib.suppress(FileExistsError):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(descriptor, "w", encoding="utf-8") as file:
+                file.write(secrets.token_urlsafe(12))
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise LocalRedshiftError(f"the password for serve can't be kept in {path}: {error.strerror}") from error
 
 
 def _psql(warehouse: Warehouse, options: list[str]) -> int:

@@ -12,6 +12,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from urllib.parse import quote
 
 import psycopg2
 
@@ -58,7 +59,8 @@ class Relay:
     @property
     def url(self) -> str:
         """What a client connects with."""
-        return f"postgresql://{self.user}:{self.password}@{ADDRESS}:{self.port}/{self.database}"
+        user, password, database = (quote(part, safe="") for part in (self.user, self.password, self.database))
+        return f"postgresql://{user}:{password}@{ADDRESS}:{self.port}/{database}"
 
     def close(self) -> None:
         """Take no more clients; those that are connected are cut off with the process."""

@@ -236,8 +236,8 @@ def test_psql_itself_connects_to_the_url(served: tuple[subprocess.Popen, str]) -
 def test_signals_end_it(config: Path, numbers: list[int]) -> None:
     command = [sys.executable, "-m", "local_redshift", "--config", str(config), "serve", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-    process.stdout.readline()
-    process.stdout.readline()
+    for _ in range(4):
+        process.stdout.readline()
     for number in numbers:
         process.send_signal(number)
     output, errors = process.communicate(timeout=120)
@@ -262,3 +262,34 @@ def test_clients_are_let_in_again_after_it_ran_out_of_descriptors(config: Path) 
     process.send_signal(signal.SIGINT)
     assert process.wait(120) == 0
     process.stdout.close()
+
+
+def test_password_stays_the_same_and_is_kept_where_only_its_owner_reads_it(
+    served: tuple[subprocess.Popen, str], config: Path
+) -> None:
+    kept = Path(re.search(r"DATA_DIR = (.*)", config.read_text())[1]) / "serve.password"
+    assert kept.stat().st_mode & 0o777 == 0o600 and f":{kept.read_text()}@" in served[1]
+    password = re.search(r":([\w-]{16})@", served[1])[1]
+    assert f":{password}@" in first_line_of_serve(config)
+
+
+def test_password_of_the_config_is_that_of_serve(config: Path, tmp_path: Path) -> None:
+    path = tmp_path / "dwh.cfg"
+    path.write_text(config.read_text().replace("HOST = local", "HOST = local\nDB_PASSWORD = p@ss/word"))
+    line = first_line_of_serve(path)
+    assert ":p%40ss%2Fword@" in line
+
+
+def first_line_of_serve(config: Path) -> str:
+    command = [sys.executable, "-m", "local_redshift", "--config", str(config), "serve", "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    line = process.stdout.readline()
+    url = re.search(r"postgresql://\S+", line)[0]
+    psycopg2.connect(url).close()
+    lines = [line, *(process.stdout.readline() for _ in range(3))]
+    process.terminate()
+    assert process.wait(60) == 0
+    process.stdout.close()
+    assert [one.split()[0] for one in lines] == ["serving", "SQLAlchemy", "JDBC", "Press"]
+    assert lines[1].split()[1] == url.replace("postgresql:", "postgresql+psycopg2:")
+    return line
