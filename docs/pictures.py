@@ -53,19 +53,18 @@ def at_terminal(command: list[str]) -> str:
 
 
 def draw_run(config: Path) -> None:
-    """Draw what the two scripts print."""
+    """Run the two scripts and draw what they print."""
+    printed = ""
+    for script, *options in (("create_tables.py", "--yes"), ("etl.py",)):
+        output = at_terminal([sys.executable, script, "--config", str(config), *options])
+        printed += f"$ python {script}\n{output}"
+    for folder in (f" ({config.parent}/.local_redshift)", f"{ROOT}/"):
+        printed = printed.replace(folder, "")
     for theme, colours in THEMES.items():
         shown = Console(record=True, file=StringIO(), width=80, force_terminal=True)
-        for script in ("create_tables.py", "etl.py"):
-            options = ["--yes"] if script == "create_tables.py" else []
-            output = at_terminal([sys.executable, script, "--config", str(config), *options])
-            shown.print(f"$ python {script}", highlight=False)
-            for folder in (f" ({config.parent}/.local_redshift)", f"{ROOT}/"):
-                output = output.replace(folder, "")
-            shown.print(Text.from_ansi(output))
-        (PICTURES / f"run-{theme}.svg").write_text(
-            shown.export_svg(title="Sparkify's Redshift ETL", theme=colours), encoding="utf-8"
-        )
+        shown.print(Text.from_ansi(printed))
+        picture = shown.export_svg(title="Sparkify's Redshift ETL", theme=colours)
+        (PICTURES / f"run-{theme}.svg").write_text(picture, encoding="utf-8")
 
 
 def execute(config: Path, style: str = "default") -> nbformat.NotebookNode:

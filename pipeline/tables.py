@@ -179,7 +179,7 @@ def status(session: Session) -> None:
     else:
         say("when something was loaded last is known only with [S3] TEMP_DIR")
     if not plays:
-        log.succeed("no plays are loaded yet")
+        say("no plays are loaded yet")
         return
     say(f"{matched:,} of {counted(plays, 'play')} ({matched / plays:.1%}) matched to the catalogue")
     say("\nplays by day, in the 30 days before the last play")
