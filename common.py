@@ -69,8 +69,7 @@ def copy(session: Session, statement: Copy, parameters: Parameters) -> None:
         try:
             session.execute(statement, parameters, _watch(session))
         except CopyFailed as error:
-            first, saved = save_load_errors(session)
-            raise PipelineError("\n".join(part for part in (first, str(error), saved) if part)) from error
+            raise PipelineError(_with_load_errors(session, str(error))) from error
         _count_left_out(session, statement)
         # what a cluster answers to COPY itself says nothing of rows
         [(step.rows, number)] = session.rows(sql_queries.copy_count)
@@ -99,12 +98,17 @@ def _count_left_out(session: Session, statement: Copy) -> None:
     session.left_out[table] += found
     limit = session.source.maxerror
     if 0 < limit < session.left_out[table]:
-        first, saved = save_load_errors(session)
         refused = (
             f"{statement.name}: {session.left_out[table]} records would be left out, and [S3] MAXERROR = {limit} in "
             f"{session.settings.path}; nothing was changed"
         )
-        raise PipelineError("\n".join(part for part in (first, refused, saved) if part))
+        raise PipelineError(_with_load_errors(session, refused))
+
+
+def _with_load_errors(session: Session, message: str) -> str:
+    """Save the load errors; return the first bad record, then the message, then where the others are."""
+    first, saved = save_load_errors(session)
+    return "\n".join(part for part in (first, message, saved) if part)
 
 
 def _watch(session: Session) -> CopyWatch:

@@ -73,4 +73,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, parser().parse_args()))
+    sys.exit(run_script(main, parser().parse_args(), "create_tables"))

@@ -122,7 +122,7 @@ def check_source(session: Session) -> None:
         raise PipelineError("\n".join([found, saved, *more]))
     if gave_up:
         raise PipelineError("\n".join([*gave_up, "the system table has no row about it"]))
-    session.run.log.succeed("everything would load: nothing was changed")
+    session.run.log.succeed("everything would load, and nothing was changed")
 
 
 # the modes other than loading, and what --help says of them
@@ -174,4 +174,4 @@ if __name__ == "__main__":
     options = command_line.parse_args()
     if options.mode and options.replace:
         command_line.error(f"--replace goes with a load, not with --{options.mode}")
-    sys.exit(run_script(main, options, WAITS, needs_source=True))
+    sys.exit(run_script(main, options, options.mode or "load", WAITS, needs_source=True))

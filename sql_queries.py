@@ -1056,12 +1056,20 @@ SELECT
             FROM users
         ) AS differing
     ) AS changed_users,
-    (SELECT COUNT(*) FROM replaced_users WHERE user_id NOT IN (SELECT user_id FROM users)) AS removed_users,
-    (SELECT COUNT(*) FROM new_users WHERE user_id NOT IN (SELECT user_id FROM replaced_users)) AS upserted_users,
+    (
+        SELECT COUNT(*)
+        FROM replaced_users
+        WHERE NOT EXISTS (SELECT 1 FROM users WHERE users.user_id = replaced_users.user_id)
+    ) AS removed_users,
+    (
+        SELECT COUNT(*)
+        FROM new_users
+        WHERE NOT EXISTS (SELECT 1 FROM replaced_users WHERE replaced_users.user_id = new_users.user_id)
+    ) AS upserted_users,
     (
         SELECT COUNT(DISTINCT start_time)
         FROM replaced_plays
-        WHERE start_time NOT IN (SELECT start_time FROM time WHERE {_WINDOW})
+        WHERE NOT EXISTS (SELECT 1 FROM time WHERE time.start_time = replaced_plays.start_time AND time.{_WINDOW})
     ) AS removed_times""")
 
 # For --status. One row per table: its rows, and its first and last timestamp.
@@ -1071,9 +1079,9 @@ FROM songplays
 UNION ALL
 SELECT 'users', COUNT(*), CAST(MIN(last_event_time) AS VARCHAR), CAST(MAX(last_event_time) AS VARCHAR) FROM users
 UNION ALL
-SELECT 'songs', COUNT(*), NULL, NULL FROM songs
+SELECT 'songs', COUNT(*), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR) FROM songs
 UNION ALL
-SELECT 'artists', COUNT(*), NULL, NULL FROM artists
+SELECT 'artists', COUNT(*), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR) FROM artists
 UNION ALL
 SELECT 'time', COUNT(*), CAST(MIN(start_time) AS VARCHAR), CAST(MAX(start_time) AS VARCHAR) FROM time""")
 

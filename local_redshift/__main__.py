@@ -8,12 +8,12 @@ scripts only.
 """
 
 import argparse
-import contextlib
 import os
 import secrets
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,7 +76,7 @@ def _warehouse(arguments: argparse.Namespace) -> Warehouse:
     return Warehouse(settings.data_dir.resolve(), database, settings.user, settings.schema, settings.password or "")
 
 
-def _relay(warehouse: Warehouse, password: str, port: int) -> Relay:
+def _relay(warehouse: Warehouse, password_of: Callable[[Warehouse], str], port: int) -> Relay:
     data_dir, database, user, *_ = warehouse
     if not (data_dir / "data").exists():
         raise LocalRedshiftError(f"there is no local warehouse in {data_dir}; name it with --config or --data-dir")
@@ -92,7 +92,7 @@ def _relay(warehouse: Warehouse, password: str, port: int) -> Relay:
     database = database or found[0]
     connect(data_dir, database, user).close()  # brings Redshift's catalog up to date
     try:
-        return Relay(server, database, user, password, port)
+        return Relay(server, database, user, password_of(warehouse), port)
     except (OSError, OverflowError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no number of a port"
         raise LocalRedshiftError(f"port {port} can't be used: {why}; name another with --port") from None
@@ -106,7 +106,7 @@ def _serve(warehouse: Warehouse, port: int) -> int:
     signal.set_wakeup_fd(stop)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    relay = _relay(warehouse, kept_password(warehouse), port)
+    relay = _relay(warehouse, kept_password, port)
     print(
         f"serving     {relay.url}\n"
         f"SQLAlchemy  {relay.url.replace('postgresql:', 'postgresql+psycopg2:')}\n"
@@ -130,18 +130,23 @@ def kept_password(warehouse: Warehouse) -> str:
     if warehouse.password:
         return warehouse.password
     path = warehouse.data_dir / PASSWORD_FILE
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        with contextlib.suppress(FileExistsError):
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(descriptor, "w", encoding="utf-8") as file:
+        if not path.exists():
+            with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
                 file.write(secrets.token_urlsafe(12))
-        return path.read_text(encoding="utf-8").strip()
+            unfinished.replace(path)
+        password = path.read_text(encoding="utf-8").strip()
     except OSError as error:
+        unfinished.unlink(missing_ok=True)
         raise LocalRedshiftError(f"the password for serve can't be kept in {path}: {error.strerror}") from error
+    if not password:
+        raise LocalRedshiftError(f"{path} is empty: delete it, and serve makes a password")
+    return password
 
 
 def _psql(warehouse: Warehouse, options: list[str]) -> int:
-    relay = _relay(warehouse, secrets.token_urlsafe(12), port=0)
+    relay = _relay(warehouse, lambda _: secrets.token_urlsafe(12), port=0)
     command = [str(binaries() / "psql"), "-h", ADDRESS, "-p", str(relay.port), "-U", relay.user, "-d", relay.database]
     # Ctrl-C is psql's while it runs: it cancels the query
     signal.signal(signal.SIGINT, signal.SIG_IGN)

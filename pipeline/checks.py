@@ -4,13 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sql_queries
+from pipeline.database_errors import name_of
 from pipeline.errors import PipelineError
 from pipeline.run_log import CheckResult
 from pipeline.session import Parameters, Session
 from pipeline.summary import Staged, Transformed, counted
 
 SHOWN_FILES = 10  # that were loaded before in another version
-UPSERTED = ("users", "songs", "artists")
+# Each pair is an upsert: the DELETE removes old versions, the INSERT adds the new ones.
+UPSERTS = {
+    "users": (sql_queries.users_table_delete, sql_queries.users_table_insert),
+    "songs": (sql_queries.songs_table_delete, sql_queries.songs_table_insert),
+    "artists": (sql_queries.artists_table_delete, sql_queries.artists_table_insert),
+}
 
 
 @dataclass(frozen=True)
@@ -48,10 +54,10 @@ def check_load(session: Session, staged: Staged, loaded: Transformed) -> Passed:
     checks += _checks(session, [sql_queries.loaded_plays_check], plays_window)
     if loaded.rematches:
         checks += _checks(session, [sql_queries.inferred_check])
-    for table in UPSERTED:
-        lost = loaded.rows[f"{table}_table_delete"] - loaded.rows[f"{table}_table_insert"]
-        checks.append(CheckResult(f"rows lost from {table}", max(0, lost), None))
-    return _report(session, checks, "nothing was loaded", advice)
+    for table, (delete, insert) in UPSERTS.items():
+        lost = loaded.rows[name_of(delete)] - loaded.rows[name_of(insert)]
+        checks += _noted(session, [CheckResult(f"rows lost from {table}", max(0, lost), None)])
+    return _report(checks, "nothing was loaded", advice)
 
 
 def _conflict_advice(session: Session) -> str:
@@ -85,7 +91,7 @@ def verify_star(session: Session) -> None:
         session.rollback()
         checks += _checks(session, [query], window)
     advice = "\ndocs/runs.md says how to correct that, at 'Checking the whole star'"
-    passed = _report(session, checks, "nothing was changed", advice)
+    passed = _report(checks, "nothing was changed", advice)
     session.run.log.succeed(f"{passed.text} in {session.run.log.warehouse}")
 
 
@@ -99,14 +105,19 @@ def _checks(session: Session, queries: Sequence[str], window: Parameters | None 
     for query in queries:
         with session.step(query):
             rows = session.rows(query, window)
-        found += [CheckResult(name, int(number or 0), example) for name, number, example in rows]
+        results = [CheckResult(name, int(number or 0), example) for name, number, example in rows]
+        found += _noted(session, results)
     return found
 
 
-def _report(session: Session, checks: list[CheckResult], outcome: str, advice: str = "") -> Passed:
-    """Note the results. Raise PipelineError, naming each violation."""
-    for check in checks:
-        session.run.log.check(check)
+def _noted(session: Session, results: list[CheckResult]) -> list[CheckResult]:
+    for result in results:
+        session.run.log.check(result)
+    return results
+
+
+def _report(checks: list[CheckResult], outcome: str, advice: str = "") -> Passed:
+    """Return how many rules held. Raise PipelineError, naming each violation."""
     failed = [str(check) for check in checks if check.found]
     if len(failed) == 1:
         raise PipelineError(f"check failed, {outcome}: {failed[0]}{advice}")

@@ -91,10 +91,10 @@ def _say(line: str) -> None:
 
 
 @contextlib.contextmanager
-def show_progress(label: str, watch: Watch | None = None, position: tuple[int, int] = (1, 1)) -> Iterator[None]:
+def show_progress(label: str, watch: Watch | None = None, position: tuple[int, int] | None = None) -> Iterator[None]:
     """Show how long the block takes: on one line at a terminal, else by a line a minute.
 
-    `position` is the number of this step of the run, and how many there are.
+    `position` is the number of this step of the run, and how many there are, if that is known.
     """
     done = threading.Event()
     show = functools.partial(_on_one_line, position=position) if is_terminal(sys.stdout) else _line_by_line
@@ -135,7 +135,7 @@ def _line_by_line(label: str, watch: Watch | None, done: threading.Event, starte
 
 
 def _on_one_line(
-    label: str, watch: Watch | None, done: threading.Event, started: float, position: tuple[int, int]
+    label: str, watch: Watch | None, done: threading.Event, started: float, position: tuple[int, int] | None
 ) -> None:
     from rich.console import Console  # what ends soon does not pay for it
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -143,19 +143,21 @@ def _on_one_line(
     columns = (
         TextColumn("{task.description}:"),
         TimeElapsedColumn(),
-        BarColumn(20),  # over the whole run
+        BarColumn(20),  # over the whole run or, if its steps are not known, over the files of this one
         TextColumn("{task.fields[so_far]}"),
     )
-    step, steps = position
+    step, steps = position or (1, None)
+    label = f"{step}/{steps} {label}" if position else label
     console = Console(file=sys.stdout, markup=False)
     with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as progress:
-        task = progress.add_task(f"{step}/{steps} {label}", total=steps, completed=step - 1, so_far="")
+        task = progress.add_task(label, total=steps, completed=step - 1, so_far="")
         progress.tasks[0].start_time = started
         while not done.wait(UPDATED_EVERY):
             so_far = watch() if watch else None
             if so_far is not None:
                 said = _described(so_far).removeprefix(", ")
-                progress.update(task, completed=step - 1 + so_far.done / max(so_far.files, 1), so_far=said)
+                done_here = so_far.done / max(so_far.files, 1)
+                progress.update(task, total=steps or 1, completed=step - 1 + done_here, so_far=said)
 
 
 def _described(so_far: SoFar | None) -> str:

@@ -9,7 +9,9 @@ from typing import NamedTuple
 import psycopg2
 
 import sql_queries
+from pipeline.database_errors import name_of
 from pipeline.load_errors import read_first
+from pipeline.progress import said_if_slow
 from pipeline.run_log import say
 from pipeline.session import Session
 from pipeline.summary import CopiedTable, Staged, Summary, TableChanges, Transformed
@@ -39,6 +41,16 @@ def plays_in_window(session: Session, staged: Staged) -> WindowPlays:
     return WindowPlays(*row)
 
 
+class Written:
+    """How many rows each statement wrote, by the statement."""
+
+    def __init__(self, rows: Counter[str]) -> None:
+        self._rows = rows
+
+    def __getitem__(self, statement: str) -> int:
+        return self._rows[name_of(statement)]
+
+
 def measure(
     session: Session,
     staged: Staged,
@@ -52,44 +64,78 @@ def measure(
     `rows` has how many rows each statement wrote, by its name, `rematched` the same for those that match earlier plays
     anew, if they ran. The plays in the window are those `before` and `after` the staged ones were inserted.
     """
+    wrote, rewrote = Written(rows), Written(rematched or Counter())
     [(users, songs, artists, times, inferred_songs, inferred_artists)] = session.rows(
         sql_queries.dimensions_summary, staged.window
     )
-    rematching = rematched or Counter()
-    replaced = (0, 0, 0, rows["users_table_insert"], 0)
+    replaced = Replaced()
     if staged.replaces:
-        [replaced] = session.rows(sql_queries.replaced_summary, staged.window)
-    changed_plays, differing_users, removed_users, upserted_users, removed_times = replaced
-    new_users = rows["users_table_insert"] + rows["earlier_users_insert"] + removed_users
-    new_users -= rows["users_table_delete"] + rows["replaced_users_delete"]
-    changed_users = differing_users - removed_users + upserted_users - new_users
-    new_plays = after.plays - before.plays - changed_plays
-    removed_plays = rows["replaced_plays_delete"] - changed_plays
-    new_times = rows["time_table_insert"] - rows["replaced_times_delete"] + removed_times
-    tables = {
-        "songplays": TableChanges(new_plays, changed_plays, removed_plays, after.plays - new_plays - changed_plays),
-        "users": TableChanges(new_users, changed_users, removed_users, users - new_users - changed_users),
-        "songs": _catalogue_changes("songs", songs, rows, rematching),
-        "artists": _catalogue_changes("artists", artists, rows, rematching),
-        "time": TableChanges(new_times, 0, removed_times, times - new_times),
-    }
+        [row] = session.rows(sql_queries.replaced_summary, staged.window)
+        replaced = Replaced(*row)
     return Transformed(
-        tables=tables,
         rows=rows,
+        tables={
+            "songplays": _songplays(wrote, replaced, before.plays, after.plays),
+            "users": _users(wrote, replaced if staged.replaces else None, users),
+            "songs": _songs(wrote, rewrote, songs),
+            "artists": _artists(wrote, rewrote, artists),
+            "time": _times(wrote, replaced, times),
+        },
         rematches=rematched is not None,
-        rematched=rematching["songplays_table_update"],
+        rematched=rewrote[sql_queries.songplays_table_update],
         matched=after.matched - before.matched,
         inferred_songs=inferred_songs,
         inferred_artists=inferred_artists,
     )
 
 
-def _catalogue_changes(table: str, total: int, rows: Counter[str], rematching: Counter[str]) -> TableChanges:
-    """Return what became of songs or artists, inferred ones included; `total` is how many there are now."""
-    changed = rows[f"{table}_table_delete"]
-    new = rows[f"{table}_table_insert"] - changed + rows[f"inferred_{table}_insert"]
-    removed = rematching[f"inferred_{table}_delete"] - rematching[f"inferred_{table}_insert"]
+class Replaced(NamedTuple):
+    """What --replace did, as `replaced_summary` counts it."""
+
+    changed_plays: int = 0
+    differing_users: int = 0
+    removed_users: int = 0
+    upserted_users: int = 0
+    removed_times: int = 0
+
+
+def _songplays(wrote: Written, replaced: Replaced, before: int, after: int) -> TableChanges:
+    changed = replaced.changed_plays
+    new = after - before - changed
+    removed = wrote[sql_queries.replaced_plays_delete] - changed
+    return TableChanges(new, changed, removed, after - new - changed)
+
+
+def _users(wrote: Written, replaced: Replaced | None, total: int) -> TableChanges:
+    """Without --replace each upserted user is new or changed; with it, a user's row may be written twice."""
+    inserted, deleted = wrote[sql_queries.users_table_insert], wrote[sql_queries.users_table_delete]
+    if replaced is None:
+        return TableChanges(inserted - deleted, deleted, 0, total - inserted)
+    inserted += wrote[sql_queries.earlier_users_insert]
+    deleted += wrote[sql_queries.replaced_users_delete]
+    new = inserted - deleted + replaced.removed_users
+    changed = replaced.differing_users - replaced.removed_users + replaced.upserted_users - new
+    return TableChanges(new, changed, replaced.removed_users, total - new - changed)
+
+
+def _songs(wrote: Written, rewrote: Written, total: int) -> TableChanges:
+    changed, insert = wrote[sql_queries.songs_table_delete], sql_queries.inferred_songs_insert
+    new = wrote[sql_queries.songs_table_insert] - changed + wrote[insert]
+    removed = rewrote[sql_queries.inferred_songs_delete] - rewrote[insert]
     return TableChanges(new, changed, removed, total - new - changed)
+
+
+def _artists(wrote: Written, rewrote: Written, total: int) -> TableChanges:
+    changed, insert = wrote[sql_queries.artists_table_delete], sql_queries.inferred_artists_insert
+    new = wrote[sql_queries.artists_table_insert] - changed + wrote[insert]
+    removed = rewrote[sql_queries.inferred_artists_delete] - rewrote[insert]
+    return TableChanges(new, changed, removed, total - new - changed)
+
+
+def _times(wrote: Written, replaced: Replaced, total: int) -> TableChanges:
+    removed = replaced.removed_times
+    new = wrote[sql_queries.time_table_insert] - wrote[sql_queries.replaced_times_delete] + removed
+    return TableChanges(new, 0, removed, total - new)
 
 
 def summarize(session: Session, staged: Staged, loaded: Transformed) -> Summary:
@@ -120,12 +166,24 @@ def count_files(session: Session, summary: Summary) -> Summary:
     Call it after the commit: a table that can't be read ends the transaction.
     """
     files = dict(summary.files)
-    with contextlib.suppress(psycopg2.Error):
+    with said_if_slow("the number of files from the system tables"):
         for number, statement in session.copies.items():
-            if files.get(statement.source, 0) is None:
-                found = read_first(session.connection, sql_queries.copied_file_count_queries, {"copy": number})
-                files[statement.source] = int(found.rows[0][0])
+            if statement.source in files and files[statement.source] is None:
+                files[statement.source] = _files_of(session, number)
     return dataclasses.replace(summary, files=files)
+
+
+def _files_of(session: Session, number: int) -> int | None:
+    """Return how many files a COPY read; on Serverless the first view may be there, and empty.
+
+    https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_COMMITS.html
+    """
+    for query in sql_queries.copied_file_count_queries:
+        with contextlib.suppress(psycopg2.Error):
+            [[found]] = read_first(session.connection, [query], {"copy": number}).rows
+            if int(found):
+                return int(found)
+    return None
 
 
 def say_folders_read(session: Session) -> None:

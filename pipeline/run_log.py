@@ -61,7 +61,7 @@ def _shown(text: str, stream: TextIO, colour: str, with_time: bool) -> str:
         lines = [f"{now()}  {line}".rstrip() for line in lines]
     if is_terminal(stream):
         lines = ["\n".join(_fitting(line, stream)) for line in lines]
-        if colour and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb":
+        if colour and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb":
             lines[0] = f"\33[{colour}m{lines[0]}\33[0m"
     return "\n".join(lines)
 
@@ -82,7 +82,9 @@ def _fitting(line: str, stream: TextIO) -> list[str]:
         return [line]
     if not 20 <= width < len(line):
         return [line]
-    return textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False)
+    return textwrap.wrap(
+        line, width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False, subsequent_indent="  "
+    )
 
 
 @dataclass
@@ -178,16 +180,16 @@ class RunLog:
         """The time since the run began."""
         return time.monotonic() - self._begun
 
-    def begin_try(self) -> None:
-        """Forget what an earlier try did: it changed nothing."""
-        self.tries += 1
+    def forget_try(self) -> None:
+        """Forget what a try did that changed nothing."""
         for noted in (self.steps, self.checks, self.warnings, self.load_errors):
             noted.clear()
 
     @property
-    def position(self) -> tuple[int, int]:
-        """The number of the step that is running, and how many there will be."""
-        return len(self.steps) + 1, max(self.expected, len(self.steps) + 1)
+    def position(self) -> tuple[int, int] | None:
+        """The number of the step that is running, and how many there will be; None if that is not known."""
+        number = len(self.steps) + 1
+        return (number, max(self.expected, number)) if self.expected else None
 
     def step(self, step: Step) -> None:
         """Note a statement that has ended."""
@@ -225,14 +227,15 @@ class RunLog:
 
     def succeed(self, text: str) -> None:
         """Print how the run ended well."""
-        say(f"{text} in {self.seconds:.1f} s", colour=GREEN)
+        say(f"{text} ({self.seconds:.1f} s)", colour=GREEN)
 
     def sum_up(self) -> None:
         """Print the summary of a load that is committed, and how it ended."""
         lines = self.summary.lines
         if lines:
             say("\n".join(lines) if is_terminal(sys.stdout) else "; ".join(lines))
-        self.succeed(f"{self.summary.loaded} into {self.warehouse}")
+        warned = f", {counted(len(self.warnings), 'warning')}" if self.warnings else ""
+        say(f"{self.summary.loaded(self.warehouse)} in {self.seconds:.1f} s{warned}", colour=GREEN)
 
     def warn(self, text: str) -> None:
         """Note and print something odd that fails nothing."""

@@ -39,12 +39,13 @@ def try_until_done(work: Callable[[], None], settings: Settings, run: Run, waits
     """
     unanswered = ""
     for number, seconds in enumerate((*waits, None), start=2):
-        run.log.begin_try()
+        run.log.tries += 1
         try:
             if unanswered and check_commit_landed(settings, run, unanswered):
                 say("the commit had landed, only its answer was lost: everything is loaded")
                 return run.log.sum_up()
             unanswered = ""
+            run.log.forget_try()
             return work()
         except PipelineError as error:
             unanswered = error.mark if isinstance(error, CommitUnanswered) else unanswered
@@ -187,14 +188,13 @@ def parser_with_config(description: str | None) -> argparse.ArgumentParser:
 
 
 def run_script(
-    work: Work, arguments: argparse.Namespace, waits: tuple[int, ...] = (), *, needs_source: bool = False
+    work: Work, arguments: argparse.Namespace, mode: str, waits: tuple[int, ...] = (), *, needs_source: bool = False
 ) -> int:
     """Read the settings, do `work` with them, and turn what goes wrong into one message.
 
-    `waits` are the seconds before each further try where a failure may pass. Returns the exit status: 0 done,
-    1 failed, 130 or 143 ended by Ctrl-C or SIGTERM.
+    `mode` is what the report says was run, `waits` are the seconds before each further try if a failure may pass.
+    Returns the exit status: 0 done, 1 failed, 130 or 143 ended by Ctrl-C or SIGTERM.
     """
-    mode = getattr(arguments, "mode", "create_tables") or "load"
     log = RunLog(arguments.report, arguments.verbose, mode)
     run = Run("run it again, that does no harm", log) if waits else Run(log=log)
     stamp_lines()

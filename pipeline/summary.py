@@ -1,5 +1,6 @@
 """What a load staged and what became of each table: for the report, and in words."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -62,7 +63,11 @@ class Staged:
 
 
 class TableChanges(NamedTuple):
-    """What a load did to a table, in rows. `unchanged` counts the rows that it read and left as they were."""
+    """What a load did to a table, in rows.
+
+    `unchanged` counts the other rows that it read. Plays that were only matched anew are among these, and so are
+    inferred songs that got another artist by that.
+    """
 
     new: int = 0
     changed: int = 0
@@ -82,7 +87,7 @@ class Transformed:
     inserted plays have a song of the catalogue.
     """
 
-    rows: Mapping[str, int]
+    rows: Counter[str]
     tables: Mapping[str, TableChanges]
     rematches: bool
     rematched: int
@@ -140,13 +145,12 @@ class Summary:
         default_factory=lambda: {name: TableChanges()._asdict() for name in TABLES}
     )
 
-    @property
-    def loaded(self) -> str:
-        """How many plays were loaded, in words."""
+    def loaded(self, warehouse: str) -> str:
+        """Return how many plays were loaded into a warehouse, in words."""
         plays = self.tables["songplays"]
-        replaced = [f"{plays['changed']:,} replaced"] if plays["changed"] else []
-        removed = [f"{plays['removed']:,} removed"] if plays["removed"] else []
-        return " and ".join([f"{counted(plays['new'], 'play')} loaded", *replaced, *removed])
+        replaced = f", {plays['changed']:,} replaced" if plays["changed"] else ""
+        removed = f", {plays['removed']:,} removed" if plays["removed"] else ""
+        return f"{counted(plays['new'], 'play')} loaded into {warehouse}{replaced}{removed}"
 
     @property
     def lines(self) -> Sequence[str]:
@@ -154,7 +158,7 @@ class Summary:
         new, changed = self.tables["songplays"]["new"], self.tables["songplays"]["changed"]
         lines = []
         if self.plays_staged:
-            lines.append(f"plays from {self.first_play} to {self.last_play} UTC")
+            lines.append(f"staged plays are from {self.first_play} to {self.last_play} UTC")
         if self.plays_present or self.plays_repeated or changed:
             changes = f"{changed:,} changed, " if changed else ""
             again = f", {self.plays_repeated:,} staged more than once" if self.plays_repeated else ""
@@ -170,7 +174,7 @@ class Summary:
             lines.append(f"{counted(self.plays_rematched, 'earlier play')} matched anew: the catalogue has changed")
         if self.songs_inferred or self.artists_inferred:
             songs, artists = counted(self.songs_inferred, "song"), counted(self.artists_inferred, "artist")
-            lines.append(f"{songs} and {artists} inferred: played, but not in the catalogue")
+            lines.append(f"{songs} and {artists} inferred in all: played, but not in the catalogue")
         logs, song_files = self.files["log_data"], self.files["song_data"]
         if logs is not None and song_files is not None:
             lines.append(f"read from {counted(logs, 'log file')} and {counted(song_files, 'song file')}")

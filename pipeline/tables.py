@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg2.extensions import AsIs
 
@@ -144,7 +144,33 @@ def _source_problem(session: Session, copy: Copy) -> str:
 
 
 BAR = 40  # columns of a terminal that the longest bar takes
-TITLE = 60  # characters shown of a song
+SECONDS = len("2018-11-01 08:31:59")  # of a timestamp, whose fraction is not shown
+SHOWN = 60  # characters of a song's title and artist
+
+
+class Star(NamedTuple):
+    """What the star holds, as queries return it; `plays_by_day` and `most_played` have a row each."""
+
+    tables: list[tuple[str, int, str | None, str | None]]
+    last_load: str | None
+    files_loaded: int
+    plays_by_day: list[tuple[str, int]]
+    most_played: list[tuple[str | None, str | None, int]]
+    plays: int
+    plays_matched: int
+
+    def report(self) -> dict[str, Any]:
+        """Return the same for the report of a run."""
+        return {
+            "tables": {name: {"rows": rows, "first": first, "last": last} for name, rows, first, last in self.tables},
+            "last_load": self.last_load,
+            "files_loaded": self.files_loaded,
+            "plays_matched": self.plays_matched,
+            "plays_by_day": [{"day": day, "plays": plays} for day, plays in self.plays_by_day],
+            "most_played": [
+                {"title": title, "artist_name": artist, "plays": plays} for title, artist, plays in self.most_played
+            ],
+        }
 
 
 def status(session: Session) -> None:
@@ -153,47 +179,55 @@ def status(session: Session) -> None:
     Raise PipelineError if tables are missing.
     """
     require_tables(session)
-    log = session.run.log
-    tables = {name: (rows, first, last) for name, rows, first, last in session.rows(sql_queries.star_summary)}
-    [(loaded_at, files)] = session.rows(sql_queries.last_load)
-    days = session.rows(sql_queries.plays_by_day, {"last": tables["songplays"][2]})
+    star = _read_star(session)
+    session.run.log.star = star.report()
+    _show_tables(star)
+    if star.plays:
+        share = f"{star.plays_matched:,} of {counted(star.plays, 'play')} ({star.plays_matched / star.plays:.1%})"
+        say(f"{share} matched to the catalogue")
+        say("\nplays by day, 30 days up to the last play")
+        _show_bars([(str(day), plays) for day, plays in star.plays_by_day])
+    if star.most_played:
+        say("\nmost played songs")
+        width = len(f"{star.most_played[0][2]:,}")
+        for title, artist, plays in star.most_played:
+            say(f"  {plays:>{width},}  {_shortened(f'{title} by {artist}' if artist else str(title))}")
+
+
+def _read_star(session: Session) -> Star:
+    tables = session.rows(sql_queries.star_summary)
+    [(last_load, files)] = session.rows(sql_queries.last_load)
+    last_play = next(last for name, _, _, last in tables if name == "songplays")
+    days = [(day, plays) for day, plays in session.rows(sql_queries.plays_by_day, {"last": last_play})]
     songs = session.rows(sql_queries.most_played_songs)
     session.rollback()
     plays, matched = (int(songs[0][3]), int(songs[0][4])) if songs else (0, 0)
-    log.star = {
-        "tables": {name: {"rows": rows, "first": first, "last": last} for name, (rows, first, last) in tables.items()},
-        "last_load": loaded_at,
-        "files_loaded": files,
-        "plays_matched": matched,
-        "plays_by_day": [{"day": day, "plays": number} for day, number in days],
-        "most_played": [
-            {"title": title, "artist_name": artist, "plays": number} for title, artist, number, *_ in songs if title
-        ],
-    }
-    width = max(len(f"{rows:,}") for rows, *_ in tables.values())
-    for name, (rows, first, last) in tables.items():
-        span = f"   {first} to {last} UTC" if first else ""
+    most_played = [(title, artist, number) for title, artist, number, *_ in songs if title]
+    return Star(tables, last_load, files, days, most_played, plays, matched)
+
+
+def _show_tables(star: Star) -> None:
+    width = max(len(f"{rows:,}") for _, rows, _, _ in star.tables)
+    for name, rows, first, last in star.tables:
+        seen = "last seen " if name == "users" else ""
+        span = f"   {seen}{first[:SECONDS]} to {last[:SECONDS]} UTC" if first and last else ""
         say(f"  {name:<10} {rows:>{width},} {'row ' if rows == 1 else 'rows'}{span}")
-    if loaded_at:
-        say(f"last load at {loaded_at} UTC; {counted(files, 'file')} loaded so far")
+    if star.last_load:
+        say(f"last load with TEMP_DIR at {star.last_load} UTC; {counted(star.files_loaded, 'file')} loaded so far")
     else:
-        say("when something was loaded last is known only with [S3] TEMP_DIR")
-    if not plays:
-        say("no plays are loaded yet")
-        return
-    say(f"{matched:,} of {counted(plays, 'play')} ({matched / plays:.1%}) matched to the catalogue")
-    say("\nplays by day, in the 30 days before the last play")
-    most = max(number for _, number in days)
-    for day, number in days:
-        say(f"  {day} {number:>{len(f'{most:,}')},} {_bar(number, most)}")
-    say("\nmost played songs")
-    most = songs[0][2]
-    for title, artist, number, *_ in songs:
-        if title:
-            shown = f"{title} by {artist}" if artist else title
-            say(f"  {number:>{len(f'{most:,}')},}  {shown if len(shown) <= TITLE else shown[: TITLE - 1] + '…'}")
-    say("")
-    log.succeed(f"read {log.warehouse}")
+        say("the time of the last load is recorded only with [S3] TEMP_DIR")
+
+
+def _show_bars(rows: list[tuple[str, int]]) -> None:
+    most = max(number for _, number in rows)
+    for label, number in rows:
+        say(f"  {label} {number:>{len(f'{most:,}')},} {_bar(number, most)}")
+
+
+def _shortened(text: str) -> str:
+    """Return a text in at most SHOWN characters, without those that would move the cursor."""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return printable if len(printable) <= SHOWN else f"{printable[: SHOWN - 1]}…"
 
 
 def _bar(number: int, most: int) -> str:

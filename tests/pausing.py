@@ -71,4 +71,4 @@ if __name__ == "__main__":
     parser.add_argument("--wait", type=int)
     options = parser.parse_args()
     waits = () if options.wait is None else (options.wait,) * 3
-    sys.exit(run_script(etl.main, options, waits, needs_source=True))
+    sys.exit(run_script(etl.main, options, "load", waits, needs_source=True))

@@ -44,7 +44,7 @@ def texts(notebook: object) -> list[str]:
 def test_lines_for_pandas_work_as_they_stand(sample: Warehouse) -> None:
     page = (ROOT / "docs" / "changing.md").read_text(encoding="utf-8")
     [lines] = re.findall(r"```python\n(import common, pandas.*?)```", page, re.DOTALL)
-    program = lines.replace("creator=common.connect", f"creator=lambda: common.connect({str(sample.config)!r})")
+    program = lines.replace("common.connect()", f"common.connect({str(sample.config)!r})")
     assert program != lines
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
     assert re.search(r"free +894\n1 +paid +641\n", ran.stdout), ran.stderr

@@ -80,7 +80,7 @@ class Loads:
                 contextlib.redirect_stdout(nothing),
                 contextlib.redirect_stderr(errors),
             ):
-                status = run_script(etl.main, etl.parser().parse_args(), (), needs_source=True)
+                status = run_script(etl.main, etl.parser().parse_args(), "load", (), needs_source=True)
         finally:
             run_log._stamped.clear()
             for number, handler in handlers.items():

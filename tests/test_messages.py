@@ -363,6 +363,12 @@ def test_percent_sign_that_is_no_placeholder_is_one_message(
 
 
 def test_statement_that_is_plain_text_runs_like_the_others(sourced: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = [str(query) for query in sql_queries.insert_table_queries]
-    monkeypatch.setattr(sql_queries, "insert_table_queries", plain)
-    assert "loaded in " in (said := sourced.told()) and "songplays 1 new, " in said
+    for name in ("users_table_delete", "users_table_insert", "songs_table_insert"):
+        statement = getattr(sql_queries, name)
+        plain = [str(query) if query is statement else query for query in sql_queries.insert_table_queries]
+        monkeypatch.setattr(sql_queries, "insert_table_queries", plain)
+        monkeypatch.setattr(sql_queries, name, str(statement))
+    said = sourced.told()
+    assert "songplays 1 new, " in said and "; users 1 new, 0 changed, " in said and "; songs 1 new, " in said
+    sourced.write_log([event(level="paid", itemInSession=1)])
+    assert "; users 0 new, 1 changed, " in sourced.told()

@@ -49,11 +49,13 @@ def test_status_changes_nothing(played: Warehouse) -> None:
 
 
 def test_status_says_when_files_were_loaded_last(played: Warehouse) -> None:
-    assert "known only with [S3] TEMP_DIR" in played.told("status")
+    assert "recorded only with [S3] TEMP_DIR" in played.told("status")
     played.configure({("S3", "TEMP_DIR"): "temp"})
     played.load()
     assert re.search(
-        r"^last load at \d{4}-\d\d-\d\d \S+ UTC; 2 files loaded so far$", played.told("status"), re.MULTILINE
+        r"^last load with TEMP_DIR at \d{4}-\d\d-\d\d \S+ UTC; 2 files loaded so far$",
+        played.told("status"),
+        re.MULTILINE,
     )
 
 
@@ -75,7 +77,15 @@ def test_status_shows_thirty_days_to_the_last_play(tables: Warehouse) -> None:
 
 def test_status_of_an_empty_star(tables: Warehouse) -> None:
     said = tables.told("status")
-    assert "  songplays  0 rows\n" in said and "no plays are loaded yet" in said
+    assert "  songplays  0 rows\n" in said and "plays by day" not in said and "most played" not in said
+
+
+def test_status_shows_titles_that_fit_and_do_not_move_the_cursor(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    tables.write_log([event(song="\33[2J" + "x" * 100, artist=None)])
+    tables.load()
+    last = tables.told("status").splitlines()[-1]
+    assert last == f"  1   [2J{'x' * 55}…"
 
 
 def test_status_without_tables_says_what_to_do(tables: Warehouse) -> None:
