@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from local_redshift.connection import connect, databases
 from local_redshift.errors import LocalRedshiftError, RedshiftError
@@ -110,7 +111,7 @@ def _serve(warehouse: Warehouse, port: int) -> int:
     print(
         f"serving     {relay.url}\n"
         f"SQLAlchemy  {relay.url.replace('postgresql:', 'postgresql+psycopg2:')}\n"
-        f"JDBC        jdbc:postgresql://{ADDRESS}:{relay.port}/{relay.database}\n"
+        f"JDBC        jdbc:postgresql://{ADDRESS}:{relay.port}/{quote(relay.database)}\n"
         "Press Ctrl-C to stop.",
         flush=True,
     )
@@ -136,7 +137,7 @@ def kept_password(warehouse: Warehouse) -> str:
             with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
                 file.write(secrets.token_urlsafe(12))
             unfinished.replace(path)
-        password = path.read_text(encoding="utf-8").strip()
+        password = path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError as error:
         unfinished.unlink(missing_ok=True)
         raise LocalRedshiftError(f"the password for serve can't be kept in {path}: {error.strerror}") from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import sql_queries
 from pipeline.database_errors import name_of
 from pipeline.errors import PipelineError
+from pipeline.results import whole_star
 from pipeline.run_log import CheckResult
 from pipeline.session import Parameters, Session
 from pipeline.summary import Staged, Transformed, counted
@@ -50,7 +51,7 @@ def check_load(session: Session, staged: Staged, loaded: Transformed) -> Passed:
         checks += conflicts
     if staged.replaces:
         checks += _checks(session, [sql_queries.lost_values_check])
-    plays_window = _whole_star(session) if loaded.rematches else staged.window
+    plays_window = whole_star(session) if loaded.rematches else staged.window
     checks += _checks(session, [sql_queries.loaded_plays_check], plays_window)
     if loaded.rematches:
         checks += _checks(session, [sql_queries.inferred_check])
@@ -85,7 +86,7 @@ def verify_star(session: Session) -> None:
     them. None reads the staging tables, which loads lock.
     """
     session.run.log.expected = len(sql_queries.verify_queries)
-    window = _whole_star(session)
+    window = whole_star(session)
     checks = []
     for query in sql_queries.verify_queries:
         session.rollback()
@@ -93,11 +94,6 @@ def verify_star(session: Session) -> None:
     advice = "\ndocs/runs.md says how to correct that, at 'Checking the whole star'"
     passed = _report(checks, "nothing was changed", advice)
     session.run.log.succeed(f"{passed.text} in {session.run.log.warehouse}")
-
-
-def _whole_star(session: Session) -> Parameters:
-    [(first, last)] = session.rows(sql_queries.whole_star_window)
-    return {"first": first, "last": last}
 
 
 def _checks(session: Session, queries: Sequence[str], window: Parameters | None = None) -> list[CheckResult]:

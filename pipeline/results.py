@@ -13,7 +13,7 @@ from pipeline.database_errors import name_of
 from pipeline.load_errors import read_first
 from pipeline.progress import said_if_slow
 from pipeline.run_log import say
-from pipeline.session import Session
+from pipeline.session import Parameters, Session
 from pipeline.summary import CopiedTable, Staged, Summary, TableChanges, Transformed
 
 
@@ -33,6 +33,12 @@ class WindowPlays(NamedTuple):
 
     plays: int
     matched: int
+
+
+def whole_star(session: Session) -> Parameters:
+    """Return the window of all plays."""
+    [(first, last)] = session.rows(sql_queries.whole_star_window)
+    return {"first": first, "last": last}
 
 
 def plays_in_window(session: Session, staged: Staged) -> WindowPlays:
@@ -68,6 +74,9 @@ def measure(
     [(users, songs, artists, times, inferred_songs, inferred_artists)] = session.rows(
         sql_queries.dimensions_summary, staged.window
     )
+    rematched_plays, plays_read = rewrote[sql_queries.songplays_table_update], after.plays
+    if rematched is not None:  # the load has looked through all plays
+        plays_read = WindowPlays(*session.rows(sql_queries.window_summary, whole_star(session))[0]).plays
     replaced = Replaced()
     if staged.replaces:
         [row] = session.rows(sql_queries.replaced_summary, staged.window)
@@ -75,14 +84,14 @@ def measure(
     return Transformed(
         rows=rows,
         tables={
-            "songplays": _songplays(wrote, replaced, before.plays, after.plays),
+            "songplays": _songplays(wrote, replaced, before.plays, after.plays, plays_read, rematched_plays),
             "users": _users(wrote, replaced if staged.replaces else None, users),
             "songs": _songs(wrote, rewrote, songs),
             "artists": _artists(wrote, rewrote, artists),
             "time": _times(wrote, replaced, times),
         },
         rematches=rematched is not None,
-        rematched=rewrote[sql_queries.songplays_table_update],
+        rematched=rematched_plays,
         matched=after.matched - before.matched,
         inferred_songs=inferred_songs,
         inferred_artists=inferred_artists,
@@ -99,11 +108,11 @@ class Replaced(NamedTuple):
     removed_times: int = 0
 
 
-def _songplays(wrote: Written, replaced: Replaced, before: int, after: int) -> TableChanges:
-    changed = replaced.changed_plays
-    new = after - before - changed
-    removed = wrote[sql_queries.replaced_plays_delete] - changed
-    return TableChanges(new, changed, removed, after - new - changed)
+def _songplays(wrote: Written, replaced: Replaced, before: int, after: int, read: int, rematched: int) -> TableChanges:
+    new = after - before - replaced.changed_plays
+    removed = wrote[sql_queries.replaced_plays_delete] - replaced.changed_plays
+    changed = replaced.changed_plays + rematched
+    return TableChanges(new, changed, removed, read - new - changed)
 
 
 def _users(wrote: Written, replaced: Replaced | None, total: int) -> TableChanges:

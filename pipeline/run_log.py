@@ -56,7 +56,8 @@ def complain(message: str, status: int = 1) -> int:
 
 def _shown(text: str, stream: TextIO, colour: str, with_time: bool) -> str:
     """Return the text as it is printed: the first line in colour, broken at words to fit a terminal, or with times."""
-    lines = text.split("\n")
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    lines = text.encode(encoding, "backslashreplace").decode(encoding).split("\n")
     if with_time:
         lines = [f"{now()}  {line}".rstrip() for line in lines]
     if is_terminal(stream):
@@ -150,16 +151,7 @@ class RunLog:
     def begin(self, settings: Settings) -> None:
         """Tell what goes where. Raise PipelineError where the report can't be written later."""
         if self.report is not None:
-            report, self.report = self.report.absolute(), None
-            if not _is_device(report):
-                report = report.resolve()
-            if report == settings.path:
-                raise PipelineError(f"--report {report}: that is the config file; nothing was changed")
-            _check_writable(report)
-            if not _is_device(report):
-                # a run that is killed leaves no report of an earlier one behind
-                _begin_report(report, self.started)
-            self.report = report
+            self._begin_report(self.report)
         self.target = {
             "host": settings.place,
             "database": settings.database,
@@ -179,6 +171,27 @@ class RunLog:
     def seconds(self) -> float:
         """The time since the run began."""
         return time.monotonic() - self._begun
+
+    def _begin_report(self, report: Path) -> None:
+        """Write that the run is under way: a run that is killed leaves no report of an earlier one behind."""
+        try:
+            report = report.absolute() if _is_device(report) else report.resolve()
+            _check_writable(report)
+            if not _is_device(report):
+                _write(report, json.dumps({"started": self.started, "status": "running"}) + "\n")
+        except OSError as error:
+            self.report = None
+            raise PipelineError(f"--report {report} can't be written: {error.strerror}; nothing was changed") from error
+        except PipelineError:
+            self.report = None
+            raise
+        self.report = report
+
+    def refuse_report_to(self, config: Path) -> None:
+        """Raise PipelineError if the report would overwrite the config."""
+        if self.report is not None and self.report.resolve() == config.resolve():
+            report, self.report = self.report, None
+            raise PipelineError(f"--report {report}: that is the config file; nothing was changed")
 
     def forget_try(self) -> None:
         """Forget what a try did that changed nothing."""
@@ -284,13 +297,6 @@ def _write(report: Path, text: str) -> None:
     except OSError:
         unfinished.unlink(missing_ok=True)
         raise
-
-
-def _begin_report(report: Path, started: str) -> None:
-    try:
-        _write(report, json.dumps({"started": started, "status": "running"}) + "\n")
-    except OSError as error:
-        raise PipelineError(f"--report {report} can't be written: {error.strerror}; nothing was changed") from error
 
 
 def _is_device(report: Path) -> bool:

@@ -200,6 +200,7 @@ def run_script(
     stamp_lines()
 
     def do_all() -> None:
+        log.refuse_report_to(user_path(arguments.config))
         settings = read_settings(arguments.config, needs_source=needs_source)
         log.begin(settings)
         note_doubts(settings)

@@ -65,8 +65,7 @@ class Staged:
 class TableChanges(NamedTuple):
     """What a load did to a table, in rows.
 
-    `unchanged` counts the other rows that it read. Plays that were only matched anew are among these, and so are
-    inferred songs that got another artist by that.
+    `unchanged` counts the other rows that it read. Inferred songs that got another artist are among these.
     """
 
     new: int = 0
@@ -98,7 +97,7 @@ class Transformed:
     @property
     def inserted(self) -> int:
         """How many plays were inserted: new ones, and new versions of old ones."""
-        return self.tables["songplays"].new + self.tables["songplays"].changed
+        return self.tables["songplays"].new + self.tables["songplays"].changed - self.rematched
 
     @property
     def text(self) -> str:
@@ -148,14 +147,16 @@ class Summary:
     def loaded(self, warehouse: str) -> str:
         """Return how many plays were loaded into a warehouse, in words."""
         plays = self.tables["songplays"]
-        replaced = f", {plays['changed']:,} replaced" if plays["changed"] else ""
+        changed = plays["changed"] - self.plays_rematched
+        replaced = f", {changed:,} replaced" if changed else ""
         removed = f", {plays['removed']:,} removed" if plays["removed"] else ""
         return f"{counted(plays['new'], 'play')} loaded into {warehouse}{replaced}{removed}"
 
     @property
     def lines(self) -> Sequence[str]:
         """The figures that the tables do not show, in words."""
-        new, changed = self.tables["songplays"]["new"], self.tables["songplays"]["changed"]
+        new = self.tables["songplays"]["new"]
+        changed = self.tables["songplays"]["changed"] - self.plays_rematched
         lines = []
         if self.plays_staged:
             lines.append(f"staged plays are from {self.first_play} to {self.last_play} UTC")

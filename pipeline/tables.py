@@ -13,7 +13,7 @@ from pipeline.file_store import file_store_of
 from pipeline.progress import said_if_slow
 from pipeline.run_log import say
 from pipeline.session import Session
-from pipeline.summary import counted
+from pipeline.summary import TABLES, counted
 from sql_queries import Copy, chosen_schema, drop_table_queries, existing_table, table_count, tables_lock
 
 _NAME = r'"?\w+"?(?:\."?\w+"?)?'
@@ -86,22 +86,17 @@ def ping(session: Session) -> None:
     """
     [(user, version)] = session.rows(sql_queries.session_identity)
     say(f"connected to {location_of(session)} as {user} ({_short(version)})")
-    say(f"all {require_tables(session)} tables are there")
-    problems = [_source_problem(session, copy) for copy in sql_queries.copy_table_queries]
-    if any(problems):
-        raise PipelineError("\n".join(problem for problem in problems if problem))
-    session.run.log.succeed("everything can be reached")
-
-
-def require_tables(session: Session) -> int:
-    """Return how many tables there are. Raise PipelineError, naming them, if some are missing."""
     wanted = [name.written for name in dropped_tables()]
     there = existing(session)
     missing = [name for name in wanted if name not in there]
     session.rollback()
     if missing:
         raise PipelineError(f"not there: {', '.join(missing)}; run create_tables.py")
-    return len(wanted)
+    say(f"all {len(wanted)} tables are there")
+    problems = [_source_problem(session, copy) for copy in sql_queries.copy_table_queries]
+    if any(problems):
+        raise PipelineError("\n".join(problem for problem in problems if problem))
+    session.run.log.succeed("everything can be reached")
 
 
 def _short(version: str) -> str:
@@ -145,6 +140,7 @@ def _source_problem(session: Session, copy: Copy) -> str:
 
 BAR = 40  # columns of a terminal that the longest bar takes
 SECONDS = len("2018-11-01 08:31:59")  # of a timestamp, whose fraction is not shown
+SECONDS = len("2018-11-01 08:31:59")  # of a timestamp, whose fraction is not shown
 SHOWN = 60  # characters of a song's title and artist
 
 
@@ -178,8 +174,10 @@ def status(session: Session) -> None:
 
     Raise PipelineError if tables are missing.
     """
-    require_tables(session)
-    star = _read_star(session)
+    there = [name.table for name in dropped_tables() if session.rows(existing_table, name._asdict())]
+    if missing := [name for name in TABLES if name not in there]:
+        raise PipelineError(f"not there: {', '.join(missing)}; run create_tables.py")
+    star = _read_star(session, "loaded_files" in there)
     session.run.log.star = star.report()
     _show_tables(star)
     if star.plays:
@@ -194,9 +192,9 @@ def status(session: Session) -> None:
             say(f"  {plays:>{width},}  {_shortened(f'{title} by {artist}' if artist else str(title))}")
 
 
-def _read_star(session: Session) -> Star:
+def _read_star(session: Session, has_loaded_files: bool) -> Star:
     tables = session.rows(sql_queries.star_summary)
-    [(last_load, files)] = session.rows(sql_queries.last_load)
+    last_load, files = session.rows(sql_queries.last_load)[0] if has_loaded_files else (None, 0)
     last_play = next(last for name, _, _, last in tables if name == "songplays")
     days = [(day, plays) for day, plays in session.rows(sql_queries.plays_by_day, {"last": last_play})]
     songs = session.rows(sql_queries.most_played_songs)
@@ -209,7 +207,7 @@ def _read_star(session: Session) -> Star:
 def _show_tables(star: Star) -> None:
     width = max(len(f"{rows:,}") for _, rows, _, _ in star.tables)
     for name, rows, first, last in star.tables:
-        seen = "last seen " if name == "users" else ""
+        seen = "seen " if name == "users" else ""
         span = f"   {seen}{first[:SECONDS]} to {last[:SECONDS]} UTC" if first and last else ""
         say(f"  {name:<10} {rows:>{width},} {'row ' if rows == 1 else 'rows'}{span}")
     if star.last_load:
@@ -232,5 +230,6 @@ def _shortened(text: str) -> str:
 
 def _bar(number: int, most: int) -> str:
     """A bar as long as the number is large, in characters that the output's encoding has."""
-    block = "█" if (sys.stdout.encoding or "utf-8").lower().startswith("utf") else "#"
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    block = "█" if encoding.lower().startswith("utf") else "#"
     return block * max(1, round(BAR * number / most))

@@ -245,6 +245,7 @@ def test_output_says_what_the_catalogue_has_caught_up_with(tables: Warehouse) ->
     load(tables, [event(song="Other", artist="X"), event(song="Third", artist="X", itemInSession=1)], [song()])
     tables.write_songs([song(song_id="SO2", artist_id="AR2", title="Other", artist_name="X")])
     said = said_by(tables.etl().stdout)
+    assert "songplays 0 new, 2 changed, 0 removed, 0 unchanged; " in said[1]
     assert (
         "; songs 1 new, 0 changed, 1 removed, 2 unchanged; artists 1 new, 0 changed, 1 removed, 1 unchanged;" in said[1]
     )
