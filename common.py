@@ -53,7 +53,7 @@ def count(session: Session, query: str, parameters: Parameters | None = None) ->
 
 
 def wait_for_lock(session: Session, lock: str, awaited: str) -> None:
-    """Run a LOCK; where others keep it waiting, say what is waited for."""
+    """Run a LOCK; print what is awaited if it takes long."""
     with said_if_slow(awaited):
         run(session, lock)
 
@@ -61,8 +61,8 @@ def wait_for_lock(session: Session, lock: str, awaited: str) -> None:
 def copy(session: Session, statement: Copy, parameters: Parameters) -> None:
     """Run a COPY, and note it in the run log.
 
-    Raise PipelineError where it meets bad records, or leaves out more than [S3] MAXERROR allows; load_errors.csv has
-    them then, and nothing is left of the transaction.
+    Raise PipelineError if it meets bad records, or leaves out more than [S3] MAXERROR allows; load_errors.csv has them
+    then, and the transaction is rolled back.
     """
     with session.step(statement) as step:
         session.connection.notices.clear()
@@ -71,7 +71,7 @@ def copy(session: Session, statement: Copy, parameters: Parameters) -> None:
         except CopyFailed as error:
             raise PipelineError(_with_load_errors(session, str(error))) from error
         _count_left_out(session, statement)
-        # what a cluster answers to COPY itself says nothing of rows
+        # a cluster's answer to COPY has no row count
         [(step.rows, number)] = session.rows(sql_queries.copy_count)
         session.copies[number] = statement
 
@@ -87,7 +87,7 @@ _LEFT_OUT = re.compile(r"completed, (\d+) record\(s\) could not be loaded")
 
 
 def _count_left_out(session: Session, statement: Copy) -> None:
-    """Count the bad records that a COPY has left out, as it says in a notice. Raise PipelineError for too many.
+    """Count the bad records that a COPY left out, as its notice says. Raise PipelineError if there are too many.
 
     MAXERROR is for one COPY, and a source may have two.
     """
@@ -112,15 +112,15 @@ def _with_load_errors(session: Session, message: str) -> str:
 
 
 def _watch(session: Session) -> CopyWatch:
-    """What tells how far a COPY in the session has got."""
+    """Return a watch over the session's COPY."""
     return CopyWatch(lambda: open_connection(session.settings), session.number)
 
 
 def save_load_errors(session: Session) -> tuple[str, str]:
     """Write the latest load errors to load_errors.csv beside the config file, whole or not at all.
 
-    Undoes what the session has not committed. Return where and what the first error of the session's last COPY is,
-    empty if the system table does not tell, and what to say of the file.
+    Rolls back. Return the location and reason of the first error of the last COPY (empty if the system table does not
+    tell), and a sentence about the file.
     """
     try:
         session.rollback()
@@ -142,15 +142,15 @@ def save_load_errors(session: Session) -> tuple[str, str]:
 
 
 def check_command(settings: Settings) -> str:
-    """The command that tries the whole source of these settings."""
+    """Return the command that tries the whole source of these settings."""
     config = "" if settings.path == DEFAULT_CONFIG else f" --config {shlex.quote(str(settings.path))}"
     return f"python etl.py --check{config}"
 
 
 def save_tried_load_errors(session: Session) -> tuple[list[LoadError], str]:
-    """Write all load errors of this session to load_errors.csv, as `save_load_errors` does the latest.
+    """Write all load errors of this session to load_errors.csv.
 
-    Returns the errors and a sentence about the file. Raise PipelineError where no view of the errors can be read.
+    Return the errors, and a sentence about the file. Raise PipelineError if no system table can be read.
     """
     session.rollback()
     try:

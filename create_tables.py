@@ -37,14 +37,14 @@ def confirm(session: Session, counts: dict[str, int], yes: bool) -> None:
 
 
 def create_tables(session: Session, yes: bool = False) -> None:
-    """Drop what is there and create the tables, empty; `yes` answers what would be asked."""
+    """Drop existing tables and create empty ones; `yes` skips the question."""
     log = session.run.log
     log.expected = len(drop_table_queries + create_table_queries)
     counts = count_rows(session)
     confirm(session, counts, yes)
     locked = count_rows(session, lock=True)
     while locked != counts and not yes:
-        # what came in while the question was open has to be asked about, too, and nobody may wait for the answer
+        # ask about rows that arrived meanwhile, too, and hold no lock while the question is open
         session.rollback()
         counts = locked
         confirm(session, counts, yes)
@@ -60,13 +60,13 @@ def create_tables(session: Session, yes: bool = False) -> None:
 
 
 def main(settings: Settings, this_run: Run, options: argparse.Namespace) -> None:
-    """Do once what the command line asks for."""
+    """Create the tables."""
     with Session(connect(settings), settings, this_run) as session:
         create_tables(session, options.yes)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line's parser."""
     made = parser_with_config(__doc__)
     made.add_argument("--yes", action="store_true", help="drop tables that hold rows without asking")
     return made

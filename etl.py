@@ -52,7 +52,7 @@ def load(session: Session, everything: bool = False, replace: bool = False) -> N
 
 
 def stage(session: Session, everything: bool, replace: bool) -> Staged | None:
-    """Wait until no other run is staging, then COPY what is new into the emptied staging tables; None if nothing is."""
+    """Wait for other loads, then COPY what is new into the emptied staging tables; return None if nothing is new."""
     wait_for_lock(session, sql_queries.staging_lock, "another run to finish loading")
     run_all(session, sql_queries.clear_staging_queries)
     with plan_copies(session, everything=everything) as plan:
@@ -68,7 +68,7 @@ def stage(session: Session, everything: bool, replace: bool) -> Staged | None:
 
 
 def keep_one_version(session: Session) -> None:
-    """Keep one version of each staged event, and say how many others there were."""
+    """Keep one version of each staged event, and print how many others there were."""
     staged = count(session, sql_queries.staged_count)
     kept = run_all(session, sql_queries.kept_events_queries)[name_of(sql_queries.kept_events_insert)]
     if kept < staged:
@@ -76,10 +76,9 @@ def keep_one_version(session: Session) -> None:
 
 
 def transform(session: Session, staged: Staged) -> Transformed:
-    """Bring the star schema up to what is staged; of songplays and time only the window of timestamps is read.
+    """Update the star schema with the staged records; of songplays and time only the window is read.
 
-    If the catalogue has changed so that plays of earlier runs may have another song or artist now, those are matched
-    anew.
+    If the catalogue has changed so that earlier plays may have another song or artist now, those are matched anew.
     """
     rows = run_all(session, sql_queries.catalogue_queries)
     if staged.replaces:
@@ -95,7 +94,7 @@ def transform(session: Session, staged: Staged) -> Transformed:
 
 
 def _saved_after_commit(session: Session) -> str:
-    """Save the load errors of the records that were left out; what is committed stays so if that fails."""
+    """Save the load errors of the records that were left out; return a sentence about it."""
     try:
         return save_tried_load_errors(session)[1] or "the system table has no row about the records that were left out"
     except PipelineError as error:
@@ -109,7 +108,7 @@ def check_source(session: Session) -> None:
         for statement, parameters in plan.copies:
             try:
                 try_copy(session, statement, parameters)
-            except CopyFailed as error:  # on more bad records than COPY reports
+            except CopyFailed as error:  # more bad records than COPY reports
                 gave_up.append(str(error))
                 session.rollback()
     for line in compare_sample(session):
@@ -125,7 +124,7 @@ def check_source(session: Session) -> None:
     session.run.log.succeed("everything would load, and nothing was changed")
 
 
-# the modes other than loading, and what --help says of them
+# the modes besides loading, with their help
 MODES: dict[str, tuple[Callable[[Session], None], str]] = {
     "check": (check_source, "only try whether everything would load, and change nothing"),
     "ping": (ping, "only see whether warehouse, tables and source can be reached"),
@@ -148,7 +147,7 @@ EVERY_LOAD = [
 
 
 def main(settings: Settings, this_run: Run, options: argparse.Namespace) -> None:
-    """Do once what the command line asks for."""
+    """Run the chosen mode."""
     with Session(connect(settings), settings, this_run) as session:
         if options.mode:
             MODES[options.mode][0](session)
@@ -157,7 +156,7 @@ def main(settings: Settings, this_run: Run, options: argparse.Namespace) -> None
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line's parser."""
     made = parser_with_config(__doc__)
     only = made.add_mutually_exclusive_group()
     for mode, (_, what) in MODES.items():

@@ -1,1 +1,1 @@
-"""What common.py stands on: settings, the way to a warehouse, sessions, retries, messages, the command line."""
+"""The modules behind common.py: settings, connections, sessions, retries, messages, command line."""

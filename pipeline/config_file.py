@@ -1,4 +1,4 @@
-"""The config file as text: sections, keys and values, whatever is unknown or malformed refused by name."""
+"""Parse the config file: sections, keys and values; anything unknown is refused by name."""
 
 import configparser
 import difflib
@@ -23,7 +23,7 @@ _COMMENT = re.compile(r"\s[#;]")
 
 
 class ConfigValues:
-    """The values of a config file by section and key, quotes around them taken off."""
+    """The values of a config file by section and key, without quotes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -42,7 +42,7 @@ class ConfigValues:
     def _add(self, section: str, key: str, value: str) -> None:
         name = key.upper()
         if len(key.split()) > 1:
-            # what stands before the = may be part of a password
+            # it may be part of a password
             raise PipelineError(f"{self.path}: [{section}] a line that begins with {key.split()[0]} is not KEY = value")
         if name not in KNOWN_KEYS[section]:
             shown = key if _is_shown(key) else "of that name"
@@ -70,7 +70,7 @@ class ConfigValues:
         return value
 
     def get(self, section: str, key: str, default: str | None = None) -> str:
-        """The value, or `default` where it is missing or empty.
+        """Return the value, or `default` if it is missing or empty.
 
         Raise PipelineError, naming section and key, if it is missing and there is no default.
         """
@@ -81,7 +81,7 @@ class ConfigValues:
 
 
 def _parse(path: Path) -> Mapping[str, Mapping[str, str | None]]:
-    # % is just a character, and # or ; may be part of a password
+    # % has no special meaning, and # or ; may be part of a password
     parser = configparser.ConfigParser(interpolation=None, default_section="\0")
     parser.optionxform = str  # type: ignore[assignment, method-assign]  # how configparser is told to keep the case
     try:
@@ -99,7 +99,7 @@ def _parse(path: Path) -> Mapping[str, Mapping[str, str | None]]:
 
 
 def _parse_problem(error: configparser.Error) -> str:
-    """The line and what is wrong with it; the line itself may hold the password and is not shown."""
+    """Return the line number and what is wrong; the line itself may hold the password and is not shown."""
     if isinstance(error, configparser.MissingSectionHeaderError):
         return f"line {error.lineno}: there is no [SECTION] above this line"
     if isinstance(error, configparser.DuplicateOptionError):

@@ -1,4 +1,4 @@
-"""What COPY is given: each prefix whole or, with [S3] TEMP_DIR, the new files of it, packed and named in manifests."""
+"""Plan the COPYs of a run: whole prefixes or, with [S3] TEMP_DIR, manifests of the new files, packed."""
 
 import contextlib
 import datetime as dt
@@ -31,17 +31,16 @@ from sql_queries import Copy
 
 WORDS = {"log_data": "log files", "song_data": "song files"}
 
-# What this module writes under TEMP_DIR, which is all that it ever deletes there: the warehouse it is for, when the run
-# began, and the file.
+# Names of our files under TEMP_DIR, the only ones that are ever deleted there: warehouse, start of the run, file.
 _OURS = re.compile(
     r"etl-(?P<warehouse>[0-9a-f]{16}|check)/(?P<begun>\d{8}T\d{6})-[0-9a-f]{16}/[\w-]+\.(?:manifest|json\.gz)"
 )
-_ABANDONED = dt.timedelta(days=1)  # after which what a run of another warehouse has written is taken for left behind
+_ABANDONED = dt.timedelta(days=1)  # older files of other warehouses are leftovers
 _BEGUN = "%Y%m%dT%H%M%S"
 
 
 class Call(NamedTuple):
-    """A COPY to be run, and the values for its placeholders."""
+    """A COPY to run, and the values for its placeholders."""
 
     statement: Copy
     parameters: Parameters
@@ -49,7 +48,7 @@ class Call(NamedTuple):
 
 @dataclass
 class CopyPlan:
-    """The COPYs to run, none if nothing is new, and with TEMP_DIR the number of new files of each source."""
+    """The COPYs to run (none if nothing is new) and, with TEMP_DIR, the number of new files of each source."""
 
     files: dict[str, int] = field(default_factory=dict)
     copies: list[Call] = field(default_factory=list)
@@ -57,11 +56,11 @@ class CopyPlan:
 
 @contextlib.contextmanager
 def plan_copies(session: Session, *, everything: bool = False, trial: bool = False) -> Iterator[CopyPlan]:
-    """Have the source ready for COPY until the end of the block.
+    """Prepare the source for COPY; it stays ready until the end of the block.
 
-    Without TEMP_DIR each COPY reads its whole prefix. With it, only files are read that were not loaded before, unless
-    `everything` says so; `trial` is for COPYs that load nothing. Raise PipelineError, naming the file, where something
-    can't be listed, read or written.
+    Without TEMP_DIR each COPY reads its whole prefix. With it, only files that have not been loaded yet are read,
+    unless `everything` is set; `trial` is for COPYs that load nothing. Raise PipelineError, naming the file, if
+    something can't be listed, read or written.
     """
     if session.source.temp_dir:
         with _plan_new_files(session, everything=everything, trial=trial) as plan:
@@ -76,7 +75,7 @@ def plan_copies(session: Session, *, everything: bool = False, trial: bool = Fal
 
 
 def with_run_options(session: Session, copy: Copy, trial: bool) -> Copy:
-    """Return this COPY as one that loads nothing, or one that leaves out as many bad records as MAXERROR says."""
+    """Add the options of this run to a COPY: load nothing, or leave out up to MAXERROR bad records."""
     if trial:
         return copy.with_options(sql_queries.check_option)
     return copy.with_options(sql_queries.maxerror_option) if session.source.maxerror else copy
@@ -84,9 +83,10 @@ def with_run_options(session: Session, copy: Copy, trial: bool) -> Copy:
 
 @contextlib.contextmanager
 def _plan_new_files(session: Session, *, everything: bool, trial: bool) -> Iterator[CopyPlan]:
-    """Have the new files of both sources ready for COPY, under TEMP_DIR, until the end of the block; see `plan_copies`.
+    """Plan COPYs of the new files of both sources, with manifests under TEMP_DIR; see `plan_copies`.
 
-    A load has to hold the lock on the staging tables: what else is there of its warehouse was left by a killed one.
+    A load has to hold the lock on the staging tables: then whatever else is under TEMP_DIR for its warehouse was left
+    by a killed load.
     """
     folder = TempFolder(session.settings, "check" if trial else warehouse_id(session))
     try:
@@ -97,10 +97,10 @@ def _plan_new_files(session: Session, *, everything: bool, trial: bool) -> Itera
 
 
 def warehouse_id(session: Session) -> str:
-    """Return an id of this warehouse's loaded_files, from where it is and from the mark that create_tables.py gave it.
+    """Return an id of this warehouse, made of where it is and of the random mark on its loaded_files table.
 
-    The mark alone is not enough: a restored snapshot or a copied data directory has the same one. If the tables are
-    older than loaded_files, it is made and marked now.
+    The mark alone is not enough: a restored snapshot or a copied data directory has the same one. A warehouse whose
+    tables are older than loaded_files gets the table and the mark now.
     """
     session.execute(sql_queries.loaded_files_table_create)
     [(mark,)] = session.rows(sql_queries.loaded_files_marked)
@@ -136,7 +136,7 @@ def _prepare(session: Session, folder: "TempFolder", everything: bool, trial: bo
 
 @dataclass
 class _Found:
-    """How many files a source has, how many of them are new, and those of these that are not empty."""
+    """The files of a source: how many there are, how many are new, and the new ones that are not empty."""
 
     total: int = 0
     new: int = 0
@@ -144,7 +144,7 @@ class _Found:
 
 
 def _find(session: Session, source: str, record: IO[str] | None, *, known: bool) -> _Found:
-    """Look through the prefix of a source for files that are not known as they are now; write them to `record`."""
+    """List a source, and write the files that are new or have changed to `record`."""
     prefix = session.source_parameters[source]
     loaded = _loaded(session, source) if known else set()
     found = _Found()
@@ -169,18 +169,18 @@ def _find(session: Session, source: str, record: IO[str] | None, *, known: bool)
 
 
 def _digest(text: str) -> str:
-    # as the warehouse's MD5 in `known_files`; a host in FIPS mode allows it for what is no security
+    # like MD5 in `known_files`; FIPS mode allows it for other purposes than security
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _loaded(session: Session, source: str) -> set[str]:
-    """Hashes of the names and versions of the files that were loaded."""
+    """Return hashes of the names and versions of the files that were loaded before."""
     with session.execute(sql_queries.known_files, {"source": source}) as cursor:
         return {digest for (digest,) in cursor}
 
 
 def _copies(session: Session, folder: "TempFolder", copy: Copy, files: FileList, trial: bool) -> Iterator[Call]:
-    """The COPYs of these files: of those that go as they are, and of those that are packed."""
+    """Yield the COPYs of these files: one for the packed ones, one for the others."""
     store = file_store_of(session.source_parameters[copy.source], session.source_parameters["region"])
     small, others = divide(store, files)
     objects, left = _packed(session, folder, copy.source, store, small)
@@ -210,7 +210,7 @@ def _packed(
 
 
 class _PackWatch:
-    """How many files have been packed so far; ends the packing where the run is to stop."""
+    """Count the packed files; raise Stopped in the middle of packing if the run is to stop."""
 
     def __init__(self, session: Session, files: int) -> None:
         self._session = session
@@ -236,7 +236,7 @@ def _manifest(names: Iterable[str]) -> bytes:
 
 
 def _record(session: Session, folder: "TempFolder", written: IO[bytes]) -> list[Call]:
-    """Make the table of the new files; the COPY that fills it from what has been written down of them."""
+    """Create the table of new files; return the COPY that fills it."""
     session.execute(sql_queries.new_files_create)
     parameters = {**session.source_parameters, "files": folder.write("files.json.gz", written)}
     return [Call(sql_queries.new_files_copy, parameters)]
@@ -246,7 +246,7 @@ class TempFolder:
     """The folder under TEMP_DIR that one run writes to."""
 
     def __init__(self, settings: Settings, warehouse: str) -> None:
-        """`warehouse` tells the loads of one from those of others, and is "check" for what loads nothing."""
+        """`warehouse` is the id of the warehouse, or "check" for a run that loads nothing."""
         if settings.source is None:
             raise ValueError("these settings were read without their source")
         self._config = settings.path
@@ -258,7 +258,7 @@ class TempFolder:
         self._written: list[str] = []
 
     def write(self, stem: str, data: IO[bytes]) -> str:
-        """Write a file; its full name."""
+        """Write a file; return its full name."""
         name = f"{self._path}/{stem}"
         self._written.append(name)
         with self._named():
@@ -267,14 +267,14 @@ class TempFolder:
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
-        """Name the key of the config in what goes wrong."""
+        """Add the config key to the message of an error."""
         try:
             yield
         except PipelineError as error:
             raise type(error)(f"{error}; see [S3] TEMP_DIR in {self._config}") from error
 
     def clear_left_over(self) -> None:
-        """Delete what killed runs have left behind: loads of this warehouse, and whatever is old."""
+        """Delete what killed runs left: all loads of this warehouse, and anything old."""
         with self._named(), said_if_slow("the list of what is under TEMP_DIR"):
             found = [file.name for file in self._store.list(f"{self._temp_dir}/etl-")]
         self._delete([name for name in found if self._is_left_over(name.removeprefix(f"{self._temp_dir}/"))])
@@ -291,7 +291,7 @@ class TempFolder:
         return is_old or (ours["warehouse"] == self._warehouse != "check")
 
     def remove(self) -> None:
-        """Delete what this run has written; where that fails, say so."""
+        """Delete what this run has written; print a message if that fails."""
         self._delete(self._written)
 
     def _delete(self, names: list[str]) -> None:
@@ -303,5 +303,5 @@ class TempFolder:
         if not self._temp_dir.startswith("s3://"):
             folders = {Path(name).parent for name in names}
             for path in [*folders, *(folder.parent for folder in folders)]:
-                with contextlib.suppress(OSError):  # there is something else in it
+                with contextlib.suppress(OSError):  # not empty
                     path.rmdir()

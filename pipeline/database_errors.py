@@ -1,6 +1,6 @@
-"""What an error of the warehouse means: which statement failed and why, what to do, and whether a retry helps.
+"""Explain errors of the warehouse: what failed, what to do, and whether a retry may succeed.
 
-The messages are published ones of Redshift, S3 and libpq, each with its source.
+The patterns are published messages of Redshift, S3 and libpq, each with its source.
 """
 
 import os
@@ -15,7 +15,7 @@ from pipeline.settings import Settings
 from sql_queries import Copy, Statement, create_table_queries, drop_table_queries
 from storage.endpoints import without_password
 
-# SQLSTATEs that a retry of the whole transaction cures.
+# SQLSTATEs of transient failures.
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _CODES = (
     "40001",  # serialization failure
@@ -26,14 +26,14 @@ _CODES = (
 
 
 class Text(NamedTuple):
-    """A regular expression for an error message, and whether a retry may succeed."""
+    """A pattern for error messages, and whether a retry may succeed."""
 
     pattern: str
     passes: bool
 
 
-# The first that matches decides. So refusals stand first: libpq names every address that it tried, and one of them may
-# have refused the connection where another refused the password.
+# The first match decides. Refusals come first: libpq's message lists every address that it tried, and one of them may
+# have refused the connection while another refused the password.
 _TEXTS = (
     # https://www.postgresql.org/docs/current/client-authentication-problems.html
     Text(r"authentication failed|no pg_hba\.conf entry|FATAL: +(?:role|database) .* does not exist", False),
@@ -83,10 +83,10 @@ _WAKING = Text(r"timeout expired|Connection timed out", True)
 
 
 def is_connection_lost(error: psycopg2.Error) -> bool:
-    """Tell whether the connection was lost before an answer came."""
+    """Tell whether the connection was lost before the answer came."""
     if not isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)):
         return False
-    # without a code the driver itself found out; those of 57P and 08 are what a server says as it goes
+    # without an SQLSTATE the driver noticed; 57P and 08 come from a server that shuts down
     return error.pgcode is None or error.pgcode.startswith(("57P", "08"))
 
 
@@ -105,7 +105,7 @@ def _passes(message: str, texts: tuple[Text, ...]) -> bool:
     return next((text.passes for text in texts if re.search(text.pattern, message)), False)
 
 
-# a COPY that failed on its data names one of the two views, depending on the age of the cluster
+# a failed COPY names one of two system tables, depending on the release
 _LOAD_FAILED = re.compile(r"Check '(stl_load_errors|sys_load_error_detail)' system table")
 
 # https://docs.aws.amazon.com/redshift/latest/dg/r_Load_Error_Reference.html: codes of errors in the data
@@ -145,21 +145,21 @@ _ADVICE = {  # by SQLSTATE
 
 
 def first_line(error: psycopg2.Error) -> str:
-    """What the driver or the warehouse says, in its first line."""
+    """Return the first line of an error message."""
     return str(error).strip().split("\n")[0] or type(error).__name__
 
 
 def name_of(statement: str) -> str:
-    """Return the name of a statement, for a message; of a text that has none, its first line."""
+    """Return the name of a statement for a message, or the first line of a plain string."""
     return getattr(statement, "name", "") or statement.strip().split("\n")[0]
 
 
 def statement_failed(
     error: psycopg2.Error, statement: str, parameters: Mapping[str, Any] | None, settings: Settings, outcome: str = ""
 ) -> StatementFailed:
-    """The error for a statement that the warehouse refused, or whose connection was lost.
+    """Return the error for a statement that was refused or whose connection was lost.
 
-    `outcome` says what is true of the warehouse, where that is known.
+    `outcome` says what is true of the warehouse, if that is known.
     """
     outcome = f"; {outcome}" if outcome else ""
     what = name_of(statement) + (" (sql_queries.py)" if isinstance(statement, Statement) else "")
@@ -172,13 +172,13 @@ def statement_failed(
     said = _said(error, settings)
     advice = _advice(error, statement, parameters or {}, settings)
     kind = CopyFailed if _LOAD_FAILED.search(said) else StatementFailed
-    # what a manifest names was there when it was listed, and the next try lists anew
+    # the file was there when it was listed, and the next try lists again
     passes = statement_passes(error) or ("manifest" in (parameters or {}) and bool(_NO_FILE.search(said)))
     return kind(f"{what} failed: {said}" + (f"\n{advice}" if advice else ""), error, passes=passes)
 
 
 def _is_disk_full(error: psycopg2.Error, settings: Settings) -> bool:
-    """Tell whether the local server has no disk space left. If it died of that, only its log says so."""
+    """Tell whether the local server's disk is full; if it died of that, only its log says so."""
     if _NO_SPACE in str(error):
         return True
     if not is_connection_lost(error):
@@ -191,7 +191,7 @@ def _is_disk_full(error: psycopg2.Error, settings: Settings) -> bool:
 
 
 def _said(error: psycopg2.Error, settings: Settings) -> str:
-    """The warehouse's own words, without what they hold of the data and without its CONTEXT lines."""
+    """Return the warehouse's message without quoted values and CONTEXT lines."""
     primary = error.diag.message_primary
     if primary is None:
         return first_line(error)
@@ -199,16 +199,16 @@ def _said(error: psycopg2.Error, settings: Settings) -> str:
         pattern = _QUOTED if _QUOTED.search(primary) else _AFTER_COLON
         return pattern.sub("(a value)", primary)
     if (error.pgcode or "").startswith("23"):
-        return primary  # its DETAIL has the row
+        return primary  # its DETAIL quotes the row
     parts = [primary]
-    # where your own credentials are to blame, the block about a cluster's source leads astray
+    # if your own credentials are wrong, the cluster's DETAIL block is misleading
     if error.diag.message_detail and not (settings.is_local and _NO_CREDENTIALS.search(primary)):
         parts.append(f"DETAIL:  {error.diag.message_detail.rstrip()}")
     return "\n".join(parts)
 
 
 def _is_about_data(error: psycopg2.Error) -> bool:
-    """Whether the message may quote a value: PostgreSQL's class 22, Redshift's codes of load errors."""
+    """Tell whether the message may quote a value: PostgreSQL's class 22, Redshift's codes of load errors."""
     return (error.pgcode or "").startswith("22") or bool(_DATA_CODE.search(error.diag.message_detail or ""))
 
 
@@ -254,20 +254,20 @@ def _is_postgresql(error: psycopg2.Error) -> bool:
 
 
 def _names(said: str, value: str) -> bool:
-    """Whether a message is about this place: S3's have the key alone, without the bucket."""
+    """Tell whether a message names this location; S3's messages have the key without the bucket."""
     key = re.sub(r"^s3://[^/]*/?", "", value)
     return bool(key) and (value in said or f"'{key}'" in said)
 
 
 def own_credentials() -> str:
-    """Say which AWS credentials of this machine the stand-in reads S3 with, for a message."""
+    """Describe which AWS credentials of this machine the stand-in uses."""
     found = "AWS_ACCESS_KEY_ID of the environment" if os.environ.get("AWS_ACCESS_KEY_ID") else _default_credentials()
     endpoint = own_endpoint()
     return f"with HOST = local your own AWS credentials are used: {found}" + (f", {endpoint}" if endpoint else "")
 
 
 def own_endpoint() -> str:
-    """Say which S3 server the environment leads to, without a password that may stand in its URL; empty for AWS's."""
+    """Describe the S3 server that the environment points to, without passwords; empty if it is AWS's."""
     for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
         if url := os.environ.get(name):
             return f"through {name} = {without_password(url)}"

@@ -14,15 +14,15 @@ import psycopg2
 
 
 class Stopped(BaseException):
-    """Somebody ended the run; no handler for ordinary errors may catch this."""
+    """The user ended the run; not an Exception, so that ordinary handlers don't catch it."""
 
 
 class PipelineError(Exception):
-    """Something the user can mend; the message says what failed, where, and what to do next."""
+    """An error that the user can fix; the message says what failed, where, and what to do next."""
 
 
 class Unreachable(PipelineError):
-    """The warehouse did not take the connection, or S3 did not answer, for a reason that may pass."""
+    """The warehouse refused the connection or S3 did not answer; a retry may succeed."""
 
 
 class StatementFailed(PipelineError):
@@ -35,13 +35,13 @@ class StatementFailed(PipelineError):
 
 
 class CopyFailed(StatementFailed):
-    """A COPY met records that it could not load; the system tables have rows about them."""
+    """A COPY met bad records; the system tables list them."""
 
 
 class CommitUnanswered(PipelineError):
-    """The connection was lost while the commit was under way, so nobody knows yet whether it landed.
+    """The connection was lost during the commit, so it is unknown whether it landed.
 
-    `mark` is what a load that has landed has left in the warehouse.
+    `mark` identifies the load in the warehouse.
     """
 
     def __init__(self, message: str, mark: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Places that files are in: this machine, or a bucket of S3, which obstore reads many objects of at a time."""
+"""List, read and write files: on this machine, or in S3 with many requests at a time."""
 
 import contextlib
 import datetime as dt
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from obstore.auth.boto3 import Boto3CredentialProvider
     from obstore.store import ClientConfig
 
-PAGE = 1000  # as many names as S3 gives at a time
-AT_A_TIME = 128  # requests under way: S3 takes some 20 ms to answer one, whatever its size
-BATCH_FILES, BATCH_BYTES = 2048, 32 << 20  # read before any of them is handed on; memory grows with it
-CREDENTIALS_KEPT = dt.timedelta(minutes=5)  # boto3 itself gets new ones some 10 minutes before the old ones expire
+PAGE = 1000  # names in S3's answer to one request
+AT_A_TIME = 128  # concurrent requests: S3 takes some 20 ms for each, whatever its size
+BATCH_FILES, BATCH_BYTES = 2048, 32 << 20  # read at a time; bounds the memory
+CREDENTIALS_KEPT = dt.timedelta(minutes=5)  # boto3 refreshes them some 10 minutes before they expire
 
-GONE = "it is gone, or was moved since it was listed"  # listed anew it may be there, or not be missed
+GONE = "it is gone, or was moved since it was listed"  # a new listing may find it, or not need it
 
-# S3's own words in the middle of obstore's, and what obstore says of what may pass
+# S3's message inside obstore's, and obstore's messages for transient failures
 _S3_SAYS = re.compile(r"<Code>(?P<code>\w+)</Code>.*?<Message>(?P<message>[^<]*)</Message>", re.DOTALL)
 _PASSES = re.compile(r"after [1-9]\d* retries|error sending request|response body error|timed out|\b5\d\d [A-Z]")
 
@@ -41,7 +41,7 @@ class SourceFile(NamedTuple):
 
 
 class FoundFile(NamedTuple):
-    """A file as it is found: its name, its size, and what tells its versions apart."""
+    """A listed file: its name, its size in bytes, and a version that changes with its content."""
 
     name: str
     size: int
@@ -49,32 +49,32 @@ class FoundFile(NamedTuple):
 
 
 class FileStore(Protocol):
-    """Where files are; names are full, as "s3://bucket/key" or "/a/path".
+    """A place for files. Names are full: "s3://bucket/key" or "/a/path".
 
-    Each method raises PipelineError, saying what was refused, and Unreachable where it may be had later.
+    Each method raises PipelineError, saying what failed, and Unreachable if a retry may succeed.
     """
 
     def list(self, prefix: str) -> Iterator[FoundFile]:
-        """All files whose names begin with `prefix`, as COPY finds them, in no order in particular."""
+        """Yield all files whose names begin with `prefix`, in any order."""
 
     def can_read(self, name: str) -> bool:
-        """Whether `read` takes a file of this name."""
+        """Tell whether `read` accepts this name."""
 
     def read(self, files: Iterable[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
-        """The bytes of each file, in their order."""
+        """Yield the files with their bytes, in the order given."""
 
     def head(self, name: str, limit: int) -> bytes:
-        """The first `limit` bytes of a file, or all of them if it has fewer."""
+        """Return the first `limit` bytes of a file, or all of a shorter one."""
 
     def write(self, name: str, data: IO[bytes]) -> None:
         """Write a file."""
 
     def delete(self, names: Sequence[str]) -> None:
-        """Delete files; one that is gone already is no error."""
+        """Delete files; missing ones are ignored."""
 
 
 class LocalFileStore:
-    """The files of this machine; see FileStore."""
+    """Files on this machine; see FileStore."""
 
     def list(self, prefix: str) -> Iterator[FoundFile]:
         with _local_errors("list", prefix):
@@ -108,7 +108,7 @@ class LocalFileStore:
 
 
 def check_name(path: str) -> None:
-    """Raise PipelineError for a name that no manifest can hold."""
+    """Raise PipelineError for a name that a manifest can't hold."""
     try:
         path.encode()
     except UnicodeEncodeError as error:
@@ -123,7 +123,7 @@ def _local_errors(what: str, name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        path = error.filename or name  # in a walk it is the folder
+        path = error.filename or name  # while walking, the folder
         if os.path.islink(path):  # noqa: PTH114
             raise PipelineError(f"can't {what} {path}: it is a link that leads nowhere") from error
         if isinstance(error, FileNotFoundError) and what != "write":
@@ -132,7 +132,7 @@ def _local_errors(what: str, name: str) -> Iterator[None]:
 
 
 class S3FileStore:
-    """A bucket; see FileStore. `store` is obstore's, which reads many objects at a time."""
+    """A bucket; see FileStore. `store` is the obstore client."""
 
     def __init__(self, bucket: str, store: S3Store) -> None:
         self._root = f"s3://{bucket}/"
@@ -148,13 +148,13 @@ class S3FileStore:
                     yield found
                 return
             except (InvalidPathError, ValueError):
-                pass  # obstore does not take this prefix, or a name of a page, maybe behind the last of ours
+                pass  # obstore refuses the prefix, or a name in the listing
         yield from self._listed_by_boto3(prefix, last)
 
     def _listed(self, prefix: str) -> Iterator[FoundFile]:
-        """The prefix that obstore takes is a folder: it is listed from the first name on that begins with `prefix`.
+        """List with obstore, which takes a folder as prefix: start at the first name that begins with `prefix`.
 
-        Names come in their order, so that the first which does not begin with it is behind the last that does.
+        Names come sorted, so the first that does not begin with the prefix ends the listing.
         """
         key = self._key(prefix)
         folder, _, beginning = key.rpartition("/")
@@ -167,7 +167,7 @@ class S3FileStore:
                     return
 
     def _listed_by_boto3(self, prefix: str, last: FoundFile | None) -> Iterator[FoundFile]:
-        """The rest of the names, of whatever kind: this takes four times as long."""
+        """List the rest with boto3, which accepts any name but takes four times as long."""
         import boto3
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -185,7 +185,7 @@ class S3FileStore:
         return name.isprintable() and not {"", ".", ".."} & set(segments)
 
     def read(self, files: Iterable[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
-        import asyncio  # it takes a while to load
+        import asyncio  # slow to import
 
         for batch in _batches(files):
             yield from zip(batch, asyncio.run(self._read_all(batch)), strict=True)
@@ -229,7 +229,7 @@ class S3FileStore:
 
 
 def _explained(error: Exception, failed: str, right: str) -> PipelineError:
-    """What went wrong, in words; `right` is what an AWS identity needs for it."""
+    """Turn an error into a message; `right` is the permission that the AWS identity needs."""
     said = without_password(str(error).strip().split("\n")[0])
     s3 = _S3_SAYS.search(str(error))
     code = s3["code"] if s3 else ""
@@ -250,7 +250,7 @@ def _explained(error: Exception, failed: str, right: str) -> PipelineError:
 
 
 def file_store_of(name: str, region: str) -> FileStore:
-    """The store that a file of this name is in. Raise PipelineError if there are no credentials for it."""
+    """Return the store that holds a file of this name. Raise PipelineError if there are no credentials for it."""
     if not name.startswith("s3://"):
         return LocalFileStore()
     bucket = name.removeprefix("s3://").split("/", 1)[0]
@@ -264,13 +264,13 @@ def file_store_of(name: str, region: str) -> FileStore:
 
 
 def head(name: str, region: str, limit: int) -> bytes:
-    """Return the first `limit` bytes of a file, read with this machine's own credentials. Raise PipelineError."""
+    """Return the first `limit` bytes of a file, or all of a shorter one."""
     return file_store_of(name, region).head(name, limit)
 
 
 def _aws_credentials() -> "Boto3CredentialProvider":
-    """What gives obstore the credentials that boto3 finds, and asks for them again before they expire."""
-    import boto3  # only what is in S3 pays for it
+    """Let obstore use boto3's credentials, refreshed before they expire."""
+    import boto3  # slow to import, and needed for S3 only
     from botocore.exceptions import BotoCoreError
     from obstore.auth.boto3 import Boto3CredentialProvider
 

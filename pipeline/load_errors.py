@@ -1,4 +1,4 @@
-"""Load errors: read from the warehouse's system tables, traced back to the files, shown, and written to a file."""
+"""Load errors: read from the system tables, traced to their source files, printed, and written to a file."""
 
 import bisect
 import csv
@@ -18,7 +18,7 @@ from pipeline.settings import Source
 
 
 class Origin(NamedTuple):
-    """Where a line came from."""
+    """The source file and line that a line of a packed object came from."""
 
     file: str
     line: int
@@ -26,21 +26,21 @@ class Origin(NamedTuple):
 
 @dataclass
 class PackedObject:
-    """A packed object: its name, and at which line of it each of its files begins."""
+    """A packed object: its name, its files, and the line at which each of them begins."""
 
     name: str = ""
-    starts: "array[int]" = field(default_factory=lambda: array("Q"))  # of hundreds of thousands a list would be large
+    starts: "array[int]" = field(default_factory=lambda: array("Q"))  # a list of hundreds of thousands would be large
     files: list[str] = field(default_factory=list)
     lines: int = 0
 
     def add(self, name: str, data: bytes) -> None:
-        """Note a file that goes in next, and whose last line is ended."""
+        """Record the next file, which ends with a newline."""
         self.starts.append(self.lines + 1)
         self.files.append(name)
         self.lines += data.count(b"\n")
 
     def origin(self, line: int) -> Origin | None:
-        """The file that a line came from, and which line of it that is; None if there is no such line."""
+        """Map a line of the packed object to its source file and line; None if there is no such line."""
         if not 1 <= line <= self.lines:
             return None
         at = bisect.bisect_right(self.starts, line) - 1
@@ -48,10 +48,10 @@ class PackedObject:
 
 
 LOAD_ERRORS_CSV = "load_errors.csv"
-EXAMPLES = 3  # shown of the errors of one kind
-NAME_BYTES = 256  # of a file's name in stl_load_errors
+EXAMPLES = 3  # shown of each group of errors
+NAME_BYTES = 256  # length of a file name in stl_load_errors
 
-# the columns of LoadError in stl_load_errors, and in sys_load_error_detail
+# the fields of LoadError in stl_load_errors and in sys_load_error_detail
 _COLUMNS = (
     ("filename", "line_number", "colname", "type", "col_length", "err_code", "err_reason", "query"),
     (
@@ -72,7 +72,7 @@ _OF_THE_VALUE = re.compile(r"Value '.*', Pos \d+, |(?<=sequence: )[0-9a-f ]+|(?<
 
 
 class LoadError(NamedTuple):
-    """A record that did not load: where it is, why, and the number of its COPY; all as text, blank where unknown."""
+    """A rejected record: its location, the reason, and the query id of its COPY. Strings, empty if unknown."""
 
     filename: str
     line: str
@@ -90,7 +90,7 @@ class LoadError(NamedTuple):
 
     @property
     def target(self) -> str:
-        """The column with its type, as "song varchar(1024)"; empty for an error of the record itself."""
+        """The column with its type, as "song varchar(1024)"; empty if the record itself is malformed."""
         if not self.column:
             return ""
         length = f"({self.column_length})" if self.column_length not in ("", "0") else ""
@@ -102,7 +102,7 @@ class LoadError(NamedTuple):
 
 
 class Table(NamedTuple):
-    """What a query gave: the names of its columns, and its rows as text without the blanks that pad them."""
+    """A query result: column names, and rows as strings without trailing blanks."""
 
     columns: list[str]
     rows: list[list[str]]
@@ -122,14 +122,14 @@ class Table(NamedTuple):
 
 
 def load_errors_of(table: Table, packed: Mapping[str, PackedObject]) -> list[LoadError]:
-    """The errors that are the rows of one of the two system tables."""
+    """Convert rows of either system table to load errors."""
     names = next(names for names in _COLUMNS if names[0] in table.columns)
     at = [table.columns.index(name) for name in names]
     return [LoadError(*(row[n] for n in at)).traced(packed) for row in table.rows]
 
 
 def origin_of(filename: str, line: str, packed: Mapping[str, PackedObject]) -> Origin | None:
-    """Where a line of a packed object came from; None if it is of no packed object.
+    """Map a line of a packed object to its source; None if the file is not a packed object.
 
     The system tables cut names off after 256 bytes.
     """
@@ -142,7 +142,7 @@ def origin_of(filename: str, line: str, packed: Mapping[str, PackedObject]) -> O
 def read_first(
     connection: extensions.connection, queries: Sequence[str], parameters: Mapping[str, object] | None = None
 ) -> Table:
-    """What the first of the queries gives that can be run. Raise psycopg2.Error where none can."""
+    """Return the result of the first query that runs. Raise psycopg2.Error if none does."""
     for query in queries:
         try:
             with connection.cursor() as cursor:
@@ -157,7 +157,7 @@ def read_first(
 
 
 def write_csv(path: Path, table: Table) -> None:
-    """Write the table to a file, whole or not at all, readable by whom the umask allows. Raise OSError."""
+    """Write the table to a file, whole or not at all. Raise OSError."""
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         with open(unfinished, "w", encoding="utf-8", newline="") as file:
@@ -169,16 +169,16 @@ def write_csv(path: Path, table: Table) -> None:
 
 
 def source_of(error: LoadError, source: Source) -> str | None:
-    """Return log_data or song_data: the prefix that an error's file belongs to; None if its name tells neither."""
+    """Return the source that an error's file belongs to, log_data or song_data; None if it matches neither."""
     prefixes = {key: getattr(source, key) for key in ("log_data", "song_data")}
     fitting = [key for key, prefix in prefixes.items() if error.filename.startswith(prefix)]
     return max(fitting, key=lambda key: len(prefixes[key]), default=None)
 
 
 def show_load_errors(errors: Sequence[LoadError], source: Source, remark: Callable[[LoadError], str]) -> None:
-    """Print the errors, grouped by source, column and reason: how many there are, and of each kind the first few.
+    """Print the errors grouped by source, column and reason: the number, and the first few of each group.
 
-    `remark` gives a sentence about an error, or nothing.
+    `remark` returns a further explanation of an error, or an empty string.
     """
     kinds: dict[tuple[str | None, ...], list[LoadError]] = {}
     for error in errors:

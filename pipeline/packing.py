@@ -1,4 +1,4 @@
-"""Many small files in a few gzip objects."""
+"""Pack many small files into a few gzip objects."""
 
 import gzip
 import json
@@ -13,26 +13,26 @@ from pipeline.load_errors import PackedObject
 
 
 class FileList:
-    """Names and sizes of files, one after the other: as tuples with their versions they took three times as much."""
+    """Names and sizes of files, stored compactly: a list of tuples took three times the memory."""
 
     def __init__(self) -> None:
         self._names: list[str] = []
         self._sizes = array("Q")
 
     def append(self, file: SourceFile | FoundFile) -> None:
-        """Add a file at the end."""
+        """Append a file."""
         self._names.append(file.name)
         self._sizes.append(file.size)
 
     def sort(self) -> None:
-        """Put the files in the order of their names."""
+        """Sort the files by name."""
         order = sorted(range(len(self._names)), key=self._names.__getitem__)
         self._names = [self._names[n] for n in order]
         self._sizes = array("Q", (self._sizes[n] for n in order))
 
     @property
     def size(self) -> int:
-        """The bytes in all of the files."""
+        """The total size of the files in bytes."""
         return sum(self._sizes)
 
     def __len__(self) -> int:
@@ -45,22 +45,22 @@ class FileList:
 
 # COPY takes a few large objects faster than many small ones: one of 1 MB to 1 GB, compressed, for each slice.
 # https://docs.aws.amazon.com/redshift/latest/dg/c_best-practices-use-multiple-files.html
-SMALL = 1 << 20  # bytes; larger files are not moved through this machine
-FEW = 16  # so many small files COPY may well read by itself
+SMALL = 1 << 20  # bytes; COPY reads larger files as they are
+FEW = 16  # with fewer small files than this, packing is not worth it
 MOST_OBJECTS = 16
-MOST_BYTES = 4 << 30  # packed by one run; what is more goes to COPY as it is
+MOST_BYTES = 4 << 30  # packed by one run; COPY reads the others as they are
 PACKED_BYTES = 8 << 20  # of the files, for about 1 MB of gzip
 
 
 class Packed(NamedTuple):
-    """What came of packing: the packed objects, and the files that have to go as they are."""
+    """The packed objects, and the files that COPY has to read by themselves."""
 
     objects: list[PackedObject]
     left: list[SourceFile]
 
 
 def divide(store: FileStore, files: FileList) -> tuple[FileList, FileList]:
-    """Those of the files that are better packed, none where they are few, and those that go as they are."""
+    """Split the files into those to pack (none if there are few) and the others."""
     small, others = FileList(), FileList()
     size = 0
     for file in files:
@@ -77,10 +77,10 @@ Write = Callable[[str, IO[bytes]], str]
 
 
 def pack(store: FileStore, files: FileList, write: Write, done: Done) -> Packed:
-    """Pack the files into objects of about the same size, which `write` gives their names; `done` is told of each file.
+    """Pack the files into objects of about equal size; `write` names them, and `done` is called after each file.
 
-    A file that is not whole JSON objects from its first byte to its last is left: beside others it could spoil them,
-    and by itself COPY names it.
+    A file that is not a sequence of whole JSON objects is left out: it could spoil its neighbours, and COPY reports it
+    by its own name.
     """
     count = min(MOST_OBJECTS, max(1, files.size // PACKED_BYTES))
     share = math.ceil(files.size / count)
@@ -117,7 +117,7 @@ def _share_of(
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether these bytes are JSON objects, one after the other, and nothing else."""
+    """Tell whether the bytes are a sequence of JSON objects and nothing else."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Showing that a statement which takes long is alive: how long so far and, for a COPY, how far."""
+"""Show the progress of slow statements: elapsed time and, for COPY, files and rows."""
 
 import contextlib
 import functools
@@ -15,13 +15,13 @@ from pipeline.errors import PipelineError
 from pipeline.run_log import is_terminal, say
 from sql_queries import copy_progress_queries
 
-SHOWN_AFTER = 2  # seconds: what ends sooner shows nothing, and opens no second connection
-UPDATED_EVERY = 1  # seconds, at a terminal
-LINE_EVERY = 60  # seconds, where the output goes to a file or a pipe
+SHOWN_AFTER = 2  # seconds before progress is shown and a second connection is opened
+UPDATED_EVERY = 1  # seconds between updates at a terminal
+LINE_EVERY = 60  # seconds between lines in a log
 
 
 class SoFar(NamedTuple):
-    """How far something has got: files that are done, all files, and how much that is, as "1,761 rows"."""
+    """Progress: files done, all files, and an amount such as "1,761 rows"."""
 
     done: int
     files: int
@@ -29,7 +29,7 @@ class SoFar(NamedTuple):
 
 
 class Watch(Protocol):
-    """Tells how far something has got; None where that is not known."""
+    """Reports progress; None if it is not known."""
 
     def __call__(self) -> SoFar | None: ...
 
@@ -38,17 +38,17 @@ class Watch(Protocol):
 
 
 class CopyWatch:
-    """How far the COPY of a session has got, as the system tables tell it to a connection of its own."""
+    """Progress of a session's COPY, read from the system tables over a second connection."""
 
     def __init__(self, connect: Callable[[], extensions.connection], session: int) -> None:
-        """`connect` opens the connection when first it is needed; `session` is the other's process id."""
+        """`connect` opens the second connection when it is first needed; `session` is the other's process id."""
         self._connect = connect
         self._session = session
         self._connection: extensions.connection | None = None
         self._queries = list(copy_progress_queries)
 
     def __call__(self) -> SoFar | None:
-        """How far it has got; None where no system table tells."""
+        """Return the progress; None if no system table tells."""
         for query in list(self._queries):
             try:
                 found = self._ask(query)
@@ -75,7 +75,7 @@ class CopyWatch:
 
 @contextlib.contextmanager
 def said_if_slow(awaited: str) -> Iterator[None]:
-    """Print what is waited for, if the block takes long."""
+    """Print what is awaited if the block takes long."""
     timer = threading.Timer(SHOWN_AFTER, _say, [f"waiting for {awaited}"])
     timer.daemon = True
     timer.start()
@@ -86,15 +86,15 @@ def said_if_slow(awaited: str) -> Iterator[None]:
 
 
 def _say(line: str) -> None:
-    with contextlib.suppress(OSError):  # an output that is gone: the script itself will say so
+    with contextlib.suppress(OSError):  # stdout is closed: the script reports that itself
         say(line)
 
 
 @contextlib.contextmanager
 def show_progress(label: str, watch: Watch | None = None, position: tuple[int, int] | None = None) -> Iterator[None]:
-    """Show how long the block takes: on one line at a terminal, else by a line a minute.
+    """Show how long the block takes: on one line at a terminal, else a line a minute.
 
-    `position` is the number of this step of the run, and how many there are, if that is known.
+    `position` is the number of this step of the run and how many there are, if that is known.
     """
     done = threading.Event()
     show = functools.partial(_on_one_line, position=position) if is_terminal(sys.stdout) else _line_by_line
@@ -104,7 +104,7 @@ def show_progress(label: str, watch: Watch | None = None, position: tuple[int, i
         yield
     finally:
         done.set()
-        # not for as long as a second connection may take that nobody needs any more
+        # don't wait for a connection that is no longer needed
         thread.join(1)
 
 
@@ -112,14 +112,14 @@ def _show(show: Callable[..., None], label: str, watch: Watch | None, done: thre
     started = time.monotonic()
     if done.wait(SHOWN_AFTER):
         return
-    with contextlib.suppress(OSError):  # an output that is gone: the script itself will say so
+    with contextlib.suppress(OSError):  # stdout is closed: the script reports that itself
         show(label, watch, done, started)
     if watch is not None:
         watch.close()
 
 
 def leave_terminal_in_order() -> None:
-    """Show the cursor again, which a line that is being redrawn hides, where nothing else will."""
+    """Show the cursor again, which a progress bar hides."""
     if is_terminal(sys.stdout):
         from rich.console import Console
 
@@ -137,7 +137,7 @@ def _line_by_line(label: str, watch: Watch | None, done: threading.Event, starte
 def _on_one_line(
     label: str, watch: Watch | None, done: threading.Event, started: float, position: tuple[int, int] | None
 ) -> None:
-    from rich.console import Console  # what ends soon does not pay for it
+    from rich.console import Console  # slow to import, and needed for slow statements only
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (

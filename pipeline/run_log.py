@@ -111,7 +111,7 @@ class CheckResult(NamedTuple):
 
 
 class Result(Protocol):
-    """What came of a phase of a run: in one line for a log, and in several lines for a terminal."""
+    """The result of a phase: one line for a log, several for a terminal."""
 
     @property
     def text(self) -> str: ...
@@ -149,7 +149,7 @@ class RunLog:
     _begun: float = field(default_factory=time.monotonic)
 
     def begin(self, settings: Settings) -> None:
-        """Tell what goes where. Raise PipelineError where the report can't be written later."""
+        """Print the first line. Raise PipelineError if the report can't be written."""
         if self.report is not None:
             self._begin_report(self.report)
         self.target = {
@@ -256,7 +256,7 @@ class RunLog:
         say(f"warning: {text}", colour=YELLOW)
 
     def end(self, status: int, error: str, outcome: str) -> str:
-        """Write the report, if one is wanted; what kept it from being written, or nothing."""
+        """Write the report, if there is one; return what went wrong with it, or an empty string."""
         if self.report is None:
             return ""
         report = {
@@ -300,7 +300,7 @@ def _write(report: Path, text: str) -> None:
 
 
 def _is_device(report: Path) -> bool:
-    """Whether it is a pipe or a device, such as /dev/stdout, which may resolve to a path that does not exist."""
+    """Tell whether the path is a pipe or a device, such as /dev/stdout."""
     return report.exists() and not report.is_file() and not report.is_dir()
 
 

@@ -1,4 +1,4 @@
-"""A script from its command line to its exit status: options, tries, Ctrl-C and SIGTERM."""
+"""Run a script: command line, retries, Ctrl-C and SIGTERM, exit status."""
 
 import argparse
 import contextlib
@@ -24,18 +24,17 @@ from storage.local_files import user_path
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether the same run may well succeed a little later: nothing that has to be mended first."""
+    """Tell whether a retry may succeed without any change by the user."""
     if isinstance(error, StatementFailed):
         return error.passes
     return isinstance(error, (Unreachable, CommitUnanswered))
 
 
 def try_until_done(work: Callable[[], None], settings: Settings, run: Run, waits: tuple[int, ...]) -> None:
-    """Do `work`, and do it again from the start after each transient failure and its wait.
+    """Do `work`; after a transient failure wait and start over.
 
-    Each failure is reported, the last is raised. That is safe for work that changes all or nothing and that, done
-    twice, changes nothing the second time. Where only the answer to a commit was lost, the next try first finds
-    out whether it landed.
+    Each failure is printed, the last one raised. Safe for atomic, idempotent work. If only the answer to a commit was
+    lost, the next try first checks whether the commit landed.
     """
     unanswered = ""
     for number, seconds in enumerate((*waits, None), start=2):
@@ -58,9 +57,9 @@ def try_until_done(work: Callable[[], None], settings: Settings, run: Run, waits
 
 
 def check_commit_landed(settings: Settings, run: Run, mark: str) -> bool:
-    """Tell whether the load of this mark, whose commit was not answered, landed; the run knows it from now on.
+    """Tell whether a load whose commit was not answered has landed, and record it in the run.
 
-    The lock is had only when the session that sent the commit has ended, which on a cluster may take a while.
+    LOCK waits until the session that sent the commit has ended. On a cluster that can take a while.
     """
     with Session(open_connection(settings), settings, run) as session:
         session.execute(staging_lock)
@@ -70,11 +69,11 @@ def check_commit_landed(settings: Settings, run: Run, mark: str) -> bool:
     return landed
 
 
-# Seconds. Once the run is to stop no commit goes out, so its thread is waited for only as a courtesy: it may be
-# waiting itself, for somebody who never answers.
+# Seconds. No commit is sent once the run is to stop, so its thread need not end: it may be waiting for an answer that
+# never comes.
 PATIENCE = 0.5
 CANCEL_EVERY = 0.05
-LOOK_EVERY = 0.5  # where no signal ends a wait (Windows)
+LOOK_EVERY = 0.5  # on Windows a signal does not end a wait
 
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
@@ -82,7 +81,7 @@ Inbox = queue.SimpleQueue[object]
 
 
 class _Worker(threading.Thread):
-    """Does the work; puts itself into `inbox` when it has ended."""
+    """A thread for the work; puts itself into `inbox` when it has ended."""
 
     def __init__(self, work: Callable[[], None], inbox: Inbox) -> None:
         super().__init__(daemon=True)
@@ -99,14 +98,13 @@ class _Worker(threading.Thread):
 
 
 def run_with_signals(work: Callable[[], None], run: Run, status_of: Callable[[BaseException | None], int]) -> int:
-    """Do the work in a thread of its own, so that this one can answer signals whatever the driver is doing.
+    """Do the work in a thread of its own, so that signals are handled whatever the driver is doing.
 
-    Returns the exit status: 130 or 143 after a signal, else what `status_of` says of the error that the work ended in.
-
-    Python handles a signal only between two steps of its main thread: inside a call of the driver, which may wait
-    for hours, it handles none, and raised in the driver's own callbacks it would be lost.
+    Return the exit status: 130 or 143 after a signal, else what `status_of` returns for the error, if any. Python runs
+    signal handlers between bytecodes of the main thread only: never inside a call of the driver, which may wait for
+    hours.
     """
-    inbox: Inbox = queue.SimpleQueue()  # its put may be called by a signal's handler
+    inbox: Inbox = queue.SimpleQueue()  # its put is safe in a signal handler
     for number in _WORDS:
         signal.signal(number, lambda received, _: inbox.put(signal.Signals(received)))
     worker = _Worker(work, inbox)
@@ -119,7 +117,7 @@ def run_with_signals(work: Callable[[], None], run: Run, status_of: Callable[[Ba
 
 
 def _ignore_signals() -> None:
-    """Have nothing end the process from here on but its own exit: its message is out."""
+    """Ignore further signals: the last message is out."""
     for number in _WORDS:
         signal.signal(number, signal.SIG_IGN)
 
@@ -133,13 +131,13 @@ def _next(inbox: Inbox) -> object:
 
 
 def _ended_by(number: signal.Signals, worker: _Worker, run: Run, inbox: Inbox) -> int:
-    """End the run: wait for a commit that went out, say what is true now, cancel what is under way."""
+    """End the run on a signal: wait for a commit in flight, print the outcome, cancel the running statement."""
     run.stop()
     if run.is_committing:
         warn("waiting for the answer to the commit")
-        _next(inbox)  # the answer, or somebody who will not wait for it
+        _next(inbox)  # the answer, or a second signal
     _ignore_signals()
-    # no commit goes out any more, so this stays true whatever the rest of the run does
+    # no commit is sent any more, so the outcome is final
     leave_terminal_in_order()
     message = f"{_WORDS[number]}; {run.said}"
     status = complain(message, 128 + number)
@@ -152,7 +150,7 @@ def _ended_by(number: signal.Signals, worker: _Worker, run: Run, inbox: Inbox) -
 
 
 def _cancel_for(seconds: float, run: Run, worker: _Worker) -> None:
-    """Cancel what the run has under way, again and again, until it ends or the time is over.
+    """Cancel running statements repeatedly until the worker ends or the time is up.
 
     The next statement may begin just after a cancel that found none.
     """
@@ -167,19 +165,19 @@ def _keep_cancelling(run: Run, worker: _Worker) -> None:
 
 
 def _leave_at_once(status: int) -> NoReturn:
-    """End the process without waiting for its threads; the warehouse undoes what they have not committed."""
+    """Exit without waiting for threads; the warehouse rolls back what they have not committed."""
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     os._exit(status)
 
 
-WAITS = (1, 3, 10)  # seconds before the second, third and fourth try of what may be tried again
+WAITS = (1, 3, 10)  # seconds before the second, third and fourth try
 
 Work = Callable[[Settings, Run, argparse.Namespace], None]
 
 
 def parser_with_config(description: str | None) -> argparse.ArgumentParser:
-    """A parser for the command line of a script, with the option that all scripts have."""
+    """Return a parser with the options that both scripts have."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", default=DEFAULT_CONFIG, metavar="PATH", help="default: %(default)s")
     parser.add_argument("--report", type=user_path, metavar="PATH", help="write a report of the run to a file, as JSON")
@@ -190,10 +188,10 @@ def parser_with_config(description: str | None) -> argparse.ArgumentParser:
 def run_script(
     work: Work, arguments: argparse.Namespace, mode: str, waits: tuple[int, ...] = (), *, needs_source: bool = False
 ) -> int:
-    """Read the settings, do `work` with them, and turn what goes wrong into one message.
+    """Read the settings, do `work`, and turn any failure into one message.
 
-    `mode` is what the report says was run, `waits` are the seconds before each further try if a failure may pass.
-    Returns the exit status: 0 done, 1 failed, 130 or 143 ended by Ctrl-C or SIGTERM.
+    `mode` is the name of the run in its report, `waits` are the seconds before each retry of a transient failure.
+    Return the exit status: 0 done, 1 failed, 130 or 143 ended by Ctrl-C or SIGTERM.
     """
     log = RunLog(arguments.report, arguments.verbose, mode)
     run = Run("run it again, that does no harm", log) if waits else Run(log=log)
@@ -210,7 +208,7 @@ def run_script(
 
 
 def note_doubts(settings: Settings) -> None:
-    """Warn about settings that are valid but probably unintended."""
+    """Print a note about settings that are valid but probably unintended."""
     if settings.host in ("localhost", "127.0.0.1") and settings.sslmode == "verify-full":
         say(
             f"{settings.path}: [CLUSTER] HOST = {settings.host} is a cluster that is reached through this machine; "
@@ -219,7 +217,7 @@ def note_doubts(settings: Settings) -> None:
 
 
 def _ended(error: BaseException | None, run: Run) -> int:
-    """Say what went wrong, if anything did, and write the report; the exit status."""
+    """Print the error, if any, and write the report; return the exit status."""
     try:
         message = _message(error, run)
     except BaseException as unexpected:
@@ -238,7 +236,7 @@ def _message(error: BaseException | None, run: Run) -> str:
     if isinstance(error, psycopg2.Error):
         return f"the warehouse failed ({first_line(error)}); {run.said}"
     if isinstance(error, OSError):
-        # what is still to be written at exit has nowhere to go either
+        # stdout is flushed at exit, which would fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         what = "its output was closed" if isinstance(error, BrokenPipeError) else f"it failed ({error})"
         return f"{what}; {run.said}"
@@ -246,7 +244,7 @@ def _message(error: BaseException | None, run: Run) -> str:
 
 
 def _with_outcome(message: str, run: Run) -> str:
-    """The message, and what is true of the warehouse if that is not known and the message does not say so."""
+    """Add the outcome to a message that does not have it, if it is unknown."""
     if run.outcome is Outcome.UNKNOWN and run.said not in message:
         return f"{message}\n{run.said}"
     return message

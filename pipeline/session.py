@@ -1,4 +1,4 @@
-"""A run and its tries: the connection, the statements on it, and what becomes of its commit."""
+"""A run and its tries: the connection, its statements, and the outcome of the commit."""
 
 import contextlib
 import ctypes
@@ -26,10 +26,10 @@ from sql_queries import Copy
 
 
 def canceller(connection: extensions.connection) -> Callable[[], None]:
-    """What ends the statement under way on the connection, wherever it is called.
+    """Return a function that cancels the running statement, callable from any thread.
 
-    The driver's own cancel() keeps all of Python waiting until the server answers, and one that hangs never does. Its
-    library, called by way of ctypes, keeps nobody else waiting. Where that library can't be had, it is cancel().
+    The driver's own cancel() holds Python's lock until the server answers, which a hung server never does. Calling the
+    driver's library by ctypes does not. If the library can't be found, it falls back to cancel().
     """
     try:
         libpq = ctypes.CDLL(_psycopg.__file__)
@@ -38,7 +38,7 @@ def canceller(connection: extensions.connection) -> Callable[[], None]:
         handle = libpq.PQgetCancel(connection.pgconn_ptr)
     except (AttributeError, OSError):
         return connection.cancel
-    # the stand-in is at work here, too
+    # the stand-in runs COPY in this process
     note = getattr(connection, "note_cancel", None)
 
     def cancel() -> None:
@@ -50,7 +50,7 @@ def canceller(connection: extensions.connection) -> Callable[[], None]:
 
 
 class Outcome(enum.Enum):
-    """What is true of the warehouse if the run ended now; the value is how a message says it."""
+    """What would be true of the warehouse if the run ended now; the value is the wording in messages."""
 
     UNCHANGED = "nothing was changed"
     UNKNOWN = "the commit was under way; whether it landed is not known"
@@ -58,11 +58,10 @@ class Outcome(enum.Enum):
 
 
 class Run:
-    """All tries of one script, from its command line to its exit status.
+    """All tries of one script, from the command line to the exit status.
 
-    The script does its work in one thread; `stop` is called from another. `outcome` is set by whoever
-    finds out: the commit itself or, where its answer was lost, the next try. `advice` is what to do where
-    nobody has found out. `log` is what it tells of itself.
+    The script works in one thread; `stop` is called from another. `outcome` is set by the commit or, if its answer was
+    lost, by the next try. `advice` tells the user what to do if nobody found out.
     """
 
     def __init__(self, advice: str = "look before you run it again", log: RunLog | None = None) -> None:
@@ -77,11 +76,11 @@ class Run:
 
     @property
     def said(self) -> str:
-        """What is true of the warehouse, for a message."""
+        """The outcome in words, for a message."""
         return f"{self.outcome.value}: {self._advice}" if self.outcome is Outcome.UNKNOWN else self.outcome.value
 
     def cancel_by(self, cancel: Callable[[], None] | None) -> None:
-        """Set what ends the statement that is under way, from any thread; None where there is no connection."""
+        """Register the function that cancels the running statement; None while there is no connection."""
         self._cancel = cancel
 
     def check(self) -> None:
@@ -95,16 +94,17 @@ class Run:
             raise Stopped
 
     def found_out(self, outcome: Outcome) -> None:
-        """Note what became of a commit; if it landed, its summary is true from now on."""
+        """Record the outcome of a commit; if it landed, its summary becomes that of the run."""
         if outcome is Outcome.COMMITTED and self._summary is not None:
             self.log.summary = self._summary
         self.outcome = outcome
 
     @contextlib.contextmanager
     def committing(self, summary: Summary | None = None) -> Iterator[None]:
-        """Send a commit in the block, which calls `found_out` once it knows; meanwhile `outcome` is UNKNOWN.
+        """Send a commit in the block; `outcome` is UNKNOWN until the block calls `found_out`.
 
-        `summary` is what is true if it lands. Raise Stopped, and let no commit go out, if the run is to stop.
+        `summary` becomes that of the run if the commit lands. Raise Stopped before the commit is sent if the run is to
+        stop.
         """
         with self._lock:
             self.check()
@@ -117,12 +117,12 @@ class Run:
             self.is_committing = False
 
     def stop(self) -> None:
-        """Have the run stop: from now on no commit goes out, and `outcome` stays unless one is under way."""
+        """Stop the run: no commit is sent from now on."""
         with self._lock:
             self._stopping.set()
 
     def cancel(self) -> None:
-        """End the statement that is under way, if there is one; a commit is let finish."""
+        """Cancel the running statement, if there is one; never interrupts a commit."""
         cancel = self._cancel
         if cancel is not None and not self.is_committing:
             with contextlib.suppress(psycopg2.Error):
@@ -133,20 +133,20 @@ Parameters = Mapping[str, Any]
 
 
 class Session:
-    """A connection for the length of a `with` block, in transactions of its own.
+    """A connection for a `with` block; what is not committed is rolled back.
 
-    `settings` are those that it was opened with, `run` is what this is a try of. Each method raises Stopped where the
-    run is to stop, and StatementFailed where the warehouse refuses a statement.
+    `settings` are those that it was opened with, `run` is the run it belongs to. Methods raise Stopped if the run is to
+    stop, and StatementFailed if the warehouse refuses a statement.
     """
 
     def __init__(self, connection: extensions.connection, settings: Settings, run: Run | None = None) -> None:
         self.connection = connection
         self.settings = settings
         self.run = run or Run()
-        self.mark = ""  # of the load that this session stages; see `mark_load`
-        self.left_out: Counter[str] = Counter()  # bad records that COPY has left out, by table
+        self.mark = ""  # identifies the load; see `mark_load`
+        self.left_out: Counter[str] = Counter()  # bad records that COPY left out, by table
         self.copies: dict[int, Copy] = {}  # its COPYs, by their query ids
-        self.packed: dict[str, PackedObject] = {}  # what COPY reads in the place of the files that are packed in it
+        self.packed: dict[str, PackedObject] = {}  # packed objects by name
         self.run.cancel_by(canceller(connection))
 
     def __enter__(self) -> "Session":
@@ -156,7 +156,7 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """End the session: what it has not committed is undone."""
+        """Close the connection; what is not committed is rolled back."""
         self.run.cancel_by(None)
         self.connection.close()
 
@@ -175,9 +175,9 @@ class Session:
     def execute(
         self, statement: str, parameters: Parameters | None = None, watch: Watch | None = None
     ) -> extensions.cursor:
-        """Run one statement; the cursor has its rows and their number.
+        """Run one statement; return its cursor.
 
-        Where it takes long, that is shown, with how far it is if `watch` tells.
+        If it takes long, progress is shown, with what `watch` reports.
         """
         self.run.check()
         cursor = self.connection.cursor()
@@ -185,9 +185,9 @@ class Session:
             with show_progress(name_of(statement), watch, self.run.log.position):
                 cursor.execute(statement, parameters)
         except psycopg2.Error as error:
-            self.run.check()  # that is why it was cancelled
+            self.run.check()  # cancelled because the run is to stop
             raise statement_failed(error, statement, parameters, self.settings, self.run.said) from error
-        except (TypeError, KeyError, ValueError) as error:  # the driver's, of what begins with %
+        except (TypeError, KeyError, ValueError) as error:  # raised by the driver for a bare %
             if "%" not in statement:
                 raise
             raise PipelineError(
@@ -198,22 +198,22 @@ class Session:
 
     @contextlib.contextmanager
     def step(self, statement: str) -> Iterator[Step]:
-        """Note the statement that runs in the block, which sets how many rows it wrote, and how long it took."""
+        """Time the statement that runs in the block, which sets the number of rows, and add it to the run log."""
         started = time.monotonic()
         step = Step(name_of(statement))
         yield step
-        self.run.check()  # the last line of a run that is stopped says how it ended
+        self.run.check()  # print nothing after the message about the stop
         step.seconds = round(time.monotonic() - started, 3)
         self.run.log.step(step)
 
     def rows(self, query: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
-        """The rows of a query."""
+        """Return the rows of a query."""
         with self.execute(query, parameters) as cursor:
             return cursor.fetchall()
 
     @cached_property
     def number(self) -> int:
-        """The number by which the system tables know this session."""
+        """The process id by which the system tables know this session."""
         return int(self.rows(sql_queries.session_number)[0][0])
 
     def rollback(self) -> None:
@@ -225,20 +225,20 @@ class Session:
             raise statement_failed(error, "ROLLBACK", None, self.settings, self.run.said) from error
 
     def mark_load(self) -> None:
-        """Leave a mark in the transaction by which its load can be told from all others; see `check_commit_landed`."""
+        """Store a random mark in the transaction, by which `check_commit_landed` recognizes this load."""
         self.mark = f"staged by load {os.urandom(8).hex()}"
         self.execute(sql_queries.staging_mark, {"mark": self.mark})
 
     def commit(self, summary: Summary | None = None) -> None:
-        """Commit what `summary` sums up.
+        """Commit, with the summary of what is committed.
 
-        Raise CommitUnanswered if the answer is lost, StatementFailed where it is refused.
+        Raise CommitUnanswered if the answer is lost, StatementFailed if the commit is refused.
         """
         with self.run.committing(summary):
             try:
                 self.connection.commit()
             except psycopg2.Error as error:
-                # only a code proves that the warehouse answered
+                # only an SQLSTATE proves that the warehouse answered
                 if error.pgcode is None or is_connection_lost(error):
                     raise CommitUnanswered(f"COMMIT failed: {first_line(error)}; {self.run.said}", self.mark) from error
                 self.run.found_out(Outcome.UNCHANGED)

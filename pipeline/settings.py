@@ -1,4 +1,4 @@
-"""dwh.cfg: where the data and the warehouse are, read and checked before anything is connected."""
+"""Settings: the values of dwh.cfg, checked before anything is connected."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from storage.local_files import user_path
 
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "dwh.cfg"
 
-TEMP_DIR_BYTES = 180  # load errors have 256 bytes for a name, and what is written there must fit in
+TEMP_DIR_BYTES = 180  # file names in load errors are cut at 256 bytes, and ours have to fit
 
 # https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-load.html#copy-maxerror
 MOST_ERRORS = 100_000
@@ -19,7 +19,7 @@ MOST_ERRORS = 100_000
 SSLMODES = ("verify-full", "verify-ca", "require", "prefer", "allow", "disable")
 _SWITCH = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
 
-# one role, or several with commas between them: each takes on the next
+# one role, or a chain of roles separated by commas
 _ROLE_ARN = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 _REGION_OF_HOST = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.redshift(?:-serverless)?\.amazonaws\.com")
 _ENDPOINT = re.compile(r"(?P<host>[^/:]+)(?::(?P<port>[^/:]*))?(?:/(?P<database>.*))?")  # as AWS's console shows it
@@ -29,7 +29,7 @@ _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d+")
 
 @dataclass(frozen=True)
 class CredstashEntry:
-    """Where credstash keeps the password; None where credstash's or AWS's default is meant."""
+    """Where credstash keeps the password; None stands for the default of credstash or AWS."""
 
     key: str
     table: str
@@ -39,19 +39,20 @@ class CredstashEntry:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the data are, as COPY takes it, and the role and region with which a cluster reads them."""
+    """The sources as COPY takes them, and the role and region with which a cluster reads them."""
 
     log_data: str
     log_jsonpath: str
     song_data: str
     iam_role: str
     region: str
-    temp_dir: str = ""  # without a slash at the end; empty where each COPY reads its whole prefix
+    temp_dir: str = ""  # without a trailing slash; empty if not set
     maxerror: int = 0  # bad records of a source that a run may leave out
 
     def copy_parameters(self) -> dict[str, str | int]:
-        """The values for the placeholders of the COPY statements, where 1 is the first bad record that fails a COPY.
+        """Return the values for the placeholders of the COPY statements.
 
+        COPY's MAXERROR is the number of the first error that fails it, one more than ours.
         https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-load.html#copy-maxerror
         """
         texts = {name: value for name, value in vars(self).items() if name not in ("temp_dir", "maxerror")}
@@ -60,7 +61,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Settings:
-    """The config file, checked. `path` is the file itself; texts that are not set are empty."""
+    """The checked config. `path` is the file itself; strings that are not set are empty."""
 
     path: Path
     host: str
@@ -83,21 +84,21 @@ class Settings:
 
     @property
     def short_place(self) -> str:
-        """Where the warehouse is, in few words: of a cluster's endpoint its name and region."""
+        """The warehouse in a few words: "local", or the cluster's name and region."""
         if self.is_local or (region := _REGION_OF_HOST.search(self.host)) is None:
             return "local" if self.is_local else self.place
         return f"{self.host.split('.')[0]}.{region[1]}"
 
     @property
     def place(self) -> str:
-        """Where the warehouse is, for messages: host and port, or the stand-in's folder."""
+        """The warehouse for messages: host and port, or the stand-in's folder."""
         return f"local ({self.data_dir})" if self.is_local else f"{self.host}:{self.port}"
 
 
 def read_settings(path: str | Path = DEFAULT_CONFIG, *, needs_source: bool = False) -> Settings:
-    """Read and check a config file. `needs_source` says that a run will read the data it names.
+    """Read and check a config file. `needs_source` tells whether the run reads the sources.
 
-    Raise PipelineError, naming file, section and key, for whatever is missing, unknown or malformed.
+    Raise PipelineError, naming file, section and key, for anything missing, unknown or malformed.
     """
     values = ConfigValues(user_path(path).resolve())
     host, port, database = _endpoint(values)
@@ -121,7 +122,7 @@ def read_settings(path: str | Path = DEFAULT_CONFIG, *, needs_source: bool = Fal
 
 
 def _endpoint(values: ConfigValues) -> tuple[str, int, str]:
-    """Host, port and database; HOST may name all three, as AWS's console shows them."""
+    """Return host, port and database; HOST may contain all three, as AWS's console shows them."""
     given = values.get("CLUSTER", "HOST")
     if "://" in given or "@" in given:
         raise PipelineError(f"{values.path}: [CLUSTER] HOST is a URL; give the endpoint alone, as name:5439/database")
@@ -138,7 +139,7 @@ def _endpoint(values: ConfigValues) -> tuple[str, int, str]:
 
 
 def _same(values: ConfigValues, key: str, in_host: str | None) -> str:
-    """The value of `key`, which HOST may give, too, if it says the same."""
+    """Return the value of `key`; if HOST contains it as well, both must agree."""
     given = values.get("CLUSTER", key, "")
     if in_host and given and given != in_host:
         raise PipelineError(
@@ -198,7 +199,7 @@ def _source(values: ConfigValues, host: str) -> Source:
 
 
 def _maxerror(values: ConfigValues) -> int:
-    """[S3] MAXERROR, one less than COPY's at most."""
+    """Return [S3] MAXERROR, one less than COPY's at most."""
     given = values.get("S3", "MAXERROR", "0")
     if not (given.isascii() and given.isdecimal() and int(given) < MOST_ERRORS):
         raise PipelineError(
@@ -208,7 +209,7 @@ def _maxerror(values: ConfigValues) -> int:
 
 
 def _temp_dir(values: ConfigValues, host: str) -> str:
-    """[S3] TEMP_DIR, which is in S3 or on this machine as the data are."""
+    """Return [S3] TEMP_DIR, which has to be in S3 if the data are, and else on this machine."""
     given = values.get("S3", "TEMP_DIR", "")
     if not given:
         return ""
@@ -230,7 +231,7 @@ def _temp_dir(values: ConfigValues, host: str) -> str:
 
 
 def _location(values: ConfigValues, key: str, host: str) -> str:
-    """[S3] `key` as COPY takes it: s3:// as it is, another path from the config file's folder."""
+    """Return [S3] `key` as COPY takes it: s3:// unchanged, other paths relative to the config's folder."""
     value = values.get("S3", key)
     if re.match(r"s3://[^/]", value):
         return value
@@ -247,7 +248,7 @@ def _location(values: ConfigValues, key: str, host: str) -> str:
 
 
 def _region(values: ConfigValues, host: str) -> str:
-    """[S3] REGION, or what COPY itself would use without one: the region of the cluster."""
+    """Return [S3] REGION, or COPY's own default: the region of the cluster."""
     in_host = _REGION_OF_HOST.search(host)
     default = in_host[1] if in_host else "us-east-1" if host == "local" else None
     given = values.get("S3", "REGION", default)

@@ -1,4 +1,4 @@
-"""A closer look at the source's files: a sample for etl.py --check, and the file that a load error names."""
+"""Inspect source files: a sample for etl.py --check, and the file that a load error names."""
 
 import json
 import re
@@ -45,9 +45,9 @@ class Field:
 
 
 def compare_sample(session: Session) -> list[str]:
-    """Return a line for each field of the sampled records that does not fit the columns, none if all of them do.
+    """Return a line for each field of the sample that does not fit the columns.
 
-    Files are read with this machine's own credentials. Where they can't be, one line says so.
+    Files are read with this machine's own credentials; if that fails, one line says so.
     """
     lines = []
     for key in ("log_data", "song_data"):
@@ -100,7 +100,7 @@ def _objects(text: str, most: int) -> Iterator[dict[str, object]]:
 
 
 def _columns(session: Session, key: str) -> tuple[dict[str, str], dict[str, int]]:
-    """The column that each field of a record goes to, and the length in bytes of the columns for text."""
+    """Map each field of a record to its column; return also the length in bytes of the text columns."""
     found = staging_columns(session, key)
     names = [name for name, _, _ in found]
     fields = fields_of_columns(session.source) if key == "log_data" else names
@@ -213,7 +213,7 @@ def remark(session: Session, error: LoadError) -> str:
             if error.reason.startswith(_OVERFLOW):
                 return _overflow(session, error)
             return _look(_data(error.filename, session.source, LOOKED_AT), int(error.line))
-        except PipelineError:  # the error itself matters more
+        except PipelineError:  # an explanation is optional
             return ""
 
 
@@ -227,7 +227,7 @@ def _look(data: bytes | None, line: int) -> str:
 
 
 def _data(filename: str, source: Source, limit: int) -> bytes | None:
-    """The beginning of a file; None if this machine can't read it, as where only the cluster's role may."""
+    """Return the beginning of a file; None if this machine can't read it."""
     try:
         return head(filename, source.region, limit)
     except PipelineError:
@@ -269,7 +269,7 @@ def find_record(data: bytes, line: int) -> FoundRecord | None:
 
 
 def _overflow(session: Session, error: LoadError) -> str:
-    """Say for which column an integer is too large; for one of which, if the file can't be read."""
+    """Name the column for which an integer is too large; empty if the file can't be read."""
     source = session.source
     data_type = _TYPES.get(error.reason.removeprefix(_OVERFLOW))
     key = source_of(error, source)

@@ -1,6 +1,6 @@
-"""Imported by common.py before all else: until the rest is there, what goes wrong is one line, too.
+"""Imported by common.py first: until everything is imported, a failure is one line as well.
 
-Importing this does nothing unless a script of this project is what was started.
+Importing this does nothing unless the program is a script of this project.
 """
 
 # as few as can be before the handlers are there: what takes long to load comes after them

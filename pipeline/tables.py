@@ -25,7 +25,7 @@ _COMMENT = re.compile(r"--[^\n]*")
 
 
 class TableName(NamedTuple):
-    """A table as a DROP TABLE names it; the schema is empty where it names none."""
+    """A table as DROP TABLE names it; the schema is empty if it is not given."""
 
     schema: str
     table: str
@@ -33,10 +33,10 @@ class TableName(NamedTuple):
 
 
 def dropped_tables() -> list[TableName]:
-    """The tables that `drop_table_queries` drop, in their order.
+    """Return the tables that `drop_table_queries` drop, in order.
 
-    Raise PipelineError for a query that names them otherwise than DROP TABLE does: what is not understood would be
-    dropped without a question.
+    Raise PipelineError for a query that is not a plain DROP TABLE: a table that is not recognized would be dropped
+    without asking.
     """
     names = []
     for query in drop_table_queries:
@@ -51,10 +51,10 @@ def dropped_tables() -> list[TableName]:
 
 
 def count_rows(session: Session, *, lock: bool = False) -> dict[str, int]:
-    """How many rows each of the tables holds that are there; with `lock`, nobody adds any before the transaction ends.
+    """Return the number of rows of each existing table; with `lock`, nobody adds any until the transaction ends.
 
-    Without it, no reader or load has to wait for the count. A transaction sees what there was at its first query, for
-    which LOCK does not count: so it goes first. https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html
+    Without it, nobody waits for the count. The LOCK goes first, because a transaction sees the data as of its first
+    query, and LOCK is none. https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html
     """
     if lock and (found := existing(session)):
         session.rollback()
@@ -68,21 +68,21 @@ def count_rows(session: Session, *, lock: bool = False) -> dict[str, int]:
 
 
 def existing(session: Session) -> list[str]:
-    """Those of the tables that are there, as they are written."""
+    """Return the tables that exist, as the queries name them."""
     return [name.written for name in dropped_tables() if session.rows(existing_table, name._asdict())]
 
 
 def location_of(session: Session) -> str:
-    """Where the tables are: database, schema and warehouse."""
+    """Return where the tables are: database, schema and warehouse."""
     [(schema,)] = session.rows(chosen_schema)
     session.rollback()
     return f"{session.settings.database}.{schema} on {session.settings.place}"
 
 
 def ping(session: Session) -> None:
-    """Tell whom the warehouse knows us as, whether the tables are there, and whether it can read the source.
+    """Print the user, whether the tables exist, and whether the warehouse can read the source.
 
-    Raise PipelineError, naming each, for what is not as it must be.
+    Raise PipelineError, naming each problem.
     """
     [(user, version)] = session.rows(sql_queries.session_identity)
     say(f"connected to {location_of(session)} as {user} ({_short(version)})")
@@ -100,16 +100,16 @@ def ping(session: Session) -> None:
 
 
 def _short(version: str) -> str:
-    """The part of the version that says which Redshift it is."""
+    """Return the part of the version that names the Redshift release."""
     at = version.find("Redshift")
     return version[at:] if at >= 0 else version
 
 
 def _source_problem(session: Session, copy: Copy) -> str:
-    """Why a COPY can't read its source; empty where it can.
+    """Return why a COPY can't read its source; empty if it can.
 
-    It is given the name of an object that is not there, and loads nothing: that it finds none needs the role and the
-    rights, and reads nothing but the JSONPaths file.
+    COPY gets the name of a missing object and loads nothing: finding none takes the role and its rights, and reads only
+    the JSONPaths file.
     """
     parameters = dict(session.source_parameters)
     key = copy.source
@@ -229,7 +229,7 @@ def _shortened(text: str) -> str:
 
 
 def _bar(number: int, most: int) -> str:
-    """A bar as long as the number is large, in characters that the output's encoding has."""
+    """Return a bar of proportional length, in characters of the output's encoding."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     block = "█" if encoding.lower().startswith("utf") else "#"
     return block * max(1, round(BAR * number / most))

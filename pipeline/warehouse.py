@@ -1,4 +1,4 @@
-"""The warehouse that a config names: how a cluster or the stand-in is reached, and the password for it."""
+"""Connect to the warehouse of the config, cluster or stand-in, and find the password."""
 
 import os
 import re
@@ -19,10 +19,10 @@ _ENDPOINT = re.compile(
 
 
 def user_and_password(settings: Settings) -> tuple[str, str | None]:
-    """The user and the password to log in with, from the first of the ways that the config sets.
+    """Return the user and password to log in with.
 
-    They are IAM_AUTH, DB_PASSWORD, credstash, and libpq's own, for which the password is None. Raise
-    PipelineError where a way is set and fails.
+    The first that is configured counts: IAM_AUTH, DB_PASSWORD, credstash; else the password is None and libpq looks for
+    one. Raise PipelineError if the configured way fails.
     """
     if settings.iam_auth:
         return _temporary_credentials(settings)
@@ -30,9 +30,9 @@ def user_and_password(settings: Settings) -> tuple[str, str | None]:
 
 
 def password(settings: Settings) -> str | None:
-    """The password: DB_PASSWORD, or else from credstash, or else None for libpq's own ways.
+    """Return DB_PASSWORD, or the password in credstash, or None to let libpq look for one.
 
-    Raise PipelineError if credstash is asked and can't answer.
+    Raise PipelineError if credstash fails.
     """
     if settings.password or settings.credstash is None:
         return settings.password or None
@@ -44,9 +44,9 @@ def _credstash_password(settings: Settings, entry: CredstashEntry) -> str:
     import inspect
 
     import botocore.exceptions
-    import credstash  # with boto3 it takes a while to load: only where a password comes from it
+    import credstash  # slow to import, and needed only if the password is there
 
-    # credstash wraps the function to print AWS's errors and exit; underneath it raises them
+    # the wrapper prints errors and exits; the wrapped function raises them
     get_secret = inspect.unwrap(credstash.getSecret)
     try:
         return str(get_secret(entry.key, table=entry.table, region=entry.region, profile_name=entry.profile))
@@ -65,7 +65,7 @@ def _credstash_password(settings: Settings, entry: CredstashEntry) -> str:
 
 
 def _region_and_profile(entry: CredstashEntry) -> str:
-    """The region and the AWS profile that credstash used, and where a default came from."""
+    """Return the region and AWS profile that credstash used, and where a default came from."""
     import boto3
     from botocore.exceptions import BotoCoreError
 
@@ -87,7 +87,7 @@ def _default_profile() -> str:
 
 
 def _temporary_credentials(settings: Settings) -> tuple[str, str]:
-    """A user and a password that AWS makes for this login: they expire, nothing is stored."""
+    """Ask AWS for a temporary user and password."""
     import botocore.exceptions
 
     endpoint = _ENDPOINT.fullmatch(settings.host)
@@ -137,7 +137,7 @@ CONNECT_TIMEOUT = 60
 # goes out well before, and a cluster that is gone is noticed after IDLE + INTERVAL * COUNT seconds.
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 60, 15, 4
 
-# a part of libpq's message: what to do about it
+# parts of libpq's messages, and what to do about them
 _ADVICE = {
     "does not match host name": (
         "the server's certificate is for another name than HOST: use the endpoint that AWS shows, or, through a "
@@ -162,9 +162,9 @@ _ADVICE = {
 
 
 def connect_to_cluster(settings: Settings) -> extensions.connection:
-    """Open a connection to the cluster that the config names, over TLS that is verified in full.
+    """Connect to the cluster of the config, over TLS with full verification.
 
-    Raise PipelineError, saying what to change, if it can't be had; Unreachable where it may be had later.
+    Raise PipelineError, saying what to change, or Unreachable if a retry may succeed.
     """
     user, secret = user_and_password(settings)
     try:
@@ -193,10 +193,10 @@ def connect_to_cluster(settings: Settings) -> extensions.connection:
 
 
 def _root_bundle(settings: Settings) -> str:
-    """The file with root certificates: SSLROOTCERT, or certifi's, which has those that AWS uses."""
+    """Return the file with root certificates: SSLROOTCERT, or certifi's, which includes Amazon's."""
     if settings.sslrootcert:
         return settings.sslrootcert
-    import certifi  # only a cluster needs it
+    import certifi  # needed for clusters only
 
     return certifi.where()
 
@@ -209,14 +209,14 @@ def _advice(reason: str, settings: Settings) -> str:
 
 
 def masked(text: str, secret: str | None) -> str:
-    """`text` with the secret, if it is in it, made unreadable."""
+    """Return the text with the secret redacted."""
     return text.replace(secret, "*****") if secret else text
 
 
 def open_connection(settings: Settings) -> extensions.connection:
-    """Open a connection, in the schema that the settings name.
+    """Open a connection, in the schema of the settings.
 
-    Raise PipelineError if the warehouse can't be reached or has no such schema; Unreachable if it may be reached later.
+    Raise PipelineError if the warehouse can't be reached or has no such schema; Unreachable if a retry may succeed.
     """
     connection = _connect_to_stand_in(settings) if settings.is_local else connect_to_cluster(settings)
     try:
@@ -244,7 +244,7 @@ def _enter_schema(connection: extensions.connection, settings: Settings) -> None
 
 
 def _connect_to_stand_in(settings: Settings) -> extensions.connection:
-    import local_redshift  # only where it is used: a cluster needs none of it
+    import local_redshift  # needed for the stand-in only
 
     try:
         with said_if_slow("the local server to start"):

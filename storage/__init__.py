@@ -1,1 +1,1 @@
-"""Files that the pipeline and the stand-in both read."""
+"""Files, for the pipeline and the stand-in."""

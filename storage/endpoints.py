@@ -1,8 +1,8 @@
-"""Addresses of S3 servers, as the environment has them."""
+"""S3 endpoints, as the environment names them."""
 
 import re
 
 
 def without_password(text: str) -> str:
-    """Return the text without the user and password that a URL in it may have."""
+    """Return the text with user and password removed from URLs."""
     return re.sub(r"//[^/@\s]*@", "//", text)

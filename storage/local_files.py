@@ -1,4 +1,4 @@
-"""Files on this machine, found by S3's rule: a prefix is the beginning of a name, not a folder.
+"""Find local files by S3's rule: a prefix is the beginning of a name, not a folder.
 
 https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-source-s3.html
 """
@@ -16,8 +16,8 @@ def user_path(path: str | Path) -> Path:
 def walk(prefix: str) -> Iterator[str]:
     """Yield the path of each file whose path begins with `prefix`, in no particular order.
 
-    Links to folders are followed, except where one leads back to a folder above it. Raise OSError for a folder that
-    can't be listed, as COPY fails on an object that it may not read.
+    Links to folders are followed, except those that lead back to a folder above. Raise OSError for a folder that can't
+    be listed.
     """
     top = prefix if prefix.endswith("/") else os.path.dirname(prefix) or "."  # noqa: PTH120
     start = len("./") if top == "." and not prefix.startswith(".") else 0
