@@ -2,6 +2,7 @@
 
 import csv
 import datetime as dt
+import itertools
 import json
 import re
 import time
@@ -335,6 +336,59 @@ def test_first_of_two_versions_by_their_values_counts(
         tables.told(replace=True)
         stars.append(tables.star())
     assert stars[0] == stars[1] == stars[2]
+
+
+ORDER = ["userId", "level", "location", "userAgent", "song", "artist", "length", "firstName", "lastName", "gender"]
+LOWER, HIGHER = (
+    {"userId": "7", "length": 1.5} | dict.fromkeys(set(ORDER) - {"userId", "length"}, "A"),
+    {"userId": "8", "length": 200.5} | dict.fromkeys(set(ORDER) - {"userId", "length"}, "B"),
+)
+
+
+@pytest.mark.parametrize(("first", "second"), list(itertools.pairwise(ORDER)))
+def test_earlier_column_decides_between_two_versions(tables: Warehouse, first: str, second: str) -> None:
+    tables.write_songs([song()])
+    same = {field: LOWER[field] for field in ORDER}
+    counts = event(**same | {second: HIGHER[second]})
+    tables.write_log([event(**same | {first: HIGHER[first]}), counts])
+    tables.told(replace=True)
+    star = tables.star()
+    tables.empty()
+    tables.write_log([counts])
+    tables.told(replace=True)
+    assert tables.star() == star
+
+
+@pytest.mark.parametrize("other", [{"sessionId": 2}, {"itemInSession": 6}])
+def test_replace_leaves_a_user_whose_latest_event_has_another_key(tables: Warehouse, other: dict) -> None:
+    """Another user's event at the same moment, in another session or at another place in it."""
+    tables.write_songs([song()])
+    latest = event(page="Home", song=None, artist=None, length=None, level="paid", itemInSession=5)
+    tables.write_log([event(level="free", ts=event()["ts"] - 1), latest])
+    tables.load()
+    before = tables.query("SELECT * FROM users WHERE user_id = 7")
+    tables.write_log([event(userId="8", **({"sessionId": event()["sessionId"], "itemInSession": 5} | other))])
+    tables.told(replace=True)
+    assert tables.query("SELECT * FROM users WHERE user_id = 7") == before
+
+
+def test_user_whose_event_goes_to_another_is_taken_from_the_later_item_of_their_plays(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    earlier = [event(level=level, itemInSession=item) for item, level in ((1, "free"), (2, "paid"), (3, "free"))]
+    tables.write_log([earlier[1], earlier[0], event(ts=event()["ts"] + 1, itemInSession=9)])
+    tables.load()
+    tables.write_log([event(userId="8", ts=event()["ts"] + 1, itemInSession=9)])
+    tables.told(replace=True)
+    assert tables.query("SELECT level, last_item_in_session FROM users WHERE user_id = 7") == [("paid", 2)]
+
+
+def test_inferred_artist_of_a_replaced_play_without_a_song_goes(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    tables.write_log([event(song=None, artist="X")])
+    tables.load()
+    tables.write_log([event(song=None, artist="Y")])
+    tables.told(replace=True)
+    assert tables.query("SELECT name FROM artists WHERE artist_id LIKE 'EV%'") == [("Y",)]
 
 
 def test_event_that_is_no_play_any_more_takes_all_of_it_along(loaded: Warehouse) -> None:
