@@ -1099,7 +1099,7 @@ LIMIT 5""")
 
 # One row per day with plays, of the 30 days that end with the last one.
 plays_by_day = Statement("""
-SELECT CAST(CAST(start_time AS DATE) AS VARCHAR) AS played_on, COUNT(*) AS plays
+SELECT CAST(CAST(start_time AS DATE) AS VARCHAR) AS day, COUNT(*) AS plays
 FROM songplays
 WHERE start_time >= DATEADD(day, -29, CAST(%(last)s AS DATE))
 GROUP BY CAST(start_time AS DATE)

@@ -48,6 +48,9 @@ _AGGREGATES = frozenset(
 )
 
 
+_TAKE_A_PART = frozenset("DATEADD DATE_ADD DATEDIFF DATE_DIFF DATE_PART DATE_TRUNC".split())
+
+
 def fold(nodes: list[exp.Expr], catalog: Catalog) -> None:
     """Give names the case that they have: lower, in quotes too (enable_case_sensitive_identifier is off).
 
@@ -224,11 +227,17 @@ def _resolve_in(select: exp.Select, scopes: Scopes) -> bool:
     return changed
 
 
+def _is_date_part(column: exp.Column) -> bool:
+    """Tell whether what looks like a column is a date part, as in DATEADD(day, 1, ts)."""
+    call = column.parent
+    return isinstance(call, exp.Anonymous) and call.name.upper() in _TAKE_A_PART and call.expressions[0] is column
+
+
 def _replace_aliases(node: exp.Expr, select: exp.Select, aliases: dict[str, exp.Expr], scopes: Scopes) -> bool:
     changed = False
     for column in list(node.find_all(exp.Column)) if aliases else []:
         meant = None if column.table else aliases.get(column.name)
-        if meant is None or column.find_ancestor(exp.Select) is not select:
+        if meant is None or _is_date_part(column) or column.find_ancestor(exp.Select) is not select:
             continue
         if _may_be_real(column.name, select, scopes):
             continue

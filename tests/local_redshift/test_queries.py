@@ -47,6 +47,9 @@ NAMES = [  # page, query, rows
     ("r_WHERE_clause", "SELECT id * 2 AS twice FROM plays WHERE twice = 4", [(4,)]),
     ("r_WHERE_clause, real columns first", "SELECT -1 AS id FROM plays WHERE id = 1", [(-1,)]),
     ("seen", "SELECT title, COUNT(*) AS n FROM plays GROUP BY 1 HAVING n > 0 AND title = 'One'", [("One", 1)]),
+    ("r_DATEADD_function, a date part is no alias",
+     "SELECT 1 AS month, DATEADD(month, month, '2018-11-01'::DATE) FROM plays "
+     "WHERE id = 1 AND DATEDIFF(month, GETDATE(), GETDATE()) = 0", [(1, midnight(2018, 12, 1))]),
     ("r_SELECT_list", "SELECT id AS a FROM plays WHERE a < 3 ORDER BY a + 0 DESC", [(2,), (1,)]),
     ("r_SELECT_list", "WITH p AS (SELECT 5 AS id) SELECT id AS x, x + 1 FROM p", [(5, 6)]),
     ("r_SELECT_list", "SELECT p.id AS x, x + 1 FROM (SELECT * FROM plays) AS p WHERE x = 2", [(2, 3)]),
