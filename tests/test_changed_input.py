@@ -391,6 +391,16 @@ def test_inferred_artist_of_a_replaced_play_without_a_song_goes(tables: Warehous
     assert tables.query("SELECT name FROM artists WHERE artist_id LIKE 'EV%'") == [("Y",)]
 
 
+def test_replaced_play_of_a_song_of_the_catalogue_leaves_the_other_plays_unread(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    tables.write_log([event(level="free")])
+    tables.load()
+    tables.write_log([event(level="paid")])
+    tables.is_verbose = True
+    said = tables.told(replace=True)
+    assert "replaced_plays_delete: 1 row in" in said and "moving_plays_insert" not in said
+
+
 def test_event_that_is_no_play_any_more_takes_all_of_it_along(loaded: Warehouse) -> None:
     loaded.write_log([event(song="Lonely", artist="Hermit", sessionId=5, ts=event()["ts"] + 1)], "2018-11-02")
     loaded.load()
