@@ -83,13 +83,13 @@ def transform(session: Session, staged: Staged) -> Transformed:
     rows = run_all(session, sql_queries.catalogue_queries)
     if staged.replaces:
         rows += run_all(session, sql_queries.replace_queries, staged.window)
-    rematches = count(session, sql_queries.moving_count) > 0
+    rematches = count(session, sql_queries.to_rematch_count) > 0
     if rematches:
-        run(session, sql_queries.moving_plays_insert)
+        run(session, sql_queries.plays_to_rematch_insert)
     before = plays_in_window(session, staged)
     rows += run_all(session, sql_queries.insert_table_queries, staged.window)
     after = plays_in_window(session, staged)
-    rematched = run_all(session, sql_queries.move_plays_queries) if rematches else None
+    rematched = run_all(session, sql_queries.rematch_queries) if rematches else None
     return measure(session, staged, rows, rematched, before, after)
 
 

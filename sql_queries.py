@@ -54,8 +54,9 @@ loaded_files_table_drop = Statement("DROP TABLE IF EXISTS loaded_files")
 
 # CREATE TABLES --------------------------------------------------------------------------------------------------------
 
-# One row per log line, in the order of the JSONPaths file. NOT NULL makes COPY refuse a line that is no event or lacks
-# a part of its key (ts, session_id, item_in_session), and name its file and line. Lengths are bytes.
+# One row per log line; the columns are in the order of the JSONPaths file. NOT NULL makes COPY reject a line that is
+# not an event or lacks part of its key (ts, session_id, item_in_session), and report its file and line. Lengths are
+# bytes.
 staging_events_table_create = Statement("""
 CREATE TABLE staging_events (
     artist          VARCHAR(1024),
@@ -78,8 +79,8 @@ CREATE TABLE staging_events (
     user_id         INTEGER
 ) DISTSTYLE EVEN""")
 
-# One row per song file. COPY finds a column for each JSON key by its name ('auto'). Numbers with a fraction are DOUBLE
-# PRECISION: a DECIMAL would cut off what is past its scale.
+# One row per song file. With 'auto', COPY maps JSON keys to columns by name. Numbers with a fraction are DOUBLE
+# PRECISION: a DECIMAL would cut off digits beyond its scale.
 staging_songs_table_create = Statement("""
 CREATE TABLE staging_songs (
     num_songs        INTEGER,
@@ -95,7 +96,7 @@ CREATE TABLE staging_songs (
 ) DISTSTYLE EVEN""")
 
 # The fact: one row per NextSong event. Its natural key is start_time, session_id and item_in_session. The last three
-# columns are what the event said: a play's song is found by them when the catalogue gets it later.
+# columns are the event's own names and length, by which a play finds its song when the catalogue gets it later.
 songplays_table_create = Statement("""
 CREATE TABLE songplays (
     songplay_id     BIGINT IDENTITY(0, 1),
@@ -114,8 +115,8 @@ CREATE TABLE songplays (
     PRIMARY KEY (songplay_id)
 ) DISTSTYLE EVEN SORTKEY (start_time)""")
 
-# One row per user, from the user's latest event. The last three columns say which event that was, so that an older log
-# that is loaded later does not bring back an old level.
+# One row per user, from the user's latest event. The last three columns identify that event, so that an older log that
+# is loaded later does not bring back an old level.
 users_table_create = Statement("""
 CREATE TABLE users (
     user_id              INTEGER      NOT NULL,
@@ -153,7 +154,7 @@ CREATE TABLE artists (
     PRIMARY KEY (artist_id)
 ) DISTSTYLE ALL SORTKEY (artist_id)""")
 
-# One row per moment at which a play started; week is ISO 8601's, weekday the English name.
+# One row per timestamp at which a play started; week is ISO 8601's, weekday the English name.
 time_table_create = Statement("""
 CREATE TABLE time (
     start_time TIMESTAMP  NOT NULL,
@@ -166,9 +167,9 @@ CREATE TABLE time (
     PRIMARY KEY (start_time)
 ) DISTSTYLE ALL SORTKEY (start_time)""")
 
-# With TEMP_DIR: one row per file that has been loaded. version is the ETag of an object, or size and time of a local
-# file. It only saves time: a file that is loaded twice changes nothing. IF NOT EXISTS, because a load makes this table
-# in a warehouse that was set up before there was one.
+# With TEMP_DIR: one row per loaded file. version is the ETag of an object, or size and time of a local file. An
+# optimisation only: loading a file twice changes nothing. IF NOT EXISTS, because a load creates this table in a
+# warehouse that is older than it.
 loaded_files_table_create = Statement("""
 CREATE TABLE IF NOT EXISTS loaded_files (
     source    VARCHAR(16)   NOT NULL,
@@ -179,18 +180,18 @@ CREATE TABLE IF NOT EXISTS loaded_files (
 
 # COPY INTO STAGING ----------------------------------------------------------------------------------------------------
 
-# Loads queue up at this lock; only they use the staging tables. DELETE, because TRUNCATE would commit and let the next
-# load in.
+# Loads queue up at this lock; only they use the staging tables. DELETE, because TRUNCATE would commit and release the
+# lock.
 staging_lock = Statement("LOCK staging_events, staging_songs")
 staging_events_clear = Statement("DELETE FROM staging_events")
 staging_songs_clear = Statement("DELETE FROM staging_songs")
 
-# A random mark of the load that staged last. It is committed with the load: where the answer to a commit was lost, it
-# tells whether the commit landed.
+# Random mark of the last load, committed with it. If the answer to a commit is lost, it tells whether the commit
+# landed.
 staging_mark = Statement("COMMENT ON TABLE staging_events IS %(mark)s")
 staging_marked = Statement("SELECT obj_description('staging_events'::regclass)")
 
-# STATUPDATE ON: the statements that follow are planned with the sizes of what was just loaded.
+# STATUPDATE ON, so that the following statements are planned with current statistics.
 staging_events_copy = Copy(
     """
 COPY staging_events
@@ -216,8 +217,8 @@ STATUPDATE ON""",
     reads=("song_data",),
 )
 
-# Options that a run adds to these: for the small files that it packs; with MAXERROR, for the bad records that may be
-# left out; with --check, to parse everything, load nothing, and report as many errors as COPY can.
+# Options that a run adds to these: for the objects that it packs; with MAXERROR, for the bad records that may be left
+# out; with --check, to parse everything, load nothing, and report as many errors as COPY can.
 packed_option = "GZIP"
 maxerror_option = "MAXERROR %(maxerror)s"
 check_option = "NOLOAD\nMAXERROR 100000"
@@ -252,13 +253,13 @@ FROM new_files""")
 # Hashes, because the names of hundreds of thousands of files would be large.
 known_files = Statement("SELECT MD5(file || '|' || version) FROM loaded_files WHERE source = %(source)s")
 
-# A random id of this table. By it and by where the warehouse is, a load knows its own leftovers under TEMP_DIR.
+# Random id of this warehouse. A load uses it to delete only its own leftovers from TEMP_DIR.
 loaded_files_mark = Statement("COMMENT ON TABLE loaded_files IS %(mark)s")
 loaded_files_marked = Statement("SELECT obj_description('loaded_files'::regclass)")
 
 # WHAT IS STAGED -------------------------------------------------------------------------------------------------------
 
-# The columns of an event that a play keeps, by their names in staging_events and in songplays.
+# The columns of an event that songplays keeps, by their names in staging_events and in songplays.
 PLAY_COLUMNS = {
     "user_id": "user_id",
     "level": "level",
@@ -269,7 +270,7 @@ PLAY_COLUMNS = {
     "length": "song_length",
 }
 
-# The staged columns that plays must have values in, with the path that each is read from, and those that may be empty.
+# The staged columns in which plays must have values, with their JSON paths, and the columns that may be empty.
 PLAY_FIELDS = {
     "user_id": "$.userId",
     "level": "$.level",
@@ -282,8 +283,8 @@ PLAY_FIELDS = {
 OTHER_EVENT_FIELDS = ("auth", "first_name", "gender", "last_name", "method", "registration", "status")
 SONG_FIELDS = ("num_songs", "artist_latitude", "artist_longitude", "artist_location", "duration", "year")
 
-# With --replace: one row per key of the staged events, which is kept of all that have this key. Nothing says which of
-# them is newer, so a play is kept before any other page, and then the first in a total order of the values.
+# With --replace: one staged event per key. Nothing says which version is newer, so a play is preferred to any other
+# page, then the first in a total order of the values.
 kept_events_create = Statement(f"""
 CREATE TEMP TABLE kept_events AS
 SELECT *
@@ -298,8 +299,8 @@ QUALIFY ROW_NUMBER() OVER (
 staged_count = Statement("SELECT COUNT(*) FROM staging_events")
 kept_events_insert = Statement("INSERT INTO staging_events SELECT * FROM kept_events")
 
-# One row: how many events, plays and songs are staged, the first and the last timestamp of all events and of
-# plays, and how many values each column has (those of PLAY_FIELDS, among the plays).
+# One row: the numbers of staged events, plays and songs, the first and last timestamp of all events and of plays, and
+# how many values each column has (those of PLAY_FIELDS, among the plays).
 staged_counts_create = Statement(f"""
 CREATE TEMP TABLE staged_counts AS
 SELECT *
@@ -320,10 +321,10 @@ CROSS JOIN (
     FROM staging_songs
 ) AS of_songs""")
 
-# The numbers of events and plays, and the window: a run reads songplays and time only from the first to the last staged
-# play (with --replace, event), %(first)s to %(last)s. They are values, because only with those a cluster passes over
-# the blocks of a sort key that lie outside. Where no play is staged, both are NULL, and nothing of the two is read. As
-# text, since Python's dates end with the year 9999.
+# The numbers of staged records, and the window: a run reads songplays and time only between the first and last staged
+# play (with --replace, event), %(first)s and %(last)s. They are passed as values, because only then does a cluster skip
+# the blocks of a sort key outside. If no play is staged, both are NULL and nothing is read. As text, since Python's
+# dates end with the year 9999.
 # https://docs.aws.amazon.com/redshift/latest/dg/c_designing-queries-best-practices.html
 staged_summary = Statement("""
 SELECT
@@ -335,11 +336,10 @@ _WINDOW = "start_time BETWEEN %(first)s AND %(last)s"
 
 # CHANGES OF THE CATALOGUE ---------------------------------------------------------------------------------------------
 
-# Songs, artists and users are written in three steps: the rows that are new or have changed go into a temporary table,
-# their old versions are deleted, then the new ones are inserted, column by column: a table that got a column by ALTER
-# TABLE has them in another order than one that was created with it. Which version wins is decided by a total order of
-# the staged ones and of the one that is there, so it never depends on which was loaded first.
-# Ids that start with EV are inferred: made here for what was played but is not in the catalogue.
+# Songs, artists and users are upserted in three steps: new and changed rows go into a temporary table, their old
+# versions are deleted, the new ones inserted. Columns are always listed: a table that got a column by ALTER TABLE has
+# another order. When several versions share a key, a total ordering picks the winner, so the order of loads does not
+# matter. Ids that start with EV are inferred: for songs and artists that were played but are not in the catalogue.
 
 # One row per song id that is new or has changed: the most complete version; ties go by the values.
 new_songs_create = Statement("""
@@ -384,11 +384,11 @@ QUALIFY ROW_NUMBER() OVER (
 EXCEPT
 SELECT artist_id, name, location, latitude, longitude FROM artists""")
 
-# One row per song or artist (the other id is NULL) whose plays of earlier runs may be of another one from now on. They
-# are the songs that share title and artist name with a version that this run adds or takes away, and the artists who
-# have been the lowest id of a name, which plays without a song in the catalogue get, and no longer are.
-moving_create = Statement("""
-CREATE TEMP TABLE moving DISTSTYLE ALL AS
+# One row per song or artist (the other id is NULL) whose earlier plays may match another one from now on: songs that
+# share title and artist name with a version that this run adds or removes, and artists who had the lowest id of a name,
+# which plays without a song in the catalogue get, and no longer have it.
+to_rematch_create = Statement("""
+CREATE TEMP TABLE to_rematch DISTSTYLE ALL AS
 WITH before AS (
     SELECT song_id, RTRIM(title) AS song_key, artist_id, duration, RTRIM(artist_name) AS artist_key
     FROM songs
@@ -432,23 +432,23 @@ SELECT CAST(NULL AS VARCHAR(64)), artists.artist_id
 FROM artists
 JOIN namesakes ON namesakes.id_before = artists.artist_id AND namesakes.id_before <> namesakes.id_after""")
 
-moving_count = Statement("SELECT COUNT(*) FROM moving")
+to_rematch_count = Statement("SELECT COUNT(*) FROM to_rematch")
 
-# One row per title, artist name and length of the plays that may move, with the song and artist they have had so far.
-# It stays empty where none can, which is nearly always; else all plays are looked through.
-moving_plays_create = Statement("""
-CREATE TEMP TABLE moving_plays DISTSTYLE ALL AS
+# One row per title, artist name and length of the earlier plays to match again, with their song and artist so far.
+# Nearly always empty; else all plays are read.
+plays_to_rematch_create = Statement("""
+CREATE TEMP TABLE plays_to_rematch DISTSTYLE ALL AS
 SELECT song_title, artist_name, song_length, song_id, artist_id FROM songplays WHERE 1 = 0""")
 
-moving_plays_insert = Statement("""
-INSERT INTO moving_plays (song_title, artist_name, song_length, song_id, artist_id)
+plays_to_rematch_insert = Statement("""
+INSERT INTO plays_to_rematch (song_title, artist_name, song_length, song_id, artist_id)
 SELECT DISTINCT song_title, artist_name, song_length, song_id, artist_id
 FROM songplays
-WHERE song_id IN (SELECT song_id FROM moving) OR artist_id IN (SELECT artist_id FROM moving)""")
+WHERE song_id IN (SELECT song_id FROM to_rematch) OR artist_id IN (SELECT artist_id FROM to_rematch)""")
 
 # WITH --replace: WHAT GOES BEFORE THE NEW VERSIONS COME ---------------------------------------------------------------
 
-# The key of a play, and the event that has the same one.
+# The key of a play, and the condition for the event with the same key.
 _KEY = "start_time, session_id, item_in_session"
 _SAME_EVENT = (
     "events.ts = songplays.start_time"
@@ -457,7 +457,7 @@ _SAME_EVENT = (
 )
 
 # One row per staged event whose key is that of a play, with a number for each of PLAY_COLUMNS: 0 if both have the same
-# value or none, 1 if they differ, 2 if the event lacks the value that the play has. The greatest is that of the event.
+# value or none, 1 if they differ, 2 if the event lacks the play's value. The greatest is that of the event.
 _CHANGES = ",\n        ".join(
     f"CASE WHEN events.{staged} = songplays.{kept} OR (events.{staged} IS NULL AND songplays.{kept} IS NULL) THEN 0"
     f" WHEN events.{staged} IS NULL THEN 2 ELSE 1 END AS {kept}_change"
@@ -475,7 +475,7 @@ WITH compared AS (
     WHERE songplays.{_WINDOW}
 )"""
 
-# One row per play whose event is staged with other values, or is no play any more.
+# One row per play whose event is staged with other values, or is no longer a play.
 replaced_plays_create = Statement(f"""
 CREATE TEMP TABLE replaced_plays DISTSTYLE ALL AS{_COMPARED}
 SELECT *
@@ -488,24 +488,24 @@ USING replaced_plays
 WHERE songplays.songplay_id = replaced_plays.songplay_id AND songplays.{_WINDOW}""")
 
 # Their inferred songs and artists, which stay only if other plays have them.
-replaced_moving_insert = Statement("""
-INSERT INTO moving (song_id, artist_id)
+replaced_to_rematch_insert = Statement("""
+INSERT INTO to_rematch (song_id, artist_id)
 SELECT DISTINCT
     CASE WHEN LEFT(song_id, 2) = 'EV' THEN song_id END,
     CASE WHEN LEFT(artist_id, 2) = 'EV' THEN artist_id END
 FROM replaced_plays
 WHERE LEFT(song_id, 2) = 'EV' OR LEFT(artist_id, 2) = 'EV'""")
 
-# Their moments, where no other play began.
+# Their timestamps, unless another play has the same.
 replaced_times_delete = Statement(f"""
 DELETE FROM time
 USING replaced_plays
 WHERE time.start_time = replaced_plays.start_time
     AND NOT EXISTS (SELECT 1 FROM songplays WHERE songplays.start_time = time.start_time AND songplays.{_WINDOW})""")
 
-# One row per user whose row is from an event that is staged again, whose new version may be of another user. The row
-# goes, and one from the user's latest play that is not staged takes its place; new_users then has the staged events.
-# What earlier events of other pages said is no longer known.
+# One row per user whose row comes from an event that is staged again, maybe with another user now. The row is replaced
+# by one from the user's latest play that is not staged; new_users then adds the staged events. What earlier events of
+# other pages said is no longer known.
 replaced_users_create = Statement("""
 CREATE TEMP TABLE replaced_users DISTSTYLE ALL AS
 SELECT
@@ -548,12 +548,11 @@ artists_table_insert = Statement("""
 INSERT INTO artists (artist_id, name, location, latitude, longitude)
 SELECT * FROM new_artists""")
 
-# One row per title, artist name and length among the plays that are staged or may move: the song and artist it is. It
-# is the catalogue's song of this title and artist name whose duration is the closest, or else an inferred one; where
-# the song is not in the catalogue, the artist is the lowest id of that name. A play without a title has no song, one
-# without a name no artist, and neither matches a title or name of blanks. Redshift ignores trailing blanks when it
-# compares, but MD5 does not: hence the keys, which have none. GROUP BY before the UNION: 1.0 s in place of 1.8 s at
-# 1,000,000 events.
+# One row per title, artist name and length of the plays that are staged or matched again: their song and artist. That
+# is the catalogue's song of this title and artist name with the closest duration, or else an inferred one; if the song
+# is not in the catalogue, the artist is the lowest id of that name. A play without a title has no song, one without a
+# name no artist, and neither matches a title or name of blanks. Redshift ignores trailing blanks in comparisons, but
+# MD5 does not, so the keys have none. GROUP BY before the UNION: 1.0 s instead of 1.8 s at 1,000,000 events.
 play_songs_create = Statement("""
 CREATE TEMP TABLE play_songs DISTSTYLE ALL AS
 WITH plays AS (
@@ -563,9 +562,9 @@ WITH plays AS (
     GROUP BY song, artist, length
     UNION
     SELECT song_title, artist_name, song_length
-    FROM moving_plays
+    FROM plays_to_rematch
 ),
-heard AS (
+distinct_plays AS (
     SELECT
         NVL(song_title, '') AS song_title,
         NVL(artist_name, '') AS artist_name,
@@ -589,7 +588,7 @@ SELECT
     play.*,
     NVL(known.song_id, 'EV' || MD5(MD5(play.artist_key) || NULLIF(play.song_key, ''))) AS song_id,
     COALESCE(known.artist_id, namesake.artist_id, 'EV' || MD5(NULLIF(play.artist_key, ''))) AS artist_id
-FROM heard AS play
+FROM distinct_plays AS play
 LEFT JOIN namesakes AS namesake ON namesake.artist_key = play.artist_key
 LEFT JOIN catalogue AS known
     ON known.song_key = play.song_key
@@ -600,16 +599,16 @@ QUALIFY ROW_NUMBER() OVER (
     ORDER BY ABS(known.duration - play.song_length), known.song_id
 ) = 1""")
 
-# The row of play_songs that a play's title, artist name and length belong to, where NULL is '' or -1.
+# Joins a play to its row of play_songs, where NULL is '' or -1.
 _SAME_SONG = (
     "play_songs.song_title = NVL({}, '')"
     " AND play_songs.artist_name = NVL({}, '')"
     " AND play_songs.song_length = NVL({}, -1)"
 )
 
-# One row per NextSong event whose key is not there yet. Of several copies of one event any is inserted; if they differ,
-# the check of conflicts fails the load. The rows are in the order of the sort key, so that the plays of a day lie in
-# few blocks even before a VACUUM. The copies are numbered in that order, so it takes no further sort.
+# One row per NextSong event whose key is new. Of several copies of an event any is inserted; if they differ, the check
+# for conflicts fails the load. Rows are in the order of the sort key, so that the plays of a day are in few blocks even
+# before a VACUUM. Numbering the copies in that order takes no further sort.
 songplays_table_insert = Statement(f"""
 INSERT INTO songplays (
     start_time, user_id, level, song_id, artist_id, session_id, location, user_agent, item_in_session,
@@ -625,8 +624,8 @@ WHERE page = 'NextSong'
 QUALIFY ROW_NUMBER() OVER (PARTITION BY ts, session_id, item_in_session ORDER BY ts) = 1
 ORDER BY ts""")
 
-# One row per song that was played but is not in the catalogue: title and artist as the events have them, less
-# trailing blanks.
+# One row per song that was played but is not in the catalogue, with title and artist of the events without trailing
+# blanks.
 inferred_songs_insert = Statement("""
 INSERT INTO songs (song_id, title, artist_id, artist_name)
 SELECT song_id, song_key, artist_id, NULLIF(artist_key, '')
@@ -644,9 +643,9 @@ WHERE LEFT(artist_id, 2) = 'EV'
     AND NOT EXISTS (SELECT 1 FROM artists WHERE artists.artist_id = play_songs.artist_id)
 GROUP BY artist_id, artist_key""")
 
-# One row per user who is new or has changed, from the user's latest event of any page; ties at one moment go to the
-# later session, then to the later item in it. Events of users who are logged out have no user_id. The join leaves a row
-# or two per user to be ranked: 0.8 s at 1,000,000 events, where ranking all of them takes 1.4 s.
+# One row per user who is new or has changed, from the user's latest event of any page; at the same timestamp the later
+# session wins, then the later item in it. Events of users who are logged out have no user_id. The join leaves a row or
+# two per user to rank: 0.8 s at 1,000,000 events, instead of 1.4 s for ranking all.
 new_users_create = Statement("""
 CREATE TEMP TABLE new_users DISTSTYLE ALL AS
 SELECT versions.*
@@ -679,8 +678,8 @@ INSERT INTO users (
 )
 SELECT * FROM new_users""")
 
-# One row per moment at which a play started and that is not there yet, in the order of the sort key, so that nothing is
-# left to be sorted later. The names are spelt out: TO_CHAR would pad them with blanks, and take longer than the rest.
+# One row per new timestamp at which a play started, in the order of the sort key, so that nothing has to be sorted
+# later. The names are spelt out: TO_CHAR would pad them with blanks, and take longer than the rest.
 time_table_insert = Statement(f"""
 INSERT INTO time (start_time, hour, day, week, month, year, weekday)
 SELECT
@@ -697,15 +696,15 @@ WHERE page = 'NextSong'
 GROUP BY ts
 ORDER BY ts""")
 
-# Statistics of the columns by which the checks join. A cluster passes over a table of which little has changed.
+# Statistics of the columns by which the checks join. A cluster skips a table that has hardly changed.
 songs_table_analyze = Statement("ANALYZE songs (song_id)")
 artists_table_analyze = Statement("ANALYZE artists (artist_id)")
 songplays_table_analyze = Statement("ANALYZE songplays (start_time)")
 time_table_analyze = Statement("ANALYZE time (start_time)")
 
-# Where plays of earlier runs may move: those that are of another song or artist now get it. The inferred songs and
-# artists among the moving ones go, and those that still have a play are inserted again, with the artist they have now.
-# play_songs has all their plays: moving_plays are all plays of the moving ids.
+# Match earlier plays again: update those that have another song or artist now. Their inferred songs and artists are
+# deleted, and those that still have a play are inserted again, with the artist they have now. play_songs covers all
+# their plays: plays_to_rematch has all plays of these ids.
 songplays_table_update = Statement(f"""
 UPDATE songplays
 SET song_id = play_songs.song_id, artist_id = play_songs.artist_id
@@ -718,17 +717,18 @@ WHERE {_SAME_SONG.format("songplays.song_title", "songplays.artist_name", "songp
 
 inferred_songs_delete = Statement("""
 DELETE FROM songs
-WHERE LEFT(song_id, 2) = 'EV' AND song_id IN (SELECT song_id FROM moving_plays UNION SELECT song_id FROM moving)""")
+WHERE LEFT(song_id, 2) = 'EV'
+    AND song_id IN (SELECT song_id FROM plays_to_rematch UNION SELECT song_id FROM to_rematch)""")
 
 inferred_artists_delete = Statement("""
 DELETE FROM artists
 WHERE LEFT(artist_id, 2) = 'EV'
-    AND artist_id IN (SELECT artist_id FROM moving_plays UNION SELECT artist_id FROM moving)""")
+    AND artist_id IN (SELECT artist_id FROM plays_to_rematch UNION SELECT artist_id FROM to_rematch)""")
 
 # CHECKS ---------------------------------------------------------------------------------------------------------------
 
-# Redshift does not enforce keys, so these do. Each row says what must not be, how often it is, and gives one example.
-# A load is checked for what it touched: the tables were right before it, and what it has left alone still is.
+# Redshift does not enforce keys, so these do. Each row is a rule: its name, the number of violations, and an example. A
+# load is checked for what it touched: the tables were right before it.
 
 
 def _check(*rules: str) -> Statement:
@@ -767,7 +767,7 @@ SELECT 'inferred {table} without a play' AS wrong, COUNT(*) AS found, MIN({key})
 FROM (SELECT {key} FROM {among} WHERE LEFT({key}, 2) = 'EV' EXCEPT SELECT {key} FROM {plays}) AS unplayed"""
 
 
-# One row per column that has no value in any of 20 or more staged plays: the field of the logs was renamed.
+# One row per column that is empty in all of at least 20 staged plays: the field of the logs was renamed.
 fields_check = _check(
     *(
         f"""
@@ -781,7 +781,7 @@ WHERE plays >= 20 AND {column} = 0"""
     )
 )
 
-# Impossible timestamps among what is staged: before the year 2000, or more than a day from now.
+# Impossible staged timestamps: before the year 2000, or more than a day from now.
 moments_check = Statement("""
 SELECT
     pages || CAST(EXTRACT(year FROM worst) AS VARCHAR) || ': is `ts` in milliseconds?' AS wrong,
@@ -799,8 +799,8 @@ FROM (
 ) AS impossible
 GROUP BY pages, worst""")
 
-# One row: how many plays are staged with other values than they have, in which columns, and the first such key. It
-# shows no value, since those are user data.
+# One row: how many staged plays differ from the play of the same key, in which columns, and the first such key. It
+# shows no values, since those are user data.
 _DIFFERING_COLUMNS = "\n        ".join(
     f"|| CASE WHEN MAX({kept}_change) > 0 THEN ' {kept}' ELSE '' END" for kept in PLAY_COLUMNS.values()
 )
@@ -819,7 +819,7 @@ SELECT
 FROM compared
 WHERE page = 'NextSong' AND {_CHANGE} > 0""")
 
-# With TEMP_DIR: one row per staged log that had been loaded in another version.
+# With TEMP_DIR: one row per staged log that was loaded before in another version.
 changed_files = Statement("""
 SELECT new_files.file
 FROM new_files
@@ -845,8 +845,8 @@ HAVING COUNT(*) >= 20"""
     )
 )
 
-# Every staged play has arrived, and every row whose old version was deleted is back. A catalogue with ids that start
-# with EV would be taken for inferred.
+# Every staged play has arrived, and every upserted row is there. Catalogue ids that start with EV would be mistaken for
+# inferred ones.
 staged_check = _check(
     f"""
 SELECT
@@ -864,7 +864,7 @@ WHERE events.page = 'NextSong' AND songplays.start_time IS NULL""",
     _not_in("artists", "new_artists", "artist_id", "upserted rows missing from artists"),
 )
 
-# The small tables, whole.
+# The small tables, completely.
 dimensions_check = _check(
     _twice("users", "user_id", "duplicate user_id in users"),
     _twice("songs", "song_id", "duplicate song_id in songs"),
@@ -872,8 +872,7 @@ dimensions_check = _check(
     _not_in("artists", "songs", "artist_id", "songs.artist_id not in artists"),
 )
 
-# The keys of the large ones, in the window: none twice, each play with its user and its moment, each moment with a
-# play.
+# The keys of the large tables, in the window.
 keys_check = _check(
     _twice("time", "start_time", "duplicate start_time in time", f" WHERE {_WINDOW}"),
     _twice("songplays", _KEY, "duplicate key in songplays", f" WHERE {_WINDOW}"),
@@ -889,7 +888,7 @@ WHERE {_WINDOW}
     AND NOT EXISTS (SELECT 1 FROM songplays WHERE songplays.start_time = time.start_time AND songplays.{_WINDOW})""",
 )
 
-# Each play has a song of its title and artist name, and the artist of that song. Plays alike in that are looked at
+# Each play has a song of its title and artist name, and the artist of that song. Plays that agree in these are checked
 # once.
 plays_check = _check(
     f"""
@@ -922,8 +921,8 @@ WHERE NVL(songs.artist_id, '') <> NVL(plays.artist_id, '')""",
     _not_in("artists", "plays", "artist_id", "songplays.artist_id not in artists", found="SUM(number)"),
 )
 
-# After a load, each has the song and artist that the load gives it, too, and what the load infers has a play. Where
-# plays of earlier runs may have moved, this is for the window of the whole star.
+# After a load, each play also has the song and artist that the load chose, and what it inferred has a play. If earlier
+# plays were matched again, the window is the whole star.
 loaded_plays_check = _check(
     plays_check,
     f"""
@@ -936,18 +935,18 @@ WHERE NVL(plays.song_id, '') <> NVL(play_songs.song_id, '')
     _unplayed("artists", "artist_id", "play_songs", "plays"),
 )
 
-# Runs after plays have moved, and with --verify.
+# Runs if earlier plays were matched again, and with --verify.
 inferred_check = _check(
     _unplayed("songs", "song_id", "songs", "songplays"), _unplayed("artists", "artist_id", "artists", "songplays")
 )
 
-# The window of the whole star, for --verify and for loads that may move any play.
+# The window of the whole star, for --verify and for loads that match earlier plays again.
 whole_star_window = Statement("""
 SELECT CAST(MIN(start_time) AS VARCHAR), CAST(MAX(start_time) AS VARCHAR)
 FROM (SELECT start_time FROM songplays UNION ALL SELECT start_time FROM time) AS moments""")
 
-# With --verify: what no load looks at again once it was right. The parentheses around || are for a server where it has
-# the precedence of <>, as in PostgreSQL 8, from which Redshift comes.
+# With --verify: rows that no load reads again. The parentheses around || are for a server on which it has the
+# precedence of <>, as in PostgreSQL 8, on which Redshift is based.
 # https://www.postgresql.org/docs/8.0/sql-syntax.html#SQL-PRECEDENCE
 whole_star_check = Statement("""
 SELECT 'inferred artist_id does not match the name' AS wrong, COUNT(*) AS found, MIN(artist_id) AS example
@@ -982,9 +981,9 @@ WHERE hour <> EXTRACT(hour FROM start_time)
 
 # WARNINGS -------------------------------------------------------------------------------------------------------------
 
-# Each row says what is odd about the staged records, of how many, and how many there are.
+# Each row is a warning: what is odd, how many staged records it concerns, and how many there are.
 
-# One row per column that more than one staged play in twenty lacks.
+# One row per column that is empty in more than one staged play in twenty.
 missing_values_warning = _check(
     *(
         f"""
@@ -1001,7 +1000,7 @@ SELECT 'events are no play' AS wrong, events AS found, events AS total
 FROM staged_counts
 WHERE events >= 20 AND plays = 0""")
 
-# One row per staged column that none of at least 20 records has a value in.
+# One row per staged column that is empty in all of at least 20 records.
 empty_columns_warning = _check(
     *(
         f"""
@@ -1016,21 +1015,20 @@ WHERE {records} >= 20 AND {column} = 0"""
 
 # WHAT THE SCRIPTS ASK -------------------------------------------------------------------------------------------------
 
-# How many plays the window holds, and how many of them have a song of the catalogue. It runs before and after the new
-# plays are inserted.
+# Plays in the window, and how many of them have a song of the catalogue. Counted before and after the insert.
 window_summary = Statement(f"""
 SELECT COUNT(*) AS plays, COUNT(CASE WHEN LEFT(song_id, 2) <> 'EV' THEN 1 END) AS matched
 FROM songplays
 WHERE {_WINDOW}""")
 
-# How many staged plays repeat another one, as when a log is there twice. It runs only if not all plays were new.
+# How many staged plays repeat another one, as when a log exists twice. Runs only if not all plays were new.
 repeated_plays = Statement("""
 SELECT SUM(copies - 1)
 FROM (
     SELECT COUNT(*) AS copies FROM staging_events WHERE page = 'NextSong' GROUP BY ts, session_id, item_in_session
 ) AS keys""")
 
-# How many rows each dimension has (time: in the window), and how many of them are inferred.
+# Rows of each dimension (time: in the window), and how many of them are inferred.
 dimensions_summary = Statement(f"""
 SELECT
     (SELECT COUNT(*) FROM users) AS users,
@@ -1040,8 +1038,8 @@ SELECT
     (SELECT COUNT(*) FROM songs WHERE LEFT(song_id, 2) = 'EV') AS inferred_songs,
     (SELECT COUNT(*) FROM artists WHERE LEFT(artist_id, 2) = 'EV') AS inferred_artists""")
 
-# With --replace: the plays that have new values, the users who have or who are gone, the users who are gone, the other
-# users who were upserted, and the timestamps that are gone.
+# With --replace, numbers of: plays with new values; users with a new row or none; users without one; other users that
+# were upserted; timestamps that were removed.
 replaced_summary = Statement(f"""
 SELECT
     (SELECT COUNT(*) FROM replaced_plays WHERE page = 'NextSong') AS changed_plays,
@@ -1107,15 +1105,15 @@ ORDER BY CAST(start_time AS DATE)""")
 
 last_load = Statement("SELECT CAST(MAX(loaded_at) AS VARCHAR), COUNT(*) FROM loaded_files")
 
-# Row count and query id of this session's last COPY, and the number by which the system tables know the session.
+# Row count and query id of this session's last COPY, and the session's process id in the system tables.
 copy_count = Statement("SELECT pg_last_copy_count(), pg_last_copy_id()")
 session_number = Statement("SELECT pg_backend_pid()")
 
-# [CLUSTER] SCHEMA, and whether it is there: a schema that does not exist is passed over without a word.
+# Set [CLUSTER] SCHEMA and check it: a missing schema is silently ignored.
 schema_choice = Statement("SET search_path TO %(schema)s")
 chosen_schema = Statement("SELECT current_schema()")
 
-# The user of the session, and the version of the warehouse.
+# Current user and server version.
 session_identity = Statement("SELECT CURRENT_USER, VERSION()")
 
 # The columns of a table, in the order in which COPY fills them. The schema is a value, since CURRENT_SCHEMA can't be
@@ -1126,8 +1124,7 @@ FROM svv_columns
 WHERE table_schema = %(schema)s AND table_name = %(table)s
 ORDER BY ordinal_position""")
 
-# Whether a table is there, as DROP TABLE would find it: in the schema that is named or, where none is, first in the
-# search path.
+# Whether a table exists, as DROP TABLE would find it: in the given schema or, without one, first in the search path.
 existing_table = Statement("""
 SELECT 1
 FROM pg_class
@@ -1136,14 +1133,14 @@ WHERE relkind = 'r'
     AND relname = %(table)s
     AND (nspname = %(schema)s OR (%(schema)s = '' AND pg_table_is_visible(pg_class.oid)))""")
 
-# create_tables.py counts the rows that would be lost, and locks the tables so that none are added meanwhile. Names of
-# tables can't be bound as values: these are written as in drop_table_queries.
+# create_tables.py counts the rows that would be lost, and locks the tables so that none are added meanwhile. Table
+# names can't be bound as values, so these are inserted as drop_table_queries name them.
 table_count = Statement("SELECT COUNT(*) FROM %(table)s")
 tables_lock = Statement("LOCK %(tables)s")
 
-# In each pair below the first statement is for a provisioned cluster, the second for Serverless, which lacks its view.
+# Each query below exists twice: for provisioned clusters and for Serverless, which lacks the first view.
 
-# How far the COPY of another session has got: files done, all files, rows.
+# Progress of another session's COPY: files done, all files, rows.
 copy_progress = Statement("""
 SELECT SUM(num_files_complete), SUM(num_files), SUM(lines) FROM stv_load_state WHERE session = %(session)s""")
 copy_progress_detail = Statement("""
@@ -1161,8 +1158,8 @@ copied_files_detail = Statement("SELECT TRIM(file_name) FROM sys_load_detail WHE
 load_errors = Statement("SELECT TOP 25 * FROM stl_load_errors ORDER BY starttime DESC")
 load_errors_detail = Statement("SELECT TOP 25 * FROM sys_load_error_detail ORDER BY start_time DESC")
 
-# All errors of this session, COPY by COPY. Numbers of sessions recur, so those from before it began are an older
-# session's. PG_LAST_COPY_ID would not do: a COPY that was rolled back leaves it as it was.
+# All load errors of this session. Process ids recur, so errors from before the session began belong to an older one.
+# PG_LAST_COPY_ID would not do: a COPY that is rolled back does not change it.
 # https://docs.aws.amazon.com/redshift/latest/dg/PG_LAST_COPY_ID.html, r_STV_SESSIONS.html, SYS_SESSION_HISTORY.html
 session_load_errors = Statement("""
 SELECT *
@@ -1215,13 +1212,13 @@ kept_events_queries = [kept_events_create, staging_events_clear, kept_events_ins
 
 count_staged_queries = [staged_counts_create]
 
-catalogue_queries = [new_songs_create, moving_create, moving_plays_create]
+catalogue_queries = [new_songs_create, to_rematch_create, plays_to_rematch_create]
 
 # with --replace, before the new versions are inserted
 replace_queries = [
     replaced_plays_create,
     replaced_plays_delete,
-    replaced_moving_insert,
+    replaced_to_rematch_insert,
     replaced_times_delete,
     replaced_users_create,
     replaced_users_delete,
@@ -1248,8 +1245,8 @@ insert_table_queries = [
     time_table_analyze,
 ]
 
-# where plays of earlier runs may move, which is rare: after the others, as moving_plays_insert is before them
-move_plays_queries = [
+# if earlier plays may match another song now, which is rare; plays_to_rematch_insert runs before the others
+rematch_queries = [
     songplays_table_update,
     inferred_songs_delete,
     inferred_artists_delete,
@@ -1270,7 +1267,7 @@ warn_queries = [no_plays_warning, missing_values_warning, empty_columns_warning]
 
 verify_queries = [dimensions_check, keys_check, plays_check, inferred_check, whole_star_check]
 
-# what is tried in turn: for a provisioned cluster, then for serverless
+# tried in turn: for provisioned clusters, then for Serverless
 latest_load_errors_queries = [load_errors, load_errors_detail]
 session_load_errors_queries = [session_load_errors, session_load_errors_detail]
 copy_progress_queries = [copy_progress, copy_progress_detail]

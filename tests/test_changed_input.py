@@ -398,7 +398,7 @@ def test_replaced_play_of_a_song_of_the_catalogue_leaves_the_other_plays_unread(
     tables.write_log([event(level="paid")])
     tables.is_verbose = True
     said = tables.told(replace=True)
-    assert "replaced_plays_delete: 1 row in" in said and "moving_plays_insert" not in said
+    assert "replaced_plays_delete: 1 row in" in said and "plays_to_rematch_insert" not in said
 
 
 def test_event_that_is_no_play_any_more_takes_all_of_it_along(loaded: Warehouse) -> None:

@@ -138,7 +138,7 @@ def said_by(queries: list[str]) -> set[str]:
 def damaged_load(warehouse: Warehouse, damage: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Load, with a statement more before the checks; what the load fails with, having changed nothing."""
     before = warehouse.everything()
-    for queries in ("insert_table_queries", "move_plays_queries"):
+    for queries in ("insert_table_queries", "rematch_queries"):
         monkeypatch.setattr(sql_queries, queries, [*getattr(sql_queries, queries), damage])
     with pytest.raises(PipelineError, match="nothing was loaded") as raised:
         warehouse.load()
@@ -264,7 +264,7 @@ def test_plays_of_a_song_that_has_another_title_now_have_to_move(
     tables.load()
     tables.write_log([event(page="Home")])
     tables.write_songs([song(title="Another")])
-    for queries in ("insert_table_queries", "move_plays_queries"):
+    for queries in ("insert_table_queries", "rematch_queries"):
         kept = [query for query in getattr(sql_queries, queries) if query.name != left_out]
         monkeypatch.setattr(sql_queries, queries, kept)
     with pytest.raises(PipelineError, match="nothing was loaded") as raised:
@@ -430,7 +430,7 @@ def test_verify_neither_waits_for_a_load_nor_keeps_one_waiting(two_days: Warehou
     two_days.run("etl.py", "--verify")
     loading.close()
     read = "".join(sql_queries.verify_queries) + sql_queries.whole_star_window
-    assert not re.search(r"staging_|new_|play_songs|moving", read)
+    assert not re.search(r"staging_|new_|play_songs|rematch", read)
 
 
 def test_every_check_is_tried() -> None:

@@ -171,7 +171,7 @@ def test_temporary_tables_that_joins_are_made_with_are_on_all_nodes() -> None:
     declared_so = re.compile(r"^CREATE TEMP TABLE \w+ DISTSTYLE ALL\b", re.MULTILINE)
     on_all = {query.split()[3] for query in made if declared_so.search(query)}
     assert on_all == {
-        *("new_songs", "moving", "new_artists", "moving_plays", "play_songs", "new_users"),
+        *("new_songs", "to_rematch", "new_artists", "plays_to_rematch", "play_songs", "new_users"),
         *("replaced_plays", "replaced_users"),
     }
     # what is not joined with a table of its own size

@@ -146,7 +146,7 @@ def test_only_plays_that_the_catalogue_can_move_are_looked_at(
     tables.write_log([event(page="Home")])
     tables.is_verbose = True
     said = tables.told()
-    for statement in ("moving_plays_insert", "songplays_table_update"):
+    for statement in ("plays_to_rematch_insert", "songplays_table_update"):
         assert (statement in said) is (looked_at > 0)
     assert looked_at == 0 or f"songplays_table_update: {counted(moved, 'row')} in" in said
     assert f"play_songs_create: {counted(looked_at, 'row')} in" in said
