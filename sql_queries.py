@@ -1109,6 +1109,11 @@ last_load = Statement("SELECT CAST(MAX(loaded_at) AS VARCHAR), COUNT(*) FROM loa
 copy_count = Statement("SELECT pg_last_copy_count(), pg_last_copy_id()")
 session_number = Statement("SELECT pg_backend_pid()")
 
+# How many files each COPY of this session read, by its query id. There is no id in the text, so that the stand-in
+# translates it once and for all: 0.2 s less.
+copied_file_counts = Statement("""
+SELECT query_id, source_file_count FROM sys_load_history WHERE session_id = pg_backend_pid()""")
+
 # Set [CLUSTER] SCHEMA and check it: a missing schema is silently ignored.
 schema_choice = Statement("SET search_path TO %(schema)s")
 chosen_schema = Statement("SELECT current_schema()")
@@ -1148,9 +1153,7 @@ SELECT file_count_scanned, source_file_count, loaded_rows
 FROM sys_load_history
 WHERE session_id = %(session)s AND status = 'running'""")
 
-# How many files a COPY read, and which.
-copied_file_count = Statement("SELECT COUNT(DISTINCT filename) FROM stl_load_commits WHERE query = %(copy)s")
-copied_file_count_detail = Statement("SELECT COUNT(DISTINCT file_name) FROM sys_load_detail WHERE query_id = %(copy)s")
+# The files that a COPY read.
 copied_files = Statement("SELECT TRIM(filename) FROM stl_load_commits WHERE query = %(copy)s")
 copied_files_detail = Statement("SELECT TRIM(file_name) FROM sys_load_detail WHERE query_id = %(copy)s")
 
@@ -1272,7 +1275,6 @@ latest_load_errors_queries = [load_errors, load_errors_detail]
 session_load_errors_queries = [session_load_errors, session_load_errors_detail]
 copy_progress_queries = [copy_progress, copy_progress_detail]
 copied_files_queries = [copied_files, copied_files_detail]
-copied_file_count_queries = [copied_file_count, copied_file_count_detail]
 
 for _name, _value in list(globals().items()):
     if isinstance(_value, Statement):

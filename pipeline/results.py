@@ -170,29 +170,20 @@ def summarize(session: Session, staged: Staged, loaded: Transformed) -> Summary:
 
 
 def count_files(session: Session, summary: Summary) -> Summary:
-    """Return the summary with the numbers of files that COPY read, as far as the system tables tell.
+    """Return the summary with the numbers of files that COPY read, as far as the system table tells.
 
     Call it after the commit: a table that can't be read ends the transaction.
     """
+    if None not in summary.files.values():
+        return summary
     files = dict(summary.files)
-    with said_if_slow("the number of files from the system tables"):
+    with contextlib.suppress(psycopg2.Error), said_if_slow("the number of files from the system table"):
+        found = read_first(session.connection, [sql_queries.copied_file_counts])
+        counts = {int(query): int(files_read) for query, files_read in found.rows if files_read}
         for number, statement in session.copies.items():
-            if statement.source in files and files[statement.source] is None:
-                files[statement.source] = _files_of(session, number)
+            if statement.source in files and number in counts:
+                files[statement.source] = counts[number]
     return dataclasses.replace(summary, files=files)
-
-
-def _files_of(session: Session, number: int) -> int | None:
-    """Return how many files a COPY read; on Serverless the first view may be there, and empty.
-
-    https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_COMMITS.html
-    """
-    for query in sql_queries.copied_file_count_queries:
-        with contextlib.suppress(psycopg2.Error):
-            [[found]] = read_first(session.connection, [query], {"copy": number}).rows
-            if int(found):
-                return int(found)
-    return None
 
 
 def say_folders_read(session: Session) -> None:

@@ -39,8 +39,6 @@ PARAMETRIZED = {
     "copy_progress_detail": {"session"},
     "copied_files": {"copy"},
     "copied_files_detail": {"copy"},
-    "copied_file_count": {"copy"},
-    "copied_file_count_detail": {"copy"},
     "table_columns": {"schema", "table"},
 }
 
@@ -89,7 +87,6 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
         *sql_queries.session_load_errors_queries,
         *sql_queries.copy_progress_queries,
         *sql_queries.copied_files_queries,
-        *sql_queries.copied_file_count_queries,
         *sql_queries.check_queries,
         *sql_queries.verify_queries,
     ]
@@ -100,6 +97,7 @@ def test_every_statement_is_in_a_list_or_used_by_a_script() -> None:
         "lost_values_check",
         "plays_to_rematch_insert",
         "chosen_schema",
+        "copied_file_counts",
         "copy_count",
         "existing_table",
         "session_identity",
