@@ -121,7 +121,7 @@ def _prepare(session: Session, folder: "TempFolder", everything: bool, trial: bo
                 for source in WORDS
             }
         said = [f"{one.new:,} of {one.total:,} {WORDS[source]}" for source, one in found.items()]
-        said[0] += " are new"
+        said[0] += " are read" if everything else " are new"
         if not trial:
             say(", ".join(said))
         spool.seek(0)

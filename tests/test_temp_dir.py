@@ -132,7 +132,7 @@ def test_each_file_is_loaded_once(temp: Temp) -> None:
 def test_all_and_check_read_files_that_were_loaded(temp: Temp) -> None:
     temp.load()
     before = temp.warehouse.star()
-    assert "1 of 1 log files are new, 1 of 1 song files" in temp.run("--all").stdout.splitlines()
+    assert "1 of 1 log files are read, 1 of 1 song files" in temp.run("--all").stdout.splitlines()
     assert temp.warehouse.star() == before
     temp.warehouse.query("DELETE FROM songplays")
     temp.load(everything=True)
@@ -184,7 +184,7 @@ def test_all_reads_every_file_again_and_changes_nothing(temp: Temp) -> None:
     temp.load()
     star = temp.warehouse.star()
     output = temp.load(everything=True)
-    assert "1 of 1 log files are new" in output and "1 already there" in output
+    assert "1 of 1 log files are read" in output and "1 already there" in output
     assert temp.warehouse.star() == star
     assert temp.warehouse.counts()["loaded_files"] == 2
 
