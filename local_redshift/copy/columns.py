@@ -1,19 +1,19 @@
-"""Columns that a COPY fills, and the refusal of a value that does not go into one."""
+"""The columns that a COPY fills, and the error for a value that a column rejects."""
 
 from dataclasses import dataclass
 
-INTEGER_RANGES = {  # by type: the word in messages, the lowest and the highest value
+INTEGER_RANGES = {  # by type: its name in messages, its minimum and maximum
     "int2": ("Short", -(2**15), 2**15 - 1),
     "int4": ("Integer", -(2**31), 2**31 - 1),
     "int8": ("Long", -(2**63), 2**63 - 1),
 }
-MOST_BYTES = 4  # of a character in UTF-8
+MOST_BYTES = 4  # of a character in UTF-8, at most
 
 
 class ValueRefused(Exception):
-    """A value that does not go into its column: Redshift's code and text for it.
+    """A value that its column rejects: Redshift's error code and reason.
 
-    `shows_value` says whether the load error has the value in raw_field_value, as the guide has it. Rows of clusters
+    `shows_value` tells whether the load error has the value in raw_field_value, as the guide says. Rows of clusters
     show that two errors of JSON loads do not.
     """
 
@@ -37,15 +37,15 @@ class Column:
 
     @property
     def shown_type(self) -> str:
-        """The type as stl_load_errors has it (there cut to 10 characters)."""
+        """The type as stl_load_errors shows it (cut to 10 characters there)."""
         return {"bpchar": "char", "jsonb": "super"}.get(self.type, self.type)
 
     @property
     def shown_length(self) -> str:
-        """The length as stl_load_errors has it: seen "256", "0" and "18, 0"."""
+        """The length as stl_load_errors shows it: "256", "0" and "18, 0" were seen."""
         return f"{self.precision}, {self.scale}" if self.type == "numeric" else str(self.length)
 
 
 def surely_fits(text: str, length: int) -> bool:
-    """Whether a text fits into `length` bytes, whatever its characters are."""
+    """Tell whether a string fits into `length` bytes, whatever its characters are."""
     return len(text) * MOST_BYTES <= length

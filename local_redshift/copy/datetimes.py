@@ -1,4 +1,4 @@
-"""DATE, TIMESTAMP, TIMESTAMPTZ and TIME from text or epoch numbers, as DATEFORMAT and TIMEFORMAT say.
+"""Parse DATE, TIMESTAMP, TIMESTAMPTZ and TIME from strings or epoch numbers, by DATEFORMAT and TIMEFORMAT.
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_DATEFORMAT_and_TIMEFORMAT_strings.html
 """
@@ -53,10 +53,10 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 def parse(value: str, template: str) -> dt.datetime | None:
-    """The moment that `value` gives in the format `template`; None where it does not fit.
+    """Return the timestamp that `value` means in the format `template`; None if it does not match.
 
-    A template is text with YYYY, MM, DD, HH or HH24, HH12, MI, SS, MON, YY, AM and OF in it. Seconds may
-    carry up to six digits of a fraction.
+    A template is a string with YYYY, MM, DD, HH or HH24, HH12, MI, SS, MON, YY, AM and OF in it. Seconds may have up to
+    six digits of a fraction.
     """
     try:
         match = _pattern(template).fullmatch(value)
@@ -110,9 +110,9 @@ def _zone(zone: str) -> dt.timezone:
 
 
 def from_epoch(value: str, units_a_second: int) -> dt.datetime | None:
-    """The UTC moment that many seconds or milliseconds after 1970; None where it is no such number.
+    """Return the UTC timestamp of a number of seconds or milliseconds since 1970; None if it is not such a number.
 
-    Fractions and numbers below zero are taken (guess), years past 9999 are not.
+    Fractions and negative numbers are accepted (guess), years past 9999 are not.
     """
     if not _EPOCH_NUMBER.fullmatch(value.strip(" ")):
         return None
@@ -129,10 +129,10 @@ EPOCH_UNITS = {"epochsecs": 1, "epochmillisecs": 1000}  # TIMEFORMAT: units a se
 
 
 def epoch_formatter(units_a_second: int) -> Callable[[list[int | None]], list[str | None]]:
-    """A function that gives the UTC moments of whole numbers of units after 1970, as texts.
+    """Return a function that formats whole numbers of units since 1970 as UTC timestamps.
 
-    It does what `from_epoch` and isoformat do, in a tenth of the time. It raises OverflowError for a
-    number past the years 1 to 9999.
+    It does what `from_epoch` and isoformat do, in a tenth of the time. It raises OverflowError outside the years 1 to
+    9999.
     """
     minute = 60 * units_a_second
     epoch = _EPOCH.replace(tzinfo=None)
@@ -155,7 +155,7 @@ Text = TypeVar("Text")
 
 
 class Texts(dict[Value, Text]):
-    """The texts of values, each made when it is first asked for."""
+    """Formatted values, each made when it is first needed."""
 
     def __init__(self, make: Callable[[Value], Text]) -> None:
         self._make = make
@@ -166,7 +166,7 @@ class Texts(dict[Value, Text]):
 
 
 def parse_time(value: str) -> dt.time | None:
-    """The time of day in `value`, as HH:MI[:SS[.ffffff]]; None where it is none."""
+    """Return the time of day in `value`, as HH:MI[:SS[.ffffff]]; None if it is not one."""
     match = _TIME.fullmatch(value.strip())
     if match is None:
         return None

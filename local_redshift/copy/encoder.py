@@ -1,4 +1,7 @@
-"""Objects to rows: the fast way where a block of records can go it, else the exact way, which finds the errors."""
+"""Convert objects to rows.
+
+A block of records takes the fast path if it can, otherwise the exact path, which locates errors.
+"""
 
 import io
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +28,7 @@ class SmallFile(NamedTuple):
 
 
 class Encoder:
-    """Makes the rows of one COPY from the objects it reads; ends early where too many records do not load."""
+    """Converts the objects of one COPY to rows; stops early if too many records are rejected."""
 
     def __init__(
         self,
@@ -43,7 +46,7 @@ class Encoder:
         self._fast = FastRows.for_copy(converters, paths, copy.ignores_case)
 
     def pieces(self, store: Store, found: Iterator[ObjectRead], is_due: Callable[[], bool]) -> Iterator[Piece]:
-        """The rows of all objects. Small ones are taken together, until `is_due` says that a piece is wanted."""
+        """Yield the rows of all objects. Small objects are combined until `is_due` asks for a piece."""
         together: list[SmallFile] = []
         size = 0
         for read in found:
@@ -79,7 +82,7 @@ class Encoder:
         yield from self._file(name, whole_lines(blocks(store, name, stream, self._compression)))
 
     def _file(self, name: str, data: Iterator[bytes]) -> Iterator[Piece]:
-        """The rows of a file that comes in blocks, each of whole lines where they are not too long."""
+        """Yield the rows of a file that arrives in blocks, each of whole lines unless they are too long."""
         reader = RecordReader()
         for block in data:
             piece = self._fast.piece(block) if self._fast is not None and reader.between_records else None
@@ -100,9 +103,9 @@ def _lines(data: bytes) -> int:
 
 
 def _are_whole(files: list[SmallFile]) -> bool:
-    """Whether each file holds whole records, so that they may be read as one.
+    """Tell whether each file holds whole records, so that they can be read as one.
 
-    A record that breaks off can't go on with a brace in the next file: that would be malformed.
+    A record that breaks off can't continue with a brace in the next file: that would be malformed.
     """
     texts = [file.data.strip(b" \t\r\n") for file in files]
     return all(text == b"" or (text[:1] == b"{" and text[-1:] == b"}") for text in texts)

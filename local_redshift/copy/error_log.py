@@ -1,4 +1,4 @@
-"""The load errors of a COPY: those it has met, and what stl_load_errors says of each.
+"""The load errors of a COPY, and their rows in stl_load_errors.
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_ERRORS.html
 """
@@ -12,7 +12,7 @@ from local_redshift.copy.columns import Column
 from local_redshift.copy.statement import CopyStatement
 
 ADMIN_ID = 100  # the userid of a cluster's first admin user
-SLICE = 0  # the stand-in is a cluster of one slice: one error ends a COPY, so it logs one row
+SLICE = 0  # the stand-in has one slice: one error ends a COPY, so one row is logged
 RAW_LENGTH = 1024  # characters of raw_line and of raw_field_value
 
 _INSERT_ERRORS = "INSERT INTO local_redshift.load_errors VALUES %s"
@@ -20,9 +20,9 @@ _INSERT_ERRORS = "INSERT INTO local_redshift.load_errors VALUES %s"
 
 @dataclass(frozen=True)
 class LoadError:
-    """One record that did not load.
+    """A rejected record.
 
-    `column` is None for errors of the JSON itself; `value` is the text that the column could not take.
+    `column` is None for errors of the JSON itself; `value` is the string that the column rejected.
     """
 
     filename: str
@@ -36,7 +36,7 @@ class LoadError:
 
 @dataclass(frozen=True)
 class CopyId:
-    """Which COPY it is: what all its rows in the system tables have in common. `started` is the server's clock."""
+    """Identifies a COPY in the system tables. `started` is the server's clock."""
 
     table_id: int
     started: str
@@ -45,7 +45,7 @@ class CopyId:
 
 
 class LoadErrors:
-    """The load errors of a COPY so far, and how many it puts up with."""
+    """The load errors of a COPY so far, and how many it tolerates."""
 
     def __init__(self, copy: CopyStatement) -> None:
         # DG copy-parameters-data-load.html: 0 and 1 both mean that the first error ends the COPY
@@ -54,18 +54,18 @@ class LoadErrors:
         self.found: list[LoadError] = []
 
     def add(self, error: LoadError, fatal: bool = False) -> None:
-        """Note an error; a `fatal` one ends the COPY whatever it puts up with."""
+        """Record an error; a `fatal` one ends the COPY regardless of MAXERROR."""
         self.found.append(error)
         self._fatal = self._fatal or fatal
 
     @property
     def too_many(self) -> bool:
-        """Whether the COPY fails on them."""
+        """Whether there are more errors than the COPY tolerates."""
         return self._fatal or (self._limit is not None and len(self.found) >= self._limit)
 
 
 def log_load_errors(system: extensions.connection, copy: CopyId, errors: Sequence[LoadError]) -> None:
-    """Write the errors to the system table, on a connection in autocommit: a rollback leaves them."""
+    """Write the errors to the system table, on an autocommit connection: they survive a rollback."""
     rows = [_row(copy, error) for error in errors]
     with system.cursor() as cursor:
         extras.execute_values(cursor, _INSERT_ERRORS, rows)
@@ -94,7 +94,7 @@ def _row(copy: CopyId, error: LoadError) -> tuple[object, ...]:
 
 
 def raw_text(text: str) -> str:
-    """The text as raw_line and raw_field_value have it: backslashes doubled, a period for each byte that is not ASCII.
+    """Return a string as raw_line and raw_field_value show it: backslashes doubled, a period for each non-ASCII byte.
 
     Doubling was seen in rows of two clusters; periods are in the guide (one per byte is a guess).
     """
@@ -108,5 +108,5 @@ def raw_text(text: str) -> str:
 
 
 def storable(text: str) -> str:
-    """The text without what the server can't keep: NUL and halves of surrogate pairs."""
+    """Return a string without what the server can't store: NUL and halves of surrogate pairs."""
     return text.encode("utf-8", "replace").decode().replace("\0", "?")

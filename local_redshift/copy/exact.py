@@ -1,4 +1,4 @@
-"""The exact way from records to rows: value by value, every record that fails to a load error."""
+"""The exact path from records to rows: value by value, with a load error for each rejected record."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ ROWS_AT_ONCE = 1000  # joined to one piece for the server
 
 
 class ExactRows:
-    """Makes the rows of one COPY, in the order of its converters.
+    """Converts the records of one COPY.
 
     `paths` are those of the JSONPaths file, one for each column; None for 'auto'.
     """
@@ -30,7 +30,7 @@ class ExactRows:
         self._errors = errors
 
     def pieces(self, records: Iterable[Record | BadRecord], filename: str) -> Iterator[Piece]:
-        """The rows of those records that load; the others go to the errors, of which one too many ends this."""
+        """Yield the rows of accepted records; record an error for each of the others, until there are too many."""
         rows = self._rows(records, filename)
         while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
             yield Piece("".join(some).encode(), len(some))

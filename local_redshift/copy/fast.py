@@ -1,8 +1,8 @@
-"""The fast way from JSON to rows: a block of records at a time, decoded and checked in C.
+"""The fast path from JSON to rows: a block of records at a time, decoded and checked in C.
 
-What does not fit is left to the exact way (exact.py), which then finds the error, if there is one: a block goes
-the fast way only if the exact way would make the same rows of it. Rows are those of PostgreSQL's CSV with backslash
-as the escape, because that is what an encoder of JSON writes.
+A block takes it only if the exact path would produce the same rows; everything else is left to the exact path
+(exact.py), which then finds the error, if there is one. Rows are PostgreSQL's CSV with backslash as the escape
+character, because that is what a JSON encoder writes.
 """
 
 import re
@@ -22,7 +22,7 @@ from local_redshift.copy.piece import Piece
 from local_redshift.copy.records import FloatLiteral, IntegerLiteral
 from local_redshift.copy.values import Converter
 
-MEMO_SIZE = 100_000  # texts of one column that are remembered; past it they are forgotten, to bound memory
+MEMO_SIZE = 100_000  # cached strings of a column; bounds the memory
 _NATIVE = {"varchar": str, "float8": float, "bool": bool} | dict.fromkeys(INTEGER_RANGES, int)
 
 # Where one array ends and the next begins: no string has a newline as it is. A pattern, because it replaces a
@@ -36,17 +36,17 @@ _PLAIN |= {b"\\u%04x" % code: bytes([code]) for code in range(1, 0x20)}
 
 
 class _DoesNotFit(Exception):
-    """The block has a value that only the exact way can deal with."""
+    """The block has a value that only the exact path can handle."""
 
 
 class FastRows:
-    """Makes rows of whole blocks, for one COPY; `for_copy` says whether that can be done."""
+    """Converts whole blocks, for one COPY; `for_copy` tells whether that is possible."""
 
     @staticmethod
     def for_copy(
         converters: Sequence[Converter], paths: list[JsonPath] | None, ignores_case: bool
     ) -> "FastRows | None":
-        """The maker of rows, or None where columns or paths need the exact way throughout."""
+        """Return the converter, or None if columns or paths need the exact path throughout."""
         keys = [(converter.column.name,) for converter in converters] if paths is None else paths
         names = [path[0] for path in keys if len(path) == 1 and isinstance(path[0], str)]
         if len(set(names)) < len(converters) or ignores_case:
@@ -62,7 +62,7 @@ class FastRows:
         self._decoder = self._new_decoder()
 
     def piece(self, block: bytes) -> Piece | None:
-        """The rows of a block of whole records; None if it has to go the exact way."""
+        """Return the rows of a block of whole records; None if it has to take the exact path."""
         try:
             records = self._decode(block)
             for field in self._fields:
@@ -86,7 +86,7 @@ class FastRows:
             return self._decoder.decode_lines(block)
 
     def _adapt(self, records: list[dict[str, Any]]) -> bool:
-        """Widen what the fields take to what is in the records; whether that changed anything."""
+        """Widen the accepted types to those in the records; return whether anything changed."""
         changed = [field.adapt([record.get(field.key) for record in records]) for field in self._fields]
         if any(changed):
             self._decoder = self._new_decoder()
@@ -100,7 +100,7 @@ class FastRows:
 
 
 class _FastField:
-    """One column: the type its values are decoded as, and what is left to do with them then."""
+    """One column: the type its values are decoded as, and what remains to be done with them."""
 
     def __init__(self, converter: Converter, key: str) -> None:
         column, copy = converter.column, converter.copy
@@ -112,13 +112,13 @@ class _FastField:
         self._get = attrgetter(self.name)
         is_text = column.type in ("varchar", "bpchar")
         self._mapped = column.type not in _NATIVE or (is_text and copy.changes_text)
-        self._wide = False  # whether texts are taken whose bytes have to be counted
+        self._wide = False  # whether to accept strings whose bytes have to be counted
         self._epoch_texts = None
         if column.type in ("timestamp", "timestamptz") and copy.timeformat in EPOCH_UNITS:
             self._epoch_texts = epoch_formatter(EPOCH_UNITS[copy.timeformat])
 
     def definition(self) -> tuple[Any, ...]:
-        """The field of the record: name, type and, unless NULL is refused, default."""
+        """The field of the record: name, type and, unless NULL is rejected, default."""
         decoded = self._type()
         return (self.name, decoded) if self._column.not_null else (self.name, decoded | None, None)
 
@@ -135,7 +135,7 @@ class _FastField:
         return _NATIVE[column.type]
 
     def adapt(self, values: list[object]) -> bool:
-        """Take more than before, if these values ask for it and it can be taken; whether it is so."""
+        """Accept more types if these values need it and it is possible; return whether it is so."""
         if self._mapped:
             return False
         if self._column.type == "varchar":
@@ -147,7 +147,7 @@ class _FastField:
         return self._mapped
 
     def finish(self, records: list[msgspec.Struct]) -> None:
-        """Do with the decoded values what decoding could not. Raise _DoesNotFit for the exact way's part."""
+        """Convert what decoding could not. Raise _DoesNotFit for what the exact path has to do."""
         if self._mapped:
             texts = self._all_texts(list(map(self._get, records)))
             deque(map(setattr, records, repeat(self.name), texts), maxlen=0)
@@ -168,10 +168,10 @@ class _FastField:
         return [self._text(value) for value in values]
 
     def _text(self, value: object) -> str | None:
-        """The column's text for a value, as the exact way has it."""
+        """Return the column's string for a value, as the exact path does."""
         kind = type(value)
         if kind in (int, float) and self._column.type in ("varchar", "bpchar"):
-            raise _DoesNotFit  # a number goes there as it is written, which is not known here
+            raise _DoesNotFit  # a number is loaded as it is written, which is not known here
         if kind is int:
             return self._exact(IntegerLiteral(value))
         return self._exact(FloatLiteral(repr(value)) if kind is float else value)
@@ -186,9 +186,9 @@ class _FastField:
 
 
 def _without_json_escapes(lines: bytes) -> bytes:
-    """The lines with control characters as they are: CSV has no escapes but those of quote and backslash.
+    """Return the lines with control characters unescaped: CSV has escapes for quote and backslash only.
 
-    Raise _DoesNotFit for a NUL, which no text on the server can have.
+    Raise _DoesNotFit for a NUL, which the server can't store.
     """
     return _ESCAPE.sub(lambda match: _plain(match[0]), lines)
 
@@ -200,5 +200,5 @@ def _plain(escape: bytes) -> bytes:
 
 
 def _no_source() -> str:
-    """Objects and arrays, which are loaded as they are written, never go the fast way."""
+    """Objects and arrays are loaded as they are written, so they never take the fast path."""
     return ""

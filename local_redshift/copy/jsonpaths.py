@@ -1,4 +1,4 @@
-"""JSONPaths files: which value of a record goes to which column.
+"""JSONPaths files: they map values of a record to columns.
 
 https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-format.html#copy-json-jsonpaths
 """
@@ -12,7 +12,7 @@ from local_redshift.errors import SourceError
 
 JsonPath = tuple[str | int, ...]  # member names and array indexes from the root, as ("a", 0, "b")
 
-MISSING = object()  # what a path leads to where the record has no such member
+MISSING = object()  # what a path leads to if the record has no such member
 
 # a star would be a wildcard, which Redshift does not take
 _DOT_STEP = re.compile(r"\.([^'.*\[\]]+)((?:\[\d+\])*)")
@@ -20,13 +20,13 @@ _BRACKET_STEP = re.compile(r"""\[(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|(\d+
 
 
 class PathError(Exception):
-    """A path that does not fit the record; the message is Redshift's."""
+    """A path that does not match the record; the message is Redshift's."""
 
 
 def parse_jsonpaths(data: bytes, name: str) -> list[JsonPath] | None:
-    """The paths of the JSONPaths file `name`, or None where its key is not "jsonpaths" ('auto' is used).
+    """Return the paths of the JSONPaths file `name`; None if its key is not "jsonpaths" (then 'auto' is used).
 
-    Raise SourceError, saying what is wrong with it, if it is malformed.
+    Raise SourceError, saying what is wrong, if the file is malformed.
     """
     try:
         document = json.loads(data)
@@ -45,7 +45,7 @@ def parse_jsonpaths(data: bytes, name: str) -> list[JsonPath] | None:
 
 
 def parse_path(path: object, name: str) -> JsonPath:
-    """The steps of "$.a.b[0]" or "$['a']['b'][0]". Raise SourceError if it is neither."""
+    """Return the steps of "$.a.b[0]" or "$['a']['b'][0]". Raise SourceError if it is neither."""
     if not isinstance(path, str) or not path:
         raise _invalid(name, f"{json.dumps(path)} is not a path")
     if not path.startswith("$") or len(path) == 1:
@@ -86,7 +86,7 @@ def _invalid(name: str, problem: str) -> SourceError:
 
 
 def follow(path: JsonPath, value: object) -> object:
-    """What `path` leads to in a record, or MISSING. Raise PathError where it does not fit."""
+    """Return what `path` leads to in a record, or MISSING. Raise PathError if it does not match."""
     for step in path:
         if isinstance(step, int):
             if not isinstance(value, list) or step >= len(value):
@@ -102,7 +102,7 @@ def follow(path: JsonPath, value: object) -> object:
 
 
 def source_text(path: JsonPath, text: str) -> str:
-    """The source text of what `path`, which must fit, leads to in the record `text`."""
+    """Return the source text of what `path`, which must match, leads to in the record `text`."""
     for step in path:
         if isinstance(step, int):
             text = list(elements(text))[step]

@@ -1,4 +1,4 @@
-"""What a value becomes in a column of numbers, or why it does not.
+"""Convert values for numeric columns, or reject them.
 
 https://docs.aws.amazon.com/redshift/latest/dg/copy-usage_notes-copy-from-json.html
 """
@@ -18,7 +18,7 @@ _WIDE = Context(prec=200)
 
 
 def literal_overflow(value: object, column: Column) -> str | None:
-    """The err_reason for an integer literal too big for an integer column; None if it fits.
+    """Return the err_reason for an integer literal too large for an integer column; None if it fits.
 
     Redshift finds this while it parses the JSON, before it converts any value.
     """
@@ -53,7 +53,7 @@ def _integer_overflow(word: str, low: int, high: int, shows_value: bool = True) 
 
 
 def _check_digits(text: str, word: str, point: bool) -> None:
-    """Raise Redshift's "Invalid digit" if `text` is not a number; blanks around it are not taken (guess)."""
+    """Raise Redshift's "Invalid digit" if `text` is not a number; surrounding blanks are rejected (guess)."""
     points = 1 if point else 0
     for position, char in enumerate(text):
         if (char.isascii() and char.isdigit()) or (position == 0 and char in "+-" and len(text) > 1):

@@ -1,4 +1,4 @@
-"""A piece of what a COPY loads: rows on their way to the server, and the files that end with them."""
+"""A piece of what a COPY loads: rows for the server, and the files that end with them."""
 
 from typing import NamedTuple
 
@@ -7,14 +7,14 @@ ROW_FORMAT = "FORMAT csv, QUOTE '\"', ESCAPE E'\\\\', NULL 'null'"
 
 
 class FileRead(NamedTuple):
-    """A file that was read to its end, and how many lines it has."""
+    """A file that was read to its end, and its number of lines."""
 
     name: str
     lines: int
 
 
 class Piece(NamedTuple):
-    """Rows in ROW_FORMAT, how many they are, and the files that were read to their end with them."""
+    """Rows in ROW_FORMAT, their number, and the files that end with them."""
 
     rows: bytes
     row_count: int

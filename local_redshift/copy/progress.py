@@ -1,7 +1,7 @@
-"""How far a COPY has got: what stv_load_state, sys_load_history and stl_load_commits say, also while it runs.
+"""Progress of a COPY in stv_load_state, sys_load_history and stl_load_commits, also while it runs.
 
-https://docs.aws.amazon.com/redshift/latest/dg/r_STV_LOAD_STATE.html: a cluster brings it up to date after
-every million records; here it is once a second.
+A cluster updates it after every million records (https://docs.aws.amazon.com/redshift/latest/dg/r_STV_LOAD_STATE.html);
+here it is once a second.
 """
 
 import time
@@ -11,7 +11,7 @@ from psycopg2 import extensions, extras
 from local_redshift.copy.error_log import CopyId, LoadErrors, storable
 from local_redshift.copy.piece import Piece
 
-SECONDS = 1  # between two looks that another session would find changed
+SECONDS = 1  # between two updates
 
 _BEGIN = """
 INSERT INTO local_redshift.copies (query, session, tbl, starttime, data_source, files)
@@ -26,12 +26,12 @@ _TELL_FILES = "INSERT INTO local_redshift.load_commits (query, filename, lines_s
 
 
 class CopyProgress:
-    """The files and rows of one COPY so far, told to the system tables on a connection in autocommit."""
+    """Files and rows of one COPY so far, written to the system tables on an autocommit connection."""
 
     def __init__(
         self, system: extensions.connection, copy: CopyId, source: str, files: int, errors: LoadErrors
     ) -> None:
-        """`files` is how many there are to read; `errors` grows as bad records are found."""
+        """`files` is the number of files to read; `errors` grows as bad records are found."""
         self.rows = 0
         self._system = system
         self._query = copy.query
@@ -43,7 +43,7 @@ class CopyProgress:
             cursor.execute(_BEGIN, [copy.query, copy.session, copy.table_id, copy.started, storable(source), files])
 
     def count(self, piece: Piece) -> None:
-        """Count the rows and files of a piece; tell the system tables where it is time to.
+        """Count the rows and files of a piece; update the system tables if it is time to.
 
         A file that was read to its end does not prove a commit.
         https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_COMMITS.html
@@ -56,11 +56,11 @@ class CopyProgress:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to tell how far the COPY has got."""
+        """Whether it is time to update the system tables."""
         return time.monotonic() - self._told >= SECONDS
 
     def tell(self, status: str) -> None:
-        """Bring the system tables up to date; the status is running, completed or aborted."""
+        """Update the system tables; the status is running, completed or aborted."""
         with self._system.cursor() as cursor:
             if self._untold:
                 extras.execute_values(cursor, _TELL_FILES, self._untold, page_size=2000)

@@ -1,4 +1,4 @@
-"""Records: the JSON objects of a file, one after the other, with the lines they end on.
+"""Split a file into records: JSON objects, with the lines they end on.
 
 Objects are separated by white space only; they may span lines, and several may share one.
 https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-format.html
@@ -15,7 +15,7 @@ from local_redshift import messages
 
 MAX_RECORD_BYTES = 4 << 20  # of one object or array, its braces included
 
-LONGEST_TOKEN = 16  # an error so near the end of what came in may be a token that is cut there
+LONGEST_TOKEN = 16  # an error this close to the end of the data may be a token that is cut off
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _START = re.compile(r"[{\[]")
@@ -40,7 +40,7 @@ class Record:
 
 @dataclass(frozen=True)
 class BadRecord:
-    """What is not a record: junk between records, or one whose JSON is malformed."""
+    """Junk between records, or a record whose JSON is malformed."""
 
     text: str
     line: int
@@ -49,7 +49,7 @@ class BadRecord:
 
 
 def _after_space(text: str, at: int) -> int:
-    """Where the white space at `at` ends."""
+    """Return where the white space at `at` ends."""
     match = _SPACE.match(text, at)
     return match.end() if match else at
 
@@ -62,26 +62,26 @@ _DECODER = json.JSONDecoder(parse_int=IntegerLiteral, parse_float=FloatLiteral, 
 
 
 class RecordReader:
-    """Cuts a file into records as its bytes come in.
+    """Splits a file into records as its bytes arrive.
 
-    A malformed record ends with the line on which it stops being JSON; reading goes on after it. (Where
-    Redshift goes on is not known.)
+    A malformed record ends with the line on which it stops being JSON; reading continues after it. (Where Redshift
+    continues is not known.)
     """
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._text = ""
         self._line = 1
-        self._in_line = False  # whether something follows the last newline
+        self._in_line = False  # whether data follow the last newline
 
     @property
     def lines(self) -> int:
-        """The number of lines that came in."""
+        """The number of lines read."""
         return self._line - 1 + self._in_line
 
     @property
     def between_records(self) -> bool:
-        """Whether all that came in has been cut, down to the end of a line."""
+        """Whether everything read has been split, up to the end of a line."""
         return not self._text and self._decoder.getstate() == (b"", 0)
 
     def pass_over(self, data: bytes) -> None:
@@ -90,7 +90,7 @@ class RecordReader:
         self._in_line = not data.endswith(b"\n")
 
     def feed(self, data: bytes, final: bool = False) -> Iterator[Record | BadRecord]:
-        """The records that are complete with `data`; `final` says that no more will come."""
+        """Return the records that `data` completes; `final` means that no more data follows."""
         self._text += self._decoder.decode(data, final)
         if data:
             self._in_line = not data.endswith(b"\n")
@@ -114,7 +114,7 @@ class RecordReader:
         return end
 
     def _next(self, at: int, final: bool) -> tuple[Record | BadRecord | None, int]:
-        """The record at `at` and where it ends; None while it is not all there."""
+        """Return the record at `at` and where it ends; None if it is not complete yet."""
         if self._text[at] not in "{[":
             return self._junk(at, final)
         try:
@@ -140,7 +140,7 @@ class RecordReader:
         return bad, end
 
     def _broken_off(self, at: int, error: json.JSONDecodeError, final: bool) -> tuple[BadRecord | None, int] | None:
-        """The answer for a record that may only lack what has not come in yet; None if it is malformed."""
+        """Return the answer for a record that may only be incomplete; None if it is malformed."""
         near_end = error.pos >= len(self._text) - LONGEST_TOKEN
         if not near_end and not error.msg.startswith("Unterminated string"):
             return None
@@ -161,14 +161,14 @@ class RecordReader:
 
 
 def _too_large(text: str) -> bool:
-    # counting bytes is only needed where the characters could be over it
+    # bytes are counted only if the characters could exceed the limit
     if len(text) * 4 <= MAX_RECORD_BYTES:
         return False
     return len(text.encode("utf-8", "surrogateescape")) > MAX_RECORD_BYTES
 
 
 def members(text: str) -> Iterator[tuple[str, str]]:
-    """The key and the source text of the value of each member of the JSON object `text`."""
+    """Return the key and the source text of the value of each member of the JSON object `text`."""
     at = _after_space(text, 1)
     while text[at] != "}":
         key, at = _DECODER.raw_decode(text, at)
@@ -181,7 +181,7 @@ def members(text: str) -> Iterator[tuple[str, str]]:
 
 
 def elements(text: str) -> Iterator[str]:
-    """The source text of each element of the JSON array `text`."""
+    """Return the source text of each element of the JSON array `text`."""
     at = _after_space(text, 1)
     while text[at] != "]":
         start = at

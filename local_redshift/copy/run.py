@@ -1,4 +1,4 @@
-"""Running a COPY: its table, its objects, the rows to the server, and what a cluster says of it."""
+"""Run a COPY: its table and objects, the rows to the server, and what a cluster reports about it."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from local_redshift.errors import Cancelled, NoSuchObject, RedshiftError, Source
 from local_redshift.sources import objects_to_load, read_ahead, read_object, store_of
 from local_redshift.sql import Token, quote
 
-PIECES_AHEAD = 4  # made while the server is at earlier ones: both processors are busy
+PIECES_AHEAD = 4  # prepared while the server processes earlier ones: both processors are busy
 READ_BYTES = 1 << 16  # the size psycopg2 asks for; our pieces are of their own size
 
 _START = "SELECT nextval('local_redshift.query_ids')::integer, clock_timestamp()::timestamp::text"
@@ -35,28 +35,28 @@ _PARSE = "SELECT (%s::{type})::text"
 
 
 class CopyingConnection(Protocol):
-    """What a COPY needs of the connection it runs on."""
+    """What a COPY needs of its connection."""
 
     autocommit: bool
 
     def plain_cursor(self) -> extensions.cursor:
-        """A cursor that takes PostgreSQL's SQL."""
+        """Return a cursor for PostgreSQL's own SQL."""
 
     def system(self) -> extensions.connection:
-        """A second connection, in autocommit: what it writes outlives a rollback."""
+        """A second, autocommit connection: what it writes survives a rollback."""
 
     def get_backend_pid(self) -> int:
-        """The number of the session."""
+        """Return the process id of the session."""
 
     def begin_copy(self) -> Callable[[], bool]:
-        """Note that a COPY begins; what is returned says whether it was cancelled since."""
+        """Begin a COPY; return a function that tells whether it has been cancelled since."""
 
 
 def run_copy(connection: CopyingConnection, statement: list[Token]) -> None:
-    """Run the COPY in the transaction that `connection` is in.
+    """Run the COPY in the transaction of `connection`.
 
-    Raise RedshiftError, with nothing loaded, where a cluster would fail. Load errors are written on a
-    second connection, so that they outlive the rollback.
+    Raise RedshiftError, with nothing loaded, if a cluster would fail. Load errors are written on a second connection,
+    so that they survive the rollback.
     """
     copy = parse_copy(statement)
     cursor = connection.plain_cursor()
@@ -67,14 +67,14 @@ def run_copy(connection: CopyingConnection, statement: list[Token]) -> None:
     try:
         _CopyRun(connection, cursor, copy).run()
     except BaseException:
-        with contextlib.suppress(psycopg2.Error):  # where the connection is lost, that is what has to be told
+        with contextlib.suppress(psycopg2.Error):  # a lost connection is the error to report
             cursor.execute("ROLLBACK")
         raise
     cursor.execute("COMMIT")
 
 
 class _CopyRun:
-    """One COPY on its way: sets up, has the rows streamed, and reports."""
+    """One running COPY: prepares, streams the rows, and reports."""
 
     def __init__(self, connection: CopyingConnection, cursor: extensions.cursor, copy: CopyStatement) -> None:
         self._cursor = cursor
@@ -130,7 +130,7 @@ class _CopyRun:
         return paths
 
     def _to_be_analyzed(self, table: TargetTable) -> bool:
-        """Whether statistics are made after the load. DG copy-parameters-data-load.html: STATUPDATE."""
+        """Whether to compute statistics after the load. DG copy-parameters-data-load.html: STATUPDATE."""
         if self._copy.noload:
             return False
         if self._copy.statupdate is not None:
@@ -139,7 +139,7 @@ class _CopyRun:
         return bool(self._cursor.fetchall()[0][0])
 
     def _load(self, table: TargetTable, rows: Iterator[bytes], copy_id: CopyId, progress: CopyProgress) -> None:
-        """Have the server take the rows; on any failure it has none of them."""
+        """Stream the rows to the server; after any failure it has none of them."""
         self._cursor.execute(f"SAVEPOINT {_SAVEPOINT}")
         made = in_background(rows, PIECES_AHEAD)
         try:
@@ -148,8 +148,8 @@ class _CopyRun:
                 log_load_errors(self._system, copy_id, self._errors.found)
                 raise RedshiftError(messages.LOAD_FAILED.format(table=self._copy.table))
         except BaseException:
-            made.close()  # before the rows so far are told for the last time
-            with contextlib.suppress(psycopg2.Error):  # where the connection is lost there is nothing to undo
+            made.close()  # before the last update of the progress
+            with contextlib.suppress(psycopg2.Error):  # a lost connection has nothing to undo
                 progress.tell("aborted")
                 self._cursor.execute(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
             raise
@@ -158,7 +158,7 @@ class _CopyRun:
                 self._cursor.execute(f"RELEASE SAVEPOINT {_SAVEPOINT}")
 
     def _stream(self, table: TargetTable, stream: RowStream) -> None:
-        """Have the server read the stream. Raise what ended the rows or, failing that, what the server refused."""
+        """Let the server read the stream. Raise what ended the rows or else what the server refused."""
         try:
             if self._copy.noload:
                 stream.drain()
@@ -171,7 +171,7 @@ class _CopyRun:
             if stream.error is None and error.pgcode is None:
                 raise  # the connection is lost
             if stream.error is None:
-                # without its CONTEXT, which has a row of the data
+                # without its CONTEXT, which quotes a row of the data
                 refused = RedshiftError(error.diag.message_primary or str(error))
                 refused.sqlstate = error.pgcode or refused.sqlstate
                 raise refused from None
@@ -191,7 +191,7 @@ class _CopyRun:
             return str(cursor.fetchall()[0][0])
 
     def _report(self, copy_id: CopyId, progress: CopyProgress) -> None:
-        """Log and tell what was loaded, as a cluster does."""
+        """Log and report what was loaded, as a cluster does."""
         table = self._copy.table
         self._remember(progress.rows)
         progress.tell("completed")
@@ -206,7 +206,7 @@ class _CopyRun:
         self._cursor.execute(_REMEMBER, [str(self._query), str(count)])
 
     def _add_detail(self, error: SourceError) -> None:
-        """Give the error the DETAIL block that a cluster gives it, unless no cluster has such an error."""
+        """Add the DETAIL block of a cluster to the error, unless no cluster has such an error."""
         if self._copy.source.startswith("s3://") and error.process:
             process = f"{error.process} [pid={self._session}]"
             error.detail = messages.detail_block(
