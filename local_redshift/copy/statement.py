@@ -1,4 +1,4 @@
-"""The COPY statement: its text parsed into a value, whatever is not taken refused by name.
+"""Parse the COPY statement; unsupported options are refused by name.
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_COPY.html
 """
@@ -16,7 +16,7 @@ from local_redshift.sql import Token, closing, code, split_list
 
 @dataclass(frozen=True)
 class CopyStatement:
-    """A COPY ... FORMAT AS JSON. `None` and False are what a COPY has that does not name the option."""
+    """A COPY ... FORMAT AS JSON. Options that it does not name are None or False."""
 
     schema: str | None
     table: str
@@ -44,17 +44,17 @@ class CopyStatement:
 
     @property
     def is_auto(self) -> bool:
-        """Whether columns are found by the JSON keys of their names, not by a JSONPaths file."""
+        """Whether columns are mapped by JSON keys, not by a JSONPaths file."""
         return self.json in ("auto", "auto ignorecase")
 
     @property
     def ignores_case(self) -> bool:
-        """Whether the keys may differ from the columns' names in case."""
+        """Whether keys and column names are compared without case."""
         return self.json == "auto ignorecase"
 
     @property
     def changes_text(self) -> bool:
-        """Whether an option has text loaded otherwise than it is in the file."""
+        """Whether an option changes strings while they are loaded."""
         return bool(
             self.acceptinvchars is not None
             or self.blanksasnull
@@ -91,8 +91,8 @@ TAKEN = (
 def parse_copy(statement: list[Token]) -> CopyStatement:
     """Parse the tokens of a COPY.
 
-    Raise NotSupported, naming it and listing what is taken, for an option or format that is not, and
-    SyntaxRefused for a wrong form; neither message ever holds a credential.
+    Raise NotSupported, with a list of the supported ones, for another option or format, and SyntaxRefused for a syntax
+    error; neither message ever contains a credential.
     """
     return _Parser(code(statement)).parse()
 
@@ -118,7 +118,7 @@ class _Parser:
         return self._checked(copy)
 
     def _check_format(self) -> None:
-        """Raise NotSupported, naming the format, for a COPY of anything but JSON."""
+        """Raise NotSupported, naming the format, unless it is JSON."""
         words = [token.word for token in self.tokens[self.at :]]
         if "JSON" in words:
             return
@@ -226,7 +226,7 @@ class _Parser:
         self.keys = dict(zip(AUTHORIZATION[2:], match.groups(), strict=True))
 
     def _checked(self, copy: CopyStatement) -> CopyStatement:
-        """`copy` with its credentials, if its options go together."""
+        """Return `copy` with its credentials, if its options are compatible."""
         ways = self.seen & {"IAM_ROLE", "CREDENTIALS", "ACCESS_KEY_ID"}
         if len(ways) > 1:
             raise SyntaxRefused(f"COPY: only one of {' and '.join(sorted(ways))} can be given")
@@ -247,7 +247,7 @@ class _Parser:
         return self.tokens[self.at].word if self.at < len(self.tokens) else ""
 
     def _shown(self, offset: int = 0) -> str:
-        """The token here for a message; a string may be a secret and is not shown."""
+        """Return the current token for a message; a string may be a secret and is not shown."""
         if self.at + offset >= len(self.tokens):
             return "the end of the statement"
         token = self.tokens[self.at + offset]

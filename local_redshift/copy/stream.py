@@ -1,4 +1,4 @@
-"""Rows on their way to the server: made in the background, handed over as the file that psycopg2 reads from."""
+"""Stream rows to the server: made in the background, handed over as the file that psycopg2 reads from."""
 
 import contextlib
 import queue
@@ -37,9 +37,10 @@ def quiet_driver() -> Iterator[None]:
 
 
 class RowStream:
-    """The rows as a file. What goes wrong while they are made ends the file, and is kept in `error`.
+    """The rows as a file.
 
-    The driver would hide an exception that is raised while it reads.
+    An error while they are made ends the file, and is kept in `error`: the driver would hide an exception raised while
+    it reads.
     """
 
     def __init__(self, rows: Iterator[bytes], check_cancelled: Callable[[], None]) -> None:
@@ -48,7 +49,7 @@ class RowStream:
         self.error: BaseException | None = None
 
     def read(self, size: int = -1) -> bytes:
-        """The next piece, of whatever size; nothing at the end."""
+        """Return the next piece, of whatever size; nothing at the end."""
         try:
             self._check_cancelled()
             # an empty piece would mean the end
@@ -58,19 +59,19 @@ class RowStream:
             return b""
 
     def readline(self, size: int = -1) -> bytes:
-        """As `read`: psycopg2 wants it to be there, and does not call it."""
+        """Like `read`: psycopg2 requires the method, but does not call it."""
         return self.read(size)
 
     def drain(self) -> None:
-        """Read all and keep nothing."""
+        """Read everything and discard it."""
         while self.read():
             pass
 
 
 def in_background(items: Iterator[Item], ahead: int) -> Generator[Item, None, None]:
-    """The same items, made by a thread that is at most `ahead` of them in front.
+    """Yield the same items, produced by a thread that is at most `ahead` of them in front.
 
-    What ends the items there is raised here. Close this iterator to end the thread before its time.
+    What ends the items there is raised here. Close this iterator to end the thread early.
     """
     made: queue.Queue[Item | BaseException | None] = queue.Queue(ahead)
     unwanted = threading.Event()

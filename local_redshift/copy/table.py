@@ -33,10 +33,10 @@ class TargetTable:
 
 
 def find_table(cursor: extensions.cursor, copy: CopyStatement) -> TargetTable:
-    """Look the table up on the server.
+    """Look up the table on the server.
 
-    Raise RedshiftError if there is none, NoSuchColumn for a column it has not, and NotSupported for
-    one that JSON can't fill.
+    Raise RedshiftError if it does not exist, NoSuchColumn for an unknown column, and NotSupported for a column that
+    JSON can't fill.
     """
     sql_name = quote(copy.table) if copy.schema is None else f"{quote(copy.schema)}.{quote(copy.table)}"
     cursor.execute(_FIND_COLUMNS, [sql_name])
@@ -48,7 +48,7 @@ def find_table(cursor: extensions.cursor, copy: CopyStatement) -> TargetTable:
 
 
 def _filled(all_columns: dict[str, tuple[Column, str]], copy: CopyStatement) -> list[Column]:
-    """The columns that the data fill: those listed, or all but the identity."""
+    """Return the columns to fill: those listed, or all except the identity."""
     identities = {name for name, (_, identity) in all_columns.items() if identity}
     listed = copy.columns or [name for name in all_columns if copy.explicit_ids or name not in identities]
     for name in listed:

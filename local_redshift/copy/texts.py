@@ -1,4 +1,4 @@
-"""What a value becomes in a VARCHAR or a CHAR, or why it does not.
+"""Convert values for VARCHAR and CHAR columns, or reject them.
 
 https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-conversion.html
 """
@@ -81,7 +81,7 @@ def _valid_utf8(text: str, replacement: str | None) -> str:
 
 
 def _bad_sequence(there: bytes) -> tuple[bytes, int]:
-    """The bad sequence at the start of `there` and Redshift's number for what is wrong with it.
+    """Return the invalid sequence at the start of `there`, and Redshift's number for what is wrong with it.
 
     DG multi-byte-character-load-errors.html
     """

@@ -1,4 +1,4 @@
-"""What a JSON value becomes in its column, or the refusal where it does not go.
+"""Convert JSON values for their columns, or reject them.
 
 A value goes to the server as the text of PostgreSQL's COPY before escaping; None is NULL.
 https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-conversion.html
@@ -23,7 +23,7 @@ _FALSE = ("f", "false", "n", "no", "0")
 
 
 class Converter:
-    """Makes the texts of one column from JSON values, for one COPY."""
+    """Converts JSON values for one column, for one COPY."""
 
     def __init__(self, copy: CopyStatement, column: Column, parse_on_server: ParseOnServer) -> None:
         self.column = column
@@ -32,9 +32,9 @@ class Converter:
         self._convert = _CONVERTERS[column.type]
 
     def text(self, value: object, source: Callable[[], str]) -> str | None:
-        """The column's text for a value, None for NULL; `source` gives the value as it is written.
+        """Return the column's text for a value, None for NULL; `source` returns the value as it is written.
 
-        Raise ValueRefused where it does not go.
+        Raise ValueRefused if the column rejects it.
         """
         found = None if value is None or value is MISSING else self._convert(self._field(value, source))
         if found is None and self.column.not_null:
@@ -42,7 +42,7 @@ class Converter:
         return found
 
     def shown(self, value: object, source: Callable[[], str]) -> str:
-        """The text of a refused value for the load error; empty where there was none."""
+        """Return the text of a rejected value for the load error; empty if there was none."""
         return found_text(self._field(value, source))
 
     def _field(self, value: object, source: Callable[[], str]) -> Field:

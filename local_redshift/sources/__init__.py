@@ -1,4 +1,4 @@
-"""Where the data of a COPY are: local files, S3, manifests, compression, and reading ahead."""
+"""The sources of a COPY: local files, S3, manifests, compression, and reading ahead."""
 
 from local_redshift.sources.by_name import store_of
 from local_redshift.sources.manifest import objects_to_load

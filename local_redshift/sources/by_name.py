@@ -1,4 +1,4 @@
-"""Which store an object is in, by its name."""
+"""Choose the store of an object by its name."""
 
 from local_redshift.errors import NotSupported
 from local_redshift.sources.local_files import LocalStore
@@ -6,7 +6,7 @@ from local_redshift.sources.stores import Credentials, Store
 
 
 def store_of(name: str, region: str | None, credentials: Credentials | None) -> Store:
-    """The store that an object or a prefix of this name is in; region and credentials are for S3."""
+    """Return the store of an object or prefix; region and credentials are for S3."""
     if name.startswith("s3://"):
         from local_redshift.sources.s3 import S3Store  # only a load from S3 pays for boto3
 

@@ -1,4 +1,4 @@
-"""Files on this machine as a place of objects."""
+"""Read objects from local files."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Small objects read ahead of their turn, by threads, in memory that is bounded."""
+"""Read small objects ahead, with threads and bounded memory."""
 
 import itertools
 from collections import deque
@@ -13,14 +13,14 @@ AHEAD = 4  # batches a reader may be ahead: with SMALL and Store.batch this boun
 
 
 class ObjectRead(NamedTuple):
-    """An object whose turn it is: its bytes if it is small, None if it is to be streamed."""
+    """The next object: its bytes if it is small, None if it is to be streamed."""
 
     object: SourceObject
     data: bytes | None
 
 
 def read_ahead(store: Store, objects: list[SourceObject]) -> Iterator[ObjectRead]:
-    """Each object in its order.
+    """Yield each object in order.
 
     Raise SourceError, when its turn comes, for an object that can't be read.
     """

@@ -1,4 +1,4 @@
-"""Objects in S3, and what S3 says in Redshift's words where they can't be read."""
+"""Read objects from S3, with errors in Redshift's words."""
 
 import io
 from collections.abc import Iterator
@@ -19,9 +19,9 @@ _OTHER_REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLo
 
 
 class S3Store:
-    """Objects in S3, by boto3 with its ordinary credential chain; see Store.
+    """Objects in S3, read by boto3 with its usual credential chain; see Store.
 
-    The role a COPY names can't be taken on here, so it is not used; an access key is.
+    The role that a COPY names can't be assumed here, so it is ignored; an access key is used.
     """
 
     readers = 32
@@ -88,7 +88,7 @@ class S3Store:
 
 
 def _stay_in_region(response: tuple[Any, Any] | None, operation: Any, **_: object) -> None:
-    """Fail where boto3 would go to the bucket's own region: a cluster does not."""
+    """Fail instead of following a redirect to the bucket's own region: a cluster does not follow it."""
     if response is not None and response[1].get("Error", {}).get("Code") in _OTHER_REGION:
         raise ClientError(response[1], operation.name)
 
@@ -102,7 +102,7 @@ def _bucket_and_key(name: str) -> tuple[str, str]:
 
 @contextmanager
 def _s3_errors(context: str, location: str = "s3_utility.cpp:840", process: str = "padbmaster") -> Iterator[None]:
-    """Turn what boto3 raises inside the block into a SourceError in Redshift's words."""
+    """Turn boto3's errors in the block into a SourceError in Redshift's words."""
     try:
         yield
     except ClientError as error:

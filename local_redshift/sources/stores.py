@@ -1,4 +1,4 @@
-"""What COPY asks of a place that objects are in."""
+"""The interface of a store of objects."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from local_redshift.errors import SourceError
 
 @dataclass(frozen=True)
 class Credentials:
-    """An access key given in a statement; never shown."""
+    """An access key of a statement; never shown."""
 
     key_id: str = field(repr=False)
     secret: str = field(repr=False)
@@ -18,14 +18,14 @@ class Credentials:
 
 @dataclass(frozen=True)
 class SourceObject:
-    """One object to load: its full name ("s3://bucket/key" or a path) and its size in bytes if known."""
+    """An object to load: its full name ("s3://bucket/key" or a path), and its size in bytes if known."""
 
     name: str
     size: int | None = None
 
 
 class Store(Protocol):
-    """A place that objects are in. Each method raises SourceError for what can't be read.
+    """A store of objects. Each method raises SourceError for what can't be read.
 
     `readers` threads read small objects ahead, `batch` of them at a time.
     """
@@ -34,25 +34,25 @@ class Store(Protocol):
     batch: int
 
     def find(self, prefix: str) -> list[SourceObject]:
-        """All objects whose name starts with `prefix`, in the order of their names; maybe none."""
+        """Return all objects whose names begin with `prefix`, sorted by name."""
 
     def holds(self, name: str) -> bool:
-        """Whether there is an object of this very name."""
+        """Tell whether there is an object of exactly this name."""
 
     def open(self, name: str) -> BinaryIO:
-        """The object's bytes as a stream. Raise NoSuchObject if there is none of that name."""
+        """Return the object's bytes as a stream. Raise NoSuchObject if it does not exist."""
 
     def head(self, name: str, limit: int) -> bytes:
-        """The object's first `limit` bytes, or all of them if it has fewer. Raise as `open` does."""
+        """Return the object's first `limit` bytes, or all of a smaller one. Raise as `open` does."""
 
     def reading(self, name: str) -> AbstractContextManager[None]:
-        """Raise SourceError, naming the object, for what goes wrong in the block while its bytes are read."""
+        """Raise SourceError, naming the object, for errors in the block that reads it."""
 
     def missing(self, prefix: str) -> SourceError:
-        """The error for a prefix that no object has."""
+        """Return the error for a prefix without objects."""
 
 
 def read_object(store: Store, name: str) -> bytes:
-    """A small object whole: a manifest or a JSONPaths file."""
+    """Return a small object whole: a manifest or a JSONPaths file."""
     with store.open(name) as stream, store.reading(name):
         return stream.read()

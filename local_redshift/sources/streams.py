@@ -1,4 +1,4 @@
-"""The bytes of an object, decompressed (gzip, bzip2), a block at a time."""
+"""Decompress objects (gzip, bzip2), a block at a time."""
 
 import bz2
 import gzip
@@ -14,9 +14,9 @@ BLOCK_BYTES = 1 << 20  # read at a time; memory grows with it
 
 
 def blocks(store: Store, name: str, stream: BinaryIO, compression: str | None) -> Iterator[bytes]:
-    """The decompressed bytes of an open object, a block at a time, however large it is.
+    """Yield the decompressed bytes of an open object, a block at a time, however large it is.
 
-    Raise SourceError where the compression is not what the COPY says, or the object breaks off.
+    Raise SourceError if the compression is not what the COPY says, or the object breaks off.
     """
     with stream, store.reading(name):
         try:
@@ -29,7 +29,7 @@ def blocks(store: Store, name: str, stream: BinaryIO, compression: str | None) -
 
 
 def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes, cut at the ends of lines where a line is not longer than a block."""
+    """Yield the same bytes, cut at line ends unless a line is longer than a block."""
     rest = b""
     for piece in pieces:
         end = piece.rfind(b"\n") + 1 or (len(piece) if len(rest) + len(piece) > BLOCK_BYTES else 0)

@@ -1,4 +1,4 @@
-"""Names and aliases as Redshift resolves them.
+"""Resolve names and aliases as Redshift does.
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
 """
@@ -52,10 +52,10 @@ _TAKE_A_PART = frozenset("DATEADD DATE_ADD DATEDIFF DATE_DIFF DATE_PART DATE_TRU
 
 
 def fold(nodes: list[exp.Expr], catalog: Catalog) -> None:
-    """Give names the case that they have: lower, in quotes too (enable_case_sensitive_identifier is off).
+    """Fold names to lower case, quoted ones too (enable_case_sensitive_identifier is off).
 
-    The own database is taken off names in three parts. Raise SyntaxRefused for a reserved word that stands as a name,
-    NotSupported for a table of another database.
+    Names in three parts lose the own database. Raise SyntaxRefused for a reserved word used as a name, NotSupported for
+    a table of another database.
     """
     for node in nodes:
         if isinstance(node, exp.Identifier):
@@ -80,7 +80,7 @@ def _fold_name(name: exp.Identifier) -> None:
 
 
 def late_binding_views(tree: exp.Expr, catalog: Catalog) -> bool:
-    """Put the query of a view made WITH NO SCHEMA BINDING where the view is named; whether one was."""
+    """Replace late-binding views by their queries; return whether there were any."""
     found = False
     for table in list(tree.find_all(exp.Table)) if catalog.has_late_binding_views else []:
         is_read = isinstance(table.this, exp.Identifier) and not _is_written_to(table) and cte_named(table) is None
@@ -96,7 +96,7 @@ def late_binding_views(tree: exp.Expr, catalog: Catalog) -> bool:
 
 
 def _may_be_real(name: str, select: exp.Select, scopes: Scopes) -> bool:
-    """Whether a name may be that of a column: of what the SELECT reads from or, in a subquery, of what is around it."""
+    """Tell whether a name may be that of a column: of the tables in FROM or of an enclosing query."""
     around: exp.Select | None = select
     while around is not None:
         if any(columns is None or name in columns for columns in scopes.sources(around).values()):
@@ -106,7 +106,7 @@ def _may_be_real(name: str, select: exp.Select, scopes: Scopes) -> bool:
 
 
 def check_correlation(nodes: list[exp.Expr]) -> None:
-    """Raise RedshiftError where a subquery names a table that lies more than one level above it.
+    """Raise RedshiftError if a subquery names a table more than one level above it.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_correlated_subqueries.html, "Correlated subquery patterns that are
     not supported": references that skip a level.
@@ -134,9 +134,9 @@ def _is_written_to(table: exp.Table) -> bool:
 
 
 def leave_out(selects: list[exp.Select], scopes: Scopes) -> bool:
-    """Put the columns where a star stands that is followed by EXCLUDE; whether there was one.
+    """Expand a star that is followed by EXCLUDE; return whether there was one.
 
-    https://docs.aws.amazon.com/redshift/latest/dg/r_EXCLUDE_list.html: it is of the whole SELECT list
+    https://docs.aws.amazon.com/redshift/latest/dg/r_EXCLUDE_list.html: it applies to the whole SELECT list
     """
     found = False
     for select in selects:
@@ -148,7 +148,7 @@ def leave_out(selects: list[exp.Select], scopes: Scopes) -> bool:
 
 
 def _after_star(select: exp.Select) -> set[str]:
-    """The names of an EXCLUDE that follows a star; without parentheses it goes on to the end of the list."""
+    """Return the names of an EXCLUDE after a star; without parentheses it extends to the end of the list."""
     for n, item in enumerate(select.expressions):
         star = item.this if isinstance(item, exp.Column) else item
         first = star.args.get("except_") if isinstance(star, exp.Star) else None
@@ -162,7 +162,7 @@ def _after_star(select: exp.Select) -> set[str]:
 
 
 def group_by_all(select: exp.Select) -> None:
-    """Put what GROUP BY ALL stands for: all items of the SELECT list that hold no aggregate.
+    """Expand GROUP BY ALL: all items of the SELECT list without an aggregate.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_GROUP_BY_clause.html
     """
@@ -194,10 +194,10 @@ def _leave_out(select: exp.Select, excluded: set[str], scopes: Scopes) -> None:
 
 
 def resolve_aliases(selects: list[exp.Select], scopes: Scopes) -> bool:
-    """Put what an alias stands for where it is used: later in the SELECT list, in WHERE, HAVING and QUALIFY.
+    """Replace aliases by their expressions where they are used: later in the SELECT list, in WHERE, HAVING and QUALIFY.
 
-    Real columns go first; whether anything was put. https://docs.aws.amazon.com/redshift/latest/dg/r_SELECT_list.html,
-    r_WHERE_clause.html
+    Real columns take precedence. Return whether anything was replaced.
+    https://docs.aws.amazon.com/redshift/latest/dg/r_SELECT_list.html, r_WHERE_clause.html
     """
     changed = False
     for select in reversed(selects):
@@ -228,7 +228,7 @@ def _resolve_in(select: exp.Select, scopes: Scopes) -> bool:
 
 
 def _is_date_part(column: exp.Column) -> bool:
-    """Tell whether what looks like a column is a date part, as in DATEADD(day, 1, ts)."""
+    """Tell whether an apparent column is a date part, as in DATEADD(day, 1, ts)."""
     call = column.parent
     return isinstance(call, exp.Anonymous) and call.name.upper() in _TAKE_A_PART and call.expressions[0] is column
 

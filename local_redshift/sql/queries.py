@@ -1,4 +1,4 @@
-"""SELECT, INSERT, UPDATE, DELETE and MERGE of Redshift as PostgreSQL's."""
+"""Translate SELECT, INSERT, UPDATE, DELETE and MERGE."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ _SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "local_redshift")
 
 
 def translate_query(statement: list[Token], catalog: Catalog) -> str:
-    """PostgreSQL's query for Redshift's. Raise NotSupported or SyntaxRefused for what is not taken."""
+    """Translate a query. Raise NotSupported or SyntaxRefused for what is refused."""
     words = [token.word for token in code(statement)]
     if words[0] == "DELETE" and words[1:2] != ["FROM"]:
         # https://docs.aws.amazon.com/redshift/latest/dg/r_DELETE.html: FROM is optional
@@ -31,7 +31,7 @@ def translate_query(statement: list[Token], catalog: Catalog) -> str:
 
 
 def translate_expression(sql: str, catalog: Catalog) -> str:
-    """PostgreSQL's expression for one that reads no column, as a DEFAULT."""
+    """Translate an expression without columns, such as a DEFAULT."""
     tree = _rewritten(grammar.parse(f"SELECT {sql}"), catalog)
     return grammar.write(tree.expressions[0].unalias())
 
@@ -66,7 +66,7 @@ def _rewritten(tree: exp.Expr, catalog: Catalog) -> exp.Expr:
 
 
 def _is_of_a_user(table: exp.Table) -> bool:
-    """Whether a table is one that lies on the compute nodes: no system table, and not what is only written to."""
+    """Tell whether a table is read from the compute nodes: not a system table, and not only written to."""
     if not isinstance(table.this, exp.Identifier) or table.db in _SYSTEM_SCHEMAS:
         return False
     if cte_named(table) is not None:
@@ -76,7 +76,7 @@ def _is_of_a_user(table: exp.Table) -> bool:
 
 
 def _name_outputs(selects: list[exp.Select]) -> None:
-    """Give what a SELECT computes the name that it has without one: the rewritten expression would have another."""
+    """Name the expressions of a SELECT as Redshift does: the rewritten ones would have other names."""
     for select in selects:
         for item in select.expressions:
             if not isinstance(item, (exp.Alias, exp.Column, exp.Star, exp.Literal)):
@@ -161,7 +161,7 @@ def _merge(tree: exp.Merge, catalog: Catalog) -> exp.Expr:
 
 
 def _name_inserted_columns(tree: exp.Merge, catalog: Catalog) -> None:
-    """Have INSERT VALUES (...) of a MERGE name the columns, which are all of the table's, in order."""
+    """Name the columns in INSERT VALUES (...) of a MERGE: all of the table's, in order."""
     for when in tree.args["whens"].expressions:
         then = when.args.get("then")
         values = then.this.expressions if isinstance(then, exp.Insert) and isinstance(then.this, exp.Tuple) else []
@@ -175,7 +175,7 @@ def _name_inserted_columns(tree: exp.Merge, catalog: Catalog) -> None:
 
 
 def _merge_without_duplicates(statement: list[Token], catalog: Catalog) -> str:
-    """MERGE ... REMOVE DUPLICATES: what matches is replaced by the source's rows, which are all there in the end.
+    """MERGE ... REMOVE DUPLICATES: matching rows are replaced by the source's rows, all of which are there in the end.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_MERGE.html
     """

@@ -1,4 +1,4 @@
-"""What a query may hold: what Redshift has. Everything else is refused by its name.
+"""Check that a query has only what Redshift has; everything else is refused by name.
 
 https://docs.aws.amazon.com/redshift/latest/dg/c_redshift-and-postgres-sql.html
 """
@@ -131,7 +131,7 @@ def _table(node: exp.Table) -> None:
 
 
 def _aliases_beside(table: exp.Table) -> set[str]:
-    """The aliases that the other tables of the same FROM have."""
+    """Return the aliases of the other tables in the same FROM."""
     select = table.find_ancestor(exp.Select)
     beside = from_items(select) if select is not None else []
     return {one.alias.lower() for one in beside if one is not table and one.alias}

@@ -1,4 +1,4 @@
-"""What a statement knows of the tables that it names: their columns, in order, and of what type each is."""
+"""Columns and types of the tables that a statement names."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from local_redshift.sql.catalog import MOMENT, OTHER, TEXT, WHOLE, Catalog, Colu
 
 
 class Scopes:
-    """The columns that each SELECT of a statement can name, looked up when they are asked for."""
+    """The columns that each SELECT of a statement can name, looked up when needed."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -18,7 +18,7 @@ class Scopes:
         self._outputs: dict[int, Columns | None] = {}
 
     def sources(self, select: exp.Select) -> dict[str, Columns | None]:
-        """What a SELECT reads from: the columns of each, by alias; None where they are not known."""
+        """Return the columns of each table in FROM, by alias; None if they are not known."""
         if id(select) not in self._sources:
             self._sources[id(select)] = {}  # what asks for itself on the way gets nothing
             self._sources[id(select)] = self._find_sources(select)
@@ -33,14 +33,14 @@ class Scopes:
         return found
 
     def column(self, select: exp.Select, name: str) -> ColumnType | None:
-        """The type of the column of that name in what the SELECT reads from; None where there is none."""
+        """Return the type of a column in FROM; None if there is none of this name."""
         for columns in self.sources(select).values():
             if columns is not None and name in columns:
                 return columns[name]
         return None
 
     def output(self, query: exp.Expr) -> Columns | None:
-        """The columns that a query gives; None where they are not known."""
+        """Return the columns that a query returns; None if they are not known."""
         while isinstance(query, (exp.Subquery, exp.SetOperation)):
             query = query.this
         if not isinstance(query, exp.Select):
@@ -63,7 +63,7 @@ class Scopes:
         return given
 
     def expanded(self, select: exp.Select, star: exp.Expr) -> list[tuple[str, str, ColumnType]] | None:
-        """What a star stands for: source, column and type of each; None where a source is not known."""
+        """Expand a star: source, name and type of each column; None if a source is not known."""
         only = star.text("table") if isinstance(star, exp.Column) else ""
         listed: list[tuple[str, str, ColumnType]] = []
         merged = set() if only else _merged_columns(select)
@@ -114,7 +114,7 @@ class Scopes:
         return dict(zip(names, columns.values(), strict=False))
 
     def type_of(self, node: exp.Expr) -> ColumnType | None:
-        """The type of an expression as far as it is plain; None where it takes more to tell."""
+        """Return the type of an expression if it is obvious; else None."""
         rule = _TYPE_RULES.get(type(node))
         return rule(self, node) if rule is not None else None
 
@@ -134,7 +134,7 @@ class Scopes:
         return self._of_written_table(node)
 
     def _of_written_table(self, node: exp.Column) -> ColumnType | None:
-        """The type of a column in an UPDATE, DELETE or MERGE, outside of its subqueries."""
+        """Return the type of a column of the target of an UPDATE, DELETE or MERGE, outside its subqueries."""
         statement = node.find_ancestor(exp.Update, exp.Delete, exp.Merge)
         if statement is None:
             return None
@@ -193,7 +193,7 @@ class Scopes:
         return self.common([result for result in results if result is not None])
 
     def common(self, nodes: list[exp.Expr]) -> ColumnType | None:
-        """The type that expressions have together: text where one of them is text; None where it is not known."""
+        """Return the common type of expressions: text if one of them is text; None if it is not known."""
         types = [kind for kind in map(self.type_of, nodes) if kind is not None]
         return next((kind for kind in types if kind.kind == TEXT), types[0] if types else None)
 
@@ -225,14 +225,14 @@ class Scopes:
 
 
 def from_items(select: exp.Select) -> list[exp.Expr]:
-    """What stands in the FROM of a SELECT: what it begins with, then what is joined to that."""
+    """Return the items of the FROM of a SELECT: the first, then those joined to it."""
     start = select.args.get("from_")
     first = [start.this] if start is not None else []
     return first + [join.this for join in select.args.get("joins") or []]
 
 
 def _merged_columns(select: exp.Select) -> set[str] | None:
-    """The columns that USING makes one of; None for a NATURAL JOIN, which names none."""
+    """Return the columns that USING merges; None for a NATURAL JOIN, which names none."""
     joins = select.args.get("joins") or []
     if any(join.method == "NATURAL" for join in joins):
         return None
@@ -240,7 +240,7 @@ def _merged_columns(select: exp.Select) -> set[str] | None:
 
 
 def cte_named(item: exp.Table) -> exp.CTE | None:
-    """The CTE that a table's name means, if it is one: the innermost that can be seen from there."""
+    """Return the CTE that a table name refers to, if any: the innermost one in scope."""
     node: exp.Expr | None = item
     while node is not None:
         clause = node.args.get("with_")
@@ -264,7 +264,7 @@ def _is_within(node: exp.Expr, ancestor: exp.Expr) -> bool:
 
 
 def decimal_result(operation: type[exp.Expr], first: tuple[int, int], second: tuple[int, int]) -> tuple[int, int]:
-    """Precision and scale of an operation on two decimals.
+    """Return precision and scale of an operation on two decimals.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_numeric_computations201.html
     """
@@ -284,7 +284,7 @@ def decimal_result(operation: type[exp.Expr], first: tuple[int, int], second: tu
 
 
 def _written_type(name: str) -> ColumnType:
-    """The type of a cast that is PostgreSQL's already."""
+    """Return the type of a cast that is already PostgreSQL's."""
     base, _, sizes = name.removeprefix("pg_catalog.").partition("(")
     numbers = [int(size) for size in sizes.rstrip(")").split(",") if size.isdigit()]
     return ColumnType(base, *numbers) if base == "numeric" and len(numbers) == 2 else ColumnType(base)

@@ -45,7 +45,7 @@ _CASE_SENSITIVE = ("ENABLE_CASE_SENSITIVE_IDENTIFIER", "ENABLE_CASE_SENSITIVE_SU
 
 
 def set_parameter(statement: list[Token]) -> list[Token]:
-    """SET. Raise NotSupported for a parameter that Redshift does not have."""
+    """Translate SET. Raise NotSupported for a parameter that Redshift does not have."""
     words = [token.word for token in code(statement)]
     name = _name(statement)
     if name in _CASE_SENSITIVE:
@@ -62,7 +62,7 @@ def set_parameter(statement: list[Token]) -> list[Token]:
 
 
 def with_own_schema(statement: list[Token]) -> list[Token]:
-    """A statement that sets the search path, with what is always searched.
+    """Add the schemas that are always searched to a statement that sets the search path.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
     """
@@ -72,7 +72,7 @@ def with_own_schema(statement: list[Token]) -> list[Token]:
 
 
 def reset(statement: list[Token]) -> list[Token]:
-    """RESET. Raise NotSupported for a parameter that Redshift does not have."""
+    """Translate RESET. Raise NotSupported for a parameter that Redshift does not have."""
     name = _name(statement)
     if name in PARAMETERS:
         return _renamed(statement, name)
@@ -82,7 +82,7 @@ def reset(statement: list[Token]) -> list[Token]:
 
 
 def show(statement: list[Token]) -> list[Token]:
-    """SHOW, also of a parameter that nobody has set."""
+    """Translate SHOW, also of a parameter that has not been set."""
     name = _name(statement)
     if name in PARAMETERS:
         setting = f"coalesce(nullif(current_setting('local_redshift.{name.lower()}', true), ''), '{PARAMETERS[name]}')"

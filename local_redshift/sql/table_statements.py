@@ -1,4 +1,4 @@
-"""Which table a CREATE TABLE, ALTER TABLE or ANALYZE is of, and which columns it makes the sort key.
+"""Table and sort key of a CREATE TABLE, ALTER TABLE or ANALYZE.
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html, r_ALTER_TABLE.html, r_ANALYZE.html
 """
@@ -8,10 +8,7 @@ from local_redshift.sql.tokens import Token, closing, code, quote, split_list, t
 
 
 def sort_key(statement: list[Token]) -> list[str] | None:
-    """The columns of the sort key that the statement gives a table: none for AUTO and NONE.
-
-    None where the statement is not about a sort key.
-    """
+    """Return the columns of the sort key of a statement (none for AUTO and NONE); None if it does not set one."""
     tokens = without_query(code(statement))
     words = [token.word for token in tokens]
     if "SORTKEY" not in words or "TABLE" not in words[1:4]:
@@ -27,7 +24,7 @@ def sort_key(statement: list[Token]) -> list[str] | None:
 
 
 def without_query(tokens: list[Token]) -> list[Token]:
-    """The tokens before the AS of a CREATE TABLE AS."""
+    """Return the tokens before the AS of a CREATE TABLE AS."""
     depth = 0
     for n, token in enumerate(tokens):
         depth += (token.word == "(") - (token.word == ")")
@@ -37,7 +34,7 @@ def without_query(tokens: list[Token]) -> list[Token]:
 
 
 def created_table(statement: list[Token]) -> str:
-    """The name, as SQL, of the table that a CREATE TABLE makes."""
+    """Return the name, as SQL, of the table that a CREATE TABLE creates."""
     tokens = code(statement)
     at = index_of_name(tokens)
     parts = [tokens[at].name]
@@ -48,7 +45,7 @@ def created_table(statement: list[Token]) -> str:
 
 
 def index_of_name(tokens: list[Token]) -> int:
-    """Where the name stands in the tokens of a CREATE TABLE."""
+    """Return the index of the name in the tokens of a CREATE TABLE."""
     at = next(i for i, token in enumerate(tokens) if token.word == "TABLE") + 1
     if [token.word for token in tokens[at : at + 3]] == ["IF", "NOT", "EXISTS"]:
         at += 3
@@ -58,13 +55,13 @@ def index_of_name(tokens: list[Token]) -> int:
 
 
 def altered_table(statement: list[Token]) -> str:
-    """The table of an ALTER TABLE, as SQL; empty for another statement."""
+    """Return the table of an ALTER TABLE, as SQL; empty for other statements."""
     tokens = code(statement)
     return _name_at(tokens, 2) if [token.word for token in tokens[:2]] == ["ALTER", "TABLE"] else ""
 
 
 def analyzed_table(statement: list[Token]) -> str:
-    """The table of an ANALYZE, as SQL; empty where it is of the whole database."""
+    """Return the table of an ANALYZE, as SQL; empty if it analyzes the whole database."""
     tokens = [token for token in code(statement) if token.word != "VERBOSE"]
     return _name_at(tokens, 1) if len(tokens) > 1 else ""
 

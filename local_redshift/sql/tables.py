@@ -1,4 +1,4 @@
-"""Redshift's CREATE TABLE and ALTER TABLE for PostgreSQL: types, attributes, keys that are not enforced.
+"""Translate CREATE TABLE and ALTER TABLE: types, attributes, keys that are not enforced.
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html
 """
@@ -68,7 +68,7 @@ _TABLE_ATTRIBUTES = "DISTSTYLE DISTKEY SORTKEY COMPOUND INTERLEAVED ENCODE BACKU
 
 
 def create_table(statement: list[Token], catalog: Catalog) -> str:
-    """CREATE TABLE with columns, LIKE or AS, without what only a cluster has."""
+    """Translate CREATE TABLE with columns, LIKE or AS, without what only a cluster has."""
     tokens = code(statement)
     name_at = index_of_name(tokens)
     head, rest = tokens[:name_at], tokens[name_at:]
@@ -90,7 +90,7 @@ def create_table(statement: list[Token], catalog: Catalog) -> str:
 
 
 def _head(tokens: list[Token], name: str) -> str:
-    """CREATE TABLE; of a name with # CREATE TEMP TABLE."""
+    """Return CREATE TABLE, or CREATE TEMP TABLE for a name with #."""
     words = [token.word for token in tokens]
     if name.startswith('"#') and not {"TEMP", "TEMPORARY"} & set(words):
         words.insert(1, "TEMP")
@@ -98,7 +98,7 @@ def _head(tokens: list[Token], name: str) -> str:
 
 
 def table_name(tokens: list[Token], catalog: Catalog) -> tuple[str, list[Token]]:
-    """The name of a table at the start of `tokens`, as SQL, and the tokens after it."""
+    """Return the table name at the start of `tokens`, as SQL, and the tokens after it."""
     parts = [tokens[0].name] if tokens else [""]
     rest = tokens[1:]
     while len(rest) > 1 and rest[0].word == ".":
@@ -117,12 +117,12 @@ def table_name(tokens: list[Token], catalog: Catalog) -> tuple[str, list[Token]]
 
 
 def _query_of(statement: list[Token]) -> list[Token]:
-    """What follows the AS of a CREATE TABLE ... AS."""
+    """Return what follows the AS of a CREATE TABLE ... AS."""
     return statement[len(without_query(statement)) + 1 :]
 
 
 def _without_table_attributes(tokens: list[Token]) -> list[Token]:
-    """Drop DISTSTYLE, DISTKEY, SORTKEY, ENCODE and BACKUP; what is left starts with AS, or is nothing."""
+    """Drop DISTSTYLE, DISTKEY, SORTKEY, ENCODE and BACKUP; what is left starts with AS, or is empty."""
     while tokens and tokens[0].word != "AS":
         word = tokens[0].word
         if word not in _TABLE_ATTRIBUTES:
@@ -154,7 +154,7 @@ def _definitions(tokens: list[Token], catalog: Catalog) -> str:
 
 
 def _is_exclusion(definition: list[Token]) -> bool:
-    """Whether this is PostgreSQL's EXCLUDE; the word alone may be a column's name."""
+    """Tell whether this is PostgreSQL's EXCLUDE; the word alone may be a column's name."""
     return [token.word for token in definition[:2]] in (["EXCLUDE", "USING"], ["EXCLUDE", "("])
 
 
@@ -181,7 +181,7 @@ def _table_constraint(definition: list[Token]) -> set[str]:
 
 
 def column(definition: list[Token], catalog: Catalog) -> str:
-    """One column definition for PostgreSQL. Raise NotSupported, naming it, for what is not taken."""
+    """Translate a column definition. Raise NotSupported, naming it, for what is refused."""
     first = definition[0]
     if first.kind == "word" and first.word in RESERVED_AS_NAMES:
         raise SyntaxRefused(f'syntax error at or near "{first.text}": it is a reserved word; put it in double quotes')
@@ -193,7 +193,7 @@ def column(definition: list[Token], catalog: Catalog) -> str:
 
 
 def _column_type(name: str, tokens: list[Token]) -> tuple[str, list[str], list[Token]]:
-    """The type, the check on its bytes if it has a length, and the tokens after it."""
+    """Return the type, the check on its bytes if it has a length, and the tokens after it."""
     for count in (4, 3, 2, 1):
         words = " ".join(token.word for token in tokens[:count])
         rest = tokens[count:]
@@ -280,7 +280,7 @@ def _identity(generated: str, tokens: list[Token], sql_type: str) -> tuple[str, 
 
 
 def _default(tokens: list[Token], catalog: Catalog) -> tuple[str, list[Token]]:
-    """DEFAULT and its expression, which ends where the next attribute starts."""
+    """Return DEFAULT and its expression, which ends where the next attribute starts."""
     following = ("NOT", "NULL", "ENCODE", "DISTKEY", "SORTKEY", "PRIMARY", "UNIQUE", "REFERENCES")
     depth = 0
     end = 1
@@ -292,7 +292,7 @@ def _default(tokens: list[Token], catalog: Catalog) -> tuple[str, list[Token]]:
 
 
 def alter_table(statement: list[Token], catalog: Catalog, *, autocommit: bool) -> str:
-    """ALTER TABLE: what Redshift has of it, and nothing else of PostgreSQL's.
+    """Translate ALTER TABLE: what Redshift has of it, and nothing else of PostgreSQL's.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_ALTER_TABLE.html
     """

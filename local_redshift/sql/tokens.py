@@ -1,4 +1,4 @@
-"""SQL text as a list of tokens, so that a rule never mistakes a string or a comment for code."""
+"""Split SQL into tokens, so that a rule never mistakes a string or a comment for code."""
 
 import re
 from collections.abc import Iterator
@@ -26,19 +26,19 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 @dataclass(frozen=True)
 class Token:
-    """One token: its kind (space, string, quoted, word, number, parameter, punctuation) and its text as written."""
+    """A token: its kind (space, string, quoted, word, number, parameter, punctuation) and its text as written."""
 
     kind: str
     text: str
 
     @property
     def word(self) -> str:
-        """The text in capitals if this is an unquoted word or punctuation, otherwise nothing."""
+        """The text in capitals if this is an unquoted word or punctuation, otherwise empty."""
         return self.text.upper() if self.kind in ("word", "punctuation") else ""
 
     @property
     def name(self) -> str:
-        """The identifier this token means: in lower case, in quotes too.
+        """The identifier that this token means: in lower case, quoted or not.
 
         https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
         """
@@ -46,7 +46,7 @@ class Token:
 
     @property
     def value(self) -> str:
-        """The string this literal means."""
+        """The string that this literal means."""
         if self.text.startswith("$"):
             return self.text.split("$", 2)[2].rsplit("$", 2)[0]
         body = self.text.lstrip("eE")[1:-1]
@@ -58,7 +58,7 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def tokenize(sql: str) -> list[Token]:
-    """All tokens of `sql`, spaces and comments included: joined they are `sql` again."""
+    """Return all tokens of `sql`, including spaces and comments: joined they are `sql` again."""
     found = []
     at = 0
     while at < len(sql):
@@ -71,7 +71,7 @@ def tokenize(sql: str) -> list[Token]:
 
 
 def _end_of_comment(sql: str, at: int) -> int:
-    """Where a comment ends that may have others in it; the end of the text where it does not end."""
+    """Return where a comment ends, which may be nested; the end of the text if it does not end."""
     depth = 0
     for mark in _COMMENT_MARK.finditer(sql, at):
         depth += 1 if mark[0] == "/*" else -1
@@ -85,32 +85,32 @@ def _kind(match: re.Match[str]) -> str:
 
 
 def code(tokens: list[Token]) -> list[Token]:
-    """`tokens` without spaces and comments."""
+    """Return `tokens` without spaces and comments."""
     return [token for token in tokens if token.kind != "space"]
 
 
 def text(tokens: list[Token]) -> str:
-    """`tokens` as SQL text."""
+    """Return `tokens` as SQL text."""
     return "".join(token.text for token in tokens)
 
 
 def quote(name: str) -> str:
-    """`name` as a quoted identifier."""
+    """Return `name` as a quoted identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def name_text(token: Token) -> str:
-    """A token as SQL text; a name in quotes, or of a #temporary table, as the name that it means."""
+    """Return a token as SQL text; a quoted name, or that of a #temporary table, as the name that it means."""
     return quote(token.name) if token.kind == "quoted" or token.text.startswith("#") else token.text
 
 
 def spaced(tokens: list[Token]) -> list[Token]:
-    """The tokens without comments, a blank after each: a comment at the end would swallow what is put after it."""
+    """Return the tokens without comments, each followed by a blank: a comment at the end would swallow what is added."""
     return [part for token in code(tokens) for part in (token, Token("space", " "))]
 
 
 def statements(sql: str) -> Iterator[list[Token]]:
-    """The statements of `sql` as tokens, split at the semicolons; empty ones are left out."""
+    """Split `sql` at semicolons into statements, as tokens; empty ones are left out."""
     statement: list[Token] = []
     for token in [*tokenize(sql), Token("punctuation", ";")]:
         if token.word != ";":
@@ -122,7 +122,7 @@ def statements(sql: str) -> Iterator[list[Token]]:
 
 
 def split_list(tokens: list[Token]) -> list[list[Token]]:
-    """Split at the commas that stand outside all parentheses."""
+    """Split at the commas outside all parentheses."""
     parts: list[list[Token]] = [[]]
     depth = 0
     for token in tokens:
@@ -135,7 +135,7 @@ def split_list(tokens: list[Token]) -> list[list[Token]]:
 
 
 def closing(tokens: list[Token], start: int) -> int:
-    """The index of the token that closes the parenthesis at `start`; the last index + 1 where none does."""
+    """Return the index of the token that closes the parenthesis at `start`; the number of tokens if none does."""
     depth = 0
     for i in range(start, len(tokens)):
         depth += (tokens[i].word == "(") - (tokens[i].word == ")")

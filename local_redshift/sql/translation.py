@@ -1,6 +1,6 @@
-"""Redshift's SQL in terms of PostgreSQL: what differs, and what is refused by name.
+"""Translate Redshift's SQL to PostgreSQL's, and refuse by name what Redshift does not have.
 
-Queries are in queries.py, the definitions of tables in tables.py; here is what a statement is, and all the others.
+Queries are in queries.py, table definitions in tables.py; here are all other statements.
 """
 
 from local_redshift.errors import NotSupported, SyntaxRefused, not_imitated, not_in_redshift
@@ -67,10 +67,10 @@ NOT_IMITATED = (
 
 
 def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = False) -> str:
-    """The PostgreSQL statement that does what the Redshift one does.
+    """Return the PostgreSQL statement for a Redshift statement.
 
-    `autocommit` says that the statement runs in no transaction block, where Redshift takes some that
-    it otherwise refuses. Raise NotSupported, naming the word, for what is not taken.
+    `autocommit` tells that the statement runs outside a transaction block, where Redshift accepts some that it
+    otherwise refuses. Raise NotSupported, naming the word, for what is refused.
     """
     words = [token.word for token in code(statement)]
     _refuse(words)
@@ -105,7 +105,7 @@ def _by_grammar(statement: list[Token], words: list[str], catalog: Catalog, auto
 
 
 def _text(statement: list[Token]) -> str:
-    """A statement as it is, but for the names, which are folded."""
+    """Return a statement unchanged, except for the names, which are folded."""
     return "".join(map(name_text, statement))
 
 
@@ -124,7 +124,7 @@ def _refuse(words: list[str]) -> None:
 
 
 def _refuse_kind(words: list[str]) -> None:
-    """Refuse to create, alter or drop what Redshift does not have, or the stand-in does not."""
+    """Refuse to create, alter or drop what Redshift, or the stand-in, does not have."""
     passed = ("OR", "REPLACE", "TEMP", "TEMPORARY", "LOCAL")
     rest = [word for word in words[1:5] if word not in passed] or [""]
     if rest[0] in _KINDS_NOT_IMITATED:

@@ -1,4 +1,4 @@
-"""Casts, and the types that there are.
+"""Casts, and the supported types.
 
 https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html
 """
@@ -46,14 +46,14 @@ _NOT_IMITATED = {
 
 
 def text_of(node: exp.Expr) -> exp.Expr:
-    """An expression as text, which Redshift makes of it where text is wanted."""
+    """Convert an expression to text, as Redshift does where text is expected."""
     if isinstance(node, exp.Literal) and node.is_string:
         return node
     return exp.Cast(this=node, to=exp.Var(this="pg_catalog.text"))
 
 
 def cast(node: exp.Cast, source: ColumnType | None) -> None:
-    """Have a cast do what Redshift's does. Raise NotSupported, naming it, for a type that Redshift does not have."""
+    """Make a cast behave as Redshift's. Raise NotSupported, naming it, for a type that Redshift does not have."""
     to = node.to
     if isinstance(to, exp.Var):
         return  # ours

@@ -13,7 +13,7 @@ _NO_SCHEMA_BINDING = ["WITH", "NO", "SCHEMA", "BINDING"]
 
 
 def create_view(statement: list[Token], catalog: Catalog) -> str:
-    """CREATE [OR REPLACE] VIEW name [(columns)] AS query."""
+    """Translate CREATE [OR REPLACE] VIEW name [(columns)] AS query."""
     start = next((i for i, token in enumerate(statement) if token.word == "AS"), None)
     if start is None:
         raise SyntaxRefused("CREATE VIEW needs AS and a query")
@@ -25,7 +25,7 @@ def create_view(statement: list[Token], catalog: Catalog) -> str:
 
 
 def late_binding(statement: list[Token]) -> bool:
-    """Whether a statement makes a view that is bound to no schema."""
+    """Tell whether a statement creates a late-binding view."""
     return [token.word for token in code(statement)[-4:]] == _NO_SCHEMA_BINDING
 
 
@@ -35,7 +35,7 @@ def _without_binding(query: list[Token]) -> str:
 
 
 def _note_late_binding_view(head: list[Token], query: str) -> str:
-    """Keep the query, and look at nothing that it names: that is done when the view is."""
+    """Store the query without checking the names in it: that is done when the view is read."""
     refusals.check(list(grammar.parse(query).walk()))
     at = next(i for i, token in enumerate(head) if token.word == "VIEW") + 1
     names = head[at:]

@@ -1,4 +1,4 @@
-"""Window functions, ordered aggregates and QUALIFY in terms of what PostgreSQL has.
+"""Window functions, ordered aggregates and QUALIFY in PostgreSQL's terms.
 
 https://docs.aws.amazon.com/redshift/latest/dg/c_Window_functions.html
 """
@@ -13,14 +13,14 @@ from local_redshift.sql.types import text_of
 
 
 def rewrite(nodes: list[exp.Expr]) -> None:
-    """Turn LISTAGG, MEDIAN's like, RATIO_TO_REPORT and IGNORE NULLS into aggregates that are there."""
+    """Rewrite LISTAGG, MEDIAN and its like, RATIO_TO_REPORT and IGNORE NULLS with aggregates that exist."""
     for call in nodes:
         if isinstance(call, exp.Anonymous) and call.name.upper() in _RULES:
             _RULES[call.name.upper()](call)
 
 
 def _around(call: exp.Anonymous) -> tuple[exp.Expr, exp.Window | None, list[exp.Expr]]:
-    """The whole of a call with WITHIN GROUP and OVER, its window, and how it is ordered."""
+    """Return the whole call with WITHIN GROUP and OVER, its window, and its order."""
     whole: exp.Expr = call
     ordered: list[exp.Expr] = []
     while isinstance(whole.parent, (exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls)) and whole.arg_key == "this":
@@ -60,7 +60,7 @@ def _listagg(call: exp.Anonymous) -> None:
 
 
 def _over(call: exp.Expr, window: exp.Window, ordered: list[exp.Expr], start: str, end: str) -> exp.Window:
-    """A call over the partitions of a window, in an order, with a frame of rows."""
+    """Return a call over the partitions of a window, in an order, with a frame of rows."""
     (start_value, start_side), (end_value, end_side) = (bound.rsplit(" ", 1) for bound in (start, end))
     return exp.Window(
         this=call,
@@ -98,7 +98,7 @@ def _ratio_to_report(call: exp.Anonymous) -> None:
 
 
 def _ignore_nulls(call: exp.Anonymous) -> None:
-    """FIRST_VALUE, LAST_VALUE, LAG and LEAD that pass over NULLs.
+    """Rewrite FIRST_VALUE, LAST_VALUE, LAG and LEAD with IGNORE NULLS.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_WF_first_value.html, r_WF_LAG.html
     """
@@ -140,7 +140,7 @@ _RULES: dict[str, Callable[[exp.Anonymous], None]] = {
 
 
 def qualified(select: exp.Select, scopes: Scopes) -> exp.Select:
-    """A SELECT with QUALIFY as one that picks from another.
+    """Rewrite a SELECT with QUALIFY as one that selects from another.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_QUALIFY_clause.html
     """
@@ -171,9 +171,9 @@ def qualified(select: exp.Select, scopes: Scopes) -> exp.Select:
 
 
 def _tested(condition: exp.Expr) -> tuple[exp.Expr, exp.Expr]:
-    """What the inner SELECT gives for QUALIFY, and the outer one's condition on it.
+    """Return what the inner SELECT computes for QUALIFY, and the outer condition on it.
 
-    Of a window function that is compared with a number it is the function's value: PostgreSQL then stops numbering the
+    For a window function that is compared with a number it is the function's value: PostgreSQL then stops numbering the
     rows of a partition that can't qualify.
     """
     given = exp.column("qualifying")
@@ -184,7 +184,7 @@ def _tested(condition: exp.Expr) -> tuple[exp.Expr, exp.Expr]:
 
 
 def _columns(select: exp.Select, scopes: Scopes) -> list[tuple[str, exp.Expr]]:
-    """What a SELECT gives: name and expression of each, stars expanded."""
+    """Return name and expression of each item of a SELECT, with stars expanded."""
     columns: list[tuple[str, exp.Expr]] = []
     for item in select.expressions:
         if not item.is_star:
@@ -198,7 +198,7 @@ def _columns(select: exp.Select, scopes: Scopes) -> list[tuple[str, exp.Expr]]:
 
 
 def _ordering(order: exp.Order, names: list[str]) -> list[exp.Expr]:
-    """Have ORDER BY name the columns of the inner SELECT; what the inner one has to give besides for it."""
+    """Make ORDER BY name the columns of the inner SELECT; return what that has to compute besides for it."""
     given: list[exp.Expr] = []
     for term in order.expressions:
         value = term.this
@@ -211,7 +211,7 @@ def _ordering(order: exp.Order, names: list[str]) -> list[exp.Expr]:
 
 
 def _group_by_number(select: exp.Select, columns: list[tuple[str, exp.Expr]], scopes: Scopes) -> None:
-    """Have GROUP BY count the items that it names by their aliases, which they lose."""
+    """Make GROUP BY use item numbers instead of the aliases, which the items lose."""
     group = select.args.get("group")
     names = [name for name, _ in columns]
     for term in list(group.expressions) if group is not None else []:
