@@ -105,7 +105,7 @@ def name_text(token: Token) -> str:
 
 
 def spaced(tokens: list[Token]) -> list[Token]:
-    """Return the tokens without comments, each followed by a blank: a comment at the end would swallow what is added."""
+    """Return the tokens without comments, each followed by a blank: a comment at the end would hide what follows."""
     return [part for token in code(tokens) for part in (token, Token("space", " "))]
 
 
