@@ -48,8 +48,9 @@ def run_all(session: Session, statements: Sequence[str], parameters: Parameters 
 
 
 def count(session: Session, query: str, parameters: Parameters | None = None) -> int:
-    """Return the first number that a query gives."""
-    return int(session.rows(query, parameters)[0][0])
+    """Return the one number that a query gives."""
+    [(number,)] = session.rows(query, parameters)
+    return int(number)
 
 
 def wait_for_lock(session: Session, lock: str, awaited: str) -> None:

@@ -86,9 +86,9 @@ def transform(session: Session, staged: Staged) -> Transformed:
     rematches = count(session, sql_queries.to_rematch_count) > 0
     if rematches:
         run(session, sql_queries.plays_to_rematch_insert)
-    before = plays_in_window(session, staged)
+    before = plays_in_window(session, staged.window)
     rows += run_all(session, sql_queries.insert_table_queries, staged.window)
-    after = plays_in_window(session, staged)
+    after = plays_in_window(session, staged.window)
     rematched = run_all(session, sql_queries.rematch_queries) if rematches else None
     return measure(session, staged, rows, rematched, before, after)
 

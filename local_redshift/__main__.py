@@ -8,6 +8,7 @@ scripts only.
 """
 
 import argparse
+import contextlib
 import os
 import secrets
 import signal
@@ -136,7 +137,9 @@ def kept_password(warehouse: Warehouse) -> str:
         if not path.exists():
             with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
                 file.write(secrets.token_urlsafe(12))
-            unfinished.replace(path)
+            with contextlib.suppress(FileExistsError):  # another serve was quicker
+                os.link(unfinished, path)
+            unfinished.unlink()
         password = path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError as error:
         unfinished.unlink(missing_ok=True)

@@ -29,10 +29,16 @@ def describe_staged(session: Session, files: Mapping[str, int], replaces: bool) 
 
 
 class WindowPlays(NamedTuple):
-    """How many plays the window of a load holds, and how many of them have a song of the catalogue."""
+    """How many plays a window holds, and how many of them have a song of the catalogue."""
 
     plays: int
     matched: int
+
+
+def plays_in_window(session: Session, window: Parameters) -> WindowPlays:
+    """Count the plays between the two timestamps of a window."""
+    [row] = session.rows(sql_queries.window_summary, window)
+    return WindowPlays(*row)
 
 
 def whole_star(session: Session) -> Parameters:
@@ -41,10 +47,17 @@ def whole_star(session: Session) -> Parameters:
     return {"first": first, "last": last}
 
 
-def plays_in_window(session: Session, staged: Staged) -> WindowPlays:
-    """Count the plays in the window of a load."""
-    [row] = session.rows(sql_queries.window_summary, staged.window)
-    return WindowPlays(*row)
+# Each pair is an upsert: the DELETE removes old versions, the INSERT adds the new ones.
+UPSERTS = {
+    "users": (sql_queries.users_table_delete, sql_queries.users_table_insert),
+    "songs": (sql_queries.songs_table_delete, sql_queries.songs_table_insert),
+    "artists": (sql_queries.artists_table_delete, sql_queries.artists_table_insert),
+}
+# the same for inferred songs and artists, where only those that are no longer played are deleted
+INFERRED = {
+    "songs": (sql_queries.inferred_songs_delete, sql_queries.inferred_songs_insert),
+    "artists": (sql_queries.inferred_artists_delete, sql_queries.inferred_artists_insert),
+}
 
 
 class Written:
@@ -74,9 +87,12 @@ def measure(
     [(users, songs, artists, times, inferred_songs, inferred_artists)] = session.rows(
         sql_queries.dimensions_summary, staged.window
     )
-    rematched_plays, plays_read = rewrote[sql_queries.songplays_table_update], after.plays
+    rematched_plays = rewrote[sql_queries.songplays_table_update]
+    plays_window: Parameters = staged.window
+    plays_read = after.plays
     if rematched is not None:  # the load has looked through all plays
-        plays_read = WindowPlays(*session.rows(sql_queries.window_summary, whole_star(session))[0]).plays
+        plays_window = whole_star(session)
+        plays_read = plays_in_window(session, plays_window).plays
     replaced = Replaced()
     if staged.replaces:
         [row] = session.rows(sql_queries.replaced_summary, staged.window)
@@ -86,10 +102,11 @@ def measure(
         tables={
             "songplays": _songplays(wrote, replaced, before.plays, after.plays, plays_read, rematched_plays),
             "users": _users(wrote, replaced if staged.replaces else None, users),
-            "songs": _songs(wrote, rewrote, songs),
-            "artists": _artists(wrote, rewrote, artists),
+            "songs": _catalogue("songs", wrote, rewrote, songs),
+            "artists": _catalogue("artists", wrote, rewrote, artists),
             "time": _times(wrote, replaced, times),
         },
+        plays_window=plays_window,
         rematches=rematched is not None,
         rematched=rematched_plays,
         matched=after.matched - before.matched,
@@ -117,7 +134,7 @@ def _songplays(wrote: Written, replaced: Replaced, before: int, after: int, read
 
 def _users(wrote: Written, replaced: Replaced | None, total: int) -> TableChanges:
     """Without --replace each upserted user is new or changed; with it, a user's row may be written twice."""
-    inserted, deleted = wrote[sql_queries.users_table_insert], wrote[sql_queries.users_table_delete]
+    deleted, inserted = (wrote[statement] for statement in UPSERTS["users"])
     if replaced is None:
         return TableChanges(inserted - deleted, deleted, 0, total - inserted)
     inserted += wrote[sql_queries.earlier_users_insert]
@@ -127,17 +144,13 @@ def _users(wrote: Written, replaced: Replaced | None, total: int) -> TableChange
     return TableChanges(new, changed, replaced.removed_users, total - new - changed)
 
 
-def _songs(wrote: Written, rewrote: Written, total: int) -> TableChanges:
-    changed, insert = wrote[sql_queries.songs_table_delete], sql_queries.inferred_songs_insert
-    new = wrote[sql_queries.songs_table_insert] - changed + wrote[insert]
-    removed = rewrote[sql_queries.inferred_songs_delete] - rewrote[insert]
-    return TableChanges(new, changed, removed, total - new - changed)
-
-
-def _artists(wrote: Written, rewrote: Written, total: int) -> TableChanges:
-    changed, insert = wrote[sql_queries.artists_table_delete], sql_queries.inferred_artists_insert
-    new = wrote[sql_queries.artists_table_insert] - changed + wrote[insert]
-    removed = rewrote[sql_queries.inferred_artists_delete] - rewrote[insert]
+def _catalogue(table: str, wrote: Written, rewrote: Written, total: int) -> TableChanges:
+    """Return what became of songs or artists, inferred ones included."""
+    delete, insert = UPSERTS[table]
+    inferred_delete, inferred_insert = INFERRED[table]
+    changed = wrote[delete]
+    new = wrote[insert] - changed + wrote[inferred_insert]
+    removed = rewrote[inferred_delete] - rewrote[inferred_insert]
     return TableChanges(new, changed, removed, total - new - changed)
 
 

@@ -50,7 +50,7 @@ def canceller(connection: extensions.connection) -> Callable[[], None]:
 
 
 class Outcome(enum.Enum):
-    """What would be true of the warehouse if the run ended now; the value is the wording in messages."""
+    """The state of the warehouse if the run ended now; the value is its wording in messages."""
 
     UNCHANGED = "nothing was changed"
     UNKNOWN = "the commit was under way; whether it landed is not known"

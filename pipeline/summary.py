@@ -11,6 +11,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def matched_share(matched: int, plays: int) -> str:
+    """Return how many plays are matched to the catalogue, in words; `plays` is not zero."""
+    return f"{matched:,} of {counted(plays, 'play')} ({matched / plays:.1%}) matched to the catalogue"
+
+
 class CopiedTable(NamedTuple):
     """A staging table: how many records were copied into it, and the seconds that took."""
 
@@ -50,7 +55,7 @@ class Staged:
 
     @property
     def text(self) -> str:
-        """What was staged, in one line."""
+        """The staged records in one line."""
         return f"{counted(self.events, 'event')}, {self.plays:,} of them plays, and {counted(self.songs, 'song')}"
 
     @property
@@ -83,11 +88,12 @@ class Transformed:
 
     `rows` has the number of rows that each statement wrote, `tables` the same by table. `rematches` tells whether plays
     of earlier runs may have another song or artist now, `rematched` how many do, and `matched` how many of the
-    inserted plays have a song of the catalogue.
+    inserted plays have a song of the catalogue. `plays_window` is the window of the plays that the load has read.
     """
 
     rows: Counter[str]
     tables: Mapping[str, TableChanges]
+    plays_window: Mapping[str, Any]
     rematches: bool
     rematched: int
     matched: int
@@ -100,24 +106,25 @@ class Transformed:
         return self.tables["songplays"].new + self.tables["songplays"].changed - self.rematched
 
     @property
-    def text(self) -> str:
-        """What became of each table, in one line."""
+    def _shown(self) -> list[str]:
+        """The kinds of changes to show: rows are removed in few loads only."""
         removed = any(table.removed for table in self.tables.values())
+        return [kind for kind in TableChanges._fields if removed or kind != "removed"]
+
+    @property
+    def text(self) -> str:
+        """The changes of all tables in one line."""
         return "; ".join(
-            f"{name} {table.new:,} new, {table.changed:,} changed, "
-            + (f"{table.removed:,} removed, " if removed else "")
-            + f"{table.unchanged:,} unchanged"
+            f"{name} " + ", ".join(f"{getattr(table, kind):,} {kind}" for kind in self._shown)
             for name, table in self.tables.items()
         )
 
     @property
     def lines(self) -> Sequence[str]:
-        """What became of each table, a line for each."""
-        removed = any(table.removed for table in self.tables.values())
-        shown = [column for column in TableChanges._fields if removed or column != "removed"]
-        head = "  " + " " * 10 + "".join(f"{name:>12}" for name in shown)
+        """The changes of all tables, a line for each."""
+        head = "  " + " " * 10 + "".join(f"{kind:>12}" for kind in self._shown)
         rows = [
-            f"  {name:<10}" + "".join(f"{getattr(table, column):>12,}" for column in shown)
+            f"  {name:<10}" + "".join(f"{getattr(table, kind):>12,}" for kind in self._shown)
             for name, table in self.tables.items()
         ]
         return [head, *rows]
@@ -168,9 +175,8 @@ class Summary:
         if self.records_left_out:
             lines.append(f"{counted(self.records_left_out, 'record')} left out")
         if inserted := new + changed:
-            share = f"{self.plays_matched:,} of {counted(inserted, 'play')} ({self.plays_matched / inserted:.1%})"
             why = "" if self.plays_matched else ": it has no song with the title and artist of any play"
-            lines.append(f"{share} matched to the catalogue{why}")
+            lines.append(matched_share(self.plays_matched, inserted) + why)
         if self.plays_rematched:
             lines.append(f"{counted(self.plays_rematched, 'earlier play')} matched anew: the catalogue has changed")
         if self.songs_inferred or self.artists_inferred:

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from psycopg2.extensions import AsIs
@@ -13,7 +14,7 @@ from pipeline.file_store import file_store_of
 from pipeline.progress import said_if_slow
 from pipeline.run_log import say
 from pipeline.session import Session
-from pipeline.summary import TABLES, counted
+from pipeline.summary import TABLES, counted, matched_share
 from sql_queries import Copy, chosen_schema, drop_table_queries, existing_table, table_count, tables_lock
 
 _NAME = r'"?\w+"?(?:\."?\w+"?)?'
@@ -59,17 +60,25 @@ def count_rows(session: Session, *, lock: bool = False) -> dict[str, int]:
     if lock and (found := existing(session)):
         session.rollback()
         with said_if_slow("a load or a reader to finish"):
-            session.execute(tables_lock, {"tables": AsIs(", ".join(found))})
+            session.execute(tables_lock, {"tables": AsIs(", ".join(name.written for name in found))})
     with said_if_slow("the count of the rows" + ("" if lock else " (a load that is under way has to end first)")):
-        counts = {name: session.rows(table_count, {"table": AsIs(name)})[0][0] for name in existing(session)}
+        counts = {
+            name.written: session.rows(table_count, {"table": AsIs(name.written)})[0][0] for name in existing(session)
+        }
     if not lock:
         session.rollback()
     return counts
 
 
-def existing(session: Session) -> list[str]:
-    """Return the tables that exist, as the queries name them."""
-    return [name.written for name in dropped_tables() if session.rows(existing_table, name._asdict())]
+def existing(session: Session) -> list[TableName]:
+    """Return the tables of `drop_table_queries` that exist."""
+    return [name for name in dropped_tables() if session.rows(existing_table, name._asdict())]
+
+
+def _require(wanted: Sequence[str], there: Sequence[str]) -> None:
+    """Raise PipelineError, naming them, if wanted tables are not there."""
+    if missing := [name for name in wanted if name not in there]:
+        raise PipelineError(f"not there: {', '.join(missing)}; run create_tables.py")
 
 
 def location_of(session: Session) -> str:
@@ -87,11 +96,9 @@ def ping(session: Session) -> None:
     [(user, version)] = session.rows(sql_queries.session_identity)
     say(f"connected to {location_of(session)} as {user} ({_short(version)})")
     wanted = [name.written for name in dropped_tables()]
-    there = existing(session)
-    missing = [name for name in wanted if name not in there]
+    there = [name.written for name in existing(session)]
     session.rollback()
-    if missing:
-        raise PipelineError(f"not there: {', '.join(missing)}; run create_tables.py")
+    _require(wanted, there)
     say(f"all {len(wanted)} tables are there")
     problems = [_source_problem(session, copy) for copy in sql_queries.copy_table_queries]
     if any(problems):
@@ -140,12 +147,11 @@ def _source_problem(session: Session, copy: Copy) -> str:
 
 BAR = 40  # columns of a terminal that the longest bar takes
 SECONDS = len("2018-11-01 08:31:59")  # of a timestamp, whose fraction is not shown
-SECONDS = len("2018-11-01 08:31:59")  # of a timestamp, whose fraction is not shown
 SHOWN = 60  # characters of a song's title and artist
 
 
 class Star(NamedTuple):
-    """What the star holds, as queries return it; `plays_by_day` and `most_played` have a row each."""
+    """The contents of the star for --status; `plays_by_day` has a row per day, `most_played` one per song."""
 
     tables: list[tuple[str, int, str | None, str | None]]
     last_load: str | None
@@ -174,15 +180,13 @@ def status(session: Session) -> None:
 
     Raise PipelineError if tables are missing.
     """
-    there = [name.table for name in dropped_tables() if session.rows(existing_table, name._asdict())]
-    if missing := [name for name in TABLES if name not in there]:
-        raise PipelineError(f"not there: {', '.join(missing)}; run create_tables.py")
+    there = [name.table for name in existing(session)]
+    _require(TABLES, there)
     star = _read_star(session, "loaded_files" in there)
     session.run.log.star = star.report()
     _show_tables(star)
     if star.plays:
-        share = f"{star.plays_matched:,} of {counted(star.plays, 'play')} ({star.plays_matched / star.plays:.1%})"
-        say(f"{share} matched to the catalogue")
+        say(matched_share(star.plays_matched, star.plays))
         say("\nplays by day, 30 days up to the last play")
         _show_bars([(str(day), plays) for day, plays in star.plays_by_day])
     if star.most_played:
@@ -223,7 +227,7 @@ def _show_bars(rows: list[tuple[str, int]]) -> None:
 
 
 def _shortened(text: str) -> str:
-    """Return a text in at most SHOWN characters, without those that would move the cursor."""
+    """Return at most SHOWN characters of a text, with a blank for each control character."""
     printable = "".join(character if character.isprintable() else " " for character in text)
     return printable if len(printable) <= SHOWN else f"{printable[: SHOWN - 1]}…"
 

@@ -33,7 +33,7 @@ def test_notebook_runs_and_its_tables_are_those_that_are_stored(sample: Warehous
 
 
 def texts(notebook: object) -> list[str]:
-    """What the cells print and the tables they show; no plots, which differ with the fonts of a machine."""
+    """Return the text and tables that the cells show, without the plots, which differ with a machine's fonts."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert not [one for one in outputs if one.get("name") == "stderr"]
     assert sum("image/png" in one.get("data", {}) for one in outputs) >= 7

@@ -110,7 +110,7 @@ def create_stack(template: str, kind: str) -> None:
 
 
 def left() -> dict[str, list[str]]:
-    """What an account holds of what the template makes.
+    """Return what the account holds of the template's resources.
 
     Moto itself keeps the clusters, subnet groups and managed policies of a deleted stack, so these are not looked at.
     """

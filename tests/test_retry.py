@@ -104,6 +104,7 @@ def test_lost_answer_is_looked_into_before_anything_is_tried_again(
     assert ("the commit had landed" in said.out) == landing
     assert "1 play loaded into" in said.out or not landing
     assert run.log.summary.tables["songplays"]["new"] == 1 or not landing
+    assert run.log.steps and run.log.checks  # those of the try whose commit landed
     assert len(sent) == (1 if landing else 2)
     monkeypatch.undo()
     assert tables.counts()["songplays"] == 1

@@ -63,7 +63,7 @@ def test_terminal_shows_tables_and_v_all_statements(sourced: Warehouse) -> None:
     code, screen = at_terminal(sourced, "", script="etl.py")
     lines = screen.splitlines()
     assert code == 0 and len(lines) <= 24
-    assert re.match(rf"{STAMP}  ", lines[0]) and not any(re.match(STAMP, line) for line in lines[1:])
+    assert re.match(rf"{STAMP}  .* -> ", lines[0]) and not any(re.match(STAMP, line) for line in lines[1:])
     assert "  songplays            0           0           1" in lines
     assert not [line for line in lines if line.startswith("songs_table_delete")]
     _, everything = at_terminal(sourced, "", "-v", script="etl.py")

@@ -35,7 +35,7 @@ _PARSE = "SELECT (%s::{type})::text"
 
 
 class CopyingConnection(Protocol):
-    """What a COPY needs of its connection."""
+    """The interface of the connection that a COPY runs on."""
 
     autocommit: bool
 

@@ -273,6 +273,16 @@ def test_password_stays_the_same_and_is_kept_where_only_its_owner_reads_it(
     assert f":{password}@" in first_line_of_serve(config)
 
 
+def test_empty_password_file_lets_nobody_in(config: Path, tmp_path: Path) -> None:
+    data_dir = Path(re.search(r"DATA_DIR = (.*)", config.read_text())[1])
+    (data_dir / "serve.password").rename(tmp_path / "kept")
+    (data_dir / "serve.password").touch()
+    command = [sys.executable, "-m", "local_redshift", "--config", str(config), "serve", "--port", "0"]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=60)
+    (tmp_path / "kept").rename(data_dir / "serve.password")
+    assert ran.returncode == 1 and "serve.password is empty: delete it" in ran.stderr
+
+
 def test_password_of_the_config_is_that_of_serve(config: Path, tmp_path: Path) -> None:
     path = tmp_path / "dwh.cfg"
     path.write_text(config.read_text().replace("HOST = local", "HOST = local\nDB_PASSWORD = p@ss/word"))
