@@ -14,7 +14,7 @@ if sys.argv[:1] == ["-m"] and importlib.util.find_spec("psycopg2") is None:
         "environment (. .venv/bin/activate)"
     )
 
-from local_redshift.connection import connect
+from local_redshift.client import connect
 from local_redshift.errors import LocalRedshiftError
 
 __all__ = ["LocalRedshiftError", "connect"]

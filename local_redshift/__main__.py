@@ -3,29 +3,29 @@
     python -m local_redshift [--config dwh.cfg] [psql's options]
     python -m local_redshift [--config dwh.cfg] serve [--port 5439]
 
-Run it in the folder of the project. Without --config the warehouse is the one of --data-dir. COPY runs through the
-scripts only.
+Run it in the folder of the project. Without --config the warehouse is the one of --data-dir. COPY reads with
+the AWS settings of the shell that this runs in.
 """
 
 import argparse
 import contextlib
 import os
 import secrets
+import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from local_redshift.connection import connect, databases
-from local_redshift.errors import LocalRedshiftError, RedshiftError
-from local_redshift.relay import ADDRESS, Relay
-from local_redshift.server import ADMIN, binaries, get_server
+from local_redshift.client import Server, connect, get_server
+from local_redshift.door.protocol import ADDRESS, PORT
+from local_redshift.errors import LocalRedshiftError
+from local_redshift.server.installation import ADMIN, binaries
+from local_redshift.sources.program import Program
 from storage.local_files import user_path
 
-DEFAULT_PORT = 5439  # a cluster's
 PASSWORD_FILE = "serve.password"
 
 
@@ -40,21 +40,21 @@ class Warehouse(NamedTuple):
 
 
 def main() -> int:
-    """Run psql or the relay; the exit status, 1 with a message where it can't be done."""
+    """Run psql, or let clients in; the exit status, 1 with a message where it can't be done."""
     parser = argparse.ArgumentParser(
         prog="python -m local_redshift", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--config", type=Path, help="the config of the warehouse to look at")
     parser.add_argument("--data-dir", default=".local_redshift", help="its folder instead; default: %(default)s")
     parser.add_argument("-d", "--dbname", help="default: the one of the config, or the one there is")
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="for serve; default: %(default)s")
+    parser.add_argument("--port", type=int, default=PORT, help="for serve; default: %(default)s")
     arguments, rest = parser.parse_known_args()
     try:
         warehouse = _warehouse(arguments)
         if rest[:1] == ["serve"]:
             return _serve(warehouse, arguments.port)
         return _psql(warehouse, rest)
-    except (LocalRedshiftError, RedshiftError) as error:
+    except LocalRedshiftError as error:
         print(f"local_redshift: {error}", file=sys.stderr)
         return 1
 
@@ -78,13 +78,14 @@ def _warehouse(arguments: argparse.Namespace) -> Warehouse:
     return Warehouse(settings.data_dir.resolve(), database, settings.user, settings.schema, settings.password or "")
 
 
-def _relay(warehouse: Warehouse, password_of: Callable[[Warehouse], str], port: int) -> Relay:
+def _opened(warehouse: Warehouse) -> tuple[Server, str]:
+    """Start the server of a warehouse that is there; return it and the database to look at."""
     data_dir, database, user, *_ = warehouse
     if not (data_dir / "data").exists():
         raise LocalRedshiftError(f"there is no local warehouse in {data_dir}; name it with --config or --data-dir")
     server = get_server(data_dir)
     server.acquire()
-    found = databases(server)
+    found = server.request({"databases": None})["databases"]
     if database is None and not found:
         raise LocalRedshiftError(f"{data_dir} has no database yet; run create_tables.py")
     if database is None and len(found) != 1:
@@ -93,11 +94,7 @@ def _relay(warehouse: Warehouse, password_of: Callable[[Warehouse], str], port: 
         raise LocalRedshiftError(f"{data_dir} has no database {database}; run create_tables.py")
     database = database or found[0]
     connect(data_dir, database, user).close()  # brings Redshift's catalog up to date
-    try:
-        return Relay(server, database, user, password_of(warehouse), port)
-    except (OSError, OverflowError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no number of a port"
-        raise LocalRedshiftError(f"port {port} can't be used: {why}; name another with --port") from None
+    return server, database
 
 
 def _serve(warehouse: Warehouse, port: int) -> int:
@@ -108,18 +105,25 @@ def _serve(warehouse: Warehouse, port: int) -> int:
     signal.set_wakeup_fd(stop)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    relay = _relay(warehouse, kept_password, port)
-    print(
-        f"serving     {relay.url}\n"
-        f"SQLAlchemy  {relay.url.replace('postgresql:', 'postgresql+psycopg2:')}\n"
-        f"JDBC        jdbc:postgresql://{ADDRESS}:{relay.port}/{quote(relay.database)}\n"
-        "Press Ctrl-C to stop.",
-        flush=True,
-    )
-    os.read(stopping, 1)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # Python takes its own handlers away before it ends
-    relay.close()
+    server, database = _opened(warehouse)
+    password = kept_password(warehouse)
+    asked = {"listen": port, "user": warehouse.user, "database": database, "password": password}
+    with server.ask(asked | {"program": Program.this().as_json()}) as (connection, answer):
+        if "refused" in answer:
+            raise LocalRedshiftError(f"port {port} can't be used: {answer['refused']}; name another with --port")
+        user, secret, name = (quote(part, safe="") for part in (warehouse.user, password, database))
+        place = f"{user}:{secret}@{ADDRESS}:{answer['port']}/{name}"
+        print(
+            f"serving     postgresql://{place}\n"
+            f"SQLAlchemy  postgresql+psycopg2://{place}\n"
+            f"JDBC        jdbc:postgresql://{ADDRESS}:{answer['port']}/{quote(database)}\n"
+            "Press Ctrl-C to stop.",
+            flush=True,
+        )
+        if stopping not in select.select([stopping, connection.fileno()], [], [])[0]:
+            raise LocalRedshiftError("the local server has ended")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # Python takes its own handlers away before it ends
     print("stopped", flush=True)
     return 0
 
@@ -150,11 +154,12 @@ def kept_password(warehouse: Warehouse) -> str:
 
 
 def _psql(warehouse: Warehouse, options: list[str]) -> int:
-    relay = _relay(warehouse, lambda _: secrets.token_urlsafe(12), port=0)
-    command = [str(binaries() / "psql"), "-h", ADDRESS, "-p", str(relay.port), "-U", relay.user, "-d", relay.database]
+    server, database = _opened(warehouse)
+    command = [str(binaries() / "psql"), "-h", str(server.socket_dir), "-p", str(PORT)]
+    command += ["-U", warehouse.user, "-d", database]
     # Ctrl-C is psql's while it runs: it cancels the query
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    environment = {**os.environ, "PGPASSWORD": relay.password}
+    environment = dict(os.environ)
     if warehouse.schema:
         environment["PGOPTIONS"] = f"-c search_path={warehouse.schema},local_redshift,pg_catalog"
     return subprocess.run(command + options, env=environment, check=False).returncode

@@ -3,13 +3,14 @@
 Exception
 ├── LocalRedshiftError
 │   └── ServerError           the embedded server can't be installed, started or reached
-└── RedshiftError             what a cluster would answer; becomes psycopg2's own class at the edge
+└── RedshiftError             what a cluster would answer; goes to the client as it is
     ├── NotSupported          what the stand-in, or Redshift itself, does not take
     ├── SyntaxRefused         a statement of a wrong form
     ├── NoSuchColumn
     ├── NoSuchTable
     ├── NoSuchFunction
-    ├── Cancelled             a statement that another thread ended by connection.cancel()
+    ├── AbortedTransaction    a statement after one that failed
+    ├── Cancelled             a statement that was ended on request
     └── SourceError           what a COPY reads from can't be read
         └── NoSuchObject      ... because it is not there
 """
@@ -24,10 +25,7 @@ class ServerError(LocalRedshiftError):
 
 
 class RedshiftError(Exception):
-    """An error as a cluster reports it: the server raises it, so that class and SQLSTATE are the driver's.
-
-    `detail` is the DETAIL block or empty.
-    """
+    """An error as a cluster reports it. `detail` is the DETAIL block or empty."""
 
     sqlstate = "XX000"  # nearly every run-time error of Redshift has this one
 
@@ -65,6 +63,15 @@ class NoSuchFunction(RedshiftError):
     """A function that Redshift does not have, or not with arguments like these."""
 
     sqlstate = "42883"
+
+
+class AbortedTransaction(RedshiftError):
+    """A statement after one that failed, in the same transaction."""
+
+    sqlstate = "25P02"
+
+    def __init__(self) -> None:
+        super().__init__("current transaction is aborted, commands ignored until end of transaction block")
 
 
 class Cancelled(RedshiftError):

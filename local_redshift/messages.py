@@ -5,6 +5,7 @@ published; "guess" marks what is not known of the real thing (see README.md, "Wh
 """
 
 import re
+from collections.abc import Mapping
 
 # DG r_Load_Error_Reference.html
 TOO_LONG = 1204
@@ -89,7 +90,13 @@ def detail_block(message: str, code: int, context: str, query: int, location: st
     return "\n".join(["", line, f"  error:  {message}", *body, line, ""])
 
 
-def without_ours(message: str) -> str:
-    """A message of the server in a cluster's words, and without the names of the stand-in's own functions."""
-    shown = re.sub(r"\blocal_redshift\.(?=\w+\()", "", message)
-    return re.sub(r'^table (".*" does not exist)', r"Table \1", shown)  # seen
+def as_redshift_says(fields: Mapping[str, str]) -> dict[str, str]:
+    """Return SQLSTATE, message, DETAIL and HINT of PostgreSQL's error as a cluster reports it.
+
+    How the stand-in did it is no business of the reader's: neither the statement that it ran nor its own functions.
+    """
+    said = {key: fields.get(key, "") for key in "CMDH"}
+    if said["C"] == "23502":
+        return {"C": "XX000", "M": f"Cannot insert a NULL value into column {fields.get('c', '')}"}  # seen
+    shown = re.sub(r"\blocal_redshift\.(?:information_schema_)?(?=\w)", "", said["M"])
+    return said | {"M": re.sub(r'^table (".*" does not exist)', r"Table \1", shown)}  # seen

@@ -38,15 +38,7 @@ def canceller(connection: extensions.connection) -> Callable[[], None]:
         handle = libpq.PQgetCancel(connection.pgconn_ptr)
     except (AttributeError, OSError):
         return connection.cancel
-    # the stand-in runs COPY in this process
-    note = getattr(connection, "note_cancel", None)
-
-    def cancel() -> None:
-        if note is not None:
-            note()
-        libpq.PQcancel(handle, ctypes.create_string_buffer(256), 256)
-
-    return cancel
+    return lambda: libpq.PQcancel(handle, ctypes.create_string_buffer(256), 256)
 
 
 class Outcome(enum.Enum):

@@ -19,7 +19,7 @@ from moto.server import ThreadedMotoServer
 from s3_front import S3Front
 
 import local_redshift
-from local_redshift.server import keeper
+from local_redshift.server import postgres
 
 CLUSTER_CONFIG = os.environ.get("TEST_DWH_CONFIG")
 ENVIRONMENT = dict(os.environ)
@@ -128,7 +128,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     run_as_admin(folder, "ALTER SYSTEM SET fsync = off")
     run_as_admin(folder, "SELECT pg_reload_conf()")
     yield folder
-    pid = keeper.server_pid(folder / "data")
+    pid = postgres.server_pid(folder / "data")
     if pid is not None:
         # at once: what nobody wants any more need not be written to the disk
         os.kill(pid, signal.SIGQUIT)

@@ -14,8 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from local_redshift.server import binaries
 from local_redshift.server.accounts import as_account, let_account_reach, server_account
+from local_redshift.server.installation import binaries
 
 SECRET = "s3cret-of-the-cluster"
 

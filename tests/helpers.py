@@ -13,16 +13,20 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import psycopg2
 import pytest
+from psycopg2.extensions import adapt
 
 import common
 import create_tables
 import etl
-from local_redshift.server import get_server, keeper
+from local_redshift.client import get_server
+from local_redshift.server import locks, postgres
+from local_redshift.server.installation import ADMIN
 from pipeline.errors import PipelineError
 from pipeline.run_log import RunLog
 from pipeline.session import Run, Session
@@ -257,12 +261,43 @@ class Warehouse:
         return {table: sorted(rows, key=repr) for table, rows in zip(TABLES, found, strict=True)}
 
 
+def plain_connection(data_dir: Path, dbname: str) -> psycopg2.extensions.connection:
+    """Connect to PostgreSQL itself, in autocommit."""
+    return _plain_connection(str(postgres.socket_dir(data_dir.resolve() / "data")), dbname)
+
+
+def _plain_connection(folder: str, dbname: str) -> psycopg2.extensions.connection:
+    connection = psycopg2.connect(host=folder, hostaddr="", port=postgres.PORT, user=ADMIN, dbname=dbname)
+    connection.autocommit = True
+    return connection
+
+
+@contextlib.contextmanager
+def plain_cursor(connection: psycopg2.extensions.connection) -> Iterator[psycopg2.extensions.cursor]:
+    """A cursor on PostgreSQL itself, in autocommit. The connection is committed first, so that it sees all of it."""
+    connection.commit()
+    where = connection.get_dsn_parameters()
+    plain = _plain_connection(where["host"], where["dbname"])
+    try:
+        with plain.cursor() as cursor:
+            yield cursor
+    finally:
+        plain.close()
+
+
+def raised(connection: psycopg2.extensions.connection, code: str, message: str, detail: str = "") -> psycopg2.Error:
+    """An error of the driver as a server with these words raises it."""
+    quoted = {"ERRCODE": code, "MESSAGE": message} | ({"DETAIL": detail} if detail else {})
+    using = ", ".join(f"{name} = {adapt(value).getquoted().decode()}" for name, value in quoted.items())
+    with pytest.raises(psycopg2.Error) as told, plain_cursor(connection) as cursor:
+        cursor.execute(f"DO $do$ BEGIN RAISE EXCEPTION USING {using}; END $do$")
+    return told.value
+
+
 def run_as_admin(data_dir: Path, statement: str, dbname: str = "postgres") -> None:
     """Run a statement of the server's superuser, outside of any transaction."""
-    admin = get_server(data_dir.resolve()).connect_as_admin(dbname)
-    with admin.cursor() as cursor:
+    with contextlib.closing(plain_connection(data_dir, dbname)) as admin, admin.cursor() as cursor:
         cursor.execute(statement)
-    admin.close()
 
 
 def copy_database(data_dir: Path, template: str, name: str) -> None:
@@ -276,6 +311,16 @@ def copy_data_dir(data_dir: Path, copy: Path) -> Path:
     return copy
 
 
+def door_process(data_dir: Path) -> psutil.Process:
+    """The process that serves a data directory."""
+    served = ["-c", str(data_dir.resolve())]
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if [*command[1:2], *command[-1:]] == served and "local_redshift.server.process" in command[2]:
+            return process
+    raise AssertionError(f"nobody serves {data_dir}")
+
+
 def stop_server(data_dir: Path) -> None:
     """Let go of the server and wait until it is gone."""
     get_server(data_dir.resolve()).release()
@@ -283,19 +328,11 @@ def stop_server(data_dir: Path) -> None:
 
 
 def wait_until_stopped(data_dir: Path) -> None:
-    """Wait, at most two minutes, until neither the server nor its keeper is at the data any longer."""
+    """Wait, at most two minutes, until neither PostgreSQL nor the process that serves it is at the data any longer."""
     deadline = time.monotonic() + 120
-    while keeper.server_pid(data_dir / "data") is not None or not is_free(data_dir / "keeper.lock"):
+    while postgres.server_pid(data_dir / "data") is not None or not locks.is_free(data_dir / locks.DOOR):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def is_free(lock: Path) -> bool:
-    """Whether nobody holds the lock."""
-    held = keeper.try_lock(lock, fcntl.LOCK_EX)
-    if held is not None:
-        os.close(held)
-    return held is not None
 
 
 def upload(bucket: object, folder: Path) -> None:

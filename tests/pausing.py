@@ -2,25 +2,26 @@
 
     python pausing.py POINT [--wait SECONDS] --config PATH
 
-POINT is the number of a statement (it stops before that one, from 0), "copy" (rows of the first COPY have
-gone to the server), "commit" (all is done but the commit), "committing" (the commit is about to go out, and no
+POINT is the number of a statement (it stops before that one, from 0), "copy" (in the middle of the first COPY, while
+that reads the log files), "commit" (all is done but the commit), "committing" (the commit is about to go out, and no
 longer to be prevented) or "committed" (right after it). There it prints "paused" on a line of its own, and goes on
 when it reads a line. With --wait it tries again, up to three times, what failed for a reason that passes; without
 it this is one try.
 """
 
+import os
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
+
+import psycopg2
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import etl
-from local_redshift.connection import RedshiftConnection
-from local_redshift.copy.stream import RowStream
 from pipeline.script import run_script
 from pipeline.session import Session
+from sql_queries import Copy
 
 
 def pause() -> None:
@@ -29,7 +30,7 @@ def pause() -> None:
 
 
 def stop_at(point: str) -> None:
-    step, commit, init = Session.step, Session.commit, RowStream.__init__
+    step, execute, commit = Session.step, Session.execute, Session.commit
     counted = {"statements": 0, "copies": 0}
 
     def pausing_before(session: Session, statement: str) -> object:
@@ -45,23 +46,39 @@ def stop_at(point: str) -> None:
         if point == "committed":
             pause()
 
-    def pausing_init(self: object, rows: Iterator[bytes], *others: object) -> None:
-        counted["copies"] += 1
-        init(self, after_the_first(rows) if point == "copy" and counted["copies"] == 1 else rows, *others)
+    def pausing_execute(session: Session, statement: str, *others: object) -> object:
+        if isinstance(statement, Copy):
+            counted["copies"] += 1
+            if point == "copy" and counted["copies"] == 1:
+                pause_reading(Path(session.source.log_data))
+        return execute(session, statement, *others)
 
-    def pausing_driver_commit(connection: RedshiftConnection) -> None:
-        if point == "committing" and threading.current_thread() is not threading.main_thread():
+    Session.step, Session.commit, Session.execute = pausing_before, pausing_commit, pausing_execute
+    if point == "committing":
+        connect = psycopg2.connect
+        psycopg2.connect = lambda **where: connect(**where, connection_factory=Committing)
+
+
+class Committing(psycopg2.extensions.connection):
+    """A connection that pauses before its commit, unless that is one of the first thread's."""
+
+    def commit(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
             pause()
-        driver_commit(connection)
-
-    Session.step, Session.commit, RowStream.__init__ = pausing_before, pausing_commit, pausing_init
-    driver_commit, RedshiftConnection.commit = RedshiftConnection.commit, pausing_driver_commit
+        super().commit()
 
 
-def after_the_first(rows: Iterator[bytes]) -> Iterator[bytes]:
-    yield next(rows)
-    pause()
-    yield from rows
+def pause_reading(folder: Path) -> None:
+    """Pause as soon as a COPY of the folder reads its last file, which is a pipe; when that goes on, it is empty."""
+    pipe = folder / "zzz-events.json"
+    os.mkfifo(pipe)
+
+    def hold() -> None:
+        with open(pipe, "wb"):
+            pipe.unlink()
+            pause()
+
+    threading.Thread(target=hold, daemon=True).start()
 
 
 if __name__ == "__main__":

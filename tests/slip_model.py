@@ -35,7 +35,7 @@ from universes import universes
 
 import create_tables
 import sql_queries
-from local_redshift.server import get_server
+from local_redshift.client import get_server
 from pipeline import progress
 from pipeline import tables as pipeline_tables
 

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from helpers import ROOT, TABLES, Warehouse, event, song, unstamped
 
-from local_redshift.server import get_server
+from local_redshift.client import get_server
 
 STATUS = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
 OUTCOMES = {"nothing was changed": "before", "everything had been committed": "after"}

@@ -13,11 +13,11 @@ from pathlib import Path
 import psutil
 import psycopg2
 import pytest
-from helpers import ROOT, Warehouse, event, song, stop_server, unstamped, upload, wait_until_stopped
+from helpers import ROOT, Warehouse, event, plain_cursor, song, stop_server, unstamped, upload, wait_until_stopped
 from s3_front import S3Front
 
 import sql_queries
-from local_redshift.server import keeper
+from local_redshift.server import postgres
 from pipeline.errors import PipelineError
 
 STATEMENTS = len(
@@ -113,7 +113,7 @@ def own_server(tmp_path: Path, own_data_dir: Path) -> Iterator[Warehouse]:
 
 def kill_server(warehouse: Warehouse) -> None:
     """Kill the server and its children, which would otherwise finish what they are at."""
-    pid = keeper.server_pid(warehouse.data_dir / "data")
+    pid = postgres.server_pid(warehouse.data_dir / "data")
     assert pid is not None
     server = psutil.Process(pid)
     for process in [server, *server.children(recursive=True)]:
@@ -303,7 +303,7 @@ def load_and_keep_failure(warehouse: Warehouse, failures: list[BaseException]) -
 
 def end_copy(warehouse: Warehouse, at: int, how: str) -> None:
     """End the COPY that is under way from the side of the server, once so many bytes of its rows have come in."""
-    with contextlib.closing(warehouse.connect()) as connection, connection.plain_cursor() as cursor:
+    with contextlib.closing(warehouse.connect()) as connection, plain_cursor(connection) as cursor:
         connection.autocommit = True
         while True:
             cursor.execute("SELECT pid FROM pg_stat_progress_copy WHERE bytes_processed > %s", [at])

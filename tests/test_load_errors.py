@@ -13,6 +13,7 @@ from helpers import (
     ROOT,
     Warehouse,
     event,
+    plain_cursor,
     song,
     upload,
 )
@@ -187,7 +188,7 @@ def test_errors_of_an_older_session_of_the_same_number_are_not_taken_for_ours(
 
 def old_errors(tables: Warehouse) -> None:
     """Leave load errors of sessions that had the numbers of the next sessions."""
-    with contextlib.closing(tables.connect()) as connection, connection.plain_cursor() as cursor:
+    with contextlib.closing(tables.connect()) as connection, plain_cursor(connection) as cursor:
         cursor.execute(
             "INSERT INTO local_redshift.load_errors "
             "SELECT 100, 0, 1, '2018-11-01', pid, 1, 'old.json', 1, '', '', '', 0, '{', '', 1216, 'Invalid' "

@@ -12,7 +12,7 @@ from pathlib import Path
 import boto3
 import psycopg2
 import pytest
-from helpers import ROOT, Warehouse, event, song, unstamped, upload
+from helpers import ROOT, Warehouse, event, raised, song, unstamped, upload
 from test_bad_input import fails
 from test_settings import config
 
@@ -147,10 +147,9 @@ def test_a_single_test_runs_by_itself_also_in_the_debugger() -> None:
 def test_message_of_the_warehouse_loses_what_it_quotes_of_the_data(
     database: psycopg2.extensions.connection, tmp_path: Path, code: str, said: str, detail: str, expected: str
 ) -> None:
-    with pytest.raises(psycopg2.Error) as raised:
-        database.plain_cursor().execute("SELECT local_redshift.fail(%s, %s, %s)", [code, said, detail])
+    error = raised(database, code, said, detail)
     settings = config(tmp_path, {})
-    message = str(statement_failed(raised.value, "INSERT INTO users SELECT 1", None, settings, "nothing was changed"))
+    message = str(statement_failed(error, "INSERT INTO users SELECT 1", None, settings, "nothing was changed"))
     assert message.startswith("INSERT INTO users SELECT 1 failed: ") and expected in message and "Kevin" not in message
 
 
@@ -232,10 +231,9 @@ def test_message_has_a_long_path_whole(sourced: Warehouse, tmp_path: Path) -> No
 def test_each_wording_of_a_refused_role_leads_to_the_role(
     database: psycopg2.extensions.connection, tmp_path: Path, text: str
 ) -> None:
-    with pytest.raises(psycopg2.Error) as raised:
-        database.plain_cursor().execute("SELECT local_redshift.fail('XX000', %s, '')", [text])
+    error = raised(database, "XX000", text)
     settings = config(tmp_path, {})
-    said = str(statement_failed(raised.value, "COPY staging_events FROM 's3://b/l'", None, settings, "nothing changed"))
+    said = str(statement_failed(error, "COPY staging_events FROM 's3://b/l'", None, settings, "nothing changed"))
     assert f"see [IAM_ROLE] ARN in {settings.path}" in said
     assert "redshift.amazonaws.com" in said and "redshift-serverless.amazonaws.com" in said and "attach" in said
 

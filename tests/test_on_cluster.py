@@ -10,7 +10,7 @@ from cluster_warehouse import ClusterWarehouse
 from helpers import Warehouse, event, song
 
 from common import connect
-from local_redshift.server import get_server
+from local_redshift.client import get_server
 from pipeline.errors import PipelineError
 
 pytestmark = pytest.mark.also_on_cluster

@@ -48,7 +48,6 @@ def slow(
     monkeypatch.setattr(progress, "SHOWN_AFTER", 0.01)
     monkeypatch.setattr(progress, "UPDATED_EVERY", 0.01)
     monkeypatch.setattr(progress, "LINE_EVERY", 0.01)
-    monkeypatch.setattr("local_redshift.copy.progress.SECONDS", 0)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     return tables, s3_front

@@ -1,21 +1,22 @@
 """What fails for a reason that passes is tried again, whole, and said; nothing else is."""
 
 import argparse
+import contextlib
 import json
 import re
 import socket
+from functools import partial
 from pathlib import Path
 
 import psycopg2
 import pytest
-from helpers import Warehouse, event, song, upload
+from helpers import Warehouse, event, raised, song, upload
 from s3_front import S3Front
 from test_faults import SOME_POINTS, Paused, assert_next_run_is_right, cut, prepare
 from test_settings import config
 
 import etl
 import sql_queries
-from local_redshift.connection import RedshiftConnection
 from pipeline import script
 from pipeline.database_errors import connection_passes, statement_failed
 from pipeline.errors import PipelineError, Unreachable
@@ -75,19 +76,20 @@ def tries(errors: str) -> list[int]:
 
 def lose_answers(monkeypatch: pytest.MonkeyPatch, landing: bool) -> list[str]:
     """Have the answer to the next commit get lost; the list gets a word for each commit that is sent."""
-    commit, sent = RedshiftConnection.commit, []
+    sent = []
 
-    def unanswered(connection: RedshiftConnection) -> None:
-        sent.append("commit")
-        if len(sent) == 1 and not landing:
-            connection.rollback()
-        else:
-            commit(connection)
-        if len(sent) == 1:
-            connection.close()
-            raise psycopg2.OperationalError("server closed the connection unexpectedly")
+    class Unanswered(psycopg2.extensions.connection):
+        def commit(self) -> None:
+            sent.append("commit")
+            if len(sent) == 1 and not landing:
+                self.rollback()
+            else:
+                super().commit()
+            if len(sent) == 1:
+                self.close()
+                raise psycopg2.OperationalError("server closed the connection unexpectedly")
 
-    monkeypatch.setattr(RedshiftConnection, "commit", unanswered, raising=False)
+    monkeypatch.setattr(psycopg2, "connect", partial(psycopg2.connect, connection_factory=Unanswered))
     return sent
 
 
@@ -115,13 +117,15 @@ def test_refused_commit_has_changed_nothing_and_is_tried_again(
 ) -> None:
     tables.write_log([event()])
     tables.write_songs([song()])
-    commit, outcomes = RedshiftConnection.commit, []
+    outcomes = []
+    with contextlib.closing(tables.connect()) as other:
+        refused = raised(other, "XX000", "1023", "Serializable isolation violation")
 
-    def refused_once(connection: RedshiftConnection) -> None:
-        if len(outcomes) == 1:
-            with connection.plain_cursor() as cursor:
-                cursor.execute("SELECT local_redshift.fail('XX000', '1023', 'Serializable isolation violation')")
-        commit(connection)
+    class RefusedOnce(psycopg2.extensions.connection):
+        def commit(self) -> None:
+            if len(outcomes) == 1:
+                raise refused
+            super().commit()
 
     main = etl.main
 
@@ -129,7 +133,7 @@ def test_refused_commit_has_changed_nothing_and_is_tried_again(
         outcomes.append(run.outcome)
         main(settings, run, options)
 
-    monkeypatch.setattr(RedshiftConnection, "commit", refused_once, raising=False)
+    monkeypatch.setattr(psycopg2, "connect", partial(psycopg2.connect, connection_factory=RefusedOnce))
     monkeypatch.setattr(etl, "main", noted)
     run = load(tables)
     assert outcomes == [Outcome.UNCHANGED, Outcome.UNCHANGED] and run.outcome is Outcome.COMMITTED
@@ -339,12 +343,9 @@ def test_busy_s3_is_tried_again(
 def test_what_passes(
     database: psycopg2.extensions.connection, tmp_path: Path, code: str, message: str, detail: str, transient: bool
 ) -> None:
-    with pytest.raises(psycopg2.Error) as raised:
-        database.plain_cursor().execute("SELECT local_redshift.fail(%s, %s, %s)", [code, message, detail])
+    error = raised(database, code, message, detail)
     settings = config(tmp_path, {})
-    failed = statement_failed(
-        raised.value, "COPY staging_events FROM 's3://b/l'", None, settings, "nothing was changed"
-    )
+    failed = statement_failed(error, "COPY staging_events FROM 's3://b/l'", None, settings, "nothing was changed")
     assert is_transient(failed) == transient
 
 

@@ -19,7 +19,7 @@ from helpers import ROOT, Warehouse, at_terminal, event, song, stop_server, unst
 from s3_front import QuietHandler, S3Front
 from test_faults import Paused, assert_next_run_is_right, cut, prepare
 
-from local_redshift.server import keeper
+from local_redshift.server import locks, postgres
 
 SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 MANY = 150_000  # events: more than a COPY reads while a test looks on
@@ -110,7 +110,7 @@ def test_in_copy_while_s3_does_not_answer(tables: Warehouse, s3_front: S3Front, 
 
 
 def test_while_the_local_server_starts(tmp_path: Path, own_data_dir: Path) -> None:
-    starting = keeper.lock(own_data_dir / "start.lock", fcntl.LOCK_EX)  # as another script holds it that starts it
+    starting = locks.lock(own_data_dir / "start.lock", fcntl.LOCK_EX)  # as another script holds it that starts it
     started = Started(Warehouse(tmp_path, own_data_dir), "create_tables.py")
     started.read_until("waiting for the local server to start")
     assert started.end(signal.SIGINT) == (130, "create_tables.py: interrupted; nothing was changed\n")
@@ -273,7 +273,7 @@ def test_in_a_statement_while_the_server_hangs(tmp_path: Path, own_data_dir: Pat
         while cursor.fetchone() == (0,):
             cursor.execute("SELECT COUNT(*) FROM pg_locks WHERE NOT granted")
     watching.close()
-    postmaster = keeper.server_pid(own_data_dir / "data")
+    postmaster = postgres.server_pid(own_data_dir / "data")
     os.kill(postmaster, signal.SIGSTOP)
     try:
         assert started.end(signal.SIGINT) == (130, "etl.py: interrupted; nothing was changed\n")

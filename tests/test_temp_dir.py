@@ -36,6 +36,7 @@ from pipeline.session import Run
 from pipeline.settings import read_settings
 
 MANY = 20  # files, so that they are packed
+BEFORE_COPY = str(len([sql_queries.staging_lock, *sql_queries.clear_staging_queries]))
 
 
 class Temp:
@@ -749,7 +750,7 @@ def test_two_warehouses_of_one_mark_leave_each_others_files(temp: Temp, tmp_path
     name = temp.warehouse.values["CLUSTER", "DB_NAME"]
     copy_database(twin.data_dir, name, f"{name}twin")
     twin.configure(temp.warehouse.values | {("CLUSTER", "DB_NAME"): f"{name}twin"})
-    paused = Paused(temp.warehouse, "copy")
+    paused = Paused(temp.warehouse, BEFORE_COPY)
     assert twin.told().count("play loaded into") == 1
     paused.finish(0)
     assert temp.warehouse.counts() == twin.counts() and temp.warehouse.counts()["songplays"] == 1

@@ -1,10 +1,12 @@
 """A load costs what is new: what it reads of songplays and time is the window of moments that it staged."""
 
+import contextlib
 import datetime as dt
+import io
 from typing import NamedTuple
 
 import pytest
-from helpers import Warehouse, event, song
+from helpers import Warehouse, event, plain_cursor, song
 from universes import BASE
 
 import etl
@@ -24,7 +26,7 @@ WHERE relname = %s AND relkind = 'r'
 """
 READ_BY_ZONE_MAP = """
 SELECT SUM(pg_stat_get_numscans(indexrelid))
-FROM pg_index
+FROM pg_catalog.pg_index
 WHERE indrelid = %s::regclass
 """
 
@@ -45,9 +47,9 @@ def plays_of(day: int) -> list[dict]:
 
 
 def reads(session: Session, table: str) -> Reads:
-    with session.connection.plain_cursor() as cursor:
-        cursor.execute("SELECT pg_stat_force_next_flush()")
-        session.rollback()
+    session.rows("SELECT pg_stat_force_next_flush() FROM pg_class LIMIT 1")  # of its own server process
+    session.rollback()
+    with plain_cursor(session.connection) as cursor:
         cursor.execute(READ, [table])
         whole, blocks, size = cursor.fetchone()
         cursor.execute(READ_BY_ZONE_MAP, [table])
@@ -72,7 +74,7 @@ def filled(tables: Warehouse) -> Warehouse:
     tables.write_songs([song()])
     tables.write_log([play for day in range(DAYS) for play in plays_of(day)])
     connection = tables.connect()
-    with connection.plain_cursor() as cursor:
+    with plain_cursor(connection) as cursor:
         # what PostgreSQL's own vacuum reads, whenever it comes by, is counted like a load's reads
         cursor.execute("ALTER TABLE songplays SET (autovacuum_enabled = off)")
         cursor.execute("ALTER TABLE time SET (autovacuum_enabled = off)")
@@ -145,11 +147,15 @@ def test_only_plays_that_the_catalogue_can_move_are_looked_at(
     tables.write_songs([change])
     tables.write_log([event(page="Home")])
     tables.is_verbose = True
-    said = tables.told()
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), tables.session(needs_source=True) as session:
+        etl.load(session)
+        [(count,)] = session.rows("SELECT COUNT(*) FROM play_songs")
+    said = said.getvalue()
     for statement in ("plays_to_rematch_insert", "songplays_table_update"):
         assert (statement in said) is (looked_at > 0)
     assert looked_at == 0 or f"songplays_table_update: {counted(moved, 'row')} in" in said
-    assert f"play_songs_create: {counted(looked_at, 'row')} in" in said
+    assert count == looked_at
 
 
 def test_name_of_several_artists_stands_for_the_lowest_id(tables: Warehouse) -> None:

@@ -3,19 +3,22 @@
 https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_ERRORS.html
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from psycopg2 import extensions, extras
-
 from local_redshift.copy.columns import Column
 from local_redshift.copy.statement import CopyStatement
+from local_redshift.door.backend import Backend
 
 ADMIN_ID = 100  # the userid of a cluster's first admin user
 SLICE = 0  # the stand-in has one slice: one error ends a COPY, so one row is logged
 RAW_LENGTH = 1024  # characters of raw_line and of raw_field_value
 
-_INSERT_ERRORS = "INSERT INTO local_redshift.load_errors VALUES %s"
+_INSERT_ERRORS = """
+INSERT INTO local_redshift.load_errors
+SELECT * FROM json_populate_recordset(NULL::local_redshift.load_errors, $1)
+"""
 
 
 @dataclass(frozen=True)
@@ -64,33 +67,31 @@ class LoadErrors:
         return self._fatal or (self._limit is not None and len(self.found) >= self._limit)
 
 
-def log_load_errors(system: extensions.connection, copy: CopyId, errors: Sequence[LoadError]) -> None:
+def log_load_errors(system: Backend, copy: CopyId, errors: Sequence[LoadError]) -> None:
     """Write the errors to the system table, on an autocommit connection: they survive a rollback."""
-    rows = [_row(copy, error) for error in errors]
-    with system.cursor() as cursor:
-        extras.execute_values(cursor, _INSERT_ERRORS, rows)
+    system.query(_INSERT_ERRORS, json.dumps([_row(copy, error) for error in errors]))
 
 
-def _row(copy: CopyId, error: LoadError) -> tuple[object, ...]:
+def _row(copy: CopyId, error: LoadError) -> dict[str, object]:
     column = error.column
-    return (
-        ADMIN_ID,
-        SLICE,
-        copy.table_id,
-        copy.started,
-        copy.session,
-        copy.query,
-        storable(error.filename),
-        error.line,
-        column.name if column else "",
-        column.shown_type if column else "",
-        column.shown_length if column else "",
-        0,  # position: 0 in every row seen of a JSON load
-        raw_text(error.raw),
-        raw_text(error.value),
-        error.code,
-        storable(error.reason),
-    )
+    return {
+        "userid": ADMIN_ID,
+        "slice": SLICE,
+        "tbl": copy.table_id,
+        "starttime": copy.started,
+        "session": copy.session,
+        "query": copy.query,
+        "filename": storable(error.filename),
+        "line_number": error.line,
+        "colname": column.name if column else "",
+        "type": column.shown_type if column else "",
+        "col_length": column.shown_length if column else "",
+        "position": 0,  # in every row seen of a JSON load
+        "raw_line": raw_text(error.raw),
+        "raw_field_value": raw_text(error.value),
+        "err_code": error.code,
+        "err_reason": storable(error.reason),
+    }
 
 
 def raw_text(text: str) -> str:

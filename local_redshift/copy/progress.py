@@ -4,43 +4,47 @@ A cluster updates it after every million records (https://docs.aws.amazon.com/re
 here it is once a second.
 """
 
+import json
+import threading
 import time
-
-from psycopg2 import extensions, extras
 
 from local_redshift.copy.error_log import CopyId, LoadErrors, storable
 from local_redshift.copy.piece import Piece
+from local_redshift.door.backend import Backend
 
 SECONDS = 1  # between two updates
 
 _BEGIN = """
 INSERT INTO local_redshift.copies (query, session, tbl, starttime, data_source, files)
-VALUES (%s, %s, %s, %s, %s, %s)
+VALUES ($1, $2, $3, $4, $5, $6)
 """
 _TELL = """
 UPDATE local_redshift.copies
-SET files_done = %s, lines = %s, errors = %s, status = %s, recordtime = clock_timestamp()
-WHERE query = %s
+SET files_done = $1, lines = $2, errors = $3, status = $4, recordtime = clock_timestamp()
+WHERE query = $5
 """
-_TELL_FILES = "INSERT INTO local_redshift.load_commits (query, filename, lines_scanned) VALUES %s"
+_TELL_FILES = """
+INSERT INTO local_redshift.load_commits (query, filename, lines_scanned)
+SELECT $1::integer, name, lines::bigint
+FROM json_to_recordset($2) AS told (name text, lines bigint)
+"""
 
 
 class CopyProgress:
     """Files and rows of one COPY so far, written to the system tables on an autocommit connection."""
 
-    def __init__(
-        self, system: extensions.connection, copy: CopyId, source: str, files: int, errors: LoadErrors
-    ) -> None:
+    def __init__(self, system: Backend, copy: CopyId, source: str, files: int, errors: LoadErrors) -> None:
         """`files` is the number of files to read; `errors` grows as bad records are found."""
         self.rows = 0
         self._system = system
         self._query = copy.query
         self._errors = errors
         self._files_done = 0
-        self._untold: list[tuple[int, str, int]] = []
+        self._is_over = False
+        self._lock = threading.Lock()  # rows are counted by the thread that makes them
+        self._untold: list[dict[str, str | int]] = []
         self._told = time.monotonic()
-        with system.cursor() as cursor:
-            cursor.execute(_BEGIN, [copy.query, copy.session, copy.table_id, copy.started, storable(source), files])
+        system.query(_BEGIN, copy.query, copy.session, copy.table_id, copy.started, storable(source), files)
 
     def count(self, piece: Piece) -> None:
         """Count the rows and files of a piece; update the system tables if it is time to.
@@ -48,11 +52,11 @@ class CopyProgress:
         A file that was read to its end does not prove a commit.
         https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_COMMITS.html
         """
-        self.rows += piece.row_count
-        self._files_done += len(piece.files)
-        self._untold += [(self._query, storable(file.name), file.lines) for file in piece.files]
-        if self.is_due:
-            self.tell("running")
+        with self._lock:
+            self.rows += piece.row_count
+            self._files_done += len(piece.files)
+            self._untold += [{"name": storable(file.name), "lines": file.lines} for file in piece.files]
+        self.tell_if_due()
 
     @property
     def is_due(self) -> bool:
@@ -60,10 +64,18 @@ class CopyProgress:
         return time.monotonic() - self._told >= SECONDS
 
     def tell(self, status: str) -> None:
-        """Update the system tables; the status is running, completed or aborted."""
-        with self._system.cursor() as cursor:
+        """Update the system tables; the status is running, completed or aborted, and stays so."""
+        with self._lock:
+            if self._is_over:  # rows of a COPY that was ended may still be made
+                return
+            self._is_over = status != "running"
             if self._untold:
-                extras.execute_values(cursor, _TELL_FILES, self._untold, page_size=2000)
-            cursor.execute(_TELL, [self._files_done, self.rows, len(self._errors.found), status, self._query])
-        self._untold.clear()
-        self._told = time.monotonic()
+                self._system.query(_TELL_FILES, self._query, json.dumps(self._untold))
+            self._system.query(_TELL, self._files_done, self.rows, len(self._errors.found), status, self._query)
+            self._untold.clear()
+            self._told = time.monotonic()
+
+    def tell_if_due(self) -> None:
+        """Update the system tables if it is time to."""
+        if self.is_due:
+            self.tell("running")

@@ -5,20 +5,19 @@ https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-column-mapping.ht
 
 from dataclasses import dataclass
 
-from psycopg2 import extensions
-
 from local_redshift import messages
 from local_redshift.copy.columns import Column
 from local_redshift.copy.statement import CopyStatement
 from local_redshift.copy.values import TYPES
+from local_redshift.door.backend import Backend
 from local_redshift.errors import NoSuchColumn, NotSupported, RedshiftError
 from local_redshift.sql import MAX_VARCHAR, quote
 
 _FIND_COLUMNS = """
 SELECT a.attrelid, a.attname, t.typname, a.atttypmod, a.attnotnull, a.attidentity
-FROM pg_attribute AS a
-JOIN pg_type AS t ON t.oid = a.atttypid
-WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
+FROM pg_catalog.pg_attribute AS a
+JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
 """
 
@@ -32,19 +31,21 @@ class TargetTable:
     columns: tuple[Column, ...]
 
 
-def find_table(cursor: extensions.cursor, copy: CopyStatement) -> TargetTable:
+def find_table(backend: Backend, copy: CopyStatement) -> TargetTable:
     """Look up the table on the server.
 
     Raise RedshiftError if it does not exist, NoSuchColumn for an unknown column, and NotSupported for a column that
     JSON can't fill.
     """
     sql_name = quote(copy.table) if copy.schema is None else f"{quote(copy.schema)}.{quote(copy.table)}"
-    cursor.execute(_FIND_COLUMNS, [sql_name])
-    found = cursor.fetchall()
+    found = [[str(value) for value in row] for row in backend.query(_FIND_COLUMNS, sql_name)]
     if not found:
         raise RedshiftError(messages.NO_TABLE.format(table=copy.table))
-    all_columns = {name: (_column(name, *rest), identity) for _, name, *rest, identity in found}
-    return TargetTable(found[0][0], sql_name, tuple(_filled(all_columns, copy)))
+    all_columns = {
+        name: (_column(name, sql_type, int(modifier), not_null == "t"), identity)
+        for _, name, sql_type, modifier, not_null, identity in found
+    }
+    return TargetTable(int(found[0][0]), sql_name, tuple(_filled(all_columns, copy)))
 
 
 def _filled(all_columns: dict[str, tuple[Column, str]], copy: CopyStatement) -> list[Column]:

@@ -5,7 +5,7 @@ Every connection has this schema in its search_path, before pg_catalog.
 
 from pathlib import Path
 
-VERSION = "5"  # changes with the statements below, so that an older data directory is brought up to date
+VERSION = "6"  # changes with the statements below, so that an older data directory is brought up to date
 
 # An older version's schema goes out of the way first: views, defaults and length checks of the user may be made of
 # what is in it. functions/carry_over.sql looks after it once the new one is there.
@@ -139,7 +139,7 @@ CREATE TABLE local_redshift.copies (
 CREATE VIEW local_redshift.running_copies AS
 SELECT copies.*
 FROM local_redshift.copies
-JOIN pg_stat_activity ON pid = session AND backend_start < starttime AT TIME ZONE 'UTC'
+JOIN pg_catalog.pg_stat_activity ON pid = session AND backend_start < starttime AT TIME ZONE 'UTC'
 WHERE status = 'running';
 
 CREATE VIEW local_redshift.stv_load_state AS
@@ -172,7 +172,7 @@ SELECT
         WHEN status = 'running' AND query NOT IN (SELECT query FROM local_redshift.running_copies) THEN 'aborted'
         ELSE status
     END AS status,
-    (SELECT relname::text FROM pg_class WHERE oid = tbl) AS table_name,
+    (SELECT relname::text FROM pg_catalog.pg_class WHERE oid = tbl) AS table_name,
     starttime AS start_time,
     CASE WHEN status <> 'running' THEN recordtime END AS end_time,
     (extract(epoch FROM recordtime - starttime) * 1000000)::bigint AS duration,
@@ -194,19 +194,43 @@ CREATE TABLE local_redshift.analyzed (
     changes         bigint NOT NULL
 );
 
--- keys are not enforced; but a table that one leads to can't be dropped
-CREATE TABLE local_redshift.foreign_keys (
-    child           oid NOT NULL,
-    parent          oid NOT NULL,
-    name            text NOT NULL DEFAULT ''
+-- keys are declared and not enforced; but a table that one refers to can't be dropped
+CREATE SEQUENCE local_redshift.key_ids MINVALUE 3000000000 START 3000000000;
+
+CREATE TABLE local_redshift.keys (
+    oid             oid PRIMARY KEY DEFAULT nextval('local_redshift.key_ids')::text::oid,
+    tbl             oid NOT NULL,
+    name            text NOT NULL,
+    kind            "char" NOT NULL,  -- as pg_constraint has it: p, u or f
+    columns         smallint[] NOT NULL,
+    parent          oid,
+    parent_columns  smallint[]
 );
 
+-- what was declared of distribution, sort keys and encodings
+CREATE TABLE local_redshift.table_attributes (
+    tbl             oid PRIMARY KEY,
+    diststyle       smallint NOT NULL  -- as pg_class has it
+);
+
+CREATE TABLE local_redshift.column_attributes (
+    tbl             oid NOT NULL,
+    attnum          smallint NOT NULL,
+    encoding        text,
+    is_distkey      boolean NOT NULL,
+    sortkeyord      integer NOT NULL,  -- alternately positive and negative in an INTERLEAVED key
+    PRIMARY KEY (tbl, attnum)
+);
+
+CREATE FUNCTION local_redshift.encodings() RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT '{none,bytedict,delta,delta32k,lzo,mostly8,mostly16,mostly32,runlength,text255,text32k,zstd,az64}'::text[]
+$$;
+
 -- https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_VIEW.html: their tables are looked up when they are read
+-- PostgreSQL has a view without columns in the place of each
 CREATE TABLE local_redshift.late_binding_views (
-    schema_name     text NOT NULL,
-    view_name       text NOT NULL,
-    query           text NOT NULL,
-    PRIMARY KEY (schema_name, view_name)
+    view            oid PRIMARY KEY,
+    query           text NOT NULL
 );
 
 GRANT SELECT ON ALL TABLES IN SCHEMA local_redshift TO PUBLIC;
@@ -263,11 +287,14 @@ FUNCTIONS = [
         "hashes",
         "system_views",
         "carry_over",
+        "pg_catalog",
     )
 ]
 
 INSTALLED = f"COMMENT ON SCHEMA local_redshift IS '{VERSION}'"
 
-FIND_VERSION = "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = 'local_redshift'"
+FIND_VERSION = (
+    "SELECT obj_description(oid, 'pg_namespace') FROM pg_catalog.pg_namespace WHERE nspname = 'local_redshift'"
+)
 
 INSTALL = [SCHEMA, SYSTEM_TABLES, MESSAGES, SESSION_FUNCTIONS, *FUNCTIONS, INSTALLED]

@@ -2,16 +2,17 @@
 
 from local_redshift.errors import NotSupported
 from local_redshift.sources.local_files import LocalStore
+from local_redshift.sources.program import Program
 from local_redshift.sources.stores import Credentials, Store
 
 
-def store_of(name: str, region: str | None, credentials: Credentials | None) -> Store:
-    """Return the store of an object or prefix; region and credentials are for S3."""
+def store_of(name: str, program: Program, region: str | None, credentials: Credentials | None) -> Store:
+    """Return the store of an object or prefix, as the program sees it; region and credentials are for S3."""
     if name.startswith("s3://"):
         from local_redshift.sources.s3 import S3Store  # only a load from S3 pays for boto3
 
-        return S3Store(region, credentials)
+        return S3Store(program, region, credentials)
     if "://" in name:
         scheme = name.split("://", 1)[0]
         raise NotSupported(f"the local stand-in's COPY takes s3:// and local paths, not {scheme}://")
-    return LocalStore()
+    return LocalStore(program.folder)

@@ -18,21 +18,26 @@ class LocalStore:
     readers = 2
     batch = 64
 
+    def __init__(self, folder: Path) -> None:
+        """Relative paths begin in `folder`."""
+        self._folder = folder
+
     def find(self, prefix: str) -> list[SourceObject]:
+        prefix = self._absolute(prefix)
         with _file_errors(prefix):
             return sorted(map(SourceObject, walk(prefix)), key=lambda found: os.fsencode(found.name))
 
     def holds(self, name: str) -> bool:
-        return Path(name).is_file()
+        return Path(self._absolute(name)).is_file()
 
     def open(self, name: str) -> BinaryIO:
         with _file_errors(name):
-            return open(name, "rb", buffering=0)
+            return open(self._absolute(name), "rb", buffering=0)
 
     def head(self, name: str, limit: int) -> bytes:
         # a file object would take twice the time
         with _file_errors(name):
-            descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            descriptor = os.open(self._absolute(name), os.O_RDONLY | getattr(os, "O_BINARY", 0))
             try:
                 return os.read(descriptor, limit)
             finally:
@@ -40,6 +45,9 @@ class LocalStore:
 
     def reading(self, name: str) -> AbstractContextManager[None]:
         return _file_errors(name)
+
+    def _absolute(self, name: str) -> str:
+        return os.path.join(self._folder, name)  # noqa: PTH118  # a Path loses the slash at the end of a prefix
 
     def missing(self, prefix: str) -> SourceError:
         return NoSuchObject(f"no file's path starts with {prefix}")

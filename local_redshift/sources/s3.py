@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, BinaryIO
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local_redshift import messages
 from local_redshift.errors import NoSuchObject, SourceError
+from local_redshift.sources.program import Program
 from local_redshift.sources.stores import Credentials, SourceObject
 from storage.endpoints import without_password
 
@@ -19,7 +19,7 @@ _OTHER_REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLo
 
 
 class S3Store:
-    """Objects in S3, read by boto3 with its usual credential chain; see Store.
+    """Objects in S3, read by boto3 with the usual credential chain of a program; see Store.
 
     The role that a COPY names can't be assumed here, so it is ignored; an access key is used.
     """
@@ -27,15 +27,16 @@ class S3Store:
     readers = 32
     batch = 1
 
-    def __init__(self, region: str | None, credentials: Credentials | None) -> None:
-        self._client = boto3.client(
-            "s3",
-            region_name=region or None,
-            config=Config(max_pool_connections=64, retries={"mode": "standard"}),
-            aws_access_key_id=credentials.key_id if credentials else None,
-            aws_secret_access_key=credentials.secret if credentials else None,
-            aws_session_token=credentials.token if credentials else None,
-        )
+    def __init__(self, program: Program, region: str | None, credentials: Credentials | None) -> None:
+        with program.environment():
+            self._client = program.aws.client(
+                "s3",
+                region_name=region or None,
+                config=Config(max_pool_connections=64, retries={"mode": "standard"}),
+                aws_access_key_id=credentials.key_id if credentials else None,
+                aws_secret_access_key=credentials.secret if credentials else None,
+                aws_session_token=credentials.token if credentials else None,
+            )
         self._client.meta.events.register_first("needs-retry.s3", _stay_in_region)
 
     def find(self, prefix: str) -> list[SourceObject]:

@@ -1,29 +1,49 @@
 """Redshift's SQL in terms of PostgreSQL's: tokens, statements, queries, and the definitions of tables."""
 
 from local_redshift.sql.catalog import MAX_VARCHAR, Catalog, Columns, ColumnType
-from local_redshift.sql.keys import references
-from local_redshift.sql.memory import prepare, remember, translate
-from local_redshift.sql.table_statements import altered_table, analyzed_table, created_table, sort_key
-from local_redshift.sql.tokens import Token, closing, code, quote, split_list, statements, tokenize
+from local_redshift.sql.keys import FOREIGN, keys
+from local_redshift.sql.memory import keep, prepare, remember, translate
+from local_redshift.sql.system_queries import postgres_query, reads_system_tables_alone, with_own_catalog
+from local_redshift.sql.table_statements import (
+    Attributes,
+    altered_table,
+    analyzed_table,
+    attributes,
+    created_table,
+    created_view,
+    is_late_binding,
+    late_binding_query,
+)
+from local_redshift.sql.tokens import Token, closing, code, quote, split_list, statements, text, tokenize
 
 __all__ = [
+    "FOREIGN",
     "MAX_VARCHAR",
+    "Attributes",
     "Catalog",
     "ColumnType",
     "Columns",
     "Token",
     "altered_table",
     "analyzed_table",
+    "attributes",
     "closing",
     "code",
     "created_table",
+    "created_view",
+    "is_late_binding",
+    "keep",
+    "keys",
+    "late_binding_query",
+    "postgres_query",
     "prepare",
     "quote",
-    "references",
+    "reads_system_tables_alone",
     "remember",
-    "sort_key",
     "split_list",
     "statements",
+    "text",
     "tokenize",
     "translate",
+    "with_own_catalog",
 ]

@@ -7,77 +7,115 @@ from typing import NamedTuple
 
 from local_redshift.errors import NoSuchColumn, NoSuchTable, SyntaxRefused
 from local_redshift.sql.catalog import Catalog
-from local_redshift.sql.table_statements import index_of_name, without_query
+from local_redshift.sql.table_statements import definitions, index_of_name, without_query
 from local_redshift.sql.tokens import Token, closing, code
 
+PRIMARY, UNIQUE, FOREIGN = "p", "u", "f"  # as pg_constraint has them
+_SUFFIXES = {PRIMARY: "pkey", UNIQUE: "key", FOREIGN: "fkey"}
 
-class Reference(NamedTuple):
-    """The table that a foreign key leads to, and its columns where they are named."""
 
-    schema: str
-    table: str
+class Key(NamedTuple):
+    """A key: its kind, its columns and, of a foreign key, schema, table and columns that it refers to."""
+
+    kind: str
     columns: tuple[str, ...]
     name: str = ""
+    schema: str = ""
+    table: str = ""
+    parent_columns: tuple[str, ...] = ()
+
+    def name_in(self, table: str) -> str:
+        """Return the name that the statement gives, or else PostgreSQL's for a key of this table."""
+        columns = () if self.kind == PRIMARY else self.columns
+        return self.name or "_".join((table, *columns, _SUFFIXES[self.kind]))
 
 
-def references(statement: list[Token]) -> list[Reference]:
-    """The foreign keys that a CREATE TABLE or ALTER TABLE declares."""
-    tokens = code(statement)
+def keys(statement: list[Token]) -> list[Key]:
+    """Return the keys that a CREATE TABLE or ALTER TABLE declares."""
+    return [key for definition in definitions(statement) for key in _keys(definition)]
+
+
+def _keys(definition: list[Token]) -> list[Key]:
+    """Return the keys of a column's definition or of a table constraint."""
+    words = [token.word for token in definition]
+    name = definition[words.index("CONSTRAINT") + 1].name if "CONSTRAINT" in words[:-1] else ""
+    is_constraint = words[0] in ("PRIMARY", "UNIQUE", "FOREIGN", "CONSTRAINT")
+    column = () if is_constraint else (definition[0].name,)
     found = []
-    for n, token in enumerate(tokens):
-        if token.word == "REFERENCES" and n + 1 < len(tokens):
-            parts, at = [tokens[n + 1].name], n + 2
-            while at + 1 < len(tokens) and tokens[at].word == ".":
-                parts.append(tokens[at + 1].name)
-                at += 2
-            columns: tuple[str, ...] = ()
-            if at < len(tokens) and tokens[at].word == "(":
-                columns = tuple(one.name for one in tokens[at + 1 : closing(tokens, at)] if one.word != ",")
-            found.append(
-                Reference(parts[-2] if len(parts) > 1 else "", parts[-1], columns, _constraint_name(tokens[:n]))
-            )
+    for n, word in enumerate(words[0 if is_constraint else 1 :], start=0 if is_constraint else 1):
+        if word == "REFERENCES" and n + 1 < len(words):
+            found.append(_reference(definition, n, name, column or _listed(definition, words.index("("))[0]))
+        elif word in ("PRIMARY", "UNIQUE"):
+            kind = PRIMARY if word == "PRIMARY" else UNIQUE
+            after = n + (2 if kind == PRIMARY else 1)
+            found.append(Key(kind, column or _listed(definition, after)[0], name))
     return found
 
 
-def _constraint_name(before: list[Token]) -> str:
-    """The name that a CONSTRAINT gives the key whose REFERENCES stands after these tokens; empty without one."""
-    depth = 0
-    for n in range(len(before) - 1, -1, -1):
-        depth += (before[n].word == ")") - (before[n].word == "(")
-        if depth < 0 or (depth == 0 and before[n].word == ","):
-            return ""
-        if depth == 0 and before[n].word == "CONSTRAINT":
-            return before[n + 1].name
-    return ""
+def _reference(definition: list[Token], at: int, name: str, columns: tuple[str, ...]) -> Key:
+    parts, at = [definition[at + 1].name], at + 2
+    while at + 1 < len(definition) and definition[at].word == ".":
+        parts.append(definition[at + 1].name)
+        at += 2
+    schema = parts[-2] if len(parts) > 1 else ""
+    return Key(FOREIGN, columns, name, schema, parts[-1], _listed(definition, at)[0])
+
+
+def _listed(tokens: list[Token], at: int) -> tuple[tuple[str, ...], int]:
+    """Return the names in the parentheses at `at`, and where they end; none if there are no parentheses."""
+    if [token.word for token in tokens[at : at + 1]] != ["("]:
+        return (), at
+    end = closing(tokens, at)
+    return tuple(token.name for token in tokens[at + 1 : end] if token.word != ","), end
 
 
 def check_keys(statement: list[Token], catalog: Catalog) -> None:
-    """Raise NoSuchTable or NoSuchColumn where a foreign key leads nowhere, SyntaxRefused where keys contradict."""
-    tokens = code(statement)
-    is_created = tokens[0].word == "CREATE"
-    own = _own_name(tokens)
-    for schema, table, columns, _ in references(statement):
-        if is_created and (schema, table) in (own, ("", own[1])):
-            continue
-        known = catalog.columns(schema, table)
-        if known is None:
-            raise NoSuchTable(f'relation "{table}" does not exist')
-        for column in columns:
-            if column not in known:
-                raise NoSuchColumn(f'column "{column}" referenced in foreign key constraint does not exist')
+    """Raise NoSuchTable or NoSuchColumn if a key names what is not there, SyntaxRefused for keys that contradict."""
+    is_created = code(statement)[0].word == "CREATE"
+    own = _own_name(code(statement))
+    own_columns = _columns(statement) if is_created else catalog.columns(*own)
+    if own_columns is None:
+        raise NoSuchTable(f'relation "{own[1]}" does not exist')
+    for key in keys(statement):
+        for column in key.columns:
+            if column not in own_columns and not _is_like(statement):
+                raise NoSuchColumn(f'column "{column}" named in key does not exist')
+        if key.kind == FOREIGN:
+            is_of_own = is_created and (key.schema, key.table) in (own, ("", own[1]))
+            _check_parent(key, own_columns if is_of_own else catalog.columns(key.schema, key.table))
     if is_created:
-        _check_attributes([token.word for token in without_query(tokens)])
+        _check_attributes([token.word for token in without_query(code(statement))])
+
+
+def _check_parent(key: Key, known: object) -> None:
+    if known is None:
+        raise NoSuchTable(f'relation "{key.table}" does not exist')
+    for column in key.parent_columns:
+        if column not in known:  # type: ignore[operator]
+            raise NoSuchColumn(f'column "{column}" referenced in foreign key constraint does not exist')
+
+
+def _columns(statement: list[Token]) -> list[str]:
+    """Return the names of the columns that a CREATE TABLE defines."""
+    words = ("PRIMARY", "UNIQUE", "FOREIGN", "CONSTRAINT", "LIKE")
+    return [definition[0].name for definition in definitions(statement) if definition[0].word not in words]
+
+
+def _is_like(statement: list[Token]) -> bool:
+    return any(definition[0].word == "LIKE" for definition in definitions(statement))
 
 
 def _own_name(tokens: list[Token]) -> tuple[str, str]:
     at = index_of_name(tokens) if tokens[0].word == "CREATE" else 2
-    if at + 2 < len(tokens) and tokens[at + 1].word == ".":
-        return tokens[at].name, tokens[at + 2].name
-    return "", tokens[at].name
+    parts = [tokens[at].name]
+    while at + 2 < len(tokens) and tokens[at + 1].word == ".":
+        parts.append(tokens[at + 2].name)
+        at += 2
+    return (parts[-2] if len(parts) > 1 else ""), parts[-1]
 
 
 def _check_attributes(words: list[str]) -> None:
-    """Attributes of a table that can't stand together (guess: the guide gives each once)."""
+    """Raise SyntaxRefused for attributes of a table that can't stand together (guess: the guide gives each once)."""
     text = f" {' '.join(words)} "
     if words.count("DISTKEY") > 1:
         raise SyntaxRefused("only one DISTKEY can be given")

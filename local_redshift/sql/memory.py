@@ -4,7 +4,6 @@ They are kept in a file of the data directory, so that a script which runs the s
 neither. Each is good only where the catalog answers as it did then, and all of them only for the code that made them.
 """
 
-import atexit
 import contextlib
 import hashlib
 import importlib.util
@@ -35,19 +34,18 @@ class _Known(NamedTuple):
 
 
 _known: dict[Key, list[_Known]] = {}
-_made_here: set[Path] = set()  # the files that get what this process translates
+_file: Path | None = None
+_kept: list[_Known] = []  # those in the file
 
 
 def remember(data_dir: Path) -> bool:
-    """Read what was translated on this data directory before, and keep there what will be; whether there was any."""
-    path = data_dir / FILE
-    if path not in _made_here:
-        _made_here.add(path)
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # it can be made anew
-            _read(json.loads(path.read_text(encoding="utf-8")))
-        before = _all_known()
-        atexit.register(lambda: _keep(path, before))
-    return bool(_known)
+    """Read what was translated on this data directory before; return whether there was anything."""
+    global _file, _kept
+    _file = data_dir / FILE
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # it can be made anew
+        _read(json.loads(_file.read_text(encoding="utf-8")))
+    _kept = _all_known()
+    return bool(_kept)
 
 
 def _read(kept: dict[str, Any]) -> None:
@@ -67,17 +65,17 @@ def _answer(told: Any) -> object:
     return {name: ColumnType(*kind) for name, kind in told.items()} if isinstance(told, dict) else told
 
 
-def _keep(path: Path, before: list[_Known]) -> None:
-    """Write down the latest translations, if there are new ones."""
-    if set(map(id, _all_known())) <= set(map(id, before)) or not path.parent.is_dir():
+def keep() -> None:
+    """Write the latest translations to the data directory, if there are new ones."""
+    if _file is None or set(map(id, _all_known())) <= set(map(id, _kept)) or not _file.parent.is_dir():
         return
     latest = list(_known.items())[-MOST:]
     listed = [[*key, known.sql, list(known.answers.items())] for key, variants in latest for known in variants]
-    unfinished = path.with_name(f"{FILE}.{os.getpid()}")
+    unfinished = _file.with_name(f"{FILE}.{os.getpid()}")
     with contextlib.suppress(OSError):
         unfinished.write_text(json.dumps({"code": _fingerprint(), "translations": listed}), encoding="utf-8")
         unfinished.chmod(0o600)
-        unfinished.replace(path)
+        unfinished.replace(_file)
 
 
 def _fingerprint() -> str:
@@ -111,7 +109,7 @@ def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = Fa
         _known[key] = [*variants, _Known(made, noted.answers)][-VARIANTS:]
         if len(_known) > 2 * MOST:
             for old in list(_known)[:MOST]:
-                del _known[old]
+                _known.pop(old, None)
     return made
 
 

@@ -1,10 +1,14 @@
-"""Table and sort key of a CREATE TABLE, ALTER TABLE or ANALYZE.
+"""What CREATE TABLE, ALTER TABLE and ANALYZE say of a table: its name, definitions and attributes.
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html, r_ALTER_TABLE.html, r_ANALYZE.html
 """
 
+from typing import NamedTuple
+
 from local_redshift.errors import SyntaxRefused
-from local_redshift.sql.tokens import Token, closing, code, quote, split_list, text
+from local_redshift.sql.tokens import Token, closing, code, quote, spaced, split_list, text
+
+_NO_SCHEMA_BINDING = ["WITH", "NO", "SCHEMA", "BINDING"]
 
 
 def sort_key(statement: list[Token]) -> list[str] | None:
@@ -21,6 +25,102 @@ def sort_key(statement: list[Token]) -> list[str] | None:
     start = words.index("(")
     columns = split_list(tokens[start + 1 : closing(tokens, start)])
     return [column[0].name for column in columns if any(token.word == "SORTKEY" for token in column[1:])]
+
+
+class Attributes(NamedTuple):
+    """What a statement says of where the rows of a table lie, and of encodings; None where it says nothing."""
+
+    diststyle: str | None
+    distkey: str | None
+    sort_key: list[str] | None
+    is_interleaved: bool
+    encodings: dict[str, str]
+
+
+_DIST_STYLES = ("EVEN", "KEY", "ALL", "AUTO")
+# https://docs.aws.amazon.com/redshift/latest/dg/c_Compression_encodings.html
+ENCODINGS = (
+    "RAW AUTO AZ64 BYTEDICT DELTA DELTA32K LZO MOSTLY8 MOSTLY16 MOSTLY32 RUNLENGTH TEXT255 TEXT32K ZSTD NONE".split()
+)
+
+
+def attributes(statement: list[Token]) -> Attributes:
+    """Return the attributes that a statement gives a table. Raise SyntaxRefused for one that does not exist."""
+    tokens = without_query(code(statement))
+    words = [token.word for token in tokens]
+    style, distkey = None, None
+    if "DISTSTYLE" in words[:-1]:
+        style = words[words.index("DISTSTYLE") + 1]
+        if style not in _DIST_STYLES:
+            raise SyntaxRefused(f"DISTSTYLE {style}: EVEN, KEY, ALL or AUTO is expected")
+    if "DISTKEY" in words:
+        distkey = _distkey(tokens, words.index("DISTKEY"))
+    if style == "KEY" and distkey is None:
+        raise SyntaxRefused("DISTSTYLE KEY needs a DISTKEY")
+    return Attributes(
+        "KEY" if distkey is not None else style,
+        distkey,
+        sort_key(statement),
+        "INTERLEAVED" in words,
+        _encodings(statement),
+    )
+
+
+def _distkey(tokens: list[Token], at: int) -> str:
+    """Return the column of a DISTKEY: named in parentheses, or bare after ALTER, or that of its own definition."""
+    after = tokens[at + 1 : at + 2]
+    if [token.word for token in after] == ["("]:
+        listed = [token for token in tokens[at + 2 : closing(tokens, at + 1)] if token.word != ","]
+        if len(listed) != 1:
+            raise SyntaxRefused("DISTKEY takes one column")
+        return listed[0].name
+    if tokens[0].word == "ALTER" and after and tokens[at - 1].word in ("ALTER", "KEY"):
+        return after[0].name
+    of = [one[0].name for one in definitions(tokens) if any(token.word == "DISTKEY" for token in one[1:])]
+    if not of:
+        raise SyntaxRefused("DISTKEY needs a column")
+    return of[0]
+
+
+def _encodings(statement: list[Token]) -> dict[str, str]:
+    """Return the encodings of columns: in their definitions, or by ALTER COLUMN name ENCODE encoding."""
+    tokens = without_query(code(statement))
+    found = {}
+    for definition in [*definitions(statement), *_altered_columns(tokens)]:
+        words = [token.word for token in definition]
+        if "ENCODE" in words[1:-1]:
+            encoding = words[words.index("ENCODE") + 1]
+            if encoding not in ENCODINGS:
+                raise SyntaxRefused(f"ENCODE {definition[words.index('ENCODE') + 1].text}: there is no such encoding")
+            found[definition[0].name] = encoding.lower()
+    return found
+
+
+def _altered_columns(tokens: list[Token]) -> list[list[Token]]:
+    if tokens[0].word != "ALTER":
+        return []
+    found = []
+    for part in split_list(tokens[3:]):
+        words = [token.word for token in part]
+        if "COLUMN" in words[:-1]:
+            found.append(part[words.index("COLUMN") + 1 :])
+    return found
+
+
+def definitions(statement: list[Token]) -> list[list[Token]]:
+    """Return the definitions of columns and the table constraints of a CREATE TABLE or ALTER TABLE ... ADD."""
+    tokens = without_query(code(statement))
+    if len(tokens) < len(code(statement)):
+        return []  # the names of the columns of a CREATE TABLE AS
+    words = [token.word for token in tokens]
+    if words[:2] == ["ALTER", "TABLE"]:
+        at = words.index("ADD") + 1 if "ADD" in words else len(words)
+        at += words[at : at + 1] == ["COLUMN"]
+        return [tokens[at:]] if at < len(tokens) else []
+    if words[0] != "CREATE" or "(" not in words:
+        return []
+    start = words.index("(")
+    return [definition for definition in split_list(tokens[start + 1 : closing(tokens, start)]) if definition]
 
 
 def without_query(tokens: list[Token]) -> list[Token]:
@@ -69,3 +169,36 @@ def analyzed_table(statement: list[Token]) -> str:
 def _name_at(tokens: list[Token], at: int) -> str:
     end = at + 3 if len(tokens) > at + 1 and tokens[at + 1].word == "." else at + 1
     return text(tokens[at:end])
+
+
+def is_late_binding(statement: list[Token]) -> bool:
+    """Tell whether a statement creates a late-binding view."""
+    return [token.word for token in code(statement)[-4:]] == _NO_SCHEMA_BINDING
+
+
+def created_view(statement: list[Token]) -> str:
+    """Return the name, as SQL, of the view that a CREATE VIEW creates."""
+    names, _ = name_and_columns(code(statement))
+    at = next(i for i, token in enumerate(names) if token.word == "VIEW") + 1
+    return "".join(quote(token.name) if token.word != "." else "." for token in names[at:])
+
+
+def late_binding_query(statement: list[Token]) -> str:
+    """Return the query of a late-binding view; with the names of its columns, if the statement gives some."""
+    start = next(i for i, token in enumerate(statement) if token.word == "AS")
+    query = without_binding(statement[start + 1 :]).strip()
+    _, columns = name_and_columns(code(statement[:start]))
+    return f"SELECT * FROM ({query}) AS named {text(spaced(columns))}" if columns else query
+
+
+def name_and_columns(head: list[Token]) -> tuple[list[Token], list[Token]]:
+    """Split what stands before AS: up to the view's name, and the list of its columns."""
+    end = next((i for i, token in enumerate(head) if token.word in ("(", "AS")), len(head))
+    columns = head[end : closing(head, end) + 1] if end < len(head) and head[end].word == "(" else []
+    return head[:end], columns
+
+
+def without_binding(query: list[Token]) -> str:
+    """Return the query of a late-binding view as text, without what follows it."""
+    places = [i for i, token in enumerate(query) if token.kind != "space"]
+    return text(query[: places[-4]])

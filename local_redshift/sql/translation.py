@@ -176,7 +176,7 @@ def _truncate(statement: list[Token]) -> list[Token]:
     tokens = [token for token in code(statement)[1:] if token.word != "TABLE"]
     if len(split_list(tokens)) > 1:
         raise not_in_redshift("TRUNCATE of several tables")
-    if len(tokens) not in (1, 3):
+    if len(tokens) not in (1, 3, 5):  # a name in up to three parts
         raise not_in_redshift(f"{text(tokens[-1:]).upper()} after TRUNCATE")
     return statement
 

@@ -3,13 +3,12 @@
 https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_VIEW.html
 """
 
-from local_redshift.errors import SyntaxRefused, not_imitated
+from local_redshift.errors import SyntaxRefused
 from local_redshift.sql import grammar, refusals
 from local_redshift.sql.catalog import Catalog
 from local_redshift.sql.queries import translate_query
-from local_redshift.sql.tokens import Token, code, name_text, text
-
-_NO_SCHEMA_BINDING = ["WITH", "NO", "SCHEMA", "BINDING"]
+from local_redshift.sql.table_statements import is_late_binding, name_and_columns, without_binding
+from local_redshift.sql.tokens import Token, code, name_text, spaced, text
 
 
 def create_view(statement: list[Token], catalog: Catalog) -> str:
@@ -18,38 +17,9 @@ def create_view(statement: list[Token], catalog: Catalog) -> str:
     if start is None:
         raise SyntaxRefused("CREATE VIEW needs AS and a query")
     head, query = statement[:start], statement[start + 1 :]
-    if late_binding(statement):
-        return _note_late_binding_view(code(head), _without_binding(query))
+    if is_late_binding(statement):
+        refusals.check(list(grammar.parse(without_binding(query)).walk()))
+        names, _ = name_and_columns(code(head))
+        return f"{text(spaced(names))} AS SELECT"  # its query is looked at when it is read
     columns = " ".join(name_text(token) for token in code(head))
     return f"{columns} AS {translate_query(query, catalog)}"
-
-
-def late_binding(statement: list[Token]) -> bool:
-    """Tell whether a statement creates a late-binding view."""
-    return [token.word for token in code(statement)[-4:]] == _NO_SCHEMA_BINDING
-
-
-def _without_binding(query: list[Token]) -> str:
-    places = [i for i, token in enumerate(query) if token.kind != "space"]
-    return text(query[: places[-4]])
-
-
-def _note_late_binding_view(head: list[Token], query: str) -> str:
-    """Store the query without checking the names in it: that is done when the view is read."""
-    refusals.check(list(grammar.parse(query).walk()))
-    at = next(i for i, token in enumerate(head) if token.word == "VIEW") + 1
-    names = head[at:]
-    if any(token.word == "(" for token in names):
-        raise not_imitated("columns of a view WITH NO SCHEMA BINDING")
-    if len(names) < 3 or names[-2].word != ".":
-        # seen: a late-binding view has to be named with its schema only where the tables are; the view itself need not
-        schema = "current_schema()"
-    else:
-        schema = f"'{names[-3].name}'"
-    written = query.replace("'", "''").replace("\\", "\\\\")
-    # CREATE OR REPLACE and CREATE alike: there is one of a name
-    return (
-        "INSERT INTO local_redshift.late_binding_views (schema_name, view_name, query) "
-        f"VALUES ({schema}, '{names[-1].name}', '{written}') "
-        "ON CONFLICT (schema_name, view_name) DO UPDATE SET query = excluded.query"
-    )

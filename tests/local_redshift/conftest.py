@@ -1,7 +1,8 @@
 """Fixtures for COPY: data put where a COPY finds them, here or in S3, and what became of them."""
 
 import itertools
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import boto3
@@ -9,6 +10,10 @@ import psycopg2
 import pytest
 
 import local_redshift
+from local_redshift.client import hand_over
+from local_redshift.door.listener import Listener
+from local_redshift.door.protocol import PORT
+from local_redshift.server.postgres import Postgres
 
 folders = itertools.count()
 
@@ -79,6 +84,23 @@ def copy_connection(data_dir: Path) -> Iterator[psycopg2.extensions.connection]:
     connection = local_redshift.connect(data_dir, "copies")
     yield connection
     connection.close()
+
+
+@pytest.fixture(scope="session")
+def served_here(data_dir: Path) -> Iterator[Callable[[str], psycopg2.extensions.connection]]:
+    """Connect to a database through a server in this process, whose modules a test may patch."""
+    listener = Listener(Postgres(data_dir.resolve()))
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        listener.listen(Path(folder))
+
+        def connect(dbname: str) -> psycopg2.extensions.connection:
+            local_redshift.connect(data_dir, dbname).close()
+            connection = psycopg2.connect(host=folder, hostaddr="", port=PORT, user="awsuser", dbname=dbname)
+            hand_over(connection)
+            return connection
+
+        yield connect
+        listener.close()
 
 
 @pytest.fixture
@@ -161,5 +183,6 @@ class Copy:
 
 @pytest.fixture
 def copy(copy_connection: psycopg2.extensions.connection, source: Source) -> Iterator[Copy]:
+    hand_over(copy_connection)  # the AWS settings of this test
     yield Copy(copy_connection, source)
     copy_connection.rollback()

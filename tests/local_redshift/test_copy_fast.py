@@ -1,6 +1,7 @@
 """The fast way makes the rows of the exact way, or leaves the block to it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg2
@@ -76,6 +77,14 @@ scalars = (
 )
 values = scalars | st.lists(scalars, max_size=2)
 records = st.dictionaries(st.sampled_from([*KEYS, "x"]), values, max_size=4)
+
+
+@pytest.fixture(scope="module")
+def copy_connection(served_here: Callable[[str], psycopg2.extensions.connection]):
+    """A connection whose COPYs a test may patch."""
+    connection = served_here("copies")
+    yield connection
+    connection.close()
 
 
 @pytest.fixture
@@ -193,10 +202,9 @@ def test_each_kind_of_value_ends_the_same_both_ways(
 def test_every_type_of_a_column_is_among_them(copy_connection: psycopg2.extensions.connection) -> None:
     cursor = copy_connection.cursor()
     cursor.execute(f"CREATE TEMP TABLE types ({', '.join(f'c{n} {column}' for n, column in enumerate(COLUMN_TYPES))})")
-    with copy_connection.plain_cursor() as plain:
-        plain.execute(
-            "SELECT DISTINCT typname FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid "
-            "WHERE attrelid = 'types'::regclass AND attnum > 0"
-        )
-        assert {name for (name,) in plain} == set(TYPES)
+    cursor.execute(
+        "SELECT DISTINCT typname FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid "
+        "WHERE attrelid = 'types'::regclass AND attnum > 0"
+    )
+    assert {name for (name,) in cursor} == set(TYPES)
     copy_connection.rollback()

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from helpers import plain_cursor
 from psycopg2 import errors
+
+from local_redshift.door.listener import REPORTS
 
 # a folder's names may be any bytes
 local_only = pytest.mark.parametrize("source", ["local"], indirect=True)
@@ -70,7 +73,11 @@ def test_failed_copy_keeps_the_rows_of_earlier_ones_in_the_transaction(copy) -> 
 def test_copy_works_again_after_the_connection_for_its_reports_was_lost(copy) -> None:
     assert copy.load("c INT", GOOD) == [(1,)]
     copy.connection.commit()
-    copy.cursor.execute("SELECT pg_terminate_backend(%s, 10000)", [copy.connection.system().get_backend_pid()])
+    with plain_cursor(copy.connection) as plain:
+        plain.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_catalog.pg_stat_activity WHERE application_name = %s",
+            [REPORTS],
+        )
     with pytest.raises(psycopg2.Error):
         copy.run()
     copy.connection.rollback()

@@ -6,10 +6,13 @@ https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_COMMITS.html
 """
 
 import threading
+from collections.abc import Callable
 
 import psycopg2
 import pytest
 from s3_front import S3Front
+
+from local_redshift.client import hand_over
 
 RUNNING = "SELECT num_files_complete, num_files, lines, pct_complete FROM stv_load_state WHERE session = %s"
 HISTORY = """
@@ -23,7 +26,7 @@ COPY = "COPY numbers FROM 's3://sparkify/part' IAM_ROLE 'arn:aws:iam::1234567890
 @pytest.fixture
 def watcher(database: psycopg2.extensions.connection) -> psycopg2.extensions.cursor:
     """A cursor of another session on the same database."""
-    connection = type(database)(database.dsn)
+    connection = psycopg2.connect(database.dsn)
     connection.autocommit = True
     yield connection.cursor()
     connection.close()
@@ -37,6 +40,7 @@ def rows(cursor: psycopg2.extensions.cursor, query: str, session: int) -> list[t
 @pytest.fixture
 def parts(s3_front: S3Front, bucket: object, database: psycopg2.extensions.connection) -> int:
     """Two objects of rows for the table numbers, the second not to be had yet; the session of `database`."""
+    hand_over(database)
     bucket.put_object(Key="part1", Body=b'{"n": 1}\n' * 3)
     bucket.put_object(Key="part2", Body=b'{"n": 1}\n' * 2)
     bucket.put_object(Key="part3", Body=b'{"n": "x"}\n')
@@ -50,13 +54,16 @@ def parts(s3_front: S3Front, bucket: object, database: psycopg2.extensions.conne
 
 def test_running_copy_tells_how_far_it_has_got(
     database: psycopg2.extensions.connection,
+    served_here: Callable[[str], psycopg2.extensions.connection],
     watcher: psycopg2.extensions.cursor,
     parts: int,
     s3_front: S3Front,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("local_redshift.copy.progress.SECONDS", 0)
-    copy = threading.Thread(target=database.cursor().execute, args=(COPY + "MAXERROR 5",))
+    copying = served_here(database.info.dbname)
+    parts = copying.get_backend_pid()
+    copy = threading.Thread(target=copying.cursor().execute, args=(COPY + "MAXERROR 5",))
     copy.start()
     while rows(watcher, RUNNING, parts) != [(1, 4, 3, 25)]:
         assert copy.is_alive()
@@ -67,6 +74,7 @@ def test_running_copy_tells_how_far_it_has_got(
     copy.join()
     watcher.execute("SELECT TRIM(filename), lines_scanned FROM stl_load_commits ORDER BY 1")
     assert watcher.fetchall() == [(f"s3://sparkify/part{n}", lines) for n, lines in ((1, 3), (2, 2), (3, 1), (4, 0))]
+    copying.close()
     assert rows(watcher, RUNNING, parts) == []
     assert rows(watcher, HISTORY, parts) == [("completed", 4, 4, 5, 1, "numbers", False)]
 

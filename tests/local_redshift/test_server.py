@@ -8,18 +8,27 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg2
 import pytest
-from helpers import ROOT, copy_data_dir, run_as_admin, stop_server, wait_until_stopped
+from helpers import (
+    ROOT,
+    copy_data_dir,
+    door_process,
+    plain_connection,
+    plain_cursor,
+    run_as_admin,
+    stop_server,
+    wait_until_stopped,
+)
 
 import local_redshift
-from local_redshift import connection
-from local_redshift.connection import databases
+from local_redshift.client import get_server
 from local_redshift.errors import ServerError
-from local_redshift.server import catalogue, get_server, installation, keeper
+from local_redshift.server import installation, postgres
+from local_redshift.server.databases import install_catalog
 
 HOLD = """
 import sys, local_redshift
@@ -46,7 +55,7 @@ def finish(process: subprocess.Popen) -> None:
 
 
 def server_runs(data_dir: Path) -> bool:
-    return keeper.server_pid(data_dir / "data") is not None
+    return postgres.server_pid(data_dir / "data") is not None
 
 
 def test_data_stay_between_runs(tmp_path: Path) -> None:
@@ -75,7 +84,7 @@ def test_server_stops_when_its_last_user_is_killed(own_data_dir: Path, how: int)
 
 def test_killed_server_starts_again(own_data_dir: Path) -> None:
     process = user_of(own_data_dir)
-    os.kill(keeper.server_pid(own_data_dir / "data"), signal.SIGKILL)
+    os.kill(postgres.server_pid(own_data_dir / "data"), signal.SIGKILL)
     finish(process)
     finish(user_of(own_data_dir))
 
@@ -86,20 +95,15 @@ def test_stale_pid_file_of_another_program_is_no_trouble(own_data_dir: Path) -> 
     finish(user_of(own_data_dir))
 
 
-def test_killed_keeper_is_replaced(own_data_dir: Path) -> None:
+def test_killed_process_of_the_server_is_replaced(own_data_dir: Path) -> None:
     first = user_of(own_data_dir)
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it may end while we look
-            command = (folder / "cmdline").read_bytes()
-            if b"keeper.py" in command and os.fsencode(own_data_dir) in command:
-                os.kill(int(folder.name), signal.SIGKILL)
+    door_process(own_data_dir).kill()
     second = user_of(own_data_dir)
     first.kill()
     second.kill()
     finish(first)
     finish(second)
-    if Path("/proc/self").exists():
-        wait_until_stopped(own_data_dir)
+    wait_until_stopped(own_data_dir)
 
 
 def test_first_run_cut_short_leaves_nothing_in_the_way(tmp_path: Path) -> None:
@@ -127,7 +131,7 @@ def test_path_that_no_socket_can_have_gets_one_elsewhere_that_is_as_private(tmp_
     connection = local_redshift.connect(data_dir)
     folder = Path(connection.get_dsn_parameters()["host"])
     connection.close()
-    local_redshift.server.get_server(data_dir.resolve()).release()
+    get_server(data_dir.resolve()).release()
     wait_until_stopped(data_dir)
     assert tmp_path not in folder.parents
     assert stat.S_IMODE(folder.stat().st_mode) & 0o077 == 0
@@ -156,9 +160,9 @@ def test_initdb_that_fails_is_told_with_its_reason(tmp_path: Path, monkeypatch: 
     for folder in (tmp_path, programs):
         folder.chmod(0o755)
     monkeypatch.setattr(installation, "binaries", lambda: programs)
+    (tmp_path / "new").mkdir()
     with pytest.raises(ServerError, match=r"initdb failed in .*: No space left on device"):
-        local_redshift.connect(tmp_path / "new")
-    get_server((tmp_path / "new").resolve()).release()
+        postgres.Postgres(tmp_path / "new").start()
 
 
 def test_damaged_data_are_named_with_what_the_server_said(own_data_dir: Path) -> None:
@@ -204,8 +208,10 @@ def test_folder_above_that_is_made_passable_is_named(tmp_path: Path) -> None:
 def test_shared_memory_folder_may_be_small_or_read_only(on_disk: Path, first_used: Path, options: str) -> None:
     # Docker's default is 64 MB, which the joins of a large load would fill
     code = """
-import sys, local_redshift
-cursor = local_redshift.connect(sys.argv[1]).plain_cursor()
+import sys, local_redshift, psycopg2
+local_redshift.connect(sys.argv[1]).close()
+plain = psycopg2.connect(host=sys.argv[1] + "/data", port=5432, user="rdsdb", dbname="dev")
+cursor = plain.cursor()
 cursor.execute("SET max_parallel_workers_per_gather = 2; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0")
 cursor.execute("SET min_parallel_table_scan_size = 0")
 cursor.execute("CREATE TABLE t AS SELECT n, repeat('x', 200) AS x FROM generate_series(1, 50000) AS n")
@@ -217,7 +223,9 @@ print(cursor.fetchone()[0])
     if subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True, check=False).returncode != 0:
         pytest.skip("a folder can't be mounted here")
     command = ["unshare", "-m", "sh", "-c", f'{mount} && exec "$0" -c "$1" "$2"', sys.executable, code, str(data_dir)]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    # where compiled modules are kept in /dev/shm, they would be cut short, too
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPYCACHEPREFIX"}
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
     assert ran.stdout == "50000\n", ran.stderr
     wait_until_stopped(data_dir)
 
@@ -249,7 +257,7 @@ def test_psql_takes_redshift_sql_from_the_command_line(own_data_dir: Path) -> No
 def test_psql_without_a_database_says_so(own_data_dir: Path) -> None:
     server = get_server(own_data_dir)
     server.acquire()
-    run_as_admin(own_data_dir, f"DROP DATABASE {databases(server)[0]}")
+    run_as_admin(own_data_dir, f"DROP DATABASE {server.request({'databases': None})['databases'][0]}")
     assert psql(own_data_dir, code=1).stderr.endswith(f"{own_data_dir} has no database yet; run create_tables.py\n")
     stop_server(own_data_dir)
 
@@ -270,12 +278,10 @@ def test_views_and_defaults_outlive_a_new_version_of_the_catalog(data_dir: Path,
     cursor.execute("DROP TABLE IF EXISTS u; CREATE TABLE u (n INT)")
     cursor.execute(f"COPY u FROM '{tmp_path}/data' JSON 'auto' MAXERROR 2")
     connection.commit()
-    cursor = connection.plain_cursor()
-    cursor.execute("COMMENT ON SCHEMA local_redshift IS 'older'; ALTER TABLE t RENAME COLUMN b TO \"B\"")
-    connection.commit()
+    with plain_cursor(connection) as cursor:
+        cursor.execute("COMMENT ON SCHEMA local_redshift IS 'older'; ALTER TABLE t RENAME COLUMN b TO \"B\"")
     connection.close()
-    code = "import sys, local_redshift; local_redshift.connect(sys.argv[1], 'upgraded').close()"
-    subprocess.run([sys.executable, "-c", code, str(data_dir)], cwd=ROOT, check=True)
+    install_catalog(postgres.Postgres(data_dir.resolve()), "upgraded")
     connection = local_redshift.connect(data_dir, "upgraded")
     cursor = connection.cursor()
     cursor.execute("INSERT INTO t (a) VALUES ('abcd')")
@@ -291,26 +297,21 @@ def test_views_and_defaults_outlive_a_new_version_of_the_catalog(data_dir: Path,
     connection.close()
 
 
-def test_installation_that_a_killed_process_began_is_waited_for(
-    own_data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_installation_that_a_killed_process_began_is_waited_for(own_data_dir: Path) -> None:
     """The server goes on with a statement whose sender is gone."""
     local_redshift.connect(own_data_dir).close()
     run_as_admin(own_data_dir, "CREATE DATABASE halfway TEMPLATE template0")
-    server = get_server(own_data_dir)
-    with monkeypatch.context() as patch:
-        patch.setattr(catalogue, "INSTALL", ["SELECT pg_sleep(1);", *catalogue.INSTALL])
-        installing = threading.Thread(target=connection._install_catalog, args=(server, "halfway"))
-        installing.start()
-        admin = server.connect_as_admin("postgres")
-        with admin.cursor() as cursor:
-            while not cursor.rowcount > 0:
-                cursor.execute("SELECT FROM pg_stat_activity WHERE query LIKE 'BEGIN;SELECT pg_sleep%'")
-        admin.close()
-    with contextlib.closing(local_redshift.connect(own_data_dir, "halfway")) as found, found.cursor() as cursor:
-        cursor.execute("SELECT COUNT(*) FROM stl_load_errors")
-        assert cursor.fetchone() == (0,)
-    installing.join()
+    with contextlib.closing(plain_connection(own_data_dir, "halfway")) as plain, plain.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(hashtext('local_redshift'))")
+        with ThreadPoolExecutor(1) as pool:
+            connecting = pool.submit(local_redshift.connect, own_data_dir, "halfway")
+            while cursor.rowcount == 0 or cursor.fetchone() != (1,):
+                cursor.execute("SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            assert not connecting.done()
+            cursor.execute("SELECT pg_advisory_unlock(hashtext('local_redshift'))")
+            with contextlib.closing(connecting.result()) as found, found.cursor() as counting:
+                counting.execute("SELECT COUNT(*) FROM stl_load_errors")
+                assert counting.fetchone() == (0,)
     stop_server(own_data_dir)
 
 

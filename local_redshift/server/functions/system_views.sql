@@ -9,11 +9,11 @@ SELECT
     relpersistence,
     reltuples,
     (
-        SELECT indkey FROM pg_index JOIN pg_class AS i ON i.oid = indexrelid JOIN pg_am ON pg_am.oid = i.relam
+        SELECT indkey FROM pg_catalog.pg_index JOIN pg_catalog.pg_class AS i ON i.oid = indexrelid JOIN pg_catalog.pg_am ON pg_am.oid = i.relam
         WHERE indrelid = pg_class.oid AND amname = 'brin' LIMIT 1
     ) AS sort_key
-FROM pg_class
-JOIN pg_namespace ON pg_namespace.oid = relnamespace
+FROM pg_catalog.pg_class
+JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
 WHERE relkind = 'r' AND nspname NOT IN ('pg_catalog', 'information_schema', 'local_redshift', 'pg_toast');
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/r_PG_TABLE_DEF.html: the tables of the search path
@@ -28,7 +28,7 @@ SELECT
     coalesce(array_position(string_to_array(sort_key::text, ' ')::integer[], attnum::integer), 0) AS sortkey,
     attnotnull AS "notnull"
 FROM local_redshift.user_tables
-JOIN pg_attribute ON attrelid = user_tables.oid
+JOIN pg_catalog.pg_attribute ON attrelid = user_tables.oid
 WHERE attnum > 0 AND NOT attisdropped AND nspname = ANY (current_schemas(false));
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_TABLE_INFO.html: tables with rows only; sizes in blocks of 1 MB
@@ -42,7 +42,7 @@ SELECT
     'EVEN'::text AS diststyle,
     coalesce(attname::text, '') AS sortkey1,
     (
-        SELECT coalesce(max(atttypmod - 4), 0) FROM pg_attribute
+        SELECT coalesce(max(atttypmod - 4), 0) FROM pg_catalog.pg_attribute
         WHERE attrelid = user_tables.oid AND atttypid = 'varchar'::regtype AND attnum > 0
     )::integer AS max_varchar,
     'none'::char(32) AS sortkey1_enc,
@@ -59,7 +59,7 @@ SELECT
     ''::text AS risk_event,
     0::numeric(12, 2) AS vacuum_sort_benefit
 FROM local_redshift.user_tables
-LEFT JOIN pg_attribute ON attrelid = user_tables.oid
+LEFT JOIN pg_catalog.pg_attribute ON attrelid = user_tables.oid
     AND attnum = (string_to_array(sort_key::text, ' ')::integer[])[1]
 WHERE pg_relation_size(user_tables.oid) > 0;
 
@@ -115,7 +115,7 @@ SELECT
     greatest(reltuples, 0)::bigint AS rows,
     greatest(reltuples, 0)::bigint AS sorted_rows,
     (relpersistence = 't')::integer AS temp,
-    (SELECT oid::integer FROM pg_database WHERE datname = current_database()) AS db_id,
+    (SELECT oid::integer FROM pg_catalog.pg_database WHERE datname = current_database()) AS db_id,
     0 AS insert_pristine,
     0 AS delete_pristine,
     0 AS backup,
@@ -202,7 +202,7 @@ SELECT
     usename::char(50) AS user_name,
     datname::char(50) AS db_name,
     0 AS timeout_sec
-FROM pg_stat_activity
+FROM pg_catalog.pg_stat_activity
 WHERE backend_type = 'client backend';
 
 CREATE VIEW local_redshift.sys_session_history AS
@@ -214,7 +214,7 @@ SELECT
     0 AS session_timeout,
     backend_start AT TIME ZONE 'UTC' AS start_time,
     NULL::timestamp AS end_time
-FROM pg_stat_activity
+FROM pg_catalog.pg_stat_activity
 WHERE backend_type = 'client backend';
 
 GRANT SELECT ON ALL TABLES IN SCHEMA local_redshift TO PUBLIC;

@@ -1,0 +1,170 @@
+"""Connect to the stand-in: start the process that serves a data directory, if need be, and use psycopg2 as it is."""
+
+import atexit
+import contextlib
+import functools
+import importlib.util
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from local_redshift.door.protocol import PORT, REQUEST, SOCKET_NAME
+from local_redshift.errors import LocalRedshiftError, ServerError
+from local_redshift.server import locks
+from local_redshift.server.installation import detached
+from local_redshift.server.postgres import START_SECONDS, socket_dir, stop
+from local_redshift.server.process import LOG, READY
+from local_redshift.sources.program import HANDOVER, Program
+
+if TYPE_CHECKING:
+    from psycopg2 import extensions
+
+STOP_SECONDS = 2  # as long as a script waits, at its end, for its server to stop
+ROOT = Path(__file__).resolve().parent.parent
+
+_START = "import sys, pathlib; sys.path[0] = sys.argv[1]; from local_redshift.server.process import main; "
+_START += "main(pathlib.Path(sys.argv[2]))"
+
+
+def connect(data_dir: str | Path, dbname: str = "dev", user: str = "awsuser") -> "extensions.connection":
+    """Open a connection to the local warehouse in `data_dir`, which is made and started if need be.
+
+    Database and user are made, too, the user as the cluster's admin. The server runs until the last process that
+    connected to it is gone. COPY reads with the AWS settings of this program and, by relative paths, from its folder.
+    Raise ServerError if the server can't be started, psycopg2.ProgrammingError for a name that it refuses.
+    """
+    import psycopg2
+
+    if importlib.util.find_spec("sqlglot") is None:
+        raise LocalRedshiftError(
+            f"the package sqlglot is not installed for {sys.executable}; run pip install -r requirements.txt"
+        )
+    server = get_server(Path(data_dir).resolve())
+    server.acquire()
+    refused = server.request({"database": dbname, "user": user}).get("refused")
+    if refused is not None:
+        raise psycopg2.ProgrammingError(refused)
+    connection = psycopg2.connect(
+        host=str(server.socket_dir),
+        hostaddr="",  # whatever PGHOSTADDR says
+        port=PORT,
+        user=user,
+        dbname=dbname,
+        client_encoding="UTF8",
+        application_name="local_redshift",
+    )
+    hand_over(connection)
+    return connection
+
+
+def hand_over(connection: "extensions.connection") -> None:
+    """Tell the server the AWS settings and the folder of this program, outside of any transaction."""
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(f"{HANDOVER} %s", [Program.this().as_json()])
+    connection.autocommit = False
+
+
+class Server:
+    """The process that serves `data_dir`; use `get_server` to get the one of this process."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.socket_dir = socket_dir(data_dir / "data")
+        self._users_lock: int | None = None
+
+    def acquire(self) -> None:
+        """Keep the server running until `release`, or until this process ends; start it if it does not run."""
+        if self._users_lock is None:
+            try:
+                self.data_dir.mkdir(parents=True, exist_ok=True)
+                self._users_lock = locks.lock(self.data_dir / locks.USERS, locks.SHARED)
+            except OSError as error:
+                raise ServerError(f"DATA_DIR {self.data_dir} can't be used: {error.strerror}") from error
+            atexit.register(self.release)
+        if self._answers():
+            return
+        starting = locks.lock(self.data_dir / locks.START, locks.EXCLUSIVE)
+        try:
+            self._start()
+        finally:
+            os.close(starting)
+
+    def request(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Ask the server; return its answer. Raise ServerError if it is gone."""
+        try:
+            with self.ask(asked) as (_, answer):
+                return answer
+        except (OSError, json.JSONDecodeError) as error:
+            raise ServerError(f"the local server on {self.data_dir} does not answer: {error}") from error
+
+    @contextlib.contextmanager
+    def ask(self, asked: dict[str, Any]) -> Iterator[tuple[socket.socket, dict[str, Any]]]:
+        """Ask the server; yield the connection, which is what some requests last for, and the answer."""
+        body = json.dumps(asked).encode()
+        with socket.socket(socket.AF_UNIX) as connected:
+            connected.connect(str(self.socket_dir / SOCKET_NAME))
+            connected.sendall(struct.pack("!ii", len(body) + 8, REQUEST) + body)
+            with connected.makefile("rb") as answer:
+                yield connected, json.loads(answer.readline())
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connected:
+            connected.connect(str(self.socket_dir / SOCKET_NAME))
+            return True
+        return False
+
+    def _start(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            # one that is starting, by the process of somebody who is gone, is waited for
+            if locks.is_free(self.data_dir / locks.DOOR):
+                command = [sys.executable, "-c", _START, str(ROOT), str(self.data_dir)]
+                started = subprocess.run(command, **detached(), stdout=subprocess.PIPE, check=False)
+                said = started.stdout.decode(errors="replace").strip()
+                if said != READY:
+                    raise ServerError(said or f"the local server did not start; see {self.data_dir / LOG}")
+            elif time.monotonic() > deadline:
+                raise ServerError(f"the local server on {self.data_dir} does not answer; see {self.data_dir / LOG}")
+            time.sleep(0.01)
+
+    def release(self) -> None:
+        """Let go of the server; the last process to do so waits, at most STOP_SECONDS, until it has stopped."""
+        if self._users_lock is None:
+            return
+        atexit.unregister(self.release)
+        os.close(self._users_lock)
+        self._users_lock = None
+        with contextlib.suppress(OSError):  # the folder may be gone, and the server with it
+            self._await_stop()
+
+    def _await_stop(self) -> None:
+        users, door = self.data_dir / locks.USERS, self.data_dir / locks.DOOR
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline:
+            alone = locks.try_lock(users, locks.EXCLUSIVE)
+            if alone is not None:
+                if locks.is_free(door):  # its process was killed, and PostgreSQL is left
+                    stop(self.data_dir / "data")
+                    os.close(alone)
+                    return
+                os.close(alone)  # the server's process wants it
+            elif (shared := locks.try_lock(users, locks.SHARED)) is not None:
+                os.close(shared)  # others use it
+                return
+            elif locks.is_free(door):
+                return
+            time.sleep(0.005)
+
+
+@functools.cache
+def get_server(data_dir: Path) -> Server:
+    """Return the server of `data_dir`, not yet started. One object per process and directory."""
+    return Server(data_dir)

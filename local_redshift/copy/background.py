@@ -1,0 +1,70 @@
+"""Make items in a thread, ahead of their use."""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+PATIENCE = 0.2  # seconds that the thread gets to end; it may be waiting for S3
+
+
+def in_background(
+    items: Iterator[Item], ahead: int, check: Callable[[], None], seconds: float
+) -> Generator[Item, None, None]:
+    """Yield the same items, produced by a thread that is at most `ahead` of them in front.
+
+    What ends the items there is raised here, and what `check` raises: it is called before each item and, while none
+    comes, after so many seconds. Close this iterator to end the thread early; if it is stuck, it is left alone.
+    """
+    producer = _Producer(items, ahead)
+    try:
+        while True:
+            check()
+            with contextlib.suppress(queue.Empty):
+                item = producer.made.get(timeout=seconds)
+                if item is None:
+                    return
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+    finally:
+        producer.stop()
+
+
+class _Producer(Generic[Item]):
+    """A thread that puts items into a queue: None at their end, an exception if one ends them."""
+
+    def __init__(self, items: Iterator[Item], ahead: int) -> None:
+        self.made: queue.Queue[Item | BaseException | None] = queue.Queue(ahead)
+        self._items = items
+        self._unwanted = threading.Event()
+        self._thread = threading.Thread(target=self._make, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._unwanted.set()
+        self._thread.join(PATIENCE)
+
+    def _make(self) -> None:
+        try:
+            for item in self._items:
+                if not self._put(item):
+                    return
+            self._put(None)
+        except BaseException as error:
+            self._put(error)
+        finally:
+            close = getattr(self._items, "close", None)
+            if close is not None:  # a generator, which may hold files and threads
+                close()
+
+    def _put(self, item: Item | BaseException | None) -> bool:
+        """Put an item into the queue; return False if nobody wants it."""
+        while not self._unwanted.is_set():
+            with contextlib.suppress(queue.Full):
+                self.made.put(item, timeout=PATIENCE / 4)
+                return True
+        return False

@@ -1,0 +1,1 @@
+"""The door for clients: PostgreSQL's protocol on one side, the embedded PostgreSQL on the other."""

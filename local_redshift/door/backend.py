@@ -1,0 +1,258 @@
+"""A session on PostgreSQL, in which the statements of one client and the stand-in's own queries run.
+
+All of them run by the extended protocol, so that an own query can stand between two statements of a client without
+ending its transaction: only a Sync does that.
+https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
+"""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from local_redshift.door.protocol import (
+    Fields,
+    Message,
+    Stream,
+    bind_body,
+    cancel_request,
+    columns_of,
+    fields_of,
+    integers,
+    startup_message,
+    text,
+    wait_for,
+)
+
+IDLE, IN_TRANSACTION, FAILED = "I", "T", "E"  # as ReadyForQuery has them
+
+_STATUS_AFTER = {"BEGIN": IN_TRANSACTION, "START TRANSACTION": IN_TRANSACTION, "COMMIT": IDLE, "ROLLBACK": IDLE}
+_OWN = "local_redshift"  # the statement and the portal of own queries: the client's keep theirs
+_NO_LIMIT = b"\0\0\0\0"
+_LARGEST = 1 << 30  # of PostgreSQL's messages
+
+
+class BackendError(Exception):
+    """PostgreSQL refused a statement; `fields` are those of its ErrorResponse."""
+
+    def __init__(self, fields: Fields) -> None:
+        super().__init__(fields.get("M", ""))
+        self.fields = fields
+
+
+class BackendLost(Exception):
+    """PostgreSQL ended the session, or can't be reached; `backend` is the session."""
+
+    def __init__(self, backend: "Backend", why: str = "PostgreSQL closed the connection") -> None:
+        super().__init__(why)
+        self.backend = backend
+
+
+class Result(NamedTuple):
+    """The rows of an own query, as text, and its command tag."""
+
+    rows: list[list[str | None]]
+    tag: str
+
+
+class Backend:
+    """A session on PostgreSQL.
+
+    `status` is that of its transaction. While `is_pipelined` is set, own queries belong to the
+    statements that the client has sent since, and no Sync follows them.
+    """
+
+    def __init__(self, socket_path: Path, parameters: Mapping[str, str]) -> None:
+        """Log in. Raise BackendError if PostgreSQL refuses that, BackendLost if it can't be reached."""
+        self.status = IDLE
+        self.is_pipelined = False
+        self.is_failed = False  # everything up to the next Sync is passed over
+        self.settings: dict[str, str] = {}  # what PostgreSQL says of the session
+        self.process, self.secret = 0, b""
+        self.before_wait: Callable[[], None] = lambda: None
+        self.on_notice: Callable[[Message], None] = lambda message: None
+        self._path = str(socket_path)
+        self._lock = threading.RLock()  # rows of a COPY are made by another thread, which may have a query
+        connected = socket.socket(socket.AF_UNIX)
+        try:
+            connected.connect(self._path)
+        except OSError as error:
+            connected.close()
+            raise BackendLost(self, str(error)) from error
+        self.stream = Stream(connected, _LARGEST)
+        self.stream.write_encoded(startup_message(parameters))
+        try:
+            self._log_in()
+        except BaseException:
+            self.close()
+            raise
+
+    def _log_in(self) -> None:
+        while (message := self.next()).kind != b"Z":
+            if message.kind == b"E":
+                raise BackendError(fields_of(message.body))
+            if message.kind == b"K":
+                (self.process,) = integers(message.body, "i")
+                self.secret = message.body[4:]
+
+    def next(self) -> Message:
+        """Wait for the next message of PostgreSQL that is not a notice. Raise BackendLost if there is none."""
+        while True:
+            message = self.stream.message()
+            if message is None:
+                self._receive()
+            elif message.kind in b"NSA":
+                if message.kind == b"S":
+                    name, value = message.body.decode().split("\0")[:2]
+                    self.settings[name] = value
+                self.on_notice(message)
+            else:
+                return message
+
+    def _receive(self) -> None:
+        try:
+            self.stream.flush()
+            self.before_wait()
+            if self.stream.receive():
+                return
+        except OSError as error:
+            raise BackendLost(self, str(error)) from error
+        raise BackendLost(self)
+
+    def query(self, sql: str, *values: object) -> list[list[str | None]]:
+        """Run an own query, with values for $1, $2, ...; return its rows as text. Notices are not passed on."""
+        with self._lock:
+            on_notice, self.on_notice = self.on_notice, lambda message: None
+            try:
+                return self.run(sql, *values).rows
+            finally:
+                self.on_notice = on_notice
+
+    def run(self, sql: str, *values: object) -> Result:
+        """Run a statement; return its rows and command tag. Raise BackendError if PostgreSQL refuses it."""
+        with self._lock:
+            self._begin(sql, values)
+            self._end(b"C", b"P" + text(_OWN))
+            rows: list[list[str | None]] = []
+            tag = ""
+            for message in self._answers(b"3", skipped=2):
+                if message.kind == b"D":
+                    rows.append(columns_of(message.body))
+                elif message.kind == b"C":
+                    tag = message.body[:-1].decode()
+            if self.is_pipelined:
+                self.status = _STATUS_AFTER.get(tag, self.status)
+            return Result(rows, tag)
+
+    def script(self, sql: str) -> None:
+        """Run several statements at once, outside of a transaction. Raise BackendError for the first that fails."""
+        self.stream.write(b"Q", text(sql))
+        for _ in self._answers(b"Z"):
+            pass
+
+    def _begin(self, sql: str, values: Iterable[object] = ()) -> None:
+        own = text(_OWN)
+        self.stream.write(b"C", b"P" + own)  # those of a statement that failed are still there
+        self.stream.write(b"C", b"S" + own)
+        self.stream.write(b"P", own + text(sql) + b"\0\0")
+        self.stream.write(b"B", bind_body(_OWN, _OWN, values))
+        self.stream.write(b"E", own + _NO_LIMIT)
+
+    def _end(self, kind: bytes, body: bytes = b"") -> None:
+        self.stream.write(kind, body)
+        self.stream.write(b"H" if self.is_pipelined else b"S")
+
+    def _answers(self, last: bytes, skipped: int = 0) -> Iterator[Message]:
+        """Yield the answers up to the last kind. Raise BackendError for an error, once all has been read."""
+        refused: Fields | None = None
+        while True:
+            message = self.next()
+            if message.kind == b"E":
+                refused = fields_of(message.body)
+                if self.is_pipelined:
+                    self.is_failed = True
+                    raise BackendError(refused)
+            elif message.kind == b"Z":
+                self.status = message.body.decode()
+                if refused is not None:
+                    raise BackendError(refused)
+                return
+            else:
+                yield message
+                if message.kind == last:
+                    skipped -= 1
+                    if skipped < 0 and self.is_pipelined:
+                        return
+
+    def sync(self) -> None:
+        """End the statements that belong together: outside of a transaction block, that commits them.
+
+        Raise BackendError if PostgreSQL refuses the commit.
+        """
+        self.is_pipelined = self.is_failed = False
+        self.stream.write(b"S")
+        for _ in self._answers(b"Z"):
+            pass
+
+    def abort(self) -> None:
+        """Put the transaction into the state in which an error of PostgreSQL's own would have left it."""
+        if self.is_failed or (self.status == IDLE and not self.is_pipelined):
+            return
+        with contextlib.suppress(BackendError):
+            self.query("SELECT 1 / 0")
+
+    def copy_in(self, sql: str, rows: Iterable[bytes]) -> None:
+        """Run a COPY ... FROM STDIN of the rows.
+
+        What is raised while they are made ends it and is raised here. Raise BackendError for what PostgreSQL refuses.
+        """
+        self._begin(sql)
+        self.stream.write(b"H")
+        while self.checked(self.next()).kind != b"G":
+            pass
+        try:
+            for piece in rows:
+                self.stream.write(b"d", piece)
+                self.look()
+        except BackendError:
+            raise
+        except BaseException:
+            self.stream.write(b"f", text("the rows end here"))
+            self.stream.write(b"H")
+            while self.next().kind != b"E":
+                pass
+            self.is_failed = True
+            raise
+        self.stream.write(b"c")
+        self.stream.write(b"C", b"P" + text(_OWN))
+        self.stream.write(b"H")
+        while self.checked(self.next()).kind != b"3":
+            pass
+
+    def look(self) -> None:
+        """Raise BackendError if PostgreSQL has refused a row of a COPY by now."""
+        if wait_for([self.stream], 0) and not self.stream.receive():
+            raise BackendLost(self)
+        message = self.stream.message()
+        if message is not None and message.kind not in b"NSA":
+            self.checked(message)
+
+    def checked(self, message: Message) -> Message:
+        """Return the message. Raise BackendError if it is an error."""
+        if message.kind == b"E":
+            self.is_failed = True
+            raise BackendError(fields_of(message.body))
+        return message
+
+    def cancel(self) -> None:
+        """Cancel the statement that runs; callable from any thread."""
+        with socket.socket(socket.AF_UNIX) as connected:
+            connected.connect(self._path)
+            connected.sendall(cancel_request(self.process, self.secret))
+            connected.recv(1)  # closed once it is done
+
+    def close(self) -> None:
+        """End the session; what is not committed is rolled back."""
+        self.stream.socket.close()

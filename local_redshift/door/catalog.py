@@ -1,0 +1,75 @@
+"""The catalog as one session sees it: its own transaction, temporary tables and search_path."""
+
+import functools
+
+from local_redshift.door.backend import Backend
+from local_redshift.sql import Columns, ColumnType, quote
+
+_COLUMNS = """
+SELECT attname, typname, atttypmod
+FROM pg_catalog.pg_attribute
+JOIN pg_catalog.pg_type ON pg_type.oid = atttypid
+WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped
+ORDER BY attnum
+"""
+_IS_VIEW = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = to_regclass($1) AND relkind = 'v')"
+_LATE_BINDING_VIEWS = """
+SELECT nspname, relname, query, pg_table_is_visible(view)
+FROM local_redshift.late_binding_views
+JOIN pg_catalog.pg_class ON pg_class.oid = view
+JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
+"""
+
+
+class SessionCatalog:
+    """Implements `Catalog` for one statement of a session."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @functools.cached_property
+    def database(self) -> str:
+        """The name of the database."""
+        return str(self._backend.query("SELECT current_database()")[0][0])
+
+    def columns(self, schema: str, table: str) -> Columns | None:
+        """Return the columns of a table or view; None if there is none."""
+        found = self._backend.query(_COLUMNS, qualified(schema, table))
+        return {str(name): _column_type(str(kind), int(str(modifier))) for name, kind, modifier in found} or None
+
+    def is_view(self, schema: str, name: str) -> bool:
+        """Tell whether this is the name of a view."""
+        return self._backend.query(_IS_VIEW, qualified(schema, name)) == [["t"]]
+
+    @property
+    def has_late_binding_views(self) -> bool:
+        """Whether there are views made WITH NO SCHEMA BINDING."""
+        return bool(self._late_binding_views)
+
+    def late_binding_view(self, schema: str, view: str) -> str | None:
+        """Return the query of a view made WITH NO SCHEMA BINDING; None if there is none."""
+        return self._late_binding_views.get((schema, view))
+
+    def late_binding_views(self) -> list[tuple[str, str]]:
+        """Return schema and name of each view made WITH NO SCHEMA BINDING."""
+        return [(schema, view) for schema, view in self._late_binding_views if schema]
+
+    @functools.cached_property
+    def _late_binding_views(self) -> dict[tuple[str, str], str]:
+        views = {}
+        for schema, name, query, is_visible in self._backend.query(_LATE_BINDING_VIEWS):
+            views[str(schema), str(name)] = str(query)
+            if is_visible == "t":
+                views["", str(name)] = str(query)
+        return views
+
+
+def qualified(schema: str, name: str) -> str:
+    """Return the name of a table as SQL."""
+    return f"{quote(schema)}.{quote(name)}" if schema else quote(name)
+
+
+def _column_type(name: str, modifier: int) -> ColumnType:
+    if name == "numeric" and modifier >= 4:
+        return ColumnType(name, (modifier - 4) >> 16, (modifier - 4) & 0x7FF)
+    return ColumnType(name)

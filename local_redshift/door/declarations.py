@@ -1,0 +1,88 @@
+"""What a statement declares of a table and PostgreSQL does not keep: keys, distribution, sort keys, encodings.
+
+They are noted in tables of the stand-in's own, from which the catalog shows them (server/functions/pg_catalog.sql).
+"""
+
+import json
+
+from local_redshift.door.backend import Backend
+from local_redshift.door.catalog import qualified
+from local_redshift.sql import FOREIGN, Attributes, Token, code, keys
+
+# as pg_class.reldiststyle has them: https://docs.aws.amazon.com/redshift/latest/dg/c_choosing_dist_sort.html
+DIST_STYLES = {"EVEN": 0, "KEY": 1, "ALL": 8, "AUTO": 11}
+
+_NOTE_KEY = """
+INSERT INTO local_redshift.keys (tbl, name, kind, columns, parent, parent_columns)
+SELECT
+    to_regclass($1)::oid,
+    $2::text,
+    $3::text::"char",
+    local_redshift.column_numbers(to_regclass($1)::oid, $4),
+    to_regclass($5)::oid,
+    CASE WHEN $5 <> '' THEN local_redshift.column_numbers(to_regclass($5)::oid, $6) END
+"""
+_FORGET_KEY = "DELETE FROM local_redshift.keys WHERE tbl = to_regclass($1) AND name = $2::text"
+_NOTE_STYLE = """
+INSERT INTO local_redshift.table_attributes (tbl, diststyle)
+VALUES (to_regclass($1)::oid, $2)
+ON CONFLICT (tbl) DO UPDATE SET diststyle = excluded.diststyle
+"""
+_FORGET_COLUMNS = """
+UPDATE local_redshift.column_attributes
+SET
+    is_distkey = is_distkey AND NOT $2::text::boolean,
+    sortkeyord = CASE WHEN $3::text::boolean THEN 0 ELSE sortkeyord END
+WHERE tbl = to_regclass($1)
+"""
+_NOTE_COLUMNS = """
+INSERT INTO local_redshift.column_attributes (tbl, attnum, encoding, is_distkey, sortkeyord)
+SELECT attrelid, attnum, encoding, is_distkey, sortkeyord
+FROM json_to_recordset($2) AS told (name text, encoding text, is_distkey boolean, sortkeyord integer)
+JOIN pg_catalog.pg_attribute ON attname = name
+WHERE attrelid = to_regclass($1)
+ON CONFLICT (tbl, attnum) DO UPDATE SET
+    encoding = coalesce(excluded.encoding, column_attributes.encoding),
+    is_distkey = excluded.is_distkey OR column_attributes.is_distkey,
+    sortkeyord = CASE WHEN excluded.sortkeyord <> 0 THEN excluded.sortkeyord ELSE column_attributes.sortkeyord END
+"""
+
+
+def note_attributes(backend: Backend, table: str, attributes: Attributes) -> None:
+    """Note the attributes that a statement has given a table."""
+    if attributes.diststyle is not None:
+        backend.query(_NOTE_STYLE, table, DIST_STYLES[attributes.diststyle])
+    if attributes.diststyle is not None or attributes.sort_key is not None:
+        backend.query(_FORGET_COLUMNS, table, attributes.diststyle is not None, attributes.sort_key is not None)
+    order = {name: n for n, name in enumerate(attributes.sort_key or [], start=1)}
+    if attributes.is_interleaved:  # seen in the catalog: alternately negative
+        order = {name: n if n % 2 else -n for name, n in order.items()}
+    names = {*order, *attributes.encodings, *filter(None, [attributes.distkey])}
+    told = [
+        {
+            "name": name,
+            "encoding": attributes.encodings.get(name),
+            "is_distkey": name == attributes.distkey,
+            "sortkeyord": order.get(name, 0),
+        }
+        for name in sorted(names)
+    ]
+    if told:
+        backend.query(_NOTE_COLUMNS, table, json.dumps(told))
+
+
+def note_keys(backend: Backend, table: str, statement: list[Token]) -> None:
+    """Note the keys that a statement has declared for a table."""
+    for key in keys(statement):
+        parent = qualified(key.schema, key.table) if key.kind == FOREIGN else ""
+        name = key.name_in(table.rpartition(".")[2].strip('"'))
+        columns, parent_columns = json.dumps(key.columns), json.dumps(key.parent_columns)
+        backend.query(_NOTE_KEY, table, name, key.kind, columns, parent, parent_columns)
+
+
+def forget_key(backend: Backend, table: str, statement: list[Token]) -> None:
+    """Forget the key that an ALTER TABLE ... DROP CONSTRAINT drops."""
+    tokens = code(statement)
+    at = [token.word for token in tokens].index("CONSTRAINT") + 1
+    if at < len(tokens):
+        backend.query(_FORGET_KEY, table, tokens[at].name)

@@ -1,0 +1,66 @@
+"""Views WITH NO SCHEMA BINDING, whose tables are looked up when they are read.
+
+https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_VIEW.html
+PostgreSQL has a view without columns in the place of each, which is listed, renamed, granted and dropped as others are.
+The query is kept beside it, and stands in its place where the view is read (sql/names.py).
+"""
+
+import json
+
+from local_redshift.door.backend import Backend
+from local_redshift.door.catalog import SessionCatalog
+from local_redshift.errors import RedshiftError
+from local_redshift.sql import Token, created_view, is_late_binding, late_binding_query, quote, tokenize, translate
+
+_DESCRIBED = "pg_get_late_binding_view_cols"
+
+_FORGET = "DELETE FROM local_redshift.late_binding_views WHERE view = to_regclass($1)"
+_NOTE = """
+INSERT INTO local_redshift.late_binding_views (view, query)
+VALUES (to_regclass($1), $2)
+"""
+_IS_BOUND_VIEW = """
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_class
+    WHERE pg_class.oid = to_regclass($1) AND relkind = 'v' AND relnatts > 0
+)
+"""
+
+
+def make_way(backend: Backend, statement: list[Token]) -> None:
+    """Drop the bound view that a CREATE OR REPLACE of a late-binding one replaces."""
+    view = created_view(statement)
+    words = [token.word for token in statement if token.kind != "space"]
+    if is_late_binding(statement) and "REPLACE" in words[:3] and backend.query(_IS_BOUND_VIEW, view) == [["t"]]:
+        backend.query(f"DROP VIEW {view}")
+
+
+def note(backend: Backend, statement: list[Token]) -> None:
+    """Note the query of a late-binding view that was created; forget it if the view is bound now."""
+    view = created_view(statement)
+    backend.query(_FORGET, view)
+    if is_late_binding(statement):
+        backend.query(_NOTE, view, late_binding_query(statement))
+
+
+def with_described_views(statement: list[Token], catalog: SessionCatalog) -> list[Token]:
+    """Give PG_GET_LATE_BINDING_VIEW_COLS the queries of the views as PostgreSQL takes them."""
+    places = [i for i, token in enumerate(statement) if token.kind != "space"]
+    for n, place in enumerate(places[:-2]):
+        name = statement[place].name.removeprefix("local_redshift.")
+        if name == _DESCRIBED and [statement[p].word for p in places[n + 1 : n + 3]] == ["(", ")"]:
+            told = "'" + json.dumps(_translated(catalog)).replace("\\", "\\\\").replace("'", "''") + "'"
+            call = Token("word", f"local_redshift.{_DESCRIBED}({told})")
+            return [*statement[:place], call, *statement[places[n + 2] + 1 :]]
+    return statement
+
+
+def _translated(catalog: SessionCatalog) -> list[dict[str, str]]:
+    found = []
+    for schema, view in catalog.late_binding_views():
+        query = tokenize(f"SELECT * FROM {quote(schema)}.{quote(view)}")
+        try:
+            found.append({"schema": schema, "view": view, "query": translate(query, catalog)})
+        except RedshiftError:  # its tables are not there, or are others now: it has no columns to show
+            continue
+    return found

@@ -1,0 +1,199 @@
+"""Messages of PostgreSQL's protocol 3.0, which Redshift speaks, and a buffered stream of them.
+
+https://www.postgresql.org/docs/current/protocol-message-formats.html
+"""
+
+import select
+import socket
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+STARTUP_BYTES = 10_000  # PostgreSQL's limit of a message before the password
+# https://docs.aws.amazon.com/redshift/latest/dg/c_redshift-sql.html: 16 MB for a statement; its values come on top
+MESSAGE_BYTES = 64 << 20
+READ_BYTES = 1 << 16
+ADDRESS = "127.0.0.1"
+PORT = 5439  # a cluster's
+SOCKET_NAME = f".s.PGSQL.{PORT}"  # of a client on the private socket
+HELD_BYTES = 1 << 16  # written together before they are sent
+
+# what a startup message may ask for
+PROTOCOL = 3 << 16
+CANCEL, SSL, GSS = 80877102, 80877103, 80877104
+REQUEST = 80877690  # ours, of a program on the private socket: JSON
+ENCRYPTION_REFUSED = b"N"
+
+_LENGTH = struct.Struct("!i")
+_HEAD = struct.Struct("!ci")
+_DATA_ROW = ord("D")
+
+Fields = dict[str, str]
+
+
+class ProtocolViolation(Exception):
+    """What arrived is not PostgreSQL's protocol."""
+
+
+class Message(NamedTuple):
+    """A message: its kind, one byte, and its body."""
+
+    kind: bytes
+    body: bytes
+
+
+class Stream:
+    """A socket that speaks the protocol, buffered both ways.
+
+    `limit` is the size of the largest message that is taken, in bytes.
+    """
+
+    def __init__(self, connected: socket.socket, limit: int = MESSAGE_BYTES) -> None:
+        self.socket = connected
+        self.limit = limit
+        self._received = bytearray()
+        self._to_send = bytearray()
+
+    def fileno(self) -> int:
+        """Return the socket's file descriptor, by which a stream can be waited for."""
+        return self.socket.fileno()
+
+    @property
+    def buffered(self) -> int:
+        """The number of bytes that were received and not taken yet."""
+        return len(self._received)
+
+    def receive(self) -> bool:
+        """Receive what there is, waiting for it; return False if the other end is closed."""
+        part = self.socket.recv(READ_BYTES)
+        self._received += part
+        return bool(part)
+
+    def startup(self) -> bytes | None:
+        """Take the first message of a client, which has no kind; None if it is not complete."""
+        size = self._size(0, min(self.limit, STARTUP_BYTES))
+        return None if size is None else self._take(size)[4:]
+
+    def message(self) -> Message | None:
+        """Take the next message; None if it is not complete."""
+        size = self._size(1, self.limit)
+        if size is None:
+            return None
+        taken = self._take(size + 1)
+        return Message(taken[:1], taken[5:])
+
+    def data_rows(self) -> bytes:
+        """Take the rows of a result that come next, many at once: this is where large results spend their time."""
+        held, end, length_at = self._received, 0, _LENGTH.unpack_from
+        last = len(held) - 5
+        while end <= last and held[end] == _DATA_ROW:
+            after = end + 1 + length_at(held, end + 1)[0]
+            if after > len(held):
+                break
+            end = after
+        return self._take(end) if end else b""
+
+    def _size(self, at: int, limit: int) -> int | None:
+        """Return the length that the next message states, if all of it is there."""
+        if len(self._received) < at + 4:
+            return None
+        (size,) = _LENGTH.unpack_from(self._received, at)
+        if not 4 <= size <= limit:
+            raise ProtocolViolation(f"a message says that it has {size} bytes")
+        return size if len(self._received) >= at + size else None
+
+    def _take(self, size: int) -> bytes:
+        taken = bytes(self._received[:size])
+        del self._received[:size]
+        return taken
+
+    def write(self, kind: bytes, body: bytes = b"") -> None:
+        """Write a message; it is sent with those that follow, or by `flush`."""
+        self.write_encoded(_HEAD.pack(kind, len(body) + 4), body)
+
+    def write_encoded(self, *parts: bytes) -> None:
+        """Write messages that are encoded."""
+        for part in parts:
+            self._to_send += part
+        if len(self._to_send) > HELD_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what was written."""
+        if self._to_send:
+            self.socket.sendall(self._to_send)
+            self._to_send = bytearray()
+
+
+def wait_for(streams: Sequence[Stream], seconds: float | None = None) -> list[Stream]:
+    """Wait until one of the streams has something to receive; return those that have, none after so many seconds."""
+    waiting = select.poll()  # select() takes no file descriptor above 1023
+    for stream in streams:
+        waiting.register(stream, select.POLLIN)
+    found = {number for number, _ in waiting.poll(None if seconds is None else seconds * 1000)}
+    return [stream for stream in streams if stream.fileno() in found]
+
+
+def startup_message(parameters: Mapping[str, str]) -> bytes:
+    """Encode the message that begins a session."""
+    body = b"".join(text(part) for pair in parameters.items() for part in pair) + b"\0"
+    return struct.pack("!ii", len(body) + 8, PROTOCOL) + body
+
+
+def cancel_request(process: int, secret: bytes) -> bytes:
+    """Encode the message that cancels the statement of another session."""
+    return struct.pack("!iii", 12 + len(secret), CANCEL, process) + secret
+
+
+def text(value: str) -> bytes:
+    """Encode a string as the protocol has it."""
+    return value.encode("utf-8", "surrogateescape") + b"\0"
+
+
+def texts(body: bytes, count: int) -> tuple[list[str], bytes]:
+    """Decode the strings that a body begins with; return them and the rest. Raise ProtocolViolation if they end."""
+    parts = body.split(b"\0", count)
+    if len(parts) <= count:
+        raise ProtocolViolation("a string has no end")
+    try:
+        return [part.decode() for part in parts[:count]], parts[count]
+    except UnicodeDecodeError as error:
+        raise ProtocolViolation("a string is not UTF-8") from error
+
+
+def integers(body: bytes, form: str) -> tuple[int, ...]:
+    """Decode the integers that a body begins with, in the notation of struct."""
+    try:
+        return struct.unpack_from(f"!{form}", body)
+    except struct.error as error:
+        raise ProtocolViolation("a message is too short") from error
+
+
+def fields_of(body: bytes) -> Fields:
+    """Decode the fields of an ErrorResponse or NoticeResponse, by their one-letter codes."""
+    parts = [part.decode(errors="replace") for part in body.split(b"\0") if part]
+    return {part[0]: part[1:] for part in parts}
+
+
+def encoded_fields(fields: Mapping[str, str]) -> bytes:
+    """Encode the fields of an ErrorResponse or NoticeResponse."""
+    return b"".join(text(code + value.replace("\0", "")) for code, value in fields.items() if value) + b"\0"
+
+
+def columns_of(row: bytes) -> list[str | None]:
+    """Decode the values of a DataRow in text format."""
+    values: list[str | None] = []
+    at = 2
+    for _ in range(integers(row, "h")[0]):
+        (size,) = _LENGTH.unpack_from(row, at)
+        at += 4
+        values.append(None if size < 0 else row[at : at + size].decode())
+        at += max(size, 0)
+    return values
+
+
+def bind_body(portal: str, statement: str, values: Iterable[object]) -> bytes:
+    """Encode a Bind of values in text format; the results are text, too."""
+    encoded = [None if value is None else str(value).encode() for value in values]
+    listed = b"".join(_LENGTH.pack(-1) if value is None else _LENGTH.pack(len(value)) + value for value in encoded)
+    return text(portal) + text(statement) + struct.pack("!hh", 0, len(encoded)) + listed + struct.pack("!h", 0)

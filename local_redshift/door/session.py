@@ -1,0 +1,369 @@
+"""The session of one client, in the simple and in the extended protocol.
+
+https://www.postgresql.org/docs/current/protocol-flow.html
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import ClassVar
+
+from local_redshift.door import late_binding, utility
+from local_redshift.door.backend import FAILED, IDLE, Backend, BackendError, BackendLost
+from local_redshift.door.catalog import SessionCatalog
+from local_redshift.door.protocol import (
+    Fields,
+    Message,
+    ProtocolViolation,
+    Stream,
+    encoded_fields,
+    fields_of,
+    text,
+    texts,
+    wait_for,
+)
+from local_redshift.errors import AbortedTransaction, RedshiftError, SyntaxRefused
+from local_redshift.messages import as_redshift_says
+from local_redshift.sources import Program
+from local_redshift.sql import (
+    Token,
+    code,
+    postgres_query,
+    reads_system_tables_alone,
+    statements,
+    translate,
+    with_own_catalog,
+)
+
+SERVER_VERSION = "8.0.2"  # seen
+# what a cluster says of a session beside that
+SETTINGS = (
+    "client_encoding",
+    "DateStyle",
+    "integer_datetimes",
+    "is_superuser",
+    "server_encoding",
+    "session_authorization",
+    "TimeZone",
+)
+UNREAD_BYTES = 1 << 20  # a client that has sent more than this is read on when it is its turn
+
+
+class ClientGone(OSError):
+    """The client closed the connection."""
+
+
+class Session:
+    """One client and its session on PostgreSQL; `run` goes on until one of them is gone.
+
+    `program` is the environment in which its COPYs read. `is_private` tells that the client came by the private socket.
+    """
+
+    def __init__(
+        self, client: Stream, backend: Backend, open_system: Callable[[], Backend], program: Program, is_private: bool
+    ) -> None:
+        """`open_system` opens a second session on PostgreSQL."""
+        self.backend = backend
+        self.program = program
+        self.is_private = is_private
+        self._client = client
+        self._open_system = open_system
+        self._system: Backend | None = None
+        self._statements: dict[str, list[Token]] = {}  # prepared ones that PostgreSQL does not know
+        self._portals: dict[str, list[Token]] = {}
+        self._executed = 0  # statements since the last Sync
+        self._skips = False  # messages up to the next Sync are passed over
+        self._is_cancelled = threading.Event()
+        backend.before_wait = self._watch_client
+        backend.on_notice = self._pass_notice
+
+    def greet(self) -> None:
+        """Tell the client that it is let in, and about its session."""
+        self._client.write(b"R", b"\0\0\0\0")
+        self._say_setting("server_version", SERVER_VERSION)
+        for name in SETTINGS:
+            self._say_setting(name, self.backend.settings.get(name, ""))
+        self._client.write(b"K", self.backend.process.to_bytes(4, "big") + self.backend.secret)
+        self._say_ready()
+
+    def run(self) -> None:
+        """Answer the client's messages until it or PostgreSQL is gone."""
+        try:
+            while (message := self._next_message()).kind != b"X":
+                self._answer(message)
+        except BackendLost:
+            self.end("57P01", "the local server has ended")
+        except ProtocolViolation as error:
+            self.end("08P01", f"protocol error: {error}")
+        except OSError:  # the client is gone; PostgreSQL would go on with its statement
+            self.cancel()
+        finally:
+            self.close()
+
+    def end(self, sqlstate: str, message: str) -> None:
+        """Tell the client why its session ends."""
+        with contextlib.suppress(OSError):
+            self._client.write(b"E", fatal_error(sqlstate, message))
+            self._client.flush()
+
+    def close(self) -> None:
+        """End the session on PostgreSQL; what is not committed is rolled back."""
+        self.backend.close()
+        if self._system is not None:
+            self._system.close()
+
+    def cancel(self) -> None:
+        """Cancel the statement that runs; called from another thread."""
+        self._is_cancelled.set()
+        with contextlib.suppress(OSError):
+            self.backend.cancel()
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the statement that runs shares its transaction with no other."""
+        return self.backend.status == IDLE and self._executed == 0
+
+    def system(self) -> Backend:
+        """A second session on PostgreSQL, in autocommit: what it writes outlives a rollback."""
+        if self._system is None:
+            self._system = self._open_system()
+        return self._system
+
+    def forget_system(self) -> None:
+        """Open another second session when it is needed next: this one is lost."""
+        self._system = None
+
+    def inform(self, message: str) -> None:
+        """Send the client a message of the severity INFO."""
+        self._client.write(b"N", encoded_fields({"S": "INFO", "V": "INFO", "C": "00000", "M": message}))
+
+    def is_cancelled(self) -> bool:
+        """Tell whether the COPY that runs is to end. Raise ClientGone if nobody waits for it."""
+        self.backend.look()
+        if self._client.buffered < UNREAD_BYTES and wait_for([self._client], 0):
+            self._receive()
+        return self._is_cancelled.is_set()
+
+    # the client's messages
+
+    def _next_message(self) -> Message:
+        while (message := self._client.message()) is None:
+            self._client.flush()
+            ready = wait_for([self._client, self.backend.stream])
+            if self.backend.stream in ready:
+                self._pass_unasked()
+            if self._client in ready:
+                self._receive()
+        return message
+
+    def _pass_unasked(self) -> None:
+        """Pass on what PostgreSQL says while the client is silent: that it ends the session."""
+        if not self.backend.stream.receive():
+            self._client.flush()
+            raise BackendLost(self.backend)
+        while (message := self.backend.stream.message()) is not None:
+            if message.kind == b"E":
+                self._client.write(b"E", message.body)
+
+    def _answer(self, message: Message) -> None:
+        kind, body = message
+        handle = self._HANDLERS.get(kind)
+        if handle is not None:
+            if not self._skips:
+                self.backend.is_pipelined = True
+                with self._refusals_told():
+                    handle(self, body)
+        elif kind == b"Q":
+            self._simple_query(body)
+        elif kind == b"S":
+            self._sync()
+        elif kind == b"H":
+            self._client.flush()
+        elif kind not in (b"d", b"c", b"f"):  # rows for a COPY that has failed
+            raise ProtocolViolation(f"a message of the kind {kind!r}")
+
+    def _simple_query(self, body: bytes) -> None:
+        self.backend.is_pipelined = True
+        with self._refusals_told():
+            (sql,), _ = texts(body, 1)
+            listed = list(statements(sql))
+            for statement in listed:
+                self._run(statement, is_only=len(listed) == 1)
+            if not listed:
+                self._client.write(b"I")
+        self._sync()
+
+    def _run(self, statement: list[Token], is_only: bool) -> None:
+        """Run a statement of the simple protocol."""
+        if not is_only:
+            self._executed += 1
+        if utility.is_utility(statement):
+            self._run_utility(statement)
+            return
+        unnamed = b"\0"
+        self.backend.stream.write(b"P", unnamed + text(self._translated(statement)) + b"\0\0")
+        self.backend.stream.write(b"B", unnamed + unnamed + b"\0\0" * 3)
+        self.backend.stream.write(b"D", b"P" + unnamed)
+        self.backend.stream.write(b"E", unnamed + b"\0" * 4)
+        self.backend.stream.write(b"C", b"P" + unnamed)  # it would keep its tables from being altered
+        self._pass_answer(last=b"3", dropped=b"123n")
+
+    def _run_utility(self, statement: list[Token]) -> None:
+        self._check_transaction(statement)
+        self._is_cancelled.clear()
+        tag = utility.run(self, statement)
+        self._executed += 1
+        self._client.write(b"C", text(tag))
+
+    def _parse(self, body: bytes) -> None:
+        (name, sql), types = texts(body, 2)
+        listed = list(statements(sql))
+        if len(listed) > 1:
+            raise SyntaxRefused("cannot insert multiple commands into a prepared statement")
+        self._statements.pop(name, None)
+        if listed and utility.is_utility(listed[0]):
+            self._statements[name] = listed[0]
+            self._client.write(b"1")
+            return
+        translated = self._translated(listed[0]) if listed else sql
+        self._forward(b"P", text(name) + text(translated) + types, last=b"1")
+
+    def _bind(self, body: bytes) -> None:
+        (portal, name), _ = texts(body, 2)
+        self._portals.pop(portal, None)
+        if name in self._statements:
+            self._portals[portal] = self._statements[name]
+            self._client.write(b"2")
+        else:
+            self._forward(b"B", body, last=b"2")
+
+    def _describe(self, body: bytes) -> None:
+        (name,), _ = texts(body[1:], 1)
+        is_statement = body[:1] == b"S"
+        if name not in (self._statements if is_statement else self._portals):
+            self._forward(b"D", body, last=b"Tn")
+            return
+        if is_statement:
+            self._client.write(b"t", b"\0\0")
+        self._client.write(b"n")
+
+    def _execute(self, body: bytes) -> None:
+        (portal,), _ = texts(body, 1)
+        if portal in self._portals:
+            self._run_utility(self._portals[portal])
+        else:
+            self._executed += 1
+            self._forward(b"E", body, last=b"CsI")
+
+    def _close_prepared(self, body: bytes) -> None:
+        (name,), _ = texts(body[1:], 1)
+        (self._statements if body[:1] == b"S" else self._portals).pop(name, None)
+        self._forward(b"C", body, last=b"3")
+
+    _HANDLERS: ClassVar = {b"P": _parse, b"B": _bind, b"D": _describe, b"E": _execute, b"C": _close_prepared}
+
+    def forget_prepared(self, name: str | None = None) -> bool:
+        """Forget a statement that was deallocated, or all; return whether PostgreSQL does not know it."""
+        if name is not None:
+            return self._statements.pop(name, None) is not None
+        self._statements.clear()
+        return False
+
+    def _sync(self) -> None:
+        with self._refusals_told():
+            self.backend.sync()
+        self._skips = False
+        self._executed = 0
+        self._portals.clear()
+        self._say_ready()
+
+    # what PostgreSQL is sent, and answers
+
+    def _translated(self, statement: list[Token]) -> str:
+        self._check_transaction(statement)
+        catalog = SessionCatalog(self.backend)
+        statement = late_binding.with_described_views(with_own_catalog(statement), catalog)
+        try:
+            return translate(statement, catalog, autocommit=self.is_alone)
+        except RedshiftError:
+            if reads_system_tables_alone(statement):  # a driver looks at its catalog, in PostgreSQL's words
+                return postgres_query(statement)
+            raise
+
+    def _check_transaction(self, statement: list[Token]) -> None:
+        if self.backend.status == FAILED and code(statement)[0].word not in utility.ENDS_TRANSACTION:
+            raise AbortedTransaction
+
+    def _forward(self, kind: bytes, body: bytes, last: bytes) -> None:
+        self.backend.stream.write(kind, body)
+        self._pass_answer(last)
+
+    def _pass_answer(self, last: bytes, dropped: bytes = b"") -> None:
+        """Pass on PostgreSQL's answer up to a message of one of the last kinds. Raise BackendError for an error."""
+        self.backend.stream.write(b"H")
+        while True:
+            rows = self.backend.stream.data_rows()
+            if rows:
+                self._client.write_encoded(rows)
+                continue
+            kind, body = self.backend.checked(self.backend.next())
+            if kind not in dropped:
+                self._client.write(kind, body)
+            if kind in last:
+                return
+
+    def _pass_notice(self, message: Message) -> None:
+        if message.kind == b"N":
+            self._client.write(b"N", encoded_fields(_told(fields_of(message.body))))
+        elif message.kind == b"S":
+            name, value = message.body.decode().split("\0")[:2]
+            if name in SETTINGS:
+                self._say_setting(name, value)
+
+    # what the client is sent
+
+    @contextlib.contextmanager
+    def _refusals_told(self) -> Iterator[None]:
+        """Tell the client of an error in the block, and pass over what it sends up to the next Sync."""
+        try:
+            yield
+        except RedshiftError as error:
+            self._refuse({"C": error.sqlstate, "M": error.message, "D": error.detail})
+        except BackendError as error:
+            self._refuse(error.fields)
+
+    def _refuse(self, fields: Fields) -> None:
+        self._skips = True
+        self.backend.abort()
+        self._client.write(b"E", encoded_fields(_told(fields)))
+
+    def _say_setting(self, name: str, value: str) -> None:
+        self._client.write(b"S", text(name) + text(value))
+
+    def _say_ready(self) -> None:
+        self._client.write(b"Z", self.backend.status.encode())
+
+    def _receive(self) -> None:
+        if not self._client.receive():
+            raise ClientGone
+
+    def _watch_client(self) -> None:
+        """Wait for PostgreSQL; raise ClientGone if the client goes meanwhile."""
+        self._client.flush()
+        while True:
+            watched = [self.backend.stream]
+            if self._client.buffered < UNREAD_BYTES:
+                watched.append(self._client)
+            ready = wait_for(watched)
+            if self.backend.stream in ready:
+                return
+            self._receive()
+
+
+def _told(fields: Fields) -> Fields:
+    return {key: fields.get(key, "ERROR") for key in "SV"} | as_redshift_says(fields)
+
+
+def fatal_error(sqlstate: str, message: str) -> bytes:
+    """Encode the body of an error that ends a session."""
+    return encoded_fields({"S": "FATAL", "V": "FATAL", "C": sqlstate, "M": message})

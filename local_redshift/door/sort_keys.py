@@ -1,0 +1,85 @@
+"""Sort keys and the statistics of ANALYZE.
+
+A cluster keeps the least and the greatest value of each block of 1 MB, its zone map, so that a query of a part of a
+sort key passes over the other blocks. PostgreSQL's BRIN index does the same for ranges of 1 MB.
+https://docs.aws.amazon.com/redshift/latest/dg/t_Sorting_data.html
+"""
+
+import json
+
+from local_redshift.door.backend import Backend
+from local_redshift.sql import quote
+
+# https://docs.aws.amazon.com/redshift/latest/dg/r_ANALYZE.html: in percent of the table's rows
+THRESHOLD = "local_redshift.analyze_threshold_percent"
+DEFAULT_THRESHOLD = 10
+
+_ZONE_MAPS = """
+SELECT indexrelid::regclass::text
+FROM pg_catalog.pg_index
+JOIN pg_catalog.pg_class ON pg_class.oid = indexrelid
+JOIN pg_catalog.pg_am ON pg_am.oid = relam
+WHERE amname = 'brin' AND indrelid = $1::text::regclass
+"""
+
+# BOOLEAN is the one type that a sort key may have and BRIN lacks
+_SORTABLE = """
+SELECT attname
+FROM pg_catalog.pg_attribute
+JOIN json_array_elements_text($2) WITH ORDINALITY AS given (name, place) ON name = attname
+WHERE attrelid = $1::text::regclass AND atttypid <> 'boolean'::regtype
+ORDER BY place
+"""
+
+# The rows of the table that were written since the server began to count, those included that were rolled back. After
+# a crash of the server it begins anew.
+_CHANGES = """
+SELECT
+    pg_stat_get_tuples_inserted(oid) + pg_stat_get_xact_tuples_inserted(oid)
+        + pg_stat_get_tuples_updated(oid) + pg_stat_get_xact_tuples_updated(oid)
+        + pg_stat_get_tuples_deleted(oid) + pg_stat_get_xact_tuples_deleted(oid) AS changes,
+    oid AS tbl,
+    reltuples
+FROM pg_catalog.pg_class
+WHERE oid = $1::text::regclass
+"""
+
+_IS_DUE = f"""
+SELECT
+    reltuples <= 0
+    OR now.changes < before.changes
+    OR now.changes - before.changes
+        >= reltuples * coalesce(nullif(current_setting('{THRESHOLD}', true), ''), '{DEFAULT_THRESHOLD}')::float / 100
+FROM ({_CHANGES}) AS now
+JOIN local_redshift.analyzed AS before USING (tbl)
+"""
+
+_NOTE = f"""
+INSERT INTO local_redshift.analyzed (tbl, changes)
+SELECT tbl, changes FROM ({_CHANGES}) AS now
+ON CONFLICT (tbl) DO UPDATE SET changes = excluded.changes
+"""
+
+
+def make_zone_map(backend: Backend, table: str, sort_key: list[str]) -> None:
+    """Give a table the zone map of its sort key, in place of an older one."""
+    for (old,) in backend.query(_ZONE_MAPS, table):
+        backend.query(f"DROP INDEX {old}")
+    names = [quote(str(name)) for (name,) in backend.query(_SORTABLE, table, json.dumps(sort_key))]
+    if names:
+        backend.query(f"CREATE INDEX ON {table} USING brin ({', '.join(names)})")
+
+
+def is_analyze_due(backend: Backend, table: str) -> bool:
+    """Bring the zone map of a table up to date; return whether ANALYZE is to compute statistics.
+
+    It is not if less than analyze_threshold_percent of the table has changed since it last did.
+    """
+    for (zone_map,) in backend.query(_ZONE_MAPS, table):
+        backend.query("SELECT brin_summarize_new_values($1::text::regclass)", zone_map)
+    return backend.query(_IS_DUE, table) != [["f"]]
+
+
+def note_analyzed(backend: Backend, table: str) -> None:
+    """Note that the statistics of a table are up to date."""
+    backend.query(_NOTE, table)

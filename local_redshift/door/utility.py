@@ -1,0 +1,210 @@
+"""Statements that are no queries: they have neither parameters nor rows.
+
+Here is also what a cluster does along with them and PostgreSQL does not.
+"""
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from local_redshift.door import declarations, dependencies, late_binding, sort_keys
+from local_redshift.door.backend import BackendLost
+from local_redshift.door.catalog import SessionCatalog
+from local_redshift.errors import NotSupported, RedshiftError, SyntaxRefused
+from local_redshift.sources.program import HANDOVER, Program
+from local_redshift.sql import (
+    Attributes,
+    Token,
+    altered_table,
+    analyzed_table,
+    attributes,
+    code,
+    created_table,
+    quote,
+    text,
+    translate,
+)
+
+if TYPE_CHECKING:
+    from local_redshift.door.session import Session
+
+ENDS_TRANSACTION = ("COMMIT", "END", "ROLLBACK", "ABORT")
+QUERIES = "SELECT WITH ( INSERT UPDATE DELETE MERGE EXPLAIN DECLARE FETCH SHOW".split()
+_KINDS = ("TABLE", "VIEW", "SCHEMA", "DATABASE", "USER", "GROUP", "ROLE")
+
+_IS_LOCKED = """
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_locks
+    WHERE pid = pg_backend_pid()
+        AND mode = 'AccessExclusiveLock'
+        AND granted
+        AND relation = to_regclass($1)
+        AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+)
+"""
+
+
+def is_utility(statement: list[Token]) -> bool:
+    """Tell whether `run` takes the statement: all that are no queries, and the DELETE of all rows."""
+    tokens = code(statement)
+    return tokens[0].word not in QUERIES or _is_delete_of_all(tokens)
+
+
+def run(session: "Session", statement: list[Token]) -> str:
+    """Run a statement; return its command tag.
+
+    Raise RedshiftError if it is refused, BackendError if PostgreSQL refuses it.
+    """
+    words = [token.word for token in code(statement)]
+    rule = _RULES.get(" ".join(words[:2])) or _RULES.get(words[0], _run)
+    return rule(session, statement)
+
+
+def _run(session: "Session", statement: list[Token]) -> str:
+    translated = translate(statement, SessionCatalog(session.backend), autocommit=session.is_alone)
+    return _redshift_tag(code(statement), session.backend.run(translated).tag)
+
+
+def _redshift_tag(tokens: list[Token], tag: str) -> str:
+    """Return the command tag of a cluster, where users are no roles and some statements are none of PostgreSQL's."""
+    words = [token.word for token in tokens[:5]]
+    if words[0] == "CREATE" and tag.startswith("SELECT"):
+        return "SELECT"  # CREATE TABLE AS; without the number of rows, as PostgreSQL 8.0
+    kind = next((word for word in words[1:] if word in _KINDS), None)
+    if words[0] in ("CREATE", "ALTER", "DROP") and kind is not None and words[1] != "DEFAULT":
+        return f"{words[0]} {kind}"
+    return words[0] if tag.startswith("SELECT") else tag
+
+
+def _copy(session: "Session", statement: list[Token]) -> str:
+    from local_redshift.copy import run_copy  # a session without a COPY does not pay for it
+
+    words = [token.word for token in code(statement)]
+    if {"STDIN", "STDOUT"} & set(words):
+        raise NotSupported("Redshift has no COPY FROM STDIN and no COPY TO")
+    try:
+        run_copy(session, statement)
+    except BackendLost as lost:
+        if lost.backend is session.backend:
+            raise
+        session.forget_system()
+        raise RedshiftError(f"COPY can't write to the system tables: {lost}") from lost
+    return "COPY"
+
+
+def _set(session: "Session", statement: list[Token]) -> str:
+    tokens = code(statement)
+    if text(tokens[1:4]) != "local_redshift.program":
+        return _run(session, statement)
+    if not session.is_private:
+        raise NotSupported("the environment of a client is that of `serve`")
+    try:
+        session.program = Program.from_json(tokens[5].value)
+    except (IndexError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise SyntaxRefused(f"{HANDOVER}: JSON is expected") from error
+    return "SET"
+
+
+def _is_delete_of_all(tokens: list[Token]) -> bool:
+    return len(tokens) == 3 and [token.word for token in tokens[:2]] == ["DELETE", "FROM"]
+
+
+def _delete(session: "Session", statement: list[Token]) -> str:
+    """Delete all rows of a table; by TRUNCATE, which a rollback undoes, if nobody else can see the table now.
+
+    It leaves nothing behind, and what is loaded afterwards in the same transaction needs no log.
+    """
+    table = quote(code(statement)[2].name)
+    if session.backend.query(_IS_LOCKED, table) != [["t"]]:
+        return _run(session, statement)
+    session.backend.run(f"TRUNCATE {table}")
+    return "DELETE"  # nobody has counted the rows
+
+
+def _truncate(session: "Session", statement: list[Token]) -> str:
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_TRUNCATE.html: it commits, with all before it
+    tag = _run(session, statement)
+    if not session.is_alone:
+        session.backend.query("COMMIT")
+    return tag
+
+
+def _analyze(session: "Session", statement: list[Token]) -> str:
+    table = analyzed_table(statement)
+    translated = translate(statement, SessionCatalog(session.backend))
+    if table and not sort_keys.is_analyze_due(session.backend, table):
+        return "ANALYZE"
+    session.backend.run(translated)
+    if table:
+        sort_keys.note_analyzed(session.backend, table)
+    return "ANALYZE"
+
+
+def _create(session: "Session", statement: list[Token]) -> str:
+    words = [token.word for token in code(statement)]
+    if "VIEW" in words[1:4]:
+        late_binding.make_way(session.backend, statement)
+        tag = _run(session, statement)
+        late_binding.note(session.backend, statement)
+        return tag
+    if "TABLE" not in words[1:4]:
+        return _run(session, statement)
+    table = created_table(statement)
+    given = attributes(statement)
+    is_there = "EXISTS" in words[:6] and session.backend.query("SELECT to_regclass($1)", table) != [[None]]
+    tag = _run(session, statement)
+    if is_there:
+        return tag  # IF NOT EXISTS, and it does
+    _note_declarations(session, table, statement, given)
+    if tag == "SELECT":
+        # https://docs.aws.amazon.com/redshift/latest/dg/r_ANALYZE.html: CREATE TABLE AS analyzes
+        session.backend.run(f"ANALYZE {table}")
+    return tag
+
+
+def _note_declarations(session: "Session", table: str, statement: list[Token], given: Attributes) -> None:
+    if given.sort_key is not None:
+        sort_keys.make_zone_map(session.backend, table, given.sort_key)
+    declarations.note_attributes(session.backend, table, given)
+    declarations.note_keys(session.backend, table, statement)
+
+
+def _alter_table(session: "Session", statement: list[Token]) -> str:
+    words = [token.word for token in code(statement)]
+    table = altered_table(statement)
+    given = attributes(statement)
+    tag = _run(session, statement)
+    if "CONSTRAINT" in words and "DROP" in words:
+        declarations.forget_key(session.backend, table, statement)
+    elif words[3:4] == ["ADD"] or words[5:6] == ["ADD"] or "ALTER" in words[3:6]:
+        _note_declarations(session, table, statement, given)
+    return tag
+
+
+def _drop_table(session: "Session", statement: list[Token]) -> str:
+    dependencies.check_drop(session.backend, statement)
+    return _run(session, statement)
+
+
+def _deallocate(session: "Session", statement: list[Token]) -> str:
+    # drivers send it, of what they have prepared; it is PostgreSQL's
+    names = [token.name for token in code(statement)[1:] if token.word != "PREPARE"]
+    if names == ["all"] or code(statement)[0].word == "DISCARD":
+        session.forget_prepared()
+    elif session.forget_prepared(*names[:1]):
+        return "DEALLOCATE"
+    return session.backend.run(text(statement)).tag
+
+
+_RULES: dict[str, Callable[["Session", list[Token]], str]] = {
+    "COPY": _copy,
+    "SET": _set,
+    "DELETE": _delete,
+    "TRUNCATE": _truncate,
+    "ANALYZE": _analyze,
+    "CREATE": _create,
+    "ALTER TABLE": _alter_table,
+    "DROP TABLE": _drop_table,
+    "DEALLOCATE": _deallocate,
+    "DISCARD": _deallocate,
+}

@@ -1,0 +1,53 @@
+"""The databases of a data directory: users, and Redshift's catalog in each database."""
+
+import contextlib
+
+from local_redshift.server import catalogue
+from local_redshift.server.installation import ADMIN
+from local_redshift.server.postgres import Postgres
+from local_redshift.sql import quote
+
+# Wait until nobody else installs anything in this database: PostgreSQL goes on with the statement of a process that was
+# killed, and holds this lock until it is done.
+_ALONE = "SELECT pg_advisory_lock(hashtext('local_redshift'))"
+_END_OTHERS = """
+SELECT pg_terminate_backend(pid, 10000)
+FROM pg_catalog.pg_stat_activity
+WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
+_LIST = "SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY 1"
+
+
+def end_left_over_sessions(postgres: Postgres) -> None:
+    """End the sessions that a process before this one left on PostgreSQL when it was killed."""
+    with contextlib.closing(postgres.admin("postgres")) as admin:
+        admin.query(_END_OTHERS)
+
+
+def make_database(postgres: Postgres, name: str, user: str) -> None:
+    """Make the user, the database and Redshift's catalog in it, whichever are missing.
+
+    Raise BackendError for a name that PostgreSQL refuses.
+    """
+    with contextlib.closing(postgres.admin("postgres")) as admin:
+        admin.query(_ALONE)
+        if not admin.query("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1", user):
+            admin.query(f"CREATE ROLE {quote(user)} SUPERUSER LOGIN")
+        if not admin.query("SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1", name):
+            install_catalog(postgres, "template1")  # so that this database and the next get it from there
+            admin.query(f"CREATE DATABASE {quote(name)} OWNER {ADMIN}")
+    install_catalog(postgres, name)
+
+
+def install_catalog(postgres: Postgres, database: str) -> None:
+    """Install Redshift's catalog in a database, or bring it up to date."""
+    with contextlib.closing(postgres.admin(database)) as admin:
+        admin.query(_ALONE)
+        if admin.query(catalogue.FIND_VERSION) != [[catalogue.VERSION]]:
+            admin.script("".join(["BEGIN;", *catalogue.INSTALL, ";COMMIT"]))
+
+
+def list_databases(postgres: Postgres) -> list[str]:
+    """Return the names of the databases that users have made."""
+    with contextlib.closing(postgres.admin("postgres")) as admin:
+        return [str(name) for (name,) in admin.query(_LIST)]

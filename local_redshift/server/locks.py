@@ -1,0 +1,38 @@
+"""Locks on files, which the kernel takes back when a process ends, however it ends.
+
+`users.lock` is shared by all processes that use a data directory, `door.lock` belongs to the process that serves it,
+and `start.lock` to the one that starts that process.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+USERS, DOOR, START = "users.lock", "door.lock", "start.lock"
+SHARED, EXCLUSIVE = fcntl.LOCK_SH, fcntl.LOCK_EX
+
+
+def try_lock(path: Path, mode: int) -> int | None:
+    """Lock the file without waiting; return its descriptor, or None if somebody else has it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(fd, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    return fd
+
+
+def lock(path: Path, mode: int) -> int:
+    """Lock the file, waiting for it; close the descriptor that is returned to unlock it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(fd, mode)
+    return fd
+
+
+def is_free(path: Path) -> bool:
+    """Tell whether nobody holds the lock."""
+    held = try_lock(path, EXCLUSIVE)
+    if held is not None:
+        os.close(held)
+    return held is not None

@@ -1,0 +1,172 @@
+"""The embedded PostgreSQL of a data directory: installed on first use, started and stopped."""
+
+import contextlib
+import hashlib
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from local_redshift.door.backend import Backend, BackendError, BackendLost
+from local_redshift.errors import ServerError
+from local_redshift.server.accounts import as_account, check_owner, let_account_reach, make_private_dir, server_account
+from local_redshift.server.installation import ADMIN, binaries, detached, install
+from local_redshift.server.settings import SETTINGS
+
+START_SECONDS = 60
+STOP_SECONDS = 60  # a shutdown writes all that is dirty to the disk; past this it is stuck
+CANNOT_CONNECT_NOW = "57P03"  # an SQLSTATE
+IN_USE = "is still in use"  # in PostgreSQL's message when children of a killed server still run
+PORT = 5432  # of the socket's name
+SOCKET_NAME = f".s.PGSQL.{PORT}"
+SOCKET_PATH_LIMIT = 103  # bytes, of the shortest limit among the systems we run on (macOS)
+
+
+class Postgres:
+    """PostgreSQL, whose data live in `data_dir`."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.pgdata = data_dir / "data"
+        self.log = data_dir / "server.log"
+        self.socket_dir = socket_dir(self.pgdata)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._starting = threading.Lock()
+
+    def session(self, parameters: Mapping[str, str]) -> Backend:
+        """Open a session; PostgreSQL is started if it does not run.
+
+        Raise BackendError if PostgreSQL refuses the session, ServerError if it can't be started.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return Backend(self.socket_dir / SOCKET_NAME, parameters)
+            except BackendLost:
+                self.start()
+            except BackendError as error:
+                if error.fields.get("C") != CANNOT_CONNECT_NOW or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)  # it recovers from a crash
+
+    def admin(self, database: str) -> Backend:
+        """Open a session of the superuser."""
+        return self.session({"user": ADMIN, "database": database})
+
+    def start(self) -> None:
+        """Start PostgreSQL if it does not run. Raise ServerError if that fails."""
+        with self._starting:
+            deadline = time.monotonic() + START_SECONDS
+            while not self._accepts() and not self._start_once(deadline):
+                time.sleep(0.05)
+
+    def _accepts(self) -> bool:
+        if not (self.socket_dir / SOCKET_NAME).exists():
+            return False
+        try:
+            Backend(self.socket_dir / SOCKET_NAME, {"user": ADMIN, "database": "postgres"}).close()
+        except (BackendError, BackendLost):  # it is starting, or gone
+            return False
+        return True
+
+    def _start_once(self, deadline: float) -> bool:
+        """Start PostgreSQL; return False if another one, or the children of one, have to end first."""
+        if server_pid(self.pgdata) is not None and time.monotonic() < deadline:
+            return self._accepts()
+        install(self.data_dir, self.pgdata)
+        account = server_account()
+        check_owner(self.pgdata, account)
+        let_account_reach(account, self.data_dir, binaries())
+        make_private_dir(self.socket_dir, account)
+        self._clear_left_overs()
+        settings = SETTINGS | {"port": str(PORT), "unix_socket_directories": _quoted(self.socket_dir)}
+        command = [str(binaries() / "postgres"), "-D", str(self.pgdata)]
+        command += [f"--{name}={value}" for name, value in settings.items()]
+        with open(self.log, "wb") as log:
+            self._process = subprocess.Popen(command, **detached(), **as_account(account), stdout=log, stderr=log)
+        while not self._accepts():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                if IN_USE in self.log.read_text(errors="replace") and time.monotonic() < deadline:
+                    return False
+                raise ServerError(self._start_failure())
+            time.sleep(0.005)
+        return True
+
+    def _clear_left_overs(self) -> None:
+        """Keep what a killed server left behind from being taken for a running one.
+
+        PostgreSQL does that itself, unless the number of the old process is another program's by now: then ours is
+        written in its place, which it knows to be no server. The rest of postmaster.pid must stay: it tells PostgreSQL
+        whether old children still write to the data.
+        """
+        pid_file = self.pgdata / "postmaster.pid"
+        if server_pid(self.pgdata) is None:
+            if self._process is not None:
+                self._process.wait()  # a child nobody waited for still counts as alive
+            (self.socket_dir / f"{SOCKET_NAME}.lock").unlink(missing_ok=True)
+            if pid_file.exists():
+                rest = pid_file.read_text().split("\n")[1:]
+                pid_file.write_text("\n".join([str(os.getpid()), *rest]))
+
+    def _start_failure(self) -> str:
+        last = self.log.read_text(errors="replace").strip().splitlines()[-5:]
+        return "\n".join(
+            [f"the local server did not start on {self.pgdata}; the end of {self.log}:", *last]
+            + ["Nothing in that folder was changed. To go on without it, name another DATA_DIR in the config file."]
+        )
+
+
+def socket_dir(pgdata: Path) -> Path:
+    """Return the folder of the sockets: that of the data, unless its path is none that a socket can have."""
+    # both ends take a list of folders between commas
+    if len(os.fsencode(pgdata / SOCKET_NAME)) <= SOCKET_PATH_LIMIT and "," not in str(pgdata):
+        return pgdata
+    name = hashlib.sha256(os.fsencode(pgdata)).hexdigest()[:16]
+    # not the folder that TMPDIR names: all processes that use the server have to find the same one
+    return Path("/tmp") / f"local_redshift-{os.getuid()}-{name}"
+
+
+def _quoted(folder: Path) -> str:
+    escaped = str(folder).replace('"', '""')
+    return f'"{escaped}"'
+
+
+def server_pid(pgdata: Path) -> int | None:
+    """Return the process id of the server on `pgdata`, or None if none runs.
+
+    `postmaster.pid` outlives a server that was killed, and its number may by then be another process's: only a process
+    whose command line names `pgdata` counts.
+    """
+    try:
+        pid = int((pgdata / "postmaster.pid").read_text().split("\n", 1)[0])
+        command = _command_line(pid)
+    except (OSError, ValueError):
+        return None
+    return pid if os.fsencode(pgdata) in command else None
+
+
+def _command_line(pid: int) -> bytes:
+    proc = Path(f"/proc/{pid}/cmdline")
+    if Path("/proc/self/cmdline").exists():
+        return proc.read_bytes()
+    listing = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+    return subprocess.run(listing, capture_output=True, check=False).stdout
+
+
+def stop(pgdata: Path) -> None:
+    """Stop the server on `pgdata`, if one runs. Open sessions are ended: only call this if nobody uses the server."""
+    pid = server_pid(pgdata)
+    if pid is None:
+        return
+    deadline = time.monotonic() + STOP_SECONDS
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGINT)  # "fast shutdown"
+        while server_pid(pgdata) == pid:
+            if time.monotonic() > deadline:
+                # at once, without writing what is dirty: the next start recovers it from the log
+                os.kill(pid, signal.SIGQUIT)
+                return
+            time.sleep(0.005)

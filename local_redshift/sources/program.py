@@ -1,0 +1,76 @@
+"""The program whose COPY reads: its AWS settings, and the folder in which its relative paths begin."""
+
+import contextlib
+import functools
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import boto3
+
+# A program tells the server its settings by this statement, followed by a string; PostgreSQL never sees it.
+HANDOVER = "SET local_redshift.program TO"
+
+# what boto3 reads beside AWS_...
+_NAMES = frozenset(
+    "HOME BOTO_CONFIG REQUESTS_CA_BUNDLE HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy".split()
+)
+_environment = threading.RLock()  # os.environ is everybody's
+
+
+class Program:
+    """The environment variables and the folder of a program."""
+
+    def __init__(self, variables: Mapping[str, str], folder: Path) -> None:
+        self._variables = dict(variables)
+        self.folder = folder
+
+    @classmethod
+    def this(cls) -> "Program":
+        """Return the program that calls this."""
+        return cls(_aws_variables(), Path.cwd())
+
+    @classmethod
+    def from_json(cls, text: str) -> "Program":
+        """Return the program that `as_json` describes."""
+        told = json.loads(text)
+        return cls(told["variables"], Path(told["folder"]))
+
+    def as_json(self) -> str:
+        """Describe the program; it may contain secrets."""
+        return json.dumps({"variables": self._variables, "folder": str(self.folder)})
+
+    @functools.cached_property
+    def aws(self) -> "boto3.Session":
+        """The program's session with AWS."""
+        import boto3  # only a load from S3 pays for it
+
+        with self.environment():
+            session = boto3.Session()
+            session.get_credentials()
+            return session
+
+    @contextlib.contextmanager
+    def environment(self) -> Iterator[None]:
+        """Give this process the program's AWS settings for the length of the block."""
+        with _environment:
+            own = _aws_variables()
+            _replace(own, self._variables)
+            try:
+                yield
+            finally:
+                _replace(self._variables, own)
+
+
+def _aws_variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_") or name in _NAMES}
+
+
+def _replace(old: Mapping[str, str], new: Mapping[str, str]) -> None:
+    for name in old:
+        os.environ.pop(name, None)
+    os.environ.update(new)

@@ -1,0 +1,75 @@
+"""Queries of the system catalog, as drivers and tools send them.
+
+A cluster's views are in the schema local_redshift here, those that PostgreSQL has otherwise among them: whatever the
+search path, and also as pg_catalog.x or information_schema.x, a query finds them there.
+"""
+
+import itertools
+import re
+
+from local_redshift.sql.tokens import Token, code
+
+# the views and functions of server/functions/pg_catalog.sql that stand before PostgreSQL's own
+_OWN_CATALOG = frozenset(
+    "pg_attrdef pg_attribute pg_class pg_constraint pg_database pg_index pg_indexes pg_namespace pg_proc "
+    "pg_stat_activity pg_tables pg_user pg_views pg_table_def format_type pg_get_constraintdef pg_get_viewdef "
+    "pg_get_late_binding_view_cols version".split()
+)
+_OWN_INFORMATION_SCHEMA = frozenset(
+    "columns constraint_column_usage key_column_usage table_constraints tables views".split()
+)
+_SYSTEM_PREFIXES = ("stl_", "stv_", "svl_", "svv_", "svcs_", "sys_")
+_MENTIONS = re.compile(r"\b(?:pg_|stl_|stv_|svl_|svv_|svcs_|sys_|information_schema|format_encoding)", re.IGNORECASE)
+
+_SOURCE = re.compile(r"\b(?:FROM|JOIN)\s+(?!\()([\w.\"]+)", re.IGNORECASE)
+_SYSTEM = re.compile(r'"?(?:pg_catalog"?\.|information_schema"?\.|local_redshift\.|pg_)', re.IGNORECASE)
+_WRITES_OR_FILES = re.compile(
+    r"\b(?:INSERT|UPDATE|DELETE|INTO|pg_read_\w+|pg_ls_\w+|pg_stat_file|lo_\w+)\b", re.IGNORECASE
+)
+
+
+def reads_system_tables_alone(statement: list[Token]) -> bool:
+    """Tell whether a statement is a query of the system catalog and of nothing else."""
+    tokens = code(statement)
+    if tokens[0].word not in ("SELECT", "WITH"):
+        return False
+    sql = " ".join(token.text for token in tokens if token.kind != "string").replace(" . ", ".")
+    named = {word.lower() for word in re.findall(r"\b(\w+)\s+AS\s+\(", sql, re.IGNORECASE)}  # of a WITH
+    sources = [source for source in _SOURCE.findall(sql) if source.lower() not in named]
+    return bool(sources) and all(_SYSTEM.match(source) for source in sources) and not _WRITES_OR_FILES.search(sql)
+
+
+def postgres_query(statement: list[Token]) -> str:
+    """Return a query of the system catalog as PostgreSQL takes it, which has no numbers for truth values."""
+    tokens = code(statement)
+    numbers = {
+        id(number)
+        for where, number in itertools.pairwise(tokens)
+        if where.word in ("WHERE", "AND") and number.text in ("0", "1")
+    }
+    return "".join(f"({token.text} <> 0)" if id(token) in numbers else token.text for token in statement)
+
+
+def with_own_catalog(statement: list[Token]) -> list[Token]:
+    """Name the stand-in's own views and functions where a query names those of the system catalog."""
+    if not any(_MENTIONS.match(token.name) for token in statement if token.kind in ("word", "quoted")):
+        return statement
+    places = [i for i, token in enumerate(statement) if token.kind != "space"]
+    for n, place in enumerate(places):
+        after = [statement[p] for p in places[n + 1 : n + 3]]
+        before = statement[places[n - 1]].word if n else ""
+        schema = statement[place].name
+        name = after[1].name if len(after) == 2 and after[0].word == "." else ""
+        if schema == "pg_catalog" and (name in _OWN_CATALOG or name.startswith(_SYSTEM_PREFIXES)):
+            statement = [*statement[:place], Token("word", "local_redshift"), *statement[place + 1 :]]
+        elif schema == "information_schema" and name in _OWN_INFORMATION_SCHEMA:
+            statement = [*statement[:place], Token("word", "local_redshift"), *statement[place + 1 :]]
+            at = places[n + 2]
+            statement = [*statement[:at], Token("word", f"information_schema_{name}"), *statement[at + 1 :]]
+        elif before in ("FROM", "JOIN", ",") and not name and _is_own_name(statement[place]):
+            statement = [*statement[:place], Token("word", f"local_redshift.{schema}"), *statement[place + 1 :]]
+    return statement
+
+
+def _is_own_name(token: Token) -> bool:
+    return token.kind in ("word", "quoted") and (token.name in _OWN_CATALOG or token.name.startswith(_SYSTEM_PREFIXES))
