@@ -22,8 +22,8 @@ from urllib.parse import quote
 from local_redshift.client import Server, connect, get_server
 from local_redshift.door.protocol import ADDRESS, PORT
 from local_redshift.errors import LocalRedshiftError
+from local_redshift.program import Program
 from local_redshift.server.installation import ADMIN, binaries
-from local_redshift.sources.program import Program
 from storage.local_files import user_path
 
 PASSWORD_FILE = "serve.password"

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from local_redshift.door.protocol import PORT, REQUEST, SOCKET_NAME
 from local_redshift.errors import LocalRedshiftError, ServerError
+from local_redshift.program import HANDOVER, Program
 from local_redshift.server import locks
 from local_redshift.server.installation import detached
 from local_redshift.server.postgres import START_SECONDS, socket_dir, stop
 from local_redshift.server.process import LOG, READY
-from local_redshift.sources.program import HANDOVER, Program
 
 if TYPE_CHECKING:
     from psycopg2 import extensions
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 STOP_SECONDS = 2  # as long as a script waits, at its end, for its server to stop
 ROOT = Path(__file__).resolve().parent.parent
 
-_START = "import sys, pathlib; sys.path[0] = sys.argv[1]; from local_redshift.server.process import main; "
-_START += "main(pathlib.Path(sys.argv[2]))"
+# The process finds the packages that this one finds, without a look for them (-S), which takes time.
+_START = "import json, sys; sys.path = json.loads(sys.argv[1]); from local_redshift.server.process import main; "
+_START += "main(sys.argv[2])"
 
 
 def connect(data_dir: str | Path, dbname: str = "dev", user: str = "awsuser") -> "extensions.connection":
@@ -126,7 +127,8 @@ class Server:
         while not self._answers():
             # one that is starting, by the process of somebody who is gone, is waited for
             if locks.is_free(self.data_dir / locks.DOOR):
-                command = [sys.executable, "-c", _START, str(ROOT), str(self.data_dir)]
+                path = json.dumps([str(ROOT), *(os.path.abspath(folder) for folder in sys.path)])  # noqa: PTH100
+                command = [sys.executable, "-S", "-c", _START, path, str(self.data_dir)]
                 started = subprocess.run(command, **detached(), stdout=subprocess.PIPE, check=False)
                 said = started.stdout.decode(errors="replace").strip()
                 if said != READY:

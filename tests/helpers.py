@@ -313,10 +313,10 @@ def copy_data_dir(data_dir: Path, copy: Path) -> Path:
 
 def door_process(data_dir: Path) -> psutil.Process:
     """The process that serves a data directory."""
-    served = ["-c", str(data_dir.resolve())]
+    served = str(data_dir.resolve())
     for process in psutil.process_iter(["cmdline"]):
         command = process.info["cmdline"] or []
-        if [*command[1:2], *command[-1:]] == served and "local_redshift.server.process" in command[2]:
+        if command[-1:] == [served] and "local_redshift.server.process" in " ".join(command):
             return process
     raise AssertionError(f"nobody serves {data_dir}")
 

@@ -15,7 +15,8 @@ from local_redshift.copy.statement import CopyStatement, parse_copy
 from local_redshift.copy.table import TargetTable, find_table
 from local_redshift.door.backend import Backend, BackendLost
 from local_redshift.errors import Cancelled, NoSuchObject, RedshiftError, SourceError
-from local_redshift.sources import Program, Store, objects_to_load, read_ahead, read_object, store_of
+from local_redshift.program import Program
+from local_redshift.sources import Store, objects_to_load, read_ahead, read_object, store_of
 from local_redshift.sql import Token, quote
 
 PIECES_AHEAD = 4  # prepared while PostgreSQL processes earlier ones: both processors are busy

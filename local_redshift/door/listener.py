@@ -28,9 +28,9 @@ from local_redshift.door.protocol import (
 )
 from local_redshift.door.session import Session, fatal_error
 from local_redshift.errors import ServerError
+from local_redshift.program import Program
 from local_redshift.server.databases import list_databases, make_database
 from local_redshift.server.postgres import Postgres
-from local_redshift.sources import Program
 
 REPORTS = "local_redshift reports"  # the name of the sessions that write to the system tables
 LOGIN_SECONDS = 60  # as PostgreSQL's authentication_timeout

@@ -24,7 +24,7 @@ from local_redshift.door.protocol import (
 )
 from local_redshift.errors import AbortedTransaction, RedshiftError, SyntaxRefused
 from local_redshift.messages import as_redshift_says
-from local_redshift.sources import Program
+from local_redshift.program import Program
 from local_redshift.sql import (
     Token,
     code,
@@ -287,7 +287,7 @@ class Session:
             return translate(statement, catalog, autocommit=self.is_alone)
         except RedshiftError:
             if reads_system_tables_alone(statement):  # a driver looks at its catalog, in PostgreSQL's words
-                return postgres_query(statement)
+                return postgres_query(statement, catalog)
             raise
 
     def _check_transaction(self, statement: list[Token]) -> None:

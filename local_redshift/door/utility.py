@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from local_redshift.door import declarations, dependencies, late_binding, sort_keys
 from local_redshift.door.backend import BackendLost
 from local_redshift.door.catalog import SessionCatalog
-from local_redshift.errors import NotSupported, RedshiftError, SyntaxRefused
-from local_redshift.sources.program import HANDOVER, Program
+from local_redshift.errors import NoSuchColumn, NotSupported, RedshiftError, SyntaxRefused
+from local_redshift.program import HANDOVER, Program
 from local_redshift.sql import (
     Attributes,
     Token,
@@ -155,11 +155,22 @@ def _create(session: "Session", statement: list[Token]) -> str:
     tag = _run(session, statement)
     if is_there:
         return tag  # IF NOT EXISTS, and it does
+    if tag == "SELECT":
+        _check_columns(session, table, given)
     _note_declarations(session, table, statement, given)
     if tag == "SELECT":
         # https://docs.aws.amazon.com/redshift/latest/dg/r_ANALYZE.html: CREATE TABLE AS analyzes
         session.backend.run(f"ANALYZE {table}")
     return tag
+
+
+def _check_columns(session: "Session", table: str, given: Attributes) -> None:
+    """Raise NoSuchColumn if a key of a CREATE TABLE AS is no column of its query."""
+    schema, _, name = table.replace('"', "").rpartition(".")
+    columns = SessionCatalog(session.backend).columns(schema, name) or {}
+    for column in [*(given.sort_key or []), *filter(None, [given.distkey])]:
+        if column not in columns:
+            raise NoSuchColumn(f'column "{column}" named in key does not exist')
 
 
 def _note_declarations(session: "Session", table: str, statement: list[Token], given: Attributes) -> None:

@@ -261,7 +261,7 @@ END $$;
 SESSION_FUNCTIONS = """
 CREATE FUNCTION local_redshift.version() RETURNS text LANGUAGE sql STABLE AS $$
     SELECT 'PostgreSQL 8.0.2 on i686-pc-linux-gnu, compiled by GCC gcc (GCC) 3.4.2 20041017 '
-        || '(Red Hat 3.4.2-6.fc3), Redshift 1.0.0 (local stand-in on ' || pg_catalog.version() || ')'
+        || '(Red Hat 3.4.2-6.fc3), Redshift 1.0.0 (local stand-in)'
 $$;
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/PG_LAST_COPY_ID.html: -1 where the session ran no COPY

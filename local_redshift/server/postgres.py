@@ -56,12 +56,15 @@ class Postgres:
         """Open a session of the superuser."""
         return self.session({"user": ADMIN, "database": database})
 
-    def start(self) -> None:
-        """Start PostgreSQL if it does not run. Raise ServerError if that fails."""
+    def start(self) -> bool:
+        """Start PostgreSQL; return False if it runs already. Raise ServerError if it can't be started."""
         with self._starting:
+            if self._accepts():
+                return False
             deadline = time.monotonic() + START_SECONDS
-            while not self._accepts() and not self._start_once(deadline):
+            while not self._start_once(deadline):
                 time.sleep(0.05)
+            return True
 
     def _accepts(self) -> bool:
         if not (self.socket_dir / SOCKET_NAME).exists():

@@ -20,8 +20,9 @@ READY = "ready"
 LOG = "door.log"
 
 
-def main(data_dir: Path) -> None:
-    """Serve the data directory; print READY once clients are let in, or why they can't be."""
+def main(folder: str) -> None:
+    """Serve a data directory; print READY once clients are let in, or why they can't be."""
+    data_dir = Path(folder)
     # its parent, which may run for long, need not wait for it
     if os.fork() != 0:
         os._exit(0)
@@ -31,9 +32,9 @@ def main(data_dir: Path) -> None:
     importing = threading.Thread(target=_import_door, args=[data_dir])
     importing.start()  # while PostgreSQL starts
     try:
-        postgres.start()
+        is_left_over = not postgres.start()
         importing.join()
-        _serve(postgres)
+        _serve(postgres, is_left_over)
     except ServerError as error:
         _say(str(error))
     stop(postgres.pgdata)
@@ -49,12 +50,13 @@ def _import_door(data_dir: Path) -> None:
     threading.Thread(target=importlib.import_module, args=["local_redshift.copy"], daemon=True).start()
 
 
-def _serve(postgres: Postgres) -> None:
+def _serve(postgres: Postgres, is_left_over: bool) -> None:
     from local_redshift.door.listener import Listener
     from local_redshift.server.databases import end_left_over_sessions
     from local_redshift.sql import keep
 
-    end_left_over_sessions(postgres)
+    if is_left_over:
+        end_left_over_sessions(postgres)
     listener = Listener(postgres)
     listener.listen(postgres.socket_dir)
     _say(READY)

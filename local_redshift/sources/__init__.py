@@ -2,7 +2,6 @@
 
 from local_redshift.sources.by_name import store_of
 from local_redshift.sources.manifest import objects_to_load
-from local_redshift.sources.program import Program
 from local_redshift.sources.read_ahead import ObjectRead, read_ahead
 from local_redshift.sources.stores import Credentials, SourceObject, Store, read_object
 from local_redshift.sources.streams import BLOCK_BYTES, blocks, whole_lines
@@ -11,7 +10,6 @@ __all__ = [
     "BLOCK_BYTES",
     "Credentials",
     "ObjectRead",
-    "Program",
     "SourceObject",
     "Store",
     "blocks",

@@ -1,8 +1,8 @@
 """Choose the store of an object by its name."""
 
 from local_redshift.errors import NotSupported
+from local_redshift.program import Program
 from local_redshift.sources.local_files import LocalStore
-from local_redshift.sources.program import Program
 from local_redshift.sources.stores import Credentials, Store
 
 

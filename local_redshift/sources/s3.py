@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local_redshift import messages
 from local_redshift.errors import NoSuchObject, SourceError
-from local_redshift.sources.program import Program
+from local_redshift.program import Program
 from local_redshift.sources.stores import Credentials, SourceObject
 from storage.endpoints import without_password
 

@@ -78,9 +78,12 @@ _TABLE = _listed("""
     CRC32 t                              local_redshift.crc32
     CUME_DIST -
     CURRENT_DATABASE -
+    CURRENT_SCHEMAS .                    local_redshift.current_schemas
     DATE_CMP ..                          local_redshift.date_cmp
     DATE_CMP_TIMESTAMP ..                local_redshift.date_cmp_timestamp
     DATE_PART_YEAR .                     local_redshift.date_part_year
+    DECIMAL_PRECISION .                  local_redshift.decimal_precision
+    DECIMAL_SCALE .                      local_redshift.decimal_scale
     DEGREES .
     DENSE_RANK -
     DEXP .                               local_redshift.dexp
@@ -95,8 +98,19 @@ _TABLE = _listed("""
     GETDATE -                            local_redshift.getdate
     INITCAP t
     INTERVAL_CMP ..                      local_redshift.interval_cmp
+    IS_ARRAY .                           local_redshift.is_array
+    IS_BIGINT .                          local_redshift.is_bigint
+    IS_BOOLEAN .                         local_redshift.is_boolean
+    IS_CHAR .                            local_redshift.is_char
+    IS_DECIMAL .                         local_redshift.is_decimal
+    IS_FLOAT .                           local_redshift.is_float
+    IS_INTEGER .                         local_redshift.is_integer
+    IS_OBJECT .                          local_redshift.is_object
+    IS_SCALAR .                          local_redshift.is_scalar
+    IS_SMALLINT .                        local_redshift.is_smallint
     IS_VALID_JSON t                      local_redshift.is_valid_json
     IS_VALID_JSON_ARRAY t                local_redshift.is_valid_json_array
+    IS_VARCHAR .                         local_redshift.is_varchar
     JSON_ARRAY_LENGTH t?.                local_redshift.json_array_length
     JSON_EXTRACT_ARRAY_ELEMENT_TEXT t.?. local_redshift.json_extract_array_element_text
     JSON_PARSE t                         local_redshift.json_parse
@@ -181,9 +195,10 @@ _TABLE = _listed("""
 # https://docs.aws.amazon.com/redshift/latest/dg/c_sql-functions-leader-node.html: these need no compute node, so they
 # can't be used with tables
 LEADER_ONLY = frozenset(
-    "AGE CLOCK_TIMESTAMP COL_DESCRIPTION CURRENT_SCHEMA CURRENT_SCHEMAS CURRENT_SETTING CURRENT_TIME "
-    "CURRENT_TIMESTAMP FORMAT_TYPE GENERATE_SERIES GET_BIT GET_BYTE HAS_COLUMN_PRIVILEGE HAS_DATABASE_PRIVILEGE "
-    "HAS_SCHEMA_PRIVILEGE HAS_TABLE_PRIVILEGE ISFINITE LOCALTIME LOCALTIMESTAMP NOW OBJ_DESCRIPTION SET_BIT "
+    "AGE ARRAY_TO_STRING CLOCK_TIMESTAMP COL_DESCRIPTION CURRENT_SCHEMA CURRENT_SETTING "
+    "CURRENT_TIME CURRENT_TIMESTAMP FORMAT_ENCODING FORMAT_TYPE GENERATE_SERIES GET_BIT GET_BYTE "
+    "HAS_COLUMN_PRIVILEGE HAS_DATABASE_PRIVILEGE HAS_SCHEMA_PRIVILEGE HAS_TABLE_PRIVILEGE ISFINITE LOCALTIME "
+    "LOCALTIMESTAMP NOW OBJ_DESCRIPTION SET_BIT "
     "SET_BYTE SET_CONFIG SHOBJ_DESCRIPTION TO_ASCII TXID_CURRENT".split()
 )
 _OF_THE_SYSTEM = re.compile(
@@ -488,6 +503,7 @@ _SPECIAL: dict[str, Callable[[exp.Anonymous, Scopes], None]] = {
     **dict.fromkeys(("DATEADD", "DATE_ADD"), _with_part("local_redshift.dateadd", 3)),
     **dict.fromkeys(("DATEDIFF", "DATE_DIFF"), _with_part("local_redshift.datediff", 3)),
     "DATE_PART": _date_part,
+    "DATEPART": _date_part,
     "DATE_TRUNC": _with_part("local_redshift.date_trunc", 2),
     "DECODE": _decode,
     **dict.fromkeys(

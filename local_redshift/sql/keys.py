@@ -3,11 +3,12 @@
 https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from local_redshift.errors import NoSuchColumn, NoSuchTable, SyntaxRefused
 from local_redshift.sql.catalog import Catalog
-from local_redshift.sql.table_statements import definitions, index_of_name, without_query
+from local_redshift.sql.table_statements import attributes, definitions, index_of_name, without_query
 from local_redshift.sql.tokens import Token, closing, code
 
 PRIMARY, UNIQUE, FOREIGN = "p", "u", "f"  # as pg_constraint has them
@@ -85,6 +86,28 @@ def check_keys(statement: list[Token], catalog: Catalog) -> None:
             _check_parent(key, own_columns if is_of_own else catalog.columns(key.schema, key.table))
     if is_created:
         _check_attributes([token.word for token in without_query(code(statement))])
+        if own_columns and not _is_like(statement):
+            check_places(statement, own_columns)
+
+
+def check_places(statement: list[Token], columns: Collection[str]) -> None:
+    """Raise NoSuchColumn or SyntaxRefused for distribution and sort keys that the columns do not allow."""
+    given = attributes(statement)
+    sort_key = given.sort_key or []
+    for column in [*sort_key, *filter(None, [given.distkey])]:
+        if column not in columns:
+            raise NoSuchColumn(f'column "{column}" named in key does not exist')
+        if _is_super(statement, column):
+            raise SyntaxRefused(f'column "{column}" is of type SUPER, which neither DISTKEY nor SORTKEY takes')
+    if len(set(sort_key)) < len(sort_key):
+        raise SyntaxRefused("a column is named twice in SORTKEY")
+
+
+def _is_super(statement: list[Token], column: str) -> bool:
+    return any(
+        definition[0].name == column and "SUPER" in [token.word for token in definition[1:2]]
+        for definition in definitions(statement)
+    )
 
 
 def _check_parent(key: Key, known: object) -> None:

@@ -19,6 +19,9 @@ RESERVED = frozenset(
     "TAG TDES TEXT255 TEXT32K TIMESTAMP TOP TRUNCATECOLUMNS UNPIVOT WALLET WITHOUT".split()
 )
 
+# svv_table_info of a cluster shows a table with a column of this name
+BARE_COLUMNS = ("TIMESTAMP",)
+
 # those that PostgreSQL does not take either, so that they stand as names nowhere but where they are put in quotes here
 RESERVED_AS_NAMES = RESERVED | frozenset(
     "ALL ANALYSE ANALYZE AND ANY ARRAY AS ASC AUTHORIZATION BETWEEN BINARY BOTH CASE CAST CHECK COLLATE COLUMN "
@@ -48,7 +51,7 @@ _AGGREGATES = frozenset(
 )
 
 
-_TAKE_A_PART = frozenset("DATEADD DATE_ADD DATEDIFF DATE_DIFF DATE_PART DATE_TRUNC".split())
+_TAKE_A_PART = frozenset("DATEADD DATE_ADD DATEDIFF DATE_DIFF DATE_PART DATEPART DATE_TRUNC".split())
 
 
 def fold(nodes: list[exp.Expr], catalog: Catalog) -> None:
@@ -67,8 +70,18 @@ def fold(nodes: list[exp.Expr], catalog: Catalog) -> None:
             node.set("catalog", None)
 
 
+def _may_be_bare(name: exp.Identifier) -> bool:
+    """Tell whether a reserved word may stand for a column without quotes: TIMESTAMP, but not before a comma (seen)."""
+    column = name.parent
+    if name.this.upper() not in BARE_COLUMNS:
+        return False
+    select = column.parent if isinstance(column, exp.Column) and not column.table else None
+    return not isinstance(select, exp.Select) or column not in select.expressions[:-1]
+
+
 def _fold_name(name: exp.Identifier) -> None:
-    if not name.quoted and name.this.upper() in RESERVED and not isinstance(name.parent, (exp.Alias, exp.TableAlias)):
+    is_reserved = not name.quoted and name.this.upper() in RESERVED
+    if is_reserved and not isinstance(name.parent, (exp.Alias, exp.TableAlias)) and not _may_be_bare(name):
         raise SyntaxRefused(f'syntax error at or near "{name.this}": it is a reserved word; put it in double quotes')
     column = name.parent
     if isinstance(column, exp.Column) and not name.quoted and not column.table:
@@ -101,8 +114,18 @@ def _may_be_real(name: str, select: exp.Select, scopes: Scopes) -> bool:
     while around is not None:
         if any(columns is None or name in columns for columns in scopes.sources(around).values()):
             return True
-        around = around.find_ancestor(exp.Select)
+        around = _enclosing(around)
     return False
+
+
+def _enclosing(select: exp.Select) -> exp.Select | None:
+    """Return the query whose columns a subquery can name; None for one that stands in FROM or WITH."""
+    node: exp.Expr = select
+    while isinstance(node.parent, (exp.SetOperation, exp.Subquery)):
+        node = node.parent
+    if isinstance(node.parent, (exp.From, exp.Join, exp.CTE)):
+        return None
+    return node.find_ancestor(exp.Select)
 
 
 def check_correlation(nodes: list[exp.Expr]) -> None:

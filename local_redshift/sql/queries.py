@@ -30,6 +30,21 @@ def translate_query(statement: list[Token], catalog: Catalog) -> str:
     return grammar.write(_rewritten(tree, catalog))
 
 
+def translate_system_query(statement: list[Token], catalog: Catalog) -> str:
+    """Translate a query of the system catalog: aliases as Redshift has them, and everything else as PostgreSQL.
+
+    A number stands for a truth value, as sqlalchemy-redshift's WHERE 1 has it.
+    """
+    tree = grammar.parse(text(statement))
+    nodes = list(tree.walk())
+    names.fold(nodes, catalog)
+    names.resolve_aliases([node for node in nodes if isinstance(node, exp.Select)], Scopes(catalog))
+    for number in list(tree.find_all(exp.Literal)):
+        if not number.is_string and isinstance(number.parent, (exp.Where, exp.And, exp.Or, exp.Not)):
+            number.replace(exp.Boolean(this=number.this != "0"))
+    return grammar.write(tree)
+
+
 def translate_expression(sql: str, catalog: Catalog) -> str:
     """Translate an expression without columns, such as a DEFAULT."""
     tree = _rewritten(grammar.parse(f"SELECT {sql}"), catalog)

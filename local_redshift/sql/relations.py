@@ -84,6 +84,8 @@ class Scopes:
         alias = item.args.get("alias")
         columns = self._unnamed_columns(item)
         names = [name.name for name in alias.args.get("columns") or []] if isinstance(alias, exp.TableAlias) else []
+        if names and columns is None and not isinstance(item.this, exp.Identifier):
+            return dict.fromkeys(names, ColumnType("unknown"))  # of a function
         if names and columns is not None:
             return dict(zip([*names, *list(columns)[len(names) :]], columns.values(), strict=True))
         return columns

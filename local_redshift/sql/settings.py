@@ -3,13 +3,13 @@
 https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_ConfigurationRef.html
 """
 
-from local_redshift.errors import not_imitated, not_in_redshift
+from local_redshift.errors import RedshiftError, not_imitated, not_in_redshift
 from local_redshift.sql.tokens import Token, code, spaced
 
 # what both have
 _SHARED = (
     "SEARCH_PATH DATESTYLE EXTRA_FLOAT_DIGITS STATEMENT_TIMEOUT TIMEZONE TIME SEED SESSION CLIENT_ENCODING "
-    "APPLICATION_NAME TRANSACTION SERVER_VERSION TRANSACTION_ISOLATION INTERVALSTYLE ALL"
+    "APPLICATION_NAME TRANSACTION DEFAULT_TRANSACTION_ISOLATION TRANSACTION_ISOLATION INTERVALSTYLE ALL"
 ).split()
 
 # Redshift's own, with what they are set to. Only ANALYZE_THRESHOLD_PERCENT has an effect here.
@@ -81,12 +81,49 @@ def reset(statement: list[Token]) -> list[Token]:
     return statement
 
 
+def _show_from(statement: list[Token], name: str) -> list[Token] | None:
+    """Translate SHOW SCHEMAS, SHOW TABLES and SHOW COLUMNS.
+
+    https://docs.aws.amazon.com/redshift/latest/dg/r_SHOW_TABLES.html, r_SHOW_SCHEMAS.html, r_SHOW_COLUMNS.html
+    """
+    tokens = code(statement)
+    words = [token.word for token in tokens]
+    like = f" AND {{}} LIKE {tokens[words.index('LIKE') + 1].text}" if "LIKE" in words[:-1] else ""
+    start = words.index("FROM") + 2 if "FROM" in words else len(words)
+    end = next((n for n in range(start, len(words)) if words[n] in ("LIKE", "LIMIT")), len(words))
+    parts = [token.name.replace("'", "''") for token in tokens[start:end] if token.word != "."]
+    limit = f" LIMIT {tokens[words.index('LIMIT') + 1].text}" if "LIMIT" in words[:-1] else ""
+    if name == "SCHEMAS":
+        return _select("svv_all_schemas", "true" + like.format("schema_name"), "schema_name", limit)
+    if name == "TABLES" and parts:
+        return _select(
+            "svv_show_tables", f"schema_name = '{parts[-1]}'" + like.format("table_name"), "table_name", limit
+        )
+    if name == "COLUMNS" and len(parts) > 1:
+        where = f"schema_name = '{parts[-2]}' AND table_name = '{parts[-1]}'" + like.format("column_name")
+        return _select("svv_all_columns", where, "ordinal_position", limit)
+    return None
+
+
+def _select(view: str, where: str, order: str, limit: str) -> list[Token]:
+    return [Token("word", f"SELECT * FROM local_redshift.{view} WHERE {where} ORDER BY {order}{limit}")]
+
+
 def show(statement: list[Token]) -> list[Token]:
     """Translate SHOW, also of a parameter that has not been set."""
     name = _name(statement)
+    if name in _CASE_SENSITIVE:
+        return [Token("word", f"SELECT 'off' AS {name.lower()}")]
+    if name == "SERVER_VERSION":
+        raise RedshiftError('must be superuser to examine "server_version"')  # seen
+    if name == "SERVER_VERSION_NUM":
+        raise RedshiftError('unrecognized configuration parameter "server_version_num"')  # seen
     if name in PARAMETERS:
         setting = f"coalesce(nullif(current_setting('local_redshift.{name.lower()}', true), ''), '{PARAMETERS[name]}')"
         return [Token("word", f"SELECT {setting} AS {name.lower()}")]
+    shown = _show_from(statement, name)
+    if shown is not None:
+        return shown
     if name in (
         "TABLES",
         "SCHEMAS",

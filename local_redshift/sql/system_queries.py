@@ -4,10 +4,11 @@ A cluster's views are in the schema local_redshift here, those that PostgreSQL h
 search path, and also as pg_catalog.x or information_schema.x, a query finds them there.
 """
 
-import itertools
 import re
 
-from local_redshift.sql.tokens import Token, code
+from local_redshift.errors import RedshiftError
+from local_redshift.sql.catalog import Catalog
+from local_redshift.sql.tokens import Token, code, text
 
 # the views and functions of server/functions/pg_catalog.sql that stand before PostgreSQL's own
 _OWN_CATALOG = frozenset(
@@ -39,15 +40,14 @@ def reads_system_tables_alone(statement: list[Token]) -> bool:
     return bool(sources) and all(_SYSTEM.match(source) for source in sources) and not _WRITES_OR_FILES.search(sql)
 
 
-def postgres_query(statement: list[Token]) -> str:
-    """Return a query of the system catalog as PostgreSQL takes it, which has no numbers for truth values."""
-    tokens = code(statement)
-    numbers = {
-        id(number)
-        for where, number in itertools.pairwise(tokens)
-        if where.word in ("WHERE", "AND") and number.text in ("0", "1")
-    }
-    return "".join(f"({token.text} <> 0)" if id(token) in numbers else token.text for token in statement)
+def postgres_query(statement: list[Token], catalog: Catalog) -> str:
+    """Return a query of the system catalog as PostgreSQL takes it."""
+    from local_redshift.sql.queries import translate_system_query  # reads in the grammar, which takes 0.1 s
+
+    try:
+        return translate_system_query(statement, catalog)
+    except RedshiftError:  # PostgreSQL may know better
+        return text(statement)
 
 
 def with_own_catalog(statement: list[Token]) -> list[Token]:
@@ -60,7 +60,11 @@ def with_own_catalog(statement: list[Token]) -> list[Token]:
         before = statement[places[n - 1]].word if n else ""
         schema = statement[place].name
         name = after[1].name if len(after) == 2 and after[0].word == "." else ""
-        if schema == "pg_catalog" and (name in _OWN_CATALOG or name.startswith(_SYSTEM_PREFIXES)):
+        is_called = len(places) > n + 3 and statement[places[n + 3]].word == "("
+        if schema == "pg_catalog" and is_called and name == "version":
+            # a function of Redshift's own
+            statement = [*statement[:place], *(Token("space", "") for _ in range(2)), *statement[place + 2 :]]
+        elif schema == "pg_catalog" and (name in _OWN_CATALOG or name.startswith(_SYSTEM_PREFIXES)):
             statement = [*statement[:place], Token("word", "local_redshift"), *statement[place + 1 :]]
         elif schema == "information_schema" and name in _OWN_INFORMATION_SCHEMA:
             statement = [*statement[:place], Token("word", "local_redshift"), *statement[place + 1 :]]

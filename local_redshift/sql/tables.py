@@ -3,10 +3,10 @@
 https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html
 """
 
-from local_redshift.errors import NotSupported, SyntaxRefused, not_imitated, not_in_redshift
-from local_redshift.sql.catalog import MAX_VARCHAR, Catalog
-from local_redshift.sql.keys import check_keys
-from local_redshift.sql.names import RESERVED_AS_NAMES
+from local_redshift.errors import NoSuchTable, NotSupported, SyntaxRefused, not_imitated, not_in_redshift
+from local_redshift.sql.catalog import MAX_VARCHAR, Catalog, Columns
+from local_redshift.sql.keys import check_keys, check_places
+from local_redshift.sql.names import BARE_COLUMNS, RESERVED_AS_NAMES
 from local_redshift.sql.queries import translate_expression, translate_query
 from local_redshift.sql.table_statements import index_of_name, without_query
 from local_redshift.sql.tokens import Token, closing, code, name_text, quote, spaced, split_list, text
@@ -183,7 +183,7 @@ def _table_constraint(definition: list[Token]) -> set[str]:
 def column(definition: list[Token], catalog: Catalog) -> str:
     """Translate a column definition. Raise NotSupported, naming it, for what is refused."""
     first = definition[0]
-    if first.kind == "word" and first.word in RESERVED_AS_NAMES:
+    if first.kind == "word" and first.word in RESERVED_AS_NAMES and first.word not in BARE_COLUMNS:
         raise SyntaxRefused(f'syntax error at or near "{first.text}": it is a reserved word; put it in double quotes')
     if len(first.name.encode()) > MAX_NAME:
         raise not_imitated(f"names longer than {MAX_NAME} bytes: {first.name}")
@@ -197,6 +197,11 @@ def _column_type(name: str, tokens: list[Token]) -> tuple[str, list[str], list[T
     for count in (4, 3, 2, 1):
         words = " ".join(token.word for token in tokens[:count])
         rest = tokens[count:]
+        if words == "FLOAT" and [token.word for token in rest[:1]] == ["("]:
+            # https://docs.aws.amazon.com/redshift/latest/dg/r_Numeric_types201.html: up to FLOAT(24) it is a REAL
+            arguments, rest = _arguments(rest)
+            size = "float4" if _number(arguments[0], 53, words) <= 24 else "float8"
+            return f"pg_catalog.{size}", [], rest
         if words in PLAIN_TYPES:
             return f"pg_catalog.{PLAIN_TYPES[words]}", [], rest
         if words in TEXT_TYPES:
@@ -313,14 +318,25 @@ def alter_table(statement: list[Token], catalog: Catalog, *, autocommit: bool) -
     if words[:1] == ["ALTER"] and "TYPE" in words and "ENCODE" not in words:
         return _alter_column_type(head, action, autocommit)
     if {"DISTSTYLE", "DISTKEY", "SORTKEY", "ENCODE"} & set(words):
+        check_places(statement, _columns_of(name, catalog))
         return _NOTHING  # where the rows lie has no meaning here; a sort key is seen to elsewhere
     if words[:1] == ["APPEND"] or words[:2] in (["SET", "LOCATION"], ["SET", "FILE"], ["SET", "TABLE"]):
         raise not_imitated(f"ALTER TABLE {' '.join(words[:1] if words[0] == 'APPEND' else words[:2])}")
     raise not_in_redshift(f"ALTER TABLE ... {' '.join(words)}".rstrip())
 
 
+def _columns_of(name: str, catalog: Catalog) -> Columns:
+    parts = [part.strip('"') for part in name.split(".")]
+    columns = catalog.columns(parts[-2] if len(parts) > 1 else "", parts[-1])
+    if columns is None:
+        raise NoSuchTable(f'relation "{parts[-1]}" does not exist')
+    return columns
+
+
 def _addition_to_table(head: str, action: list[Token], statement: list[Token], catalog: Catalog) -> str:
     words = [token.word for token in action]
+    if "CHECK" in words:
+        raise not_in_redshift("CHECK constraints")
     if {"CONSTRAINT", "PRIMARY", "UNIQUE", "FOREIGN"} & set(words[1:2]):
         check_keys(statement, catalog)
         return _NOTHING  # keys are declared and not enforced

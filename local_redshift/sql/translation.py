@@ -3,10 +3,12 @@
 Queries are in queries.py, table definitions in tables.py; here are all other statements.
 """
 
+import itertools
+
 from local_redshift.errors import NotSupported, SyntaxRefused, not_imitated, not_in_redshift
 from local_redshift.sql.catalog import Catalog
 from local_redshift.sql.settings import reset, set_parameter, show, with_own_schema
-from local_redshift.sql.tokens import Token, code, name_text, split_list, text
+from local_redshift.sql.tokens import Token, code, name_text, quote, spaced, split_list, text
 
 VERBS = ("SELECT", "WITH", "(", "INSERT", "UPDATE", "DELETE", "MERGE")  # of queries
 STATEMENTS = (
@@ -21,9 +23,8 @@ STATEMENTS = (
 # https://docs.aws.amazon.com/redshift/latest/dg/c_unsupported-postgresql-features.html
 NOT_IN_REDSHIFT = (
     "ON CONFLICT",
-    "RETURNING",
     "DISTINCT ON",
-    "FILTER (",
+    ") FILTER (",
     "FROM ( VALUES",
     "JOIN ( VALUES",
     "IS NOT DISTINCT FROM",
@@ -72,6 +73,7 @@ def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = Fa
     `autocommit` tells that the statement runs outside a transaction block, where Redshift accepts some that it
     otherwise refuses. Raise NotSupported, naming the word, for what is refused.
     """
+    statement = _with_returning_as_name(statement)
     words = [token.word for token in code(statement)]
     _refuse(words)
     if _needs_grammar(words):
@@ -82,8 +84,22 @@ def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = Fa
         return _declare(statement, catalog)
     if words[0] == "ALTER" and "SEARCH_PATH" in words:
         return _text(with_own_schema(statement))
-    rule = _STATEMENT_RULES.get(words[0])
+    rule = _user if words[:2] in (["CREATE", "USER"], ["ALTER", "USER"]) else _STATEMENT_RULES.get(words[0])
     return _text(rule(statement) if rule is not None else statement)
+
+
+def _with_returning_as_name(statement: list[Token]) -> list[Token]:
+    """Quote the word RETURNING, which is a name in Redshift. Raise NotSupported if it is PostgreSQL's clause."""
+    tokens = code(statement)
+    if all(token.word != "RETURNING" for token in tokens):
+        return statement
+    before_a_name = ("(", ",", ".", "SELECT", "BY", "AND", "OR", "=", "<", ">", "SET", "WHERE", "COLUMN", "ON", "TABLE")
+    is_clause = {"INSERT", "UPDATE", "DELETE", "MERGE"} & {token.word for token in tokens} and any(
+        token.word == "RETURNING" and before.word not in before_a_name for before, token in itertools.pairwise(tokens)
+    )
+    if is_clause:
+        raise not_in_redshift("RETURNING")
+    return [Token("quoted", quote(token.name)) if token.word == "RETURNING" else token for token in statement]
 
 
 def _needs_grammar(words: list[str]) -> bool:
@@ -115,7 +131,7 @@ def _refuse(words: list[str]) -> None:
     spaced = f" {' '.join(words)} "
     for phrase in NOT_IN_REDSHIFT:
         if f" {phrase} " in spaced:
-            raise not_in_redshift(phrase.rstrip(" ("))
+            raise not_in_redshift(phrase.strip(" ()"))
     for phrase in NOT_IMITATED:
         if f" {phrase} " in spaced:
             raise not_imitated(phrase.rstrip(" ("))
@@ -176,7 +192,7 @@ def _truncate(statement: list[Token]) -> list[Token]:
     tokens = [token for token in code(statement)[1:] if token.word != "TABLE"]
     if len(split_list(tokens)) > 1:
         raise not_in_redshift("TRUNCATE of several tables")
-    if len(tokens) not in (1, 3, 5):  # a name in up to three parts
+    if any(token.word != "." for token in tokens[1::2]) or len(tokens) % 2 == 0:  # a name in up to three parts
         raise not_in_redshift(f"{text(tokens[-1:]).upper()} after TRUNCATE")
     return statement
 
@@ -195,14 +211,36 @@ def _analyze(statement: list[Token]) -> list[Token]:
 
 
 def _grant(statement: list[Token]) -> list[Token]:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_GRANT.html: TO ROLE name
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_GRANT.html: ROLE name, and TO ROLE name
     tokens = code(statement)
     named = {
         id(tokens[n])
         for n in range(1, len(tokens))
-        if tokens[n].word == "ROLE" and tokens[n - 1].word in ("TO", "FROM", ",")
+        if tokens[n].word == "ROLE" and tokens[n - 1].word in ("GRANT", "REVOKE", "TO", "FROM", ",")
     }
     return [token for token in statement if id(token) not in named]
+
+
+def _user(statement: list[Token]) -> list[Token]:
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_USER.html: the options that PostgreSQL lacks
+    tokens = code(statement)
+    made: list[Token] = []
+    while tokens:
+        token, tokens = tokens[0], tokens[1:]
+        following = [after.word for after in tokens[:2]]
+        if token.word == "PASSWORD" and following[:1] == ["DISABLE"]:
+            made, tokens = [*made, token, Token("word", "NULL")], tokens[1:]
+        elif token.word in ("CREATEUSER", "NOCREATEUSER"):
+            made.append(Token("word", "SUPERUSER" if token.word == "CREATEUSER" else "NOSUPERUSER"))
+        elif " ".join([token.word, *following[:1]]) in ("SYSLOG ACCESS", "SESSION TIMEOUT", "RESET SESSION"):
+            tokens = tokens[2:]
+        elif token.word == "EXTERNALID":
+            tokens = tokens[1:]
+        elif token.word == "CONNECTION" and [after.word for after in tokens[1:2]] == ["UNLIMITED"]:
+            made, tokens = [*made, token, tokens[0], Token("word", "-1")], tokens[2:]
+        else:
+            made.append(token)
+    return spaced(made)
 
 
 _STATEMENT_RULES = {

@@ -79,11 +79,13 @@ def _percentile(call: exp.Anonymous) -> None:
     if len(ordered) != 1 or len(call.expressions) != 1:
         raise RedshiftError(f"{call.name.upper()} takes one number and WITHIN GROUP (ORDER BY one expression)")
     name = f"local_redshift.{call.name.lower()}_window"
-    fraction: exp.Expr = call.expressions[0].copy()
-    if ordered[0].args.get("desc"):
-        fraction = exp.Sub(this=exp.Literal.number(1), expression=fraction)
-    numbers = exp.Cast(this=ordered[0].this.copy(), to=exp.Var(this="pg_catalog.numeric"))
-    window.set("this", exp.Anonymous(this=name, expressions=[numbers, fraction]))
+    numbers: exp.Expr = exp.Cast(this=ordered[0].this.copy(), to=exp.Var(this="pg_catalog.numeric"))
+    is_descending = bool(ordered[0].args.get("desc"))
+    if is_descending:
+        numbers = exp.Neg(this=numbers)
+    window.set("this", exp.Anonymous(this=name, expressions=[numbers, call.expressions[0].copy()]))
+    if is_descending:
+        window.replace(exp.Neg(this=window.copy()))
 
 
 def _ratio_to_report(call: exp.Anonymous) -> None:

@@ -42,7 +42,7 @@ IN_ITS_WORDS = [  # page, statement, psycopg2's class, what a cluster says
       for call in ("NOW()", "CURRENT_TIMESTAMP", "AGE(SYSDATE)", "GENERATE_SERIES(1, 2)", "CURRENT_SCHEMA()", "PG_RELATION_SIZE('t')")],
     *[("r_pg_keywords", f"SELECT {word} FROM t", errors.SyntaxError, f'syntax error at or near "{word}"')
       for word in "tag language partition open percent raw delta system snapshot start backup offline".split()],
-    *[("r_pg_keywords", f"CREATE TABLE x ({word} INT)", errors.SyntaxError, f'near "{word}"') for word in ("tag", "timestamp", "open", "group", "end")],
+    *[("r_pg_keywords", f"CREATE TABLE x ({word} INT)", errors.SyntaxError, f'near "{word}"') for word in ("tag", "open", "group", "end")],
     *[("r_pg_keywords", f"CREATE TABLE {word} (a INT)", errors.SyntaxError, f'near "{word}"') for word in ("user", "order", "table")],
     ("r_correlated_subqueries", "SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u WHERE EXISTS (SELECT 1 FROM child WHERE child.a = t.a))",
      errors.InternalError_, "This type of correlated subquery pattern is not supported yet"),
@@ -202,7 +202,7 @@ CREATE DATASHARE d | DATASHARE
 UNLOAD ('SELECT 1') TO 's3://b/k' IAM_ROLE 'r' | UNLOAD
 ALTER TABLE t APPEND FROM u | APPEND
 ANALYZE COMPRESSION t | COMPRESSION
-SHOW TABLES FROM SCHEMA x.public | SHOW TABLES
+SHOW GRANTS ON TABLE t | SHOW GRANTS
 SET enable_case_sensitive_identifier TO true | case_sensitive
 COPY t FROM 's3://b/k' IAM_ROLE 'r' CSV IGNOREHEADER 1 | COPY of CSV
 COPY t FROM 's3://b/k' IAM_ROLE 'r' DELIMITER '|' NULL AS '' | COPY of delimited text

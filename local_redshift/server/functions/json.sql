@@ -55,3 +55,50 @@ RETURN jsonb_typeof(value);
 
 CREATE FUNCTION local_redshift.get_array_length(value jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN jsonb_typeof(value) = 'array' THEN jsonb_array_length(value) END;
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/c_Type_Info_Functions.html: what a SUPER value is. A number has the smallest
+-- type that holds it.
+CREATE FUNCTION local_redshift.is_array(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE
+RETURN jsonb_typeof(value) = 'array';
+
+CREATE FUNCTION local_redshift.is_object(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE
+RETURN jsonb_typeof(value) = 'object';
+
+CREATE FUNCTION local_redshift.is_scalar(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE
+RETURN jsonb_typeof(value) NOT IN ('array', 'object');
+
+CREATE FUNCTION local_redshift.is_boolean(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE
+RETURN jsonb_typeof(value) = 'boolean';
+
+CREATE FUNCTION local_redshift.is_varchar(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE
+RETURN jsonb_typeof(value) = 'string';
+
+CREATE FUNCTION local_redshift.is_char(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE
+RETURN jsonb_typeof(value) = 'string';
+
+CREATE FUNCTION local_redshift.is_whole(value jsonb, low numeric, high numeric) RETURNS boolean LANGUAGE sql IMMUTABLE
+RETURN CASE
+    WHEN jsonb_typeof(value) = 'number' THEN value::text !~ E'[.eE]' AND value::numeric BETWEEN low AND high
+    ELSE value IS NULL AND NULL
+END;
+
+CREATE FUNCTION local_redshift.is_smallint(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE
+RETURN local_redshift.is_whole(value, -32768, 32767);
+
+CREATE FUNCTION local_redshift.is_integer(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE
+RETURN local_redshift.is_whole(value, -2147483648, 2147483647);
+
+CREATE FUNCTION local_redshift.is_bigint(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE
+RETURN local_redshift.is_whole(value, -9223372036854775808, 9223372036854775807);
+
+CREATE FUNCTION local_redshift.is_float(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE
+RETURN jsonb_typeof(value) = 'number' AND value::text ~ E'[.eE]';
+
+CREATE FUNCTION local_redshift.is_decimal(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE
+RETURN jsonb_typeof(value) = 'number';
+
+CREATE FUNCTION local_redshift.decimal_precision(value jsonb) RETURNS integer LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN jsonb_typeof(value) = 'number' THEN length(regexp_replace(value::text, '[^0-9]', '', 'g')) END;
+
+CREATE FUNCTION local_redshift.decimal_scale(value jsonb) RETURNS integer LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN jsonb_typeof(value) = 'number' THEN scale(value::numeric) END;

@@ -277,6 +277,90 @@ BEGIN
     END LOOP;
 END $$;
 
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_REDSHIFT_TABLES.html, r_SVV_ALL_TABLES.html and their like
+CREATE VIEW local_redshift.svv_redshift_databases AS
+SELECT
+    datname::varchar(128) AS database_name, 1 AS database_owner, 'local'::varchar(32) AS database_type,
+    NULL::varchar(128) AS database_acl, ''::varchar(128) AS database_options,
+    'Snapshot Isolation'::varchar(128) AS database_isolation_level
+FROM pg_catalog.pg_database
+WHERE NOT datistemplate AND datname <> 'postgres';
+
+CREATE VIEW local_redshift.svv_redshift_schemas AS
+SELECT
+    current_database()::varchar(128) AS database_name, nspname::varchar(128) AS schema_name,
+    nspowner::integer AS schema_owner, 'local'::varchar(16) AS schema_type,
+    array_to_string(nspacl, '~')::varchar(128) AS schema_acl, ''::varchar(128) AS schema_option
+FROM local_redshift.pg_namespace
+WHERE nspname NOT LIKE 'pg\\_t%';
+
+CREATE VIEW local_redshift.svv_redshift_tables AS
+SELECT
+    current_database()::varchar(128) AS database_name, nspname::varchar(128) AS schema_name,
+    relname::varchar(128) AS table_name,
+    CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END::varchar(128) AS table_type,
+    array_to_string(relacl, '~')::varchar(128) AS table_acl,
+    obj_description(pg_class.oid, 'pg_class')::varchar(256) AS remarks,
+    pg_catalog.pg_get_userbyid(relowner)::varchar(128) AS table_owner
+FROM local_redshift.pg_class
+JOIN local_redshift.pg_namespace ON pg_namespace.oid = relnamespace
+WHERE relkind IN ('r', 'v') AND nspname <> 'pg_toast';
+
+CREATE VIEW local_redshift.svv_redshift_columns AS
+SELECT
+    current_database()::varchar(128) AS database_name, nspname::varchar(128) AS schema_name,
+    relname::varchar(128) AS table_name, attname::varchar(128) AS column_name, attnum::integer AS ordinal_position,
+    local_redshift.format_type(atttypid, atttypmod)::varchar(128) AS data_type,
+    (SELECT adsrc FROM local_redshift.pg_attrdef WHERE adrelid = attrelid AND adnum = attnum)::varchar(4000)
+        AS column_default,
+    CASE WHEN attnotnull THEN 'NO' ELSE 'YES' END::varchar(3) AS is_nullable,
+    local_redshift.format_encoding(attencodingtype)::varchar(128) AS encoding,
+    attisdistkey AS distkey, attsortkeyord AS sortkey, NULL::varchar(128) AS column_acl,
+    col_description(attrelid, attnum)::varchar(256) AS remarks
+FROM local_redshift.pg_attribute
+JOIN local_redshift.pg_class ON pg_class.oid = attrelid
+JOIN local_redshift.pg_namespace ON pg_namespace.oid = relnamespace
+WHERE relkind IN ('r', 'v') AND nspname <> 'pg_toast' AND attnum > 0 AND NOT attisdropped;
+
+CREATE VIEW local_redshift.svv_all_schemas AS
+SELECT database_name, schema_name, schema_owner, schema_type, schema_acl, NULL::varchar(128) AS source_database,
+    schema_option
+FROM local_redshift.svv_redshift_schemas;
+
+CREATE VIEW local_redshift.svv_all_tables AS
+SELECT database_name, schema_name, table_name, table_acl, table_type, remarks FROM local_redshift.svv_redshift_tables;
+
+CREATE VIEW local_redshift.svv_all_columns AS
+SELECT
+    database_name, schema_name, table_name, column_name, ordinal_position, column_default, is_nullable,
+    regexp_replace(data_type, E'[(].*', '')::varchar(128) AS data_type,
+    substring(data_type from E'character.*[(]([0-9]+)')::integer AS character_maximum_length,
+    CASE data_type
+        WHEN 'smallint' THEN 16 WHEN 'integer' THEN 32 WHEN 'bigint' THEN 64 WHEN 'real' THEN 24
+        WHEN 'double precision' THEN 53 ELSE substring(data_type from E'numeric[(]([0-9]+)')::integer
+    END AS numeric_precision,
+    CASE
+        WHEN data_type IN ('smallint', 'integer', 'bigint') THEN 0
+        ELSE substring(data_type from E'numeric[(][0-9]+,([0-9]+)')::integer
+    END AS numeric_scale,
+    remarks
+FROM local_redshift.svv_redshift_columns;
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_SHOW_TABLES.html
+CREATE VIEW local_redshift.svv_show_tables AS
+SELECT
+    database_name, schema_name, table_name, table_type, table_acl, remarks, table_owner AS owner,
+    NULL::timestamp AS last_altered_time, NULL::timestamp AS last_modified_time, NULL::varchar AS dist_style,
+    CASE table_type WHEN 'VIEW' THEN 'VIEW' ELSE 'REGULAR' END::varchar AS table_subtype
+FROM local_redshift.svv_redshift_tables;
+
+CREATE FUNCTION local_redshift.current_schemas(implicit boolean) RETURNS name[] LANGUAGE sql STABLE AS $$
+    SELECT array_remove(
+        CASE WHEN implicit THEN pg_catalog.current_schemas(true) ELSE array_remove(pg_catalog.current_schemas(true), 'pg_catalog') END,
+        'local_redshift'
+    )
+$$;
+
 -- nothing is external here
 CREATE VIEW local_redshift.svv_external_schemas AS
 SELECT 0::oid AS esoid, 0::smallint AS eskind, ''::name AS schemaname, 0 AS esowner, ''::text AS databasename,
