@@ -35,6 +35,7 @@ INVALID_TIME = "Invalid time format or value [HH24:MI:SS]"  # guess
 INVALID_BOOLEAN = "Invalid boolean value"  # guess
 INVALID_FLOAT = "Invalid float format or value"  # guess
 INVALID_SUPER = "Invalid JSON for SUPER"  # guess
+INVALID_VARBYTE = "Invalid hexadecimal digits for VARBYTE"  # guess
 NOT_NULL = "Missing data for not-null field"  # seen
 INVALID_UTF8 = (  # seen; the guide prints UTF-8
     "String contains invalid or unsupported UTF8 codepoints. Bad UTF8 hex sequence: {bytes} (error {error})"

@@ -38,7 +38,7 @@ class Column:
     @property
     def shown_type(self) -> str:
         """The type as stl_load_errors shows it (cut to 10 characters there)."""
-        return {"bpchar": "char", "jsonb": "super"}.get(self.type, self.type)
+        return {"bpchar": "char", "jsonb": "super", "bytea": "varbyte"}.get(self.type, self.type)
 
     @property
     def shown_length(self) -> str:

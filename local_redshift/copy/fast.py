@@ -51,7 +51,7 @@ class FastRows:
         names = [path[0] for path in keys if len(path) == 1 and isinstance(path[0], str)]
         if len(set(names)) < len(converters) or ignores_case:
             return None
-        if any(converter.column.type == "jsonb" for converter in converters):
+        if any(converter.column.type in ("jsonb", "bytea") for converter in converters):
             return None
         return FastRows(converters, names)
 

@@ -132,6 +132,14 @@ def _to_super(field: Field) -> str:
     return text
 
 
+def _to_varbyte(field: Field) -> str | None:
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html: COPY takes hexadecimal digits
+    text = text_of(field)
+    if not re.fullmatch(r"(?:[0-9a-fA-F]{2})*", text):
+        raise ValueRefused(messages.BAD_DIGIT, messages.INVALID_VARBYTE)
+    return f"\\x{text}"
+
+
 _CONVERTERS: dict[str, Callable[[Field], str | None]] = {
     "varchar": to_varchar,
     "bpchar": to_char,
@@ -147,6 +155,7 @@ _CONVERTERS: dict[str, Callable[[Field], str | None]] = {
     "timestamptz": _to_timestamp,
     "time": _to_time,
     "jsonb": _to_super,
+    "bytea": _to_varbyte,
 }
 
 TYPES = tuple(_CONVERTERS)

@@ -10,14 +10,23 @@ import json
 from local_redshift.door.backend import Backend
 from local_redshift.door.catalog import SessionCatalog
 from local_redshift.errors import RedshiftError
-from local_redshift.sql import Token, created_view, is_late_binding, late_binding_query, quote, tokenize, translate
+from local_redshift.sql import (
+    Token,
+    created_view,
+    is_late_binding,
+    late_binding_query,
+    quote,
+    text,
+    tokenize,
+    translate,
+)
 
 _DESCRIBED = "pg_get_late_binding_view_cols"
 
 _FORGET = "DELETE FROM local_redshift.late_binding_views WHERE view = to_regclass($1)"
 _NOTE = """
-INSERT INTO local_redshift.late_binding_views (view, query)
-VALUES (to_regclass($1), $2)
+INSERT INTO local_redshift.late_binding_views (view, query, definition)
+VALUES (to_regclass($1), $2, $3)
 """
 _IS_BOUND_VIEW = """
 SELECT EXISTS (
@@ -40,7 +49,7 @@ def note(backend: Backend, statement: list[Token]) -> None:
     view = created_view(statement)
     backend.query(_FORGET, view)
     if is_late_binding(statement):
-        backend.query(_NOTE, view, late_binding_query(statement))
+        backend.query(_NOTE, view, late_binding_query(statement), text(statement).strip())
 
 
 def with_described_views(statement: list[Token], catalog: SessionCatalog) -> list[Token]:

@@ -44,6 +44,9 @@ SELECT EXISTS (
 """
 
 
+_HAS_CONSTRAINT = "SELECT 1 FROM pg_catalog.pg_constraint WHERE conrelid = to_regclass($1) AND conname = $2"
+
+
 def is_utility(statement: list[Token]) -> bool:
     """Tell whether `run` takes the statement: all that are no queries, and the DELETE of all rows."""
     tokens = code(statement)
@@ -185,11 +188,20 @@ def _alter_table(session: "Session", statement: list[Token]) -> str:
     table = altered_table(statement)
     given = attributes(statement)
     tag = _run(session, statement)
+    if "RENAME" in words and "COLUMN" in words:
+        _rename_limit(session, table, *[token.name for token in code(statement)[-3::2]])
     if "CONSTRAINT" in words and "DROP" in words:
         declarations.forget_key(session.backend, table, statement)
     elif words[3:4] == ["ADD"] or words[5:6] == ["ADD"] or "ALTER" in words[3:6]:
         _note_declarations(session, table, statement, given)
     return tag
+
+
+def _rename_limit(session: "Session", table: str, old: str, new: str) -> None:
+    """Rename the constraint that limits the bytes of a column, which bears the column's name."""
+    limits = [f"{name}_bytes" for name in (old, new)]
+    if session.backend.query(_HAS_CONSTRAINT, table, limits[0]):
+        session.backend.query(f"ALTER TABLE {table} RENAME CONSTRAINT {quote(limits[0])} TO {quote(limits[1])}")
 
 
 def _drop_table(session: "Session", statement: list[Token]) -> str:

@@ -230,7 +230,8 @@ $$;
 -- PostgreSQL has a view without columns in the place of each
 CREATE TABLE local_redshift.late_binding_views (
     view            oid PRIMARY KEY,
-    query           text NOT NULL
+    query           text NOT NULL,
+    definition      text NOT NULL DEFAULT ''  -- the whole statement
 );
 
 GRANT SELECT ON ALL TABLES IN SCHEMA local_redshift TO PUBLIC;

@@ -95,6 +95,8 @@ _TABLE = _listed("""
     FNV_HASH .?.                         local_redshift.fnv_hash
     FUNC_SHA1/SHA1/SHA t                 local_redshift.sha1
     GET_ARRAY_LENGTH .                   local_redshift.get_array_length
+    FROM_HEX t                           local_redshift.from_hex
+    FROM_VARBYTE .t                      local_redshift.from_varbyte
     GETDATE -                            local_redshift.getdate
     INITCAP t
     INTERVAL_CMP ..                      local_redshift.interval_cmp
@@ -181,9 +183,10 @@ _TABLE = _listed("""
     TIMESTAMP_CMP_DATE ..                local_redshift.timestamp_cmp_date
     TO_CHAR .t
     TO_DATE tt?.                         local_redshift.to_date
-    TO_HEX .
+    TO_HEX .                             local_redshift.to_hex
     TO_NUMBER tt
     TO_TIMESTAMP tt?.                    local_redshift.to_timestamp
+    TO_VARBYTE tt                        local_redshift.to_varbyte
     TRANSLATE ttt
     TRUNC .?.
     UPPER t
@@ -209,10 +212,10 @@ _OF_THE_SYSTEM = re.compile(
 # a cluster has these, but pipelines like this one do without them
 _NOT_IMITATED = frozenset(
     "APPROXIMATE ARRAY ARRAY_CONCAT ARRAY_FLATTEN BPCHARCMP BTTEXT_PATTERN_CMP CHANGE_QUERY_PRIORITY CHECKSUM "
-    "COLLATE DIFFERENCE EXPLODE FARMFINGERPRINT64 FROM_HEX FROM_VARBYTE GEOGRAPHYFROMTEXT HLL HLL_CARDINALITY "
+    "COLLATE DIFFERENCE EXPLODE FARMFINGERPRINT64 GEOGRAPHYFROMTEXT HLL HLL_CARDINALITY "
     "HLL_COMBINE HLL_CREATE_SKETCH JSON_SIZE LOWER_ATTRIBUTE_NAMES MURMUR3_32_HASH OBJECT OBJECT_TRANSFORM "
     "OCTETINDEX PG_GET_COLS PG_GET_LATE_BINDING_VIEW_COLS PG_LAST_QUERY_ID PG_LAST_UNLOAD_COUNT SIZE SLICE_NUM "
-    "SOUNDEX SPLIT_TO_ARRAY SUBARRAY TEXT_TO_INT_ALT TEXT_TO_NUMERIC_ALT TIMEZONE TO_VARBYTE "
+    "SOUNDEX SPLIT_TO_ARRAY SUBARRAY TEXT_TO_INT_ALT TEXT_TO_NUMERIC_ALT TIMEZONE "
     "UPPER_ATTRIBUTE_NAMES".split()
 )
 

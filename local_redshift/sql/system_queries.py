@@ -13,7 +13,8 @@ from local_redshift.sql.tokens import Token, code, text
 # the views and functions of server/functions/pg_catalog.sql that stand before PostgreSQL's own
 _OWN_CATALOG = frozenset(
     "pg_attrdef pg_attribute pg_class pg_constraint pg_database pg_index pg_indexes pg_namespace pg_proc "
-    "pg_stat_activity pg_tables pg_user pg_views pg_table_def format_type pg_get_constraintdef pg_get_viewdef "
+    "pg_stat_activity pg_tables pg_user pg_views pg_table_def format_type pg_get_constraintdef pg_get_expr "
+    "pg_get_viewdef "
     "pg_get_late_binding_view_cols version".split()
 )
 _OWN_INFORMATION_SCHEMA = frozenset(

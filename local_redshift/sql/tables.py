@@ -53,6 +53,9 @@ TEXT_TYPES = {
     "NCHAR": ("bpchar", 1),
     "BPCHAR": ("bpchar", 256),
 }
+# https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html
+BYTES_TYPES = ("VARBYTE", "VARBINARY", "BINARY VARYING")
+DEFAULT_VARBYTE, MAX_VARBYTE = 64_000, 16_777_216
 DECIMAL_TYPES = ("DECIMAL", "NUMERIC", "DEC")
 
 # A length counts bytes; PostgreSQL's counts characters, so a check stands beside it. Blanks past the
@@ -211,6 +214,10 @@ def _column_type(name: str, tokens: list[Token]) -> tuple[str, list[str], list[T
             if arguments:
                 length = limit if arguments[0].word == "MAX" else _number(arguments[0], limit, words)
             return f"pg_catalog.{base}({length})", [_bytes_check(name, base, length)], rest
+        if words in BYTES_TYPES:
+            arguments, rest = _arguments(rest)
+            length = _number(arguments[0], MAX_VARBYTE, words) if arguments else DEFAULT_VARBYTE
+            return "pg_catalog.bytea", [_bytes_check(name, "bytea", length)], rest
         if words in DECIMAL_TYPES:
             arguments, rest = _arguments(rest)
             precision = _number(arguments[0], MAX_PRECISION, words) if arguments else 18
@@ -234,7 +241,11 @@ def _number(token: Token, limit: int, sql_type: str, least: int = 1) -> int:
 
 
 def _bytes_check(name: str, base: str, length: int) -> str:
-    full_name = {"varchar": "character varying", "bpchar": "character"}[base]
+    full_name = {"varchar": "character varying", "bpchar": "character", "bytea": "binary varying"}[base]
+    if base == "bytea":
+        check = quote(f"{name[1:-1]}_bytes")
+        failing = f"local_redshift.too_long('{full_name}({length})')"
+        return f"CONSTRAINT {check} CHECK ((octet_length({name}) <= {length}) IS NOT FALSE OR {failing})"
     return _BYTES_CHECK.format(check=quote(f"{name[1:-1]}_bytes"), column=name, n=length, type=f"{full_name}({length})")
 
 

@@ -40,8 +40,6 @@ _NOT_IMITATED = {
     D.GEOMETRY: "GEOMETRY",
     D.GEOGRAPHY: "GEOGRAPHY",
     D.HLLSKETCH: "HLLSKETCH",
-    D.VARBINARY: "VARBYTE",
-    D.BINARY: "VARBYTE",
 }
 
 
@@ -67,6 +65,9 @@ def cast(node: exp.Cast, source: ColumnType | None) -> None:
         _to_decimal(node, sizes, source)
     elif to.this in _PLAIN and not to.args.get("nested"):
         node.set("to", exp.Var(this=_PLAIN[to.this]))
+    elif to.this in (D.VARBINARY, D.BINARY):
+        node.replace(exp.Anonymous(this="local_redshift.varbyte", expressions=[node.this.copy()]))
+        return
     elif to.this in _NOT_IMITATED:
         raise not_imitated(f"the type {_NOT_IMITATED[to.this]}")
     else:

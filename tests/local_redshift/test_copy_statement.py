@@ -9,7 +9,7 @@ from psycopg2 import errors
 
 from local_redshift.copy import statement
 from local_redshift.copy.values import TYPES
-from local_redshift.sql.tables import DECIMAL_TYPES, PLAIN_TYPES, TEXT_TYPES
+from local_redshift.sql.tables import BYTES_TYPES, DECIMAL_TYPES, PLAIN_TYPES, TEXT_TYPES
 from local_redshift.sql.tokens import tokenize
 
 GOOD = '{"c": 1}\n'
@@ -156,7 +156,9 @@ def test_readme_lists_the_options_and_types_of_the_code() -> None:
     assert sorted(listed) == sorted(statement.TAKEN)
     types = readme.split("have these types:")[1].split(".\n")[0]
     found = {
-        PLAIN_TYPES.get(name) or TEXT_TYPES.get(name, ("",))[0] or ("numeric" if name in DECIMAL_TYPES else name)
+        "bytea"
+        if name in BYTES_TYPES
+        else PLAIN_TYPES.get(name) or TEXT_TYPES.get(name, ("",))[0] or ("numeric" if name in DECIMAL_TYPES else name)
         for name in re.findall(r"`([A-Z ]+)`", types)
     }
     assert found == set(TYPES)

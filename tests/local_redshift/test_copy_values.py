@@ -196,6 +196,7 @@ ERRORS = [  # fact, column, the value, options, err_code, err_reason, type, col_
     ("guess: a lone surrogate escape", "VARCHAR", r'"\ud83d"', "", 1220, UTF8.format("ed a0 bd (error 5)"), "varchar", "256"),
     ("DG multi-byte", "CHAR(9)", '"é"', "", 1220, "Multibyte character not supported for CHAR (Hint: try using VARCHAR). Invalid char: c3 a9", "char", "9"),
     ("seen", "VARCHAR", r'"\u0000x"', "", 1218, "Invalid null byte - field longer than 1 byte", "varchar", "256"),
+    ("guess", "VARBYTE", '"xy"', "", 1207, "Invalid hexadecimal digits for VARBYTE", "varbyte", "0"),
     ("code DG", "SUPER", r'"\ud83d"', "", 1224, "Invalid JSON for SUPER", "super", "0"),
 ]
 # fmt: on
@@ -300,5 +301,16 @@ def test_raw_line_is_cut_at_1024_characters_after_doubling(copy) -> None:
 
 def test_every_type_is_tried() -> None:
     tried = {row[6] for row in ERRORS}
-    shown = {"bpchar": "char", "jsonb": "super", "timestamptz": "timestampt"}
+    shown = {"bpchar": "char", "jsonb": "super", "timestamptz": "timestampt", "bytea": "varbyte"}
     assert tried == {shown.get(name, name) for name in TYPES}
+
+
+def test_varbyte_is_loaded_from_hexadecimal_digits(copy) -> None:
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html
+    copy.load("c VARBYTE(3)", '{"c": "00ffAb"}\n{"c": ""}\n{"c": null}\n')
+    copy.cursor.execute("SELECT TO_HEX(c), FROM_VARBYTE(c, 'base64') FROM t ORDER BY 1")
+    assert copy.cursor.fetchall() == [("", ""), ("00ffab", "AP+r"), (None, None)]
+    copy.cursor.execute(
+        "SELECT TO_HEX('abc'::VARBYTE), TO_HEX(FROM_HEX('6162') || TO_VARBYTE('63', 'hex')), TO_HEX(255)"
+    )
+    assert copy.cursor.fetchall() == [("616263", "616263", "ff")]

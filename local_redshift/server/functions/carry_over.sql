@@ -35,7 +35,7 @@ BEGIN
                     EXECUTE pg_catalog.format('CREATE VIEW %I.%I AS SELECT', schema_name, table_name);
                     EXECUTE pg_catalog.format(
                         'INSERT INTO local_redshift.late_binding_views '
-                        'SELECT to_regclass(%L), query FROM %s.late_binding_views WHERE schema_name = %L AND view_name = %L',
+                        'SELECT to_regclass(%L), query, query FROM %s.late_binding_views WHERE schema_name = %L AND view_name = %L',
                         pg_catalog.format('%I.%I', schema_name, table_name), older, schema_name, table_name
                     );
                 END LOOP;

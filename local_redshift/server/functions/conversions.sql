@@ -84,3 +84,36 @@ RETURN CASE WHEN octet_length(value) <= n THEN value ELSE local_redshift.first_b
 -- https://docs.aws.amazon.com/redshift/latest/dg/r_TRY_CAST.html
 CREATE FUNCTION local_redshift.is_castable(value text, type text) RETURNS boolean LANGUAGE sql STABLE
 RETURN pg_input_is_valid(value, type);
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html, varbyte-functions.html: bytes, a string's are UTF-8
+CREATE FUNCTION local_redshift.varbyte(value text) RETURNS bytea LANGUAGE sql IMMUTABLE
+RETURN convert_to(value, 'UTF8');
+
+CREATE FUNCTION local_redshift.varbyte(value bytea) RETURNS bytea LANGUAGE sql IMMUTABLE
+RETURN value;
+
+CREATE FUNCTION local_redshift.to_varbyte(value text, format text) RETURNS bytea LANGUAGE sql IMMUTABLE
+RETURN CASE lower(format)
+    WHEN 'hex' THEN decode(value, 'hex')
+    WHEN 'base64' THEN decode(value, 'base64')
+    ELSE convert_to(value, 'UTF8')
+END;
+
+CREATE FUNCTION local_redshift.from_varbyte(value bytea, format text) RETURNS text LANGUAGE sql IMMUTABLE
+RETURN CASE lower(format)
+    WHEN 'hex' THEN encode(value, 'hex')
+    WHEN 'base64' THEN encode(value, 'base64')
+    ELSE convert_from(value, 'UTF8')
+END;
+
+CREATE FUNCTION local_redshift.from_hex(value text) RETURNS bytea LANGUAGE sql IMMUTABLE
+RETURN decode(value, 'hex');
+
+CREATE FUNCTION local_redshift.to_hex(value bytea) RETURNS text LANGUAGE sql IMMUTABLE
+RETURN encode(value, 'hex');
+
+CREATE FUNCTION local_redshift.to_hex(value bigint) RETURNS text LANGUAGE sql IMMUTABLE
+RETURN pg_catalog.to_hex(value);
+
+CREATE FUNCTION local_redshift.to_hex(value integer) RETURNS text LANGUAGE sql IMMUTABLE
+RETURN pg_catalog.to_hex(value);

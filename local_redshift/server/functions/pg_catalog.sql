@@ -33,6 +33,7 @@ $$;
 CREATE FUNCTION local_redshift.format_type(type oid, modifier integer) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE type
         WHEN 'jsonb'::regtype THEN 'super'
+        WHEN 'bytea'::regtype THEN 'binary varying'
         WHEN 'text'::regtype THEN 'character varying(65535)'
         ELSE pg_catalog.format_type(type, modifier)
     END
@@ -87,10 +88,30 @@ FROM pg_catalog.pg_attribute
 LEFT JOIN local_redshift.column_attributes
     ON tbl = pg_attribute.attrelid AND column_attributes.attnum = pg_attribute.attnum;
 
--- a DEFAULT is shown without the stand-in's functions
+-- a DEFAULT is shown without the stand-in's functions; an IDENTITY is one (sqlalchemy-redshift reads its two numbers)
 CREATE VIEW local_redshift.pg_attrdef AS
-SELECT pg_attrdef.*, replace(pg_get_expr(adbin, adrelid), 'local_redshift.', '') AS adsrc
-FROM pg_catalog.pg_attrdef;
+SELECT oid, adrelid, adnum, adsrc AS adbin, adsrc
+FROM (
+    SELECT oid, adrelid, adnum, replace(pg_catalog.pg_get_expr(adbin, adrelid), 'local_redshift.', '') AS adsrc
+    FROM pg_catalog.pg_attrdef
+    UNION ALL
+    SELECT
+        seqrelid,
+        attrelid,
+        attnum,
+        CASE attidentity WHEN 'a' THEN '"identity"' ELSE 'default_identity' END || '(' || attrelid || ', ' || attnum - 1
+            || ', ''' || seqstart || ',' || seqincrement || '''::text)'
+    FROM pg_catalog.pg_attribute
+    JOIN pg_catalog.pg_depend ON refobjid = attrelid AND refobjsubid = attnum AND deptype = 'i'
+    JOIN pg_catalog.pg_sequence ON seqrelid = objid
+    WHERE attidentity <> ''
+) AS defaults;
+
+CREATE FUNCTION local_redshift.pg_get_expr(expression text, relation oid, pretty boolean DEFAULT false) RETURNS text
+LANGUAGE sql STABLE AS $$ SELECT expression $$;
+
+CREATE FUNCTION local_redshift.pg_get_expr(expression pg_node_tree, relation oid, pretty boolean DEFAULT false)
+RETURNS text LANGUAGE sql STABLE AS $$ SELECT pg_catalog.pg_get_expr(expression, relation, pretty) $$;
 
 CREATE FUNCTION local_redshift.column_names(relation oid, numbers smallint[]) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT string_agg(quote_ident(attname), ', ' ORDER BY place)
@@ -230,7 +251,7 @@ WHERE usename IS DISTINCT FROM 'rdsdb' AND application_name <> 'local_redshift r
 CREATE FUNCTION local_redshift.pg_get_viewdef(view oid, pretty boolean DEFAULT false) RETURNS text
 LANGUAGE sql STABLE AS $$
     SELECT coalesce(
-        (SELECT query || ' with no schema binding;' FROM local_redshift.late_binding_views AS late WHERE late.view = $1),
+        (SELECT definition FROM local_redshift.late_binding_views AS late WHERE late.view = $1),
         replace(pg_catalog.pg_get_viewdef($1, true), 'local_redshift.', '')
     )
 $$;
@@ -386,7 +407,7 @@ SELECT
     table_catalog, table_schema, table_name, column_name, ordinal_position,
     replace(column_default, 'local_redshift.', '') AS column_default,
     is_nullable,
-    CASE data_type WHEN 'jsonb' THEN 'super' WHEN 'text' THEN 'character varying' ELSE data_type END AS data_type,
+    CASE data_type WHEN 'jsonb' THEN 'super' WHEN 'bytea' THEN 'binary varying' WHEN 'text' THEN 'character varying' ELSE data_type END AS data_type,
     CASE data_type WHEN 'text' THEN 65535 ELSE character_maximum_length END AS character_maximum_length,
     character_octet_length, numeric_precision, numeric_precision_radix, numeric_scale, datetime_precision, interval_type,
     interval_precision, character_set_catalog, character_set_schema, character_set_name, collation_catalog,
