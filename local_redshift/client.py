@@ -26,6 +26,7 @@ from local_redshift.server.process import LOG, READY
 if TYPE_CHECKING:
     from psycopg2 import extensions
 
+TRIES = 3  # of a request, while a server that was killed goes
 STOP_SECONDS = 2  # as long as a script waits, at its end, for its server to stop
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -99,12 +100,16 @@ class Server:
             os.close(starting)
 
     def request(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Ask the server; return its answer. Raise ServerError if it is gone."""
-        try:
-            with self.ask(asked) as (_, answer):
-                return answer
-        except (OSError, json.JSONDecodeError) as error:
-            raise ServerError(f"the local server on {self.data_dir} does not answer: {error}") from error
+        """Ask the server, which is started again if it is gone; return its answer. Raise ServerError if that fails."""
+        problem: Exception | None = None
+        for _ in range(TRIES):
+            try:
+                with self.ask(asked) as (_, answer):
+                    return answer
+            except (OSError, json.JSONDecodeError) as error:  # it was killed just now
+                problem = error
+                self.acquire()
+        raise ServerError(f"the local server on {self.data_dir} does not answer: {problem}") from problem
 
     @contextlib.contextmanager
     def ask(self, asked: dict[str, Any]) -> Iterator[tuple[socket.socket, dict[str, Any]]]:

@@ -114,7 +114,10 @@ class Backend:
     def _receive(self) -> None:
         try:
             self.stream.flush()
-            self.before_wait()
+        except OSError as error:
+            raise BackendLost(self, str(error)) from error
+        self.before_wait()
+        try:
             if self.stream.receive():
                 return
         except OSError as error:

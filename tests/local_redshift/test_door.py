@@ -1,0 +1,193 @@
+"""What the server bears: messages that are none, clients that vanish, and being killed."""
+
+import contextlib
+import re
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg2
+import pytest
+from helpers import door_process, plain_connection, stop_server
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import local_redshift
+from local_redshift.client import get_server
+from local_redshift.door.protocol import SOCKET_NAME, startup_message
+from local_redshift.program import Program
+
+USER = "awsuser"
+
+
+@pytest.fixture(scope="module")
+def address(data_dir: Path) -> str:
+    """The path of the private socket of a server whose database "door" is there."""
+    connection = local_redshift.connect(data_dir, "door")
+    folder = connection.get_dsn_parameters()["host"]
+    connection.close()
+    return f"{folder}/{SOCKET_NAME}"
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(20)
+        client.connect(address)
+        yield client
+
+
+def received(client: socket.socket) -> bytes:
+    """What comes until the other end closes."""
+    parts = []
+    with contextlib.suppress(ConnectionResetError):
+        while part := client.recv(1 << 16):
+            parts.append(part)
+    return b"".join(parts)
+
+
+def logged_in(client: socket.socket) -> None:
+    client.sendall(startup_message({"user": USER, "database": "door"}))
+    answered = b""
+    while not re.search(rb"Z\0\0\0\x05I$", answered):
+        answered += (part := client.recv(1 << 16))
+        assert part, answered
+
+
+def message(kind: bytes, body: bytes) -> bytes:
+    return kind + struct.pack("!i", len(body) + 4) + body
+
+
+def assert_serves(address: str) -> None:
+    with connected(address) as client:
+        logged_in(client)
+        client.sendall(message(b"Q", b"SELECT 41 + 1 AS n\0") + message(b"X", b""))
+        assert b"42" in received(client)
+
+
+SQL = st.sampled_from(
+    [b"SELECT 1\0", b"SELECT $1\0", b"BEGIN\0", b"SELEC\0", b"\0", b"'\0", b"COPY t FROM 'x'\0", b"\xff\0"]
+)
+NAMED = st.tuples(st.sampled_from([b"\0", b"s\0"]), SQL).map(b"".join)
+BODIES = st.binary(max_size=40) | SQL | NAMED
+MESSAGES = st.builds(message, st.sampled_from([bytes([n]) for n in b"QPBDECSHFdcfpX?\0\xff"]), BODIES)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(sent=st.lists(MESSAGES, max_size=8))
+def test_messages_of_any_kind_end_in_answers_or_one_error(address: str, data_dir: Path, sent: list[bytes]) -> None:
+    with connected(address) as client:
+        logged_in(client)
+        with contextlib.suppress(OSError):  # it may be cut off in the middle
+            client.sendall(b"".join(sent) + message(b"S", b"") + message(b"X", b""))
+        received(client)
+    assert "Traceback" not in (data_dir / "door.log").read_text()
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(sent=st.binary(max_size=60))
+def test_bytes_of_any_kind_before_the_login_let_nobody_in(address: str, data_dir: Path, sent: bytes) -> None:
+    with connected(address) as client:
+        with contextlib.suppress(OSError):
+            client.sendall(sent)
+        client.shutdown(socket.SHUT_WR)
+        assert b"Z\0\0\0\x05" not in received(client)
+    assert "Traceback" not in (data_dir / "door.log").read_text()
+
+
+@pytest.mark.parametrize("length", [-1, 0, 3, 10_001, 1 << 30])
+def test_length_before_the_login_is_bounded(address: str, length: int) -> None:
+    with connected(address) as client:
+        client.sendall(struct.pack("!ii", length, 196608))
+        assert b"08P01" in received(client)
+
+
+@pytest.mark.parametrize("length", [-1, 0, 3, 1 << 30])
+def test_length_of_a_message_is_bounded(address: str, length: int) -> None:
+    with connected(address) as client:
+        logged_in(client)
+        client.sendall(b"Q" + struct.pack("!i", length))
+        assert b"08P01" in received(client)
+
+
+def test_a_hundred_clients_are_served_at_once(data_dir: Path, address: str) -> None:
+    connections = [local_redshift.connect(data_dir, "door") for _ in range(100)]
+
+    def ask(connection: psycopg2.extensions.connection) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 AS a, a + 1")
+            return cursor.fetchone()[1]
+
+    with ThreadPoolExecutor(20) as pool:
+        assert list(pool.map(ask, connections)) == [2] * 100
+    for connection in connections:
+        connection.close()
+
+
+def test_client_that_does_not_read_its_answer_keeps_nobody_waiting(address: str) -> None:
+    with connected(address) as client:
+        logged_in(client)
+        client.sendall(message(b"Q", b"SELECT n, REPEAT('x', 1000) FROM GENERATE_SERIES(1, 100000) AS g (n)\0"))
+        assert_serves(address)
+
+
+def running(data_dir: Path, query: str) -> int:
+    with contextlib.closing(plain_connection(data_dir, "door")) as plain, plain.cursor() as cursor:
+        cursor.execute(
+            "SELECT COUNT(*) FROM pg_catalog.pg_stat_activity "
+            "WHERE state = 'active' AND query LIKE %s AND pid <> pg_backend_pid()",
+            [f"%{query}%"],
+        )
+        return cursor.fetchone()[0]
+
+
+def test_statement_of_a_client_that_vanishes_ends(data_dir: Path, address: str) -> None:
+    with connected(address) as client:
+        logged_in(client)
+        client.sendall(message(b"Q", b"SELECT COUNT(*) AS vanishing FROM GENERATE_SERIES(1, 100000000000)\0"))
+        while not running(data_dir, "vanishing"):
+            pass
+    deadline = time.monotonic() + 20
+    while running(data_dir, "vanishing"):
+        assert time.monotonic() < deadline
+
+
+def test_aws_settings_are_handed_over_and_not_shown(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "never-to-be-seen")
+    connection = local_redshift.connect(data_dir, "door")
+    assert "never-to-be-seen" in Program.this().as_json()
+    assert "never-to-be-seen" not in connection.dsn + repr(connection)
+    with contextlib.closing(plain_connection(data_dir, "door")) as plain, plain.cursor() as cursor:
+        cursor.execute("SELECT query FROM pg_catalog.pg_stat_activity")
+        assert "never-to-be-seen" not in str(cursor.fetchall())
+    connection.close()
+    for log in ("door.log", "server.log"):
+        assert "never-to-be-seen" not in (data_dir / log).read_text()
+
+
+def test_killed_server_leaves_no_session_behind(own_data_dir: Path) -> None:
+    connection = local_redshift.connect(own_data_dir)
+    cursor = connection.cursor()
+    cursor.execute("CREATE TABLE t (a INT)")
+    connection.commit()
+    cursor.execute("LOCK t; INSERT INTO t VALUES (1)")
+    door_process(own_data_dir).kill()
+    with pytest.raises(psycopg2.OperationalError):
+        cursor.execute("SELECT 1")
+    again = local_redshift.connect(own_data_dir)
+    with again.cursor() as looking:
+        looking.execute("LOCK t; SELECT COUNT(*) FROM t")  # nobody holds the lock of the killed one any more
+        assert looking.fetchone() == (0,)
+    again.close()
+    stop_server(own_data_dir)
+
+
+def test_connection_is_the_drivers_own(data_dir: Path) -> None:
+    connection = local_redshift.connect(data_dir, "door")
+    assert type(connection) is psycopg2.extensions.connection
+    assert type(connection.cursor()) is psycopg2.extensions.cursor
+    connection.close()
+    assert get_server(data_dir.resolve()).request({"databases": None})["databases"]
