@@ -161,6 +161,11 @@ def _insert(tree: exp.Insert, catalog: Catalog) -> exp.Expr:
         raise SyntaxRefused("INSERT INTO needs the name of a table")
     if catalog.is_view(target.db, target.name):
         raise not_in_redshift("INSERT into a view")
+    query = tree.expression
+    while isinstance(query, exp.Subquery):
+        query = query.this
+    if isinstance(query, exp.Select) and query.args.get("distinct") and not query.args.get("limit"):
+        query.set("order", None)  # by what is not in the list, too (seen); rows of a table have no order
     return tree
 
 

@@ -1,4 +1,4 @@
-"""Clients that are not ours: psql and libpq by way of the relay, as `serve` lets them in."""
+"""`serve` and `python -m local_redshift`: psql and other clients are let in, with a password."""
 
 import re
 import resource
