@@ -13,8 +13,10 @@ import os
 import secrets
 import select
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -106,17 +108,13 @@ def _serve(warehouse: Warehouse, port: int) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     server, database = _opened(warehouse)
-    password = kept_password(warehouse)
-    asked = {"listen": port, "user": warehouse.user, "database": database, "password": password}
-    with server.ask(asked | {"program": Program.this().as_json()}) as (connection, answer):
-        if "refused" in answer:
-            raise LocalRedshiftError(f"port {port} can't be used: {answer['refused']}; name another with --port")
+    with _listening(server, warehouse, database, kept_password(warehouse), port) as (connection, port, password):
         user, secret, name = (quote(part, safe="") for part in (warehouse.user, password, database))
-        place = f"{user}:{secret}@{ADDRESS}:{answer['port']}/{name}"
+        place = f"{user}:{secret}@{ADDRESS}:{port}/{name}"
         print(
             f"serving     postgresql://{place}\n"
             f"SQLAlchemy  postgresql+psycopg2://{place}\n"
-            f"JDBC        jdbc:postgresql://{ADDRESS}:{answer['port']}/{quote(database)}\n"
+            f"JDBC        jdbc:postgresql://{ADDRESS}:{port}/{quote(database)}\n"
             "Press Ctrl-C to stop.",
             flush=True,
         )
@@ -126,6 +124,18 @@ def _serve(warehouse: Warehouse, port: int) -> int:
             signal.signal(number, signal.SIG_IGN)  # Python takes its own handlers away before it ends
     print("stopped", flush=True)
     return 0
+
+
+@contextlib.contextmanager
+def _listening(
+    server: Server, warehouse: Warehouse, database: str, password: str, port: int
+) -> Iterator[tuple[socket.socket, int, str]]:
+    """Have the server let clients in on 127.0.0.1 for the length of the block, with this program's AWS settings."""
+    asked = {"listen": port, "user": warehouse.user, "database": database, "password": password}
+    with server.ask(asked | {"program": Program.this().as_json()}) as (connection, answer):
+        if "refused" in answer:
+            raise LocalRedshiftError(f"port {port} can't be used: {answer['refused']}; name another with --port")
+        yield connection, answer["port"], password
 
 
 def kept_password(warehouse: Warehouse) -> str:
@@ -155,14 +165,14 @@ def kept_password(warehouse: Warehouse) -> str:
 
 def _psql(warehouse: Warehouse, options: list[str]) -> int:
     server, database = _opened(warehouse)
-    command = [str(binaries() / "psql"), "-h", str(server.socket_dir), "-p", str(PORT)]
-    command += ["-U", warehouse.user, "-d", database]
     # Ctrl-C is psql's while it runs: it cancels the query
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    environment = dict(os.environ)
-    if warehouse.schema:
-        environment["PGOPTIONS"] = f"-c search_path={warehouse.schema},local_redshift,pg_catalog"
-    return subprocess.run(command + options, env=environment, check=False).returncode
+    with _listening(server, warehouse, database, secrets.token_urlsafe(12), port=0) as (_, port, password):
+        command = [str(binaries() / "psql"), "-h", ADDRESS, "-p", str(port), "-U", warehouse.user, "-d", database]
+        environment = {**os.environ, "PGPASSWORD": password}
+        if warehouse.schema:
+            environment["PGOPTIONS"] = f"-c search_path={warehouse.schema},local_redshift,pg_catalog"
+        return subprocess.run(command + options, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

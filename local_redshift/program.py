@@ -66,6 +66,12 @@ class Program:
                 _replace(self._variables, own)
 
 
+def environment_without_aws() -> dict[str, str]:
+    """Return the environment of this process for one that needs no AWS settings."""
+    with _environment:
+        return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+
 def _aws_variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("AWS_") or name in _NAMES}
 

@@ -6,6 +6,7 @@ https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUE
 """
 
 import contextlib
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,7 +30,7 @@ from local_redshift.door.protocol import (
 IDLE, IN_TRANSACTION, FAILED = "I", "T", "E"  # as ReadyForQuery has them
 
 _STATUS_AFTER = {"BEGIN": IN_TRANSACTION, "START TRANSACTION": IN_TRANSACTION, "COMMIT": IDLE, "ROLLBACK": IDLE}
-_OWN = "local_redshift"  # the statement and the portal of own queries: the client's keep theirs
+_OWN = f"local_redshift_{secrets.token_hex(4)}"  # the statement and the portal of own queries: no client has this name
 _NO_LIMIT = b"\0\0\0\0"
 _LARGEST = 1 << 30  # of PostgreSQL's messages
 
@@ -188,6 +189,13 @@ class Backend:
                     skipped -= 1
                     if skipped < 0 and self.is_pipelined:
                         return
+
+    def close_portal(self, name: str) -> None:
+        """Close a portal of the client's: it would keep its tables from being altered."""
+        self.stream.write(b"C", b"P" + text(name))
+        self.stream.write(b"H")
+        while self.checked(self.next()).kind != b"3":
+            pass
 
     def sync(self) -> None:
         """End the statements that belong together: outside of a transaction block, that commits them.

@@ -7,7 +7,7 @@ import json
 
 from local_redshift.door.backend import Backend
 from local_redshift.door.catalog import qualified
-from local_redshift.sql import FOREIGN, Attributes, Token, code, keys
+from local_redshift.sql import FOREIGN, Attributes, Token, code, keys, split_name
 
 # as pg_class.reldiststyle has them: https://docs.aws.amazon.com/redshift/latest/dg/c_choosing_dist_sort.html
 DIST_STYLES = {"EVEN": 0, "KEY": 1, "ALL": 8, "AUTO": 11}
@@ -75,7 +75,7 @@ def note_keys(backend: Backend, table: str, statement: list[Token]) -> None:
     """Note the keys that a statement has declared for a table."""
     for key in keys(statement):
         parent = qualified(key.schema, key.table) if key.kind == FOREIGN else ""
-        name = key.name_in(table.rpartition(".")[2].strip('"'))
+        name = key.name_in(split_name(table)[1])
         columns, parent_columns = json.dumps(key.columns), json.dumps(key.parent_columns)
         backend.query(_NOTE_KEY, table, name, key.kind, columns, parent, parent_columns)
 

@@ -35,7 +35,7 @@ from local_redshift.server.postgres import Postgres
 REPORTS = "local_redshift reports"  # the name of the sessions that write to the system tables
 LOGIN_SECONDS = 60  # as PostgreSQL's authentication_timeout
 ACCEPT_AGAIN = 0.05  # seconds until the next client is let in after one could not be
-MOST_CLIENTS = 500  # a cluster's limit: https://docs.aws.amazon.com/redshift/latest/mgmt/amazon-redshift-limits.html
+BACKLOG = 500  # clients that wait to be let in
 
 _ASK_PASSWORD = (3).to_bytes(4, "big")
 # What a client may say of its session; drivers of Redshift say more, which PostgreSQL does not know.
@@ -68,7 +68,7 @@ class Listener:
         self._private = socket.socket(socket.AF_UNIX)
         self._private.bind(str(self._path))
         self._path.chmod(0o600)
-        self._private.listen(MOST_CLIENTS)
+        self._private.listen(BACKLOG)
         threading.Thread(target=self._accept, args=[self._private, None], daemon=True).start()
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ class Listener:
                 client.close()
 
     def _serve(self, connected: socket.socket, access: Access | None) -> None:
-        client = Stream(connected, STARTUP_BYTES)
+        client = Stream(connected, STARTUP_BYTES - 1000)  # what is added has to fit into PostgreSQL's limit
         with connected, contextlib.suppress(OSError, EOFError):
             connected.settimeout(LOGIN_SECONDS)
             if connected.family == socket.AF_INET:
@@ -158,16 +158,22 @@ class Listener:
             client.flush()
             return None
         who = {"user": user, "database": database, "client_encoding": "UTF8", "application_name": REPORTS}
+        who["options"] = "-c lock_timeout=10s"  # nobody can end a wait of this session
         program = access.program if access is not None else self._own_program
-        return Session(client, backend, lambda: self._postgres.session(who), program, is_private=access is None)
+        session = Session(client, backend, lambda: self._postgres.session(who), program, is_private=access is None)
+        session.on_names_changed = self._prepared.clear
+        return session
 
     # requests of our own programs, on the private socket
 
     def _answer(self, client: Stream, request: dict[str, Any]) -> None:
-        """Answer a request with a line of JSON; `serve` is let go on for as long as it stays connected."""
+        """Answer a request with a line of JSON. A request to listen lasts until its connection is closed."""
         listening = None
         try:
             if "listen" in request:
+                access = Access(
+                    request["user"], request["database"], request["password"], Program.from_json(request["program"])
+                )
                 listening = socket.create_server((ADDRESS, request["listen"]))
                 answer: dict[str, Any] = {"port": listening.getsockname()[1]}
             elif "databases" in request:
@@ -175,23 +181,21 @@ class Listener:
             else:
                 self._make_database(request["database"], request["user"])
                 answer = {}
-        except BackendError as error:
+        except (BackendError, ServerError) as error:
             answer = {"refused": str(error)}
         except (OSError, OverflowError) as error:
             answer = {"refused": getattr(error, "strerror", None) or "it is no number of a port"}
         client.write_encoded(json.dumps(answer).encode() + b"\n")
         client.flush()
         if listening is not None:
-            self._serve_while_wanted(client, listening, request)
+            self._serve_while_wanted(client, listening, access)
 
     def _make_database(self, name: str, user: str) -> None:
         if (name, user) not in self._prepared:
             make_database(self._postgres, name, user)
             self._prepared.add((name, user))
 
-    def _serve_while_wanted(self, client: Stream, listening: socket.socket, request: dict[str, Any]) -> None:
-        program = Program.from_json(request["program"])
-        access = Access(request["user"], request["database"], request["password"], program)
+    def _serve_while_wanted(self, client: Stream, listening: socket.socket, access: Access) -> None:
         threading.Thread(target=self._accept, args=[listening, access], daemon=True).start()
         client.socket.settimeout(None)
         try:

@@ -5,6 +5,7 @@ https://www.postgresql.org/docs/current/protocol-flow.html
 
 import contextlib
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from typing import ClassVar
 
@@ -49,7 +50,7 @@ SETTINGS = (
 UNREAD_BYTES = 1 << 20  # a client that has sent more than this is read on when it is its turn
 
 
-class ClientGone(OSError):
+class ClientGone(ConnectionError):
     """The client closed the connection."""
 
 
@@ -66,6 +67,7 @@ class Session:
         self.backend = backend
         self.program = program
         self.is_private = is_private
+        self.on_names_changed: Callable[[], None] = lambda: None  # of databases and users
         self._client = client
         self._open_system = open_system
         self._system: Backend | None = None
@@ -163,7 +165,7 @@ class Session:
             raise BackendLost(self.backend)
         while (message := self.backend.stream.message()) is not None:
             if message.kind == b"E":
-                self._client.write(b"E", message.body)
+                self._client.write(b"E", encoded_fields(_told(fields_of(message.body))))
 
     def _answer(self, message: Message) -> None:
         kind, body = message
@@ -211,6 +213,7 @@ class Session:
     def _run_utility(self, statement: list[Token]) -> None:
         self._check_transaction(statement)
         self._is_cancelled.clear()
+        self.backend.close_portal("")  # as PostgreSQL does, which would run the statement in it
         tag = utility.run(self, statement)
         self._executed += 1
         self._client.write(b"C", text(tag))
@@ -222,6 +225,8 @@ class Session:
             raise SyntaxRefused("cannot insert multiple commands into a prepared statement")
         self._statements.pop(name, None)
         if listed and utility.is_utility(listed[0]):
+            if any(token.kind == "parameter" for token in listed[0]):
+                raise SyntaxRefused(f"{code(listed[0])[0].text} takes no parameters")
             self._statements[name] = listed[0]
             self._client.write(b"1")
             return
@@ -274,7 +279,8 @@ class Session:
             self.backend.sync()
         self._skips = False
         self._executed = 0
-        self._portals.clear()
+        if self.backend.status == IDLE:
+            self._portals.clear()
         self._say_ready()
 
     # what PostgreSQL is sent, and answers
@@ -331,6 +337,11 @@ class Session:
             self._refuse({"C": error.sqlstate, "M": error.message, "D": error.detail})
         except BackendError as error:
             self._refuse(error.fields)
+        except (BackendLost, ProtocolViolation, ConnectionError):
+            raise
+        except Exception as error:  # a fault of the stand-in ends a statement, and no session
+            traceback.print_exc()
+            self._refuse({"C": "XX000", "M": f"internal error of the local stand-in: {type(error).__name__}: {error}"})
 
     def _refuse(self, fields: Fields) -> None:
         self._skips = True

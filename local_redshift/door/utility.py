@@ -21,6 +21,7 @@ from local_redshift.sql import (
     code,
     created_table,
     quote,
+    split_name,
     text,
     translate,
 )
@@ -65,7 +66,11 @@ def run(session: "Session", statement: list[Token]) -> str:
 
 def _run(session: "Session", statement: list[Token]) -> str:
     translated = translate(statement, SessionCatalog(session.backend), autocommit=session.is_alone)
-    return _redshift_tag(code(statement), session.backend.run(translated).tag)
+    tag = session.backend.run(translated).tag
+    words = [token.word for token in code(statement)[:2]]
+    if words[0] in ("DROP", "ALTER") and words[1:] in (["DATABASE"], ["USER"]):
+        session.on_names_changed()
+    return _redshift_tag(code(statement), tag)
 
 
 def _redshift_tag(tokens: list[Token], tag: str) -> str:
@@ -169,8 +174,7 @@ def _create(session: "Session", statement: list[Token]) -> str:
 
 def _check_columns(session: "Session", table: str, given: Attributes) -> None:
     """Raise NoSuchColumn if a key of a CREATE TABLE AS is no column of its query."""
-    schema, _, name = table.replace('"', "").rpartition(".")
-    columns = SessionCatalog(session.backend).columns(schema, name) or {}
+    columns = SessionCatalog(session.backend).columns(*split_name(table)) or {}
     for column in [*(given.sort_key or []), *filter(None, [given.distkey])]:
         if column not in columns:
             raise NoSuchColumn(f'column "{column}" named in key does not exist')

@@ -5,7 +5,7 @@ Every connection has this schema in its search_path, before pg_catalog.
 
 from pathlib import Path
 
-VERSION = "6"  # changes with the statements below, so that an older data directory is brought up to date
+VERSION = "7"  # changes with the statements below, so that an older data directory is brought up to date
 
 # An older version's schema goes out of the way first: views, defaults and length checks of the user may be made of
 # what is in it. functions/carry_over.sql looks after it once the new one is there.
@@ -237,20 +237,8 @@ CREATE TABLE local_redshift.late_binding_views (
 GRANT SELECT ON ALL TABLES IN SCHEMA local_redshift TO PUBLIC;
 """
 
-# How the stand-in raises errors and notices as the server's own.
+# How a check on the length of a column raises Redshift's error.
 MESSAGES = """
-CREATE FUNCTION local_redshift.fail(sqlstate text, message text, detail text) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-    IF detail = '' THEN
-        RAISE EXCEPTION USING ERRCODE = sqlstate, MESSAGE = message;
-    END IF;
-    RAISE EXCEPTION USING ERRCODE = sqlstate, MESSAGE = message, DETAIL = detail;
-END $$;
-
-CREATE FUNCTION local_redshift.inform(message text) RETURNS void
-LANGUAGE plpgsql AS $$ BEGIN RAISE INFO '%', message; END $$;
-
 CREATE FUNCTION local_redshift.too_long(type text) RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN

@@ -12,11 +12,13 @@ from pathlib import Path
 
 from local_redshift.door.backend import Backend, BackendError, BackendLost
 from local_redshift.errors import ServerError
+from local_redshift.program import environment_without_aws
 from local_redshift.server.accounts import as_account, check_owner, let_account_reach, make_private_dir, server_account
 from local_redshift.server.installation import ADMIN, binaries, detached, install
 from local_redshift.server.settings import SETTINGS
 
 START_SECONDS = 60
+SESSION_SECONDS = 20  # until a server that recovers from a crash has to take a session
 STOP_SECONDS = 60  # a shutdown writes all that is dirty to the disk; past this it is stuck
 CANNOT_CONNECT_NOW = "57P03"  # an SQLSTATE
 IN_USE = "is still in use"  # in PostgreSQL's message when children of a killed server still run
@@ -35,18 +37,20 @@ class Postgres:
         self.socket_dir = socket_dir(self.pgdata)
         self._process: subprocess.Popen[bytes] | None = None
         self._starting = threading.Lock()
+        self.is_stopping = False
 
     def session(self, parameters: Mapping[str, str]) -> Backend:
         """Open a session; PostgreSQL is started if it does not run.
 
         Raise BackendError if PostgreSQL refuses the session, ServerError if it can't be started.
         """
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + SESSION_SECONDS
         while True:
             try:
                 return Backend(self.socket_dir / SOCKET_NAME, parameters)
-            except BackendLost:
-                self.start()
+            except BackendLost as lost:
+                if not self.start() and time.monotonic() > deadline:
+                    raise ServerError(f"the local server takes no session: {lost}") from lost
             except BackendError as error:
                 if error.fields.get("C") != CANNOT_CONNECT_NOW or time.monotonic() > deadline:
                     raise
@@ -59,6 +63,8 @@ class Postgres:
     def start(self) -> bool:
         """Start PostgreSQL; return False if it runs already. Raise ServerError if it can't be started."""
         with self._starting:
+            if self.is_stopping:
+                raise ServerError("the local server is stopping")
             if self._accepts():
                 return False
             deadline = time.monotonic() + START_SECONDS
@@ -71,7 +77,9 @@ class Postgres:
             return False
         try:
             Backend(self.socket_dir / SOCKET_NAME, {"user": ADMIN, "database": "postgres"}).close()
-        except (BackendError, BackendLost):  # it is starting, or gone
+        except BackendError as error:
+            return error.fields.get("C") != CANNOT_CONNECT_NOW  # or it is full
+        except BackendLost:
             return False
         return True
 
@@ -89,7 +97,9 @@ class Postgres:
         command = [str(binaries() / "postgres"), "-D", str(self.pgdata)]
         command += [f"--{name}={value}" for name, value in settings.items()]
         with open(self.log, "wb") as log:
-            self._process = subprocess.Popen(command, **detached(), **as_account(account), stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                command, **detached(), **as_account(account), env=environment_without_aws(), stdout=log, stderr=log
+            )
         while not self._accepts():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 if IN_USE in self.log.read_text(errors="replace") and time.monotonic() < deadline:

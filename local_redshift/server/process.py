@@ -37,7 +37,9 @@ def main(folder: str) -> None:
         _serve(postgres, is_left_over)
     except ServerError as error:
         _say(str(error))
-    stop(postgres.pgdata)
+    finally:
+        postgres.is_stopping = True
+        stop(postgres.pgdata)
 
 
 def _import_door(data_dir: Path) -> None:
@@ -72,7 +74,7 @@ def _say(text: str) -> None:
 
 
 def _let_go_of_the_terminal(log: Path) -> None:
-    fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(fd, stream.fileno())
     os.close(fd)

@@ -8,6 +8,7 @@ SHARED_MEMORY = "sysv" if sys.platform.startswith("linux") else "posix"
 
 SETTINGS = {
     "listen_addresses": "",
+    "max_connections": "250",  # a client that runs a COPY has two sessions
     "unix_socket_permissions": "0700",
     # Redshift: snapshot isolation, UTC, backslash escapes in plain string literals
     # https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html

@@ -28,7 +28,7 @@ class S3Store:
     batch = 1
 
     def __init__(self, program: Program, region: str | None, credentials: Credentials | None) -> None:
-        with program.environment():
+        with _s3_errors(""), program.environment():
             self._client = program.aws.client(
                 "s3",
                 region_name=region or None,
@@ -53,13 +53,13 @@ class S3Store:
 
     def holds(self, name: str) -> bool:
         bucket, key = _bucket_and_key(name)
-        try:
-            self._client.head_object(Bucket=bucket, Key=key)
-        except ClientError as error:
-            if error.response["Error"].get("Code") in ("404", "NoSuchKey", "NotFound"):
+        with self._key_errors(name):
+            try:
+                self._client.head_object(Bucket=bucket, Key=key)
+            except ClientError as error:
+                if error.response["Error"].get("Code") not in ("404", "NoSuchKey", "NotFound"):
+                    raise
                 return False
-            with _s3_errors(f"S3 key being read : {name}", "table_s3_scanner.cpp:354", "query0_30"):
-                raise
         return True
 
     def open(self, name: str) -> BinaryIO:
@@ -110,7 +110,7 @@ def _s3_errors(context: str, location: str = "s3_utility.cpp:840", process: str 
         missing = error.response["Error"].get("Code", "") in ("NoSuchKey", "404")
         kind = NoSuchObject if missing else SourceError
         raise kind(_s3_message(error), context, location, process) from error
-    except BotoCoreError as error:
+    except (BotoCoreError, ValueError) as error:  # the latter for a setting that is none
         # no cluster fails like this, so there is no block of a cluster's about it
         raise SourceError(
             f"S3 can't be read from here: {without_password(str(error).rstrip('.'))}", process=""

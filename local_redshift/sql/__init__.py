@@ -13,6 +13,7 @@ from local_redshift.sql.table_statements import (
     created_view,
     is_late_binding,
     late_binding_query,
+    split_name,
 )
 from local_redshift.sql.tokens import Token, closing, code, quote, split_list, statements, text, tokenize
 
@@ -41,6 +42,7 @@ __all__ = [
     "reads_system_tables_alone",
     "remember",
     "split_list",
+    "split_name",
     "statements",
     "text",
     "tokenize",

@@ -57,7 +57,7 @@ def _read(kept: dict[str, Any]) -> None:
 
 
 def _all_known() -> list[_Known]:
-    return [known for variants in _known.values() for known in variants]
+    return [known for variants in list(_known.values()) for known in variants]
 
 
 def _answer(told: Any) -> object:

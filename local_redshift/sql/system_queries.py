@@ -26,7 +26,8 @@ _MENTIONS = re.compile(r"\b(?:pg_|stl_|stv_|svl_|svv_|svcs_|sys_|information_sch
 _SOURCE = re.compile(r"\b(?:FROM|JOIN)\s+(?!\()([\w.\"]+)", re.IGNORECASE)
 _SYSTEM = re.compile(r'"?(?:pg_catalog"?\.|information_schema"?\.|local_redshift\.|pg_)', re.IGNORECASE)
 _WRITES_OR_FILES = re.compile(
-    r"\b(?:INSERT|UPDATE|DELETE|INTO|pg_read_\w+|pg_ls_\w+|pg_stat_file|lo_\w+)\b", re.IGNORECASE
+    r"\b(?:INSERT|UPDATE|DELETE|INTO|pg_read_\w+|pg_ls_\w+|pg_stat_file|lo_\w+|\w+_to_xml\w*|ts_stat|dblink\w*)\b",
+    re.IGNORECASE,
 )
 
 

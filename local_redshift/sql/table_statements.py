@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html, r_ALTER_
 from typing import NamedTuple
 
 from local_redshift.errors import SyntaxRefused
-from local_redshift.sql.tokens import Token, closing, code, quote, spaced, split_list, text
+from local_redshift.sql.tokens import Token, closing, code, quote, spaced, split_list, text, tokenize
 
 _NO_SCHEMA_BINDING = ["WITH", "NO", "SCHEMA", "BINDING"]
 
@@ -139,6 +139,8 @@ def created_table(statement: list[Token]) -> str:
     at = index_of_name(tokens)
     parts = [tokens[at].name]
     while [token.word for token in tokens[at + 1 : at + 2]] == ["."]:
+        if at + 2 >= len(tokens):
+            raise SyntaxRefused("CREATE TABLE needs a name behind the dot")
         parts.append(tokens[at + 2].name)
         at += 2
     return ".".join(quote(part) for part in parts[-2:])
@@ -152,6 +154,12 @@ def index_of_name(tokens: list[Token]) -> int:
     if at >= len(tokens):
         raise SyntaxRefused("CREATE TABLE needs a name")
     return at
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Return schema and table of a name as SQL; the schema is empty if it is not given."""
+    parts = [token.name for token in code(tokenize(name)) if token.word != "."]
+    return (parts[-2] if len(parts) > 1 else ""), parts[-1]
 
 
 def altered_table(statement: list[Token]) -> str:

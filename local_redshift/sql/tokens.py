@@ -11,13 +11,14 @@ _TOKEN = re.compile(
     | (?P<parameter>\$\d+)
     | (?P<string_in_dollars>\$(?P<tag>[^\W\d]*)\$.*?\$(?P=tag)\$)
     | (?P<quoted>"(?:[^"]|"")*")
-    | (?P<word>\#?[^\W\d][\w$]*)
+    | (?P<word>\#?[^\W\d][\w$\u200e\u200f]*)
     | (?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)? | \.\d+)
     | (?P<punctuation>:: | .)
     """,
     re.VERBOSE | re.DOTALL,
 )
 
+# \u200e and \u200f, marks of the direction of writing, stand in a name in redshift_connector's own suite
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 
 # https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html: a backslash in a literal escapes

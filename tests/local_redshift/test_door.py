@@ -191,3 +191,82 @@ def test_connection_is_the_drivers_own(data_dir: Path) -> None:
     assert type(connection.cursor()) is psycopg2.extensions.cursor
     connection.close()
     assert get_server(data_dir.resolve()).request({"databases": None})["databases"]
+
+
+def test_aws_setting_that_is_none_fails_the_copy_and_leaves_the_session(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = local_redshift.connect(data_dir, "door")
+    cursor = connection.cursor()
+    cursor.execute("CREATE TABLE regions (a INT)")
+    connection.commit()
+    for region, profile in (("not a region!", None), ("us-west-2", "nobody")):
+        if profile is not None:
+            monkeypatch.setenv("AWS_PROFILE", profile)
+            connection.close()
+            connection = local_redshift.connect(data_dir, "door")
+            cursor = connection.cursor()
+        with pytest.raises(psycopg2.errors.InternalError_, match="S3 can't be read from here"):
+            cursor.execute(f"COPY regions FROM 's3://b/k' IAM_ROLE 'r' REGION '{region}' JSON 'auto'")
+        connection.rollback()
+    cursor.execute("DROP TABLE regions")
+    connection.commit()
+    connection.close()
+
+
+def test_database_and_user_that_were_dropped_are_made_again(data_dir: Path) -> None:
+    local_redshift.connect(data_dir, "passing", "passer").close()
+    connection = local_redshift.connect(data_dir, "door")
+    connection.autocommit = True
+    cursor = connection.cursor()
+    cursor.execute("DROP DATABASE passing")
+    cursor.execute("DROP USER passer")
+    again = local_redshift.connect(data_dir, "passing", "passer")
+    again.close()
+    cursor.execute("DROP DATABASE passing")
+    cursor.execute("DROP USER passer")
+    connection.close()
+
+
+def test_name_with_a_dot_is_one_name(database: psycopg2.extensions.connection) -> None:
+    cursor = database.cursor()
+    cursor.execute('CREATE TABLE "a.b" SORTKEY (x) AS SELECT 1 AS x; ALTER TABLE "a.b" ADD PRIMARY KEY (x)')
+    cursor.execute("SELECT conname FROM pg_constraint")
+    assert cursor.fetchall() == [("a.b_pkey",)]
+
+
+def test_utility_statement_with_a_parameter_is_refused(address: str) -> None:
+    with connected(address) as client:
+        logged_in(client)
+        parse = message(b"P", b"\0CREATE TABLE $1 (a INT)\0\0\0")
+        client.sendall(parse + message(b"S", b"") + message(b"X", b""))
+        assert b"CREATE takes no parameters" in received(client)
+
+
+def test_portal_of_a_utility_statement_lives_as_long_as_its_transaction(address: str) -> None:
+    sync = message(b"S", b"")
+    parse = message(b"P", b"s\0CREATE TEMP TABLE portals (a INT)\0\0\0") + message(b"B", b"p\0s\0" + b"\0\0" * 3)
+    with connected(address) as client:
+        logged_in(client)
+        client.sendall(
+            message(b"Q", b"BEGIN\0") + parse + sync + message(b"E", b"p\0\0\0\0\0") + sync + message(b"X", b"")
+        )
+        assert b"CREATE TABLE\0" in received(client)
+
+
+def test_statement_of_a_client_may_have_any_name(address: str) -> None:
+    with connected(address) as client:
+        logged_in(client)
+        for _ in range(2):
+            client.sendall(message(b"P", b"local_redshift\0SELECT 7 AS seven FROM pg_class\0\0\0"))
+            client.sendall(message(b"C", b"Slocal_redshift\0") + message(b"S", b""))
+        client.sendall(message(b"X", b""))
+        assert b"already exists" not in received(client)
+
+
+@pytest.mark.parametrize("function", ["query_to_xml('SELECT 1', true, true, '')", "pg_read_file('/etc/hostname')"])
+def test_query_of_the_catalog_reads_no_files(data_dir: Path, function: str) -> None:
+    connection = local_redshift.connect(data_dir, "door")
+    with pytest.raises(psycopg2.Error, match="Redshift has none of this name"):
+        connection.cursor().execute(f"SELECT {function} FROM pg_catalog.pg_class LIMIT 1")
+    connection.close()

@@ -217,4 +217,32 @@ SELECT
 FROM pg_catalog.pg_stat_activity
 WHERE backend_type = 'client backend';
 
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_STL_CONNECTION_LOG.html: here, those of now
+CREATE VIEW local_redshift.stl_connection_log AS
+SELECT
+    'authenticated'::char(50) AS event,
+    backend_start AT TIME ZONE 'UTC' AS recordtime,
+    coalesce(client_addr::text, '127.0.0.1')::char(45) AS remotehost,
+    coalesce(client_port, 0)::char(32) AS remoteport,
+    pid,
+    datname::char(50) AS dbname,
+    usename::char(50) AS username,
+    'password'::char(32) AS authmethod,
+    0 AS duration,
+    ''::char(50) AS sslversion,
+    ''::char(128) AS sslcipher,
+    0 AS mtu,
+    ''::char(64) AS sslcompression,
+    ''::char(64) AS sslexpansion,
+    ''::char(36) AS iamauthguid,
+    application_name::char(250) AS application_name,
+    ''::char(64) AS os_version,
+    ''::char(64) AS driver_version,
+    ''::char(32) AS plugin_name,
+    0 AS protocol_version,
+    pid::char(50) AS sessionid,
+    ''::char(8) AS compression
+FROM pg_catalog.pg_stat_activity
+WHERE backend_type = 'client backend';
+
 GRANT SELECT ON ALL TABLES IN SCHEMA local_redshift TO PUBLIC;
