@@ -74,6 +74,18 @@ def hand_over(connection: "extensions.connection") -> None:
     connection.autocommit = False
 
 
+def _library_path() -> list[str]:
+    """Return where this process finds its packages, without the folder of its script, whose modules are nobody's."""
+    prefixes = (sys.prefix, sys.base_prefix, sys.exec_prefix)
+    packages = ("site-packages", "dist-packages")
+    libraries = [
+        folder
+        for n, folder in enumerate(sys.path)
+        if any(name in folder for name in packages) or (n > 0 and folder.startswith(prefixes))
+    ]
+    return [*libraries, str(ROOT)]
+
+
 class Server:
     """The process that serves `data_dir`; use `get_server` to get the one of this process."""
 
@@ -93,7 +105,10 @@ class Server:
             atexit.register(self.release)
         if self._answers():
             return
-        starting = locks.lock(self.data_dir / locks.START, locks.EXCLUSIVE)
+        try:
+            starting = locks.lock(self.data_dir / locks.START, locks.EXCLUSIVE)
+        except OSError as error:
+            raise ServerError(f"DATA_DIR {self.data_dir} can't be used: {error.strerror}") from error
         try:
             self._start()
         finally:
@@ -129,14 +144,15 @@ class Server:
 
     def _start(self) -> None:
         deadline = time.monotonic() + START_SECONDS
+        tries = 0
         while not self._answers():
             # one that is starting, by the process of somebody who is gone, is waited for
             if locks.is_free(self.data_dir / locks.DOOR):
-                path = json.dumps([str(ROOT), *(os.path.abspath(folder) for folder in sys.path)])  # noqa: PTH100
-                command = [sys.executable, "-S", "-c", _START, path, str(self.data_dir)]
+                command = [sys.executable, "-S", "-c", _START, json.dumps(_library_path()), str(self.data_dir)]
                 started = subprocess.run(command, **detached(), stdout=subprocess.PIPE, check=False)
                 said = started.stdout.decode(errors="replace").strip()
-                if said != READY:
+                tries += said == ""  # it was killed
+                if said not in ("", READY) or tries >= TRIES:
                     raise ServerError(said or f"the local server did not start; see {self.data_dir / LOG}")
             elif time.monotonic() > deadline:
                 raise ServerError(f"the local server on {self.data_dir} does not answer; see {self.data_dir / LOG}")

@@ -10,6 +10,7 @@ Exception
     ├── NoSuchTable
     ├── NoSuchFunction
     ├── AbortedTransaction    a statement after one that failed
+    ├── NoTransaction         a statement that needs a transaction block
     ├── Cancelled             a statement that was ended on request
     └── SourceError           what a COPY reads from can't be read
         └── NoSuchObject      ... because it is not there
@@ -72,6 +73,12 @@ class AbortedTransaction(RedshiftError):
 
     def __init__(self) -> None:
         super().__init__("current transaction is aborted, commands ignored until end of transaction block")
+
+
+class NoTransaction(RedshiftError):
+    """A statement that has to be in a transaction block."""
+
+    sqlstate = "25P01"
 
 
 class Cancelled(RedshiftError):

@@ -13,7 +13,18 @@ from pathlib import Path
 import psutil
 import psycopg2
 import pytest
-from helpers import ROOT, Warehouse, event, plain_cursor, song, stop_server, unstamped, upload, wait_until_stopped
+from helpers import (
+    ROOT,
+    Warehouse,
+    door_process,
+    event,
+    plain_cursor,
+    song,
+    stop_server,
+    unstamped,
+    upload,
+    wait_until_stopped,
+)
 from s3_front import S3Front
 
 import sql_queries
@@ -313,3 +324,15 @@ def end_copy(warehouse: Warehouse, at: int, how: str) -> None:
             kill_server(warehouse)
         else:
             cursor.execute(f"SELECT pg_{'terminate' if how == 'terminated' else 'cancel'}_backend(%s)", found)
+
+
+@pytest.mark.parametrize("point", ["copy", "8", "commit"])
+def test_process_of_the_local_server_is_killed(own_server: Warehouse, point: str) -> None:
+    """The script says that the connection was lost and tries again, with a new process; the star is right."""
+    prepare(own_server)
+    paused = Paused(own_server, point, "--wait", "0")
+    door_process(own_server.data_dir).kill()
+    errors = paused.finish(0)
+    assert "server closed the connection unexpectedly" in errors and "trying again in 0 s (try 2 of 4)" in errors
+    assert own_server.counts()["songplays"] == 1502
+    assert_next_run_is_right(own_server)

@@ -111,7 +111,10 @@ class _Parser:
             schema, table = table, self._name("the table's name")
         columns = self._columns()
         self._take("FROM")
-        copy = CopyStatement(schema, table, columns, self._string("FROM", "what to load"))
+        source = self._string("FROM", "what to load")
+        if not source:
+            raise SyntaxRefused("COPY: what to load is empty")
+        copy = CopyStatement(schema, table, columns, source)
         self._check_format()
         while self.at < len(self.tokens):
             copy = self._option(copy)

@@ -26,6 +26,7 @@ class SessionCatalog:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self.has_read_late_binding_view = False
 
     @functools.cached_property
     def database(self) -> str:
@@ -48,7 +49,9 @@ class SessionCatalog:
 
     def late_binding_view(self, schema: str, view: str) -> str | None:
         """Return the query of a view made WITH NO SCHEMA BINDING; None if there is none."""
-        return self._late_binding_views.get((schema, view))
+        found = self._late_binding_views.get((schema, view))
+        self.has_read_late_binding_view = self.has_read_late_binding_view or found is not None
+        return found
 
     def late_binding_views(self) -> list[tuple[str, str]]:
         """Return schema and name of each view made WITH NO SCHEMA BINDING."""

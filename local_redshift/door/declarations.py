@@ -7,6 +7,7 @@ import json
 
 from local_redshift.door.backend import Backend
 from local_redshift.door.catalog import qualified
+from local_redshift.errors import RedshiftError
 from local_redshift.sql import FOREIGN, Attributes, Token, code, keys, split_name
 
 # as pg_class.reldiststyle has them: https://docs.aws.amazon.com/redshift/latest/dg/c_choosing_dist_sort.html
@@ -22,7 +23,43 @@ SELECT
     to_regclass($5)::oid,
     CASE WHEN $5 <> '' THEN local_redshift.column_numbers(to_regclass($5)::oid, $6) END
 """
-_FORGET_KEY = "DELETE FROM local_redshift.keys WHERE tbl = to_regclass($1) AND name = $2::text"
+_FORGET_KEY = "DELETE FROM local_redshift.keys WHERE tbl = to_regclass($1) AND name = $2::text RETURNING name"
+_HAS_KEY = """
+SELECT kind = 'p' AND $2::text = 'p'
+FROM local_redshift.keys
+WHERE tbl = to_regclass($1) AND (name = $3::text OR (kind = 'p' AND $2::text = 'p'))
+"""
+# of columns that are gone
+_FORGET_DROPPED = """
+DELETE FROM local_redshift.keys
+WHERE EXISTS (
+    SELECT FROM pg_catalog.pg_attribute
+    WHERE attisdropped AND (
+        (attrelid = tbl AND attnum = ANY (columns)) OR (attrelid = parent AND attnum = ANY (parent_columns))
+    )
+)
+"""
+_INHERIT_STYLE = """
+INSERT INTO local_redshift.table_attributes (tbl, diststyle)
+SELECT to_regclass($1)::oid, diststyle FROM local_redshift.table_attributes WHERE tbl = to_regclass($2)
+ON CONFLICT (tbl) DO NOTHING
+"""
+_INHERIT_COLUMNS = """
+INSERT INTO local_redshift.column_attributes (tbl, attnum, encoding, is_distkey, sortkeyord)
+SELECT own.attrelid, own.attnum, encoding, is_distkey, sortkeyord
+FROM local_redshift.column_attributes AS given
+JOIN pg_catalog.pg_attribute AS theirs ON theirs.attrelid = tbl AND theirs.attnum = given.attnum
+JOIN pg_catalog.pg_attribute AS own USING (attname)
+WHERE tbl = to_regclass($2) AND own.attrelid = to_regclass($1)
+ON CONFLICT (tbl, attnum) DO NOTHING
+"""
+_SORT_KEY = """
+SELECT attname
+FROM local_redshift.column_attributes
+JOIN pg_catalog.pg_attribute ON attrelid = tbl AND pg_attribute.attnum = column_attributes.attnum
+WHERE tbl = to_regclass($1) AND sortkeyord <> 0
+ORDER BY abs(sortkeyord)
+"""
 _NOTE_STYLE = """
 INSERT INTO local_redshift.table_attributes (tbl, diststyle)
 VALUES (to_regclass($1)::oid, $2)
@@ -76,6 +113,11 @@ def note_keys(backend: Backend, table: str, statement: list[Token]) -> None:
     for key in keys(statement):
         parent = qualified(key.schema, key.table) if key.kind == FOREIGN else ""
         name = key.name_in(split_name(table)[1])
+        existing = backend.query(_HAS_KEY, table, key.kind, name)
+        if ["t"] in existing:
+            raise RedshiftError(f'multiple primary keys for table "{split_name(table)[1]}" are not allowed')
+        if existing:
+            raise RedshiftError(f'constraint "{name}" for relation "{split_name(table)[1]}" already exists')
         columns, parent_columns = json.dumps(key.columns), json.dumps(key.parent_columns)
         backend.query(_NOTE_KEY, table, name, key.kind, columns, parent, parent_columns)
 
@@ -84,5 +126,20 @@ def forget_key(backend: Backend, table: str, statement: list[Token]) -> None:
     """Forget the key that an ALTER TABLE ... DROP CONSTRAINT drops."""
     tokens = code(statement)
     at = [token.word for token in tokens].index("CONSTRAINT") + 1
-    if at < len(tokens):
-        backend.query(_FORGET_KEY, table, tokens[at].name)
+    if at < len(tokens) and not backend.query(_FORGET_KEY, table, tokens[at].name):
+        raise RedshiftError(f'constraint "{tokens[at].name}" of relation "{split_name(table)[1]}" does not exist')
+
+
+def forget_dropped_columns(backend: Backend) -> None:
+    """Forget the keys whose columns are gone."""
+    backend.query(_FORGET_DROPPED)
+
+
+def inherit(backend: Backend, table: str, parent: str) -> list[str]:
+    """Note for a table made LIKE another what it inherits; return its sort key.
+
+    https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html: distribution style and sort keys, no keys.
+    """
+    backend.query(_INHERIT_STYLE, table, parent)
+    backend.query(_INHERIT_COLUMNS, table, parent)
+    return [str(name) for (name,) in backend.query(_SORT_KEY, table)]

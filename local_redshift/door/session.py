@@ -7,7 +7,7 @@ import contextlib
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from local_redshift.door import late_binding, utility
 from local_redshift.door.backend import FAILED, IDLE, Backend, BackendError, BackendLost
@@ -23,7 +23,7 @@ from local_redshift.door.protocol import (
     texts,
     wait_for,
 )
-from local_redshift.errors import AbortedTransaction, RedshiftError, SyntaxRefused
+from local_redshift.errors import AbortedTransaction, NoTransaction, RedshiftError, SyntaxRefused
 from local_redshift.messages import as_redshift_says
 from local_redshift.program import Program
 from local_redshift.sql import (
@@ -54,6 +54,14 @@ class ClientGone(ConnectionError):
     """The client closed the connection."""
 
 
+class OverViews(NamedTuple):
+    """A prepared statement that reads late-binding views, with the types of its parameters as the client gave them."""
+
+    statement: list[Token]
+    types: bytes
+    translated: str
+
+
 class Session:
     """One client and its session on PostgreSQL; `run` goes on until one of them is gone.
 
@@ -73,6 +81,7 @@ class Session:
         self._system: Backend | None = None
         self._statements: dict[str, list[Token]] = {}  # prepared ones that PostgreSQL does not know
         self._portals: dict[str, list[Token]] = {}
+        self._over_views: dict[str, OverViews] = {}  # prepared ones that read late-binding views
         self._executed = 0  # statements since the last Sync
         self._skips = False  # messages up to the next Sync are passed over
         self._is_cancelled = threading.Event()
@@ -203,7 +212,9 @@ class Session:
             self._run_utility(statement)
             return
         unnamed = b"\0"
-        self.backend.stream.write(b"P", unnamed + text(self._translated(statement)) + b"\0\0")
+        self.backend.stream.write(
+            b"P", unnamed + text(self._translated(statement, SessionCatalog(self.backend))) + b"\0\0"
+        )
         self.backend.stream.write(b"B", unnamed + unnamed + b"\0\0" * 3)
         self.backend.stream.write(b"D", b"P" + unnamed)
         self.backend.stream.write(b"E", unnamed + b"\0" * 4)
@@ -230,8 +241,12 @@ class Session:
             self._statements[name] = listed[0]
             self._client.write(b"1")
             return
-        translated = self._translated(listed[0]) if listed else sql
+        self._over_views.pop(name, None)
+        catalog = SessionCatalog(self.backend)
+        translated = self._translated(listed[0], catalog) if listed else sql
         self._forward(b"P", text(name) + text(translated) + types, last=b"1")
+        if catalog.has_read_late_binding_view:
+            self._over_views[name] = OverViews(listed[0], types, translated)
 
     def _bind(self, body: bytes) -> None:
         (portal, name), _ = texts(body, 2)
@@ -240,7 +255,18 @@ class Session:
             self._portals[portal] = self._statements[name]
             self._client.write(b"2")
         else:
+            if name in self._over_views:
+                self._prepare_anew(name, self._over_views[name])
             self._forward(b"B", body, last=b"2")
+
+    def _prepare_anew(self, name: str, known: "OverViews") -> None:
+        """Prepare a statement again if a late-binding view that it reads has another query by now."""
+        translated = self._translated(known.statement, SessionCatalog(self.backend))
+        if translated != known.translated:
+            self.backend.stream.write(b"C", b"S" + text(name))
+            self.backend.stream.write(b"P", text(name) + text(translated) + known.types)
+            self._pass_answer(last=b"1", dropped=b"31")
+            self._over_views[name] = known._replace(translated=translated)
 
     def _describe(self, body: bytes) -> None:
         (name,), _ = texts(body[1:], 1)
@@ -285,9 +311,10 @@ class Session:
 
     # what PostgreSQL is sent, and answers
 
-    def _translated(self, statement: list[Token]) -> str:
+    def _translated(self, statement: list[Token], catalog: SessionCatalog) -> str:
         self._check_transaction(statement)
-        catalog = SessionCatalog(self.backend)
+        if code(statement)[0].word == "DECLARE" and self.backend.status == IDLE:
+            raise NoTransaction("DECLARE CURSOR can only be used in transaction blocks")
         statement = late_binding.with_described_views(with_own_catalog(statement), catalog)
         try:
             return translate(statement, catalog, autocommit=self.is_alone)

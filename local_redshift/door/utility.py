@@ -20,6 +20,7 @@ from local_redshift.sql import (
     attributes,
     code,
     created_table,
+    like_table,
     quote,
     split_name,
     text,
@@ -184,6 +185,10 @@ def _note_declarations(session: "Session", table: str, statement: list[Token], g
     if given.sort_key is not None:
         sort_keys.make_zone_map(session.backend, table, given.sort_key)
     declarations.note_attributes(session.backend, table, given)
+    parent = like_table(statement)
+    if parent:
+        sort_key = declarations.inherit(session.backend, table, parent)
+        sort_keys.make_zone_map(session.backend, table, sort_key)
     declarations.note_keys(session.backend, table, statement)
 
 
@@ -194,6 +199,8 @@ def _alter_table(session: "Session", statement: list[Token]) -> str:
     tag = _run(session, statement)
     if "RENAME" in words and "COLUMN" in words:
         _rename_limit(session, table, *[token.name for token in code(statement)[-3::2]])
+    if words[3:4] == ["DROP"] or words[5:6] == ["DROP"]:
+        declarations.forget_dropped_columns(session.backend)
     if "CONSTRAINT" in words and "DROP" in words:
         declarations.forget_key(session.backend, table, statement)
     elif words[3:4] == ["ADD"] or words[5:6] == ["ADD"] or "ALTER" in words[3:6]:

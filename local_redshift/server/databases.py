@@ -2,6 +2,7 @@
 
 import contextlib
 
+from local_redshift.errors import ServerError
 from local_redshift.server import catalogue
 from local_redshift.server.installation import ADMIN
 from local_redshift.server.postgres import Postgres
@@ -15,6 +16,7 @@ SELECT pg_terminate_backend(pid, 10000)
 FROM pg_catalog.pg_stat_activity
 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
+MAX_NAME = 63  # bytes; PostgreSQL would cut it
 _LIST = "SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY 1"
 
 
@@ -29,6 +31,9 @@ def make_database(postgres: Postgres, name: str, user: str) -> None:
 
     Raise BackendError for a name that PostgreSQL refuses.
     """
+    for given in (name, user):
+        if len(given.encode()) > MAX_NAME:
+            raise ServerError(f"the local stand-in does not imitate names longer than {MAX_NAME} bytes: {given}")
     with contextlib.closing(postgres.admin("postgres")) as admin:
         admin.query(_ALONE)
         if not admin.query("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1", user):

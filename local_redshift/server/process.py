@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from local_redshift.errors import ServerError
@@ -29,14 +30,16 @@ def main(folder: str) -> None:
     if locks.try_lock(data_dir / locks.DOOR, locks.EXCLUSIVE) is None:
         return  # another one is at it
     postgres = Postgres(data_dir)
-    importing = threading.Thread(target=_import_door, args=[data_dir])
-    importing.start()  # while PostgreSQL starts
     try:
-        is_left_over = not postgres.start()
-        importing.join()
+        with ThreadPoolExecutor(1) as pool:
+            importing = pool.submit(_import_door, data_dir)  # while PostgreSQL starts
+            is_left_over = not postgres.start()
+            importing.result()
         _serve(postgres, is_left_over)
     except ServerError as error:
         _say(str(error))
+    except ImportError as error:
+        _say(f"the local server did not start: {error}")
     finally:
         postgres.is_stopping = True
         stop(postgres.pgdata)

@@ -13,6 +13,7 @@ from local_redshift.sql.table_statements import (
     created_view,
     is_late_binding,
     late_binding_query,
+    like_table,
     split_name,
 )
 from local_redshift.sql.tokens import Token, closing, code, quote, split_list, statements, text, tokenize
@@ -36,6 +37,7 @@ __all__ = [
     "keep",
     "keys",
     "late_binding_query",
+    "like_table",
     "postgres_query",
     "prepare",
     "quote",

@@ -18,7 +18,7 @@ _OWN_CATALOG = frozenset(
     "pg_get_late_binding_view_cols version".split()
 )
 _OWN_INFORMATION_SCHEMA = frozenset(
-    "columns constraint_column_usage key_column_usage table_constraints tables views".split()
+    "columns constraint_column_usage key_column_usage referential_constraints table_constraints tables views".split()
 )
 _SYSTEM_PREFIXES = ("stl_", "stv_", "svl_", "svv_", "svcs_", "sys_")
 _MENTIONS = re.compile(r"\b(?:pg_|stl_|stv_|svl_|svv_|svcs_|sys_|information_schema|format_encoding)", re.IGNORECASE)

@@ -156,6 +156,17 @@ def index_of_name(tokens: list[Token]) -> int:
     return at
 
 
+def like_table(statement: list[Token]) -> str:
+    """Return the table of a CREATE TABLE ... (LIKE table), as SQL; empty for other statements."""
+    for definition in definitions(statement):
+        if definition[0].word == "LIKE":
+            names = [
+                token.name for token in definition[1:] if token.word not in (".", "INCLUDING", "EXCLUDING", "DEFAULTS")
+            ]
+            return ".".join(quote(name) for name in names[-2:])
+    return ""
+
+
 def split_name(name: str) -> tuple[str, str]:
     """Return schema and table of a name as SQL; the schema is empty if it is not given."""
     parts = [token.name for token in code(tokenize(name)) if token.word != "."]

@@ -209,6 +209,23 @@ def test_statement_of_a_pipeline_is_taken(
 
 
 REFUSED = [
+    # DG r_CREATE_VIEW; the words are those of a public report
+    (
+        "CREATE VIEW v AS SELECT id FROM p WITH NO SCHEMA BINDING",
+        errors.InternalError_,
+        "All the relation names inside should be qualified when creating VIEW WITH NO SCHEMA BINDING.",
+    ),
+    (
+        "ALTER TABLE p ADD PRIMARY KEY (id); ALTER TABLE p ADD PRIMARY KEY (b)",
+        errors.InternalError_,
+        "multiple primary keys",
+    ),
+    (
+        "ALTER TABLE p DROP CONSTRAINT nosuch",
+        errors.InternalError_,
+        'constraint "nosuch" of relation "p" does not exist',
+    ),
+    ("COPY p FROM '' JSON 'auto'", errors.SyntaxError, "what to load is empty"),
     # accepted before, and refused by a cluster
     ("ALTER TABLE missing ADD PRIMARY KEY (a)", errors.UndefinedTable, 'relation "missing" does not exist'),
     ("ALTER TABLE p ADD FOREIGN KEY (zz) REFERENCES c", errors.UndefinedColumn, 'column "zz" named in key'),
@@ -244,3 +261,40 @@ def test_statement_is_refused_as_by_a_cluster(
         with pytest.raises(kind) as raised:
             cursor.execute(statements)
     assert words in str(raised.value) and "local_redshift" not in str(raised.value)
+
+
+def test_table_like_another_inherits_what_is_not_a_key(database: psycopg2.extensions.connection) -> None:
+    # DG r_CREATE_TABLE_NEW: distribution style and sort keys are inherited, primary and foreign keys are not
+    with database.cursor() as cursor:
+        cursor.execute(
+            "CREATE TABLE a (x INT PRIMARY KEY DISTKEY, y DATE ENCODE zstd) SORTKEY (y); CREATE TABLE b (LIKE a)"
+        )
+        cursor.execute(
+            'SELECT tablename, "column", encoding, distkey, sortkey FROM pg_table_def WHERE tablename = %s', ["b"]
+        )
+        assert [(*row[:2], row[2].strip(), *row[3:]) for row in cursor] == [
+            ("b", "x", "az64", True, 0),
+            ("b", "y", "zstd", False, 1),
+        ]
+        cursor.execute("SELECT conname FROM pg_constraint")
+        assert cursor.fetchall() == [("a_pkey",)]
+
+
+def test_key_goes_with_its_column_and_its_table(database: psycopg2.extensions.connection) -> None:
+    with database.cursor() as cursor:
+        cursor.execute("CREATE TABLE a (x INT PRIMARY KEY, y INT UNIQUE); CREATE TABLE b (x INT REFERENCES a)")
+        cursor.execute("SELECT constraint_name, unique_constraint_name FROM information_schema.referential_constraints")
+        assert cursor.fetchall() == [("b_x_fkey", "a_pkey")]
+        cursor.execute("ALTER TABLE a DROP COLUMN y; DROP TABLE a CASCADE; SELECT conname FROM pg_constraint")
+        assert cursor.fetchall() == []
+
+
+def test_prepared_statement_follows_a_late_binding_view(database: psycopg2.extensions.connection) -> None:
+    psycopg = pytest.importorskip("psycopg")
+    where = database.get_dsn_parameters()
+    database.commit()
+    with psycopg.connect(host=where["host"], port=where["port"], user=where["user"], dbname=where["dbname"]) as client:
+        client.execute("CREATE TABLE t AS SELECT 1 AS a")
+        for columns, row in (("a", (1,)), ("a + 1 AS a", (2,))):
+            client.execute(f"CREATE OR REPLACE VIEW v AS SELECT {columns} FROM public.t WITH NO SCHEMA BINDING")
+            assert client.execute("SELECT * FROM v", prepare=True).fetchone() == row

@@ -273,7 +273,7 @@ def test_views_and_defaults_outlive_a_new_version_of_the_catalog(data_dir: Path,
     cursor.execute("CREATE TABLE t (a VARCHAR(4), at TIMESTAMP DEFAULT GETDATE(), b INT)")
     cursor.execute("CREATE VIEW v AS SELECT LEN(a) AS n, at FROM t; INSERT INTO t (a) VALUES ('abc')")
     cursor.execute("CREATE VIEW errors AS SELECT COUNT(*) AS n FROM stl_load_errors")
-    cursor.execute("CREATE VIEW late AS SELECT b FROM t WITH NO SCHEMA BINDING")
+    cursor.execute("CREATE VIEW late AS SELECT b FROM public.t WITH NO SCHEMA BINDING")
     (tmp_path / "data").write_text('{"n": 1}\n{"n": "x"}\n')
     cursor.execute("DROP TABLE IF EXISTS u; CREATE TABLE u (n INT)")
     cursor.execute(f"COPY u FROM '{tmp_path}/data' JSON 'auto' MAXERROR 2")

@@ -194,7 +194,9 @@ def test_rights_on_tables_to_come_are_granted(cursor: psycopg2.extensions.cursor
 
 
 def test_cte_goes_before_a_late_binding_view(cursor: psycopg2.extensions.cursor) -> None:
-    cursor.execute("CREATE VIEW v AS SELECT a FROM nowhere WITH NO SCHEMA BINDING; CREATE VIEW w AS SELECT 1 AS one")
+    cursor.execute(
+        "CREATE VIEW v AS SELECT a FROM public.nowhere WITH NO SCHEMA BINDING; CREATE VIEW w AS SELECT 1 AS one"
+    )
     assert rows(cursor, "WITH v AS (SELECT 42 AS a) SELECT a FROM v") == [(42,)]
     cursor.execute("DROP VIEW v, w")
     with pytest.raises(errors.UndefinedTable):
@@ -214,7 +216,7 @@ def test_late_binding_view_looks_for_its_tables_when_it_is_read(cursor: psycopg2
         "DROP TABLE later; CREATE TABLE later AS SELECT 'y'::VARCHAR(9) AS name"
     )  # the view is in nobody's way
     assert rows(cursor, "SELECT name FROM public.loud") == [("Y",)]
-    cursor.execute("CREATE OR REPLACE VIEW loud AS SELECT 1 AS one FROM later WITH NO SCHEMA BINDING")
+    cursor.execute("CREATE OR REPLACE VIEW loud AS SELECT 1 AS one FROM public.later WITH NO SCHEMA BINDING")
     assert rows(cursor, "SELECT * FROM loud") == [(1,)]
     cursor.execute("DROP VIEW loud")
     with pytest.raises(errors.UndefinedTable, match="loud"):

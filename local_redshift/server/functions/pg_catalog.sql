@@ -160,7 +160,8 @@ SELECT
     NULL::text AS conbin,
     NULL::text AS consrc
 FROM local_redshift.keys
-WHERE tbl IN (SELECT oid FROM pg_catalog.pg_class);
+WHERE tbl IN (SELECT oid FROM pg_catalog.pg_class)
+    AND (parent IS NULL OR parent IN (SELECT oid FROM pg_catalog.pg_class));
 
 CREATE FUNCTION local_redshift.pg_get_constraintdef(constraint_id oid, pretty boolean DEFAULT false) RETURNS text
 LANGUAGE sql STABLE AS $$
@@ -432,6 +433,18 @@ FROM local_redshift.keys
 JOIN pg_catalog.pg_class ON pg_class.oid = tbl
 JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace;
 
+CREATE VIEW local_redshift.information_schema_referential_constraints AS
+SELECT
+    current_database() AS constraint_catalog, connamespace::regnamespace::name AS constraint_schema,
+    conname AS constraint_name, current_database() AS unique_constraint_catalog,
+    connamespace::regnamespace::name AS unique_constraint_schema,
+    (
+        SELECT name FROM local_redshift.keys WHERE tbl = confrelid AND columns = confkey AND kind IN ('p', 'u') LIMIT 1
+    ) AS unique_constraint_name,
+    'NONE' AS match_option, 'NO ACTION' AS update_rule, 'NO ACTION' AS delete_rule
+FROM local_redshift.pg_constraint
+WHERE contype = 'f';
+
 CREATE VIEW local_redshift.information_schema_key_column_usage AS
 SELECT
     current_database() AS constraint_catalog, nspname AS constraint_schema, name::name AS constraint_name,
@@ -453,5 +466,21 @@ CROSS JOIN unnest(coalesce(parent_columns, columns)) AS number (attnum)
 JOIN pg_catalog.pg_class ON pg_class.oid = coalesce(parent, tbl)
 JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
 JOIN pg_catalog.pg_attribute ON attrelid = pg_class.oid AND pg_attribute.attnum = number.attnum;
+
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_PG_TABLE_DEF.html: the tables of the search path
+CREATE VIEW local_redshift.pg_table_def AS
+SELECT
+    nspname AS schemaname,
+    relname AS tablename,
+    attname AS "column",
+    local_redshift.format_type(atttypid, atttypmod) AS type,
+    local_redshift.format_encoding(attencodingtype)::char(32) AS encoding,
+    attisdistkey AS distkey,
+    attsortkeyord AS sortkey,
+    attnotnull AS "notnull"
+FROM local_redshift.user_tables
+JOIN local_redshift.pg_attribute ON attrelid = user_tables.oid
+WHERE attnum > 0 AND NOT attisdropped AND nspname = ANY (pg_catalog.current_schemas(false))
+ORDER BY nspname, relname, attnum;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA local_redshift TO PUBLIC;

@@ -16,21 +16,6 @@ FROM pg_catalog.pg_class
 JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
 WHERE relkind = 'r' AND nspname NOT IN ('pg_catalog', 'information_schema', 'local_redshift', 'pg_toast');
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_PG_TABLE_DEF.html: the tables of the search path
-CREATE VIEW local_redshift.pg_table_def AS
-SELECT
-    nspname AS schemaname,
-    relname AS tablename,
-    attname AS "column",
-    format_type(atttypid, atttypmod) AS type,
-    'none'::char(32) AS encoding,
-    false AS distkey,
-    coalesce(array_position(string_to_array(sort_key::text, ' ')::integer[], attnum::integer), 0) AS sortkey,
-    attnotnull AS "notnull"
-FROM local_redshift.user_tables
-JOIN pg_catalog.pg_attribute ON attrelid = user_tables.oid
-WHERE attnum > 0 AND NOT attisdropped AND nspname = ANY (current_schemas(false));
-
 -- https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_TABLE_INFO.html: tables with rows only; sizes in blocks of 1 MB
 CREATE VIEW local_redshift.svv_table_info AS
 SELECT
