@@ -2,6 +2,7 @@
 
 import contextlib
 
+from local_redshift.door.backend import BackendError
 from local_redshift.errors import ServerError
 from local_redshift.server import catalogue
 from local_redshift.server.installation import ADMIN
@@ -34,6 +35,8 @@ def make_database(postgres: Postgres, name: str, user: str) -> None:
     for given in (name, user):
         if len(given.encode()) > MAX_NAME:
             raise ServerError(f"the local stand-in does not imitate names longer than {MAX_NAME} bytes: {given}")
+    if _is_made(postgres, name, user):
+        return
     with contextlib.closing(postgres.admin("postgres")) as admin:
         admin.query(_ALONE)
         if not admin.query("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1", user):
@@ -42,6 +45,16 @@ def make_database(postgres: Postgres, name: str, user: str) -> None:
             install_catalog(postgres, "template1")  # so that this database and the next get it from there
             admin.query(f"CREATE DATABASE {quote(name)} OWNER {ADMIN}")
     install_catalog(postgres, name)
+
+
+def _is_made(postgres: Postgres, name: str, user: str) -> bool:
+    """Tell whether there is nothing to make: one session instead of two."""
+    try:
+        with contextlib.closing(postgres.admin(name)) as admin:
+            is_current = admin.query(catalogue.FIND_VERSION) == [[catalogue.VERSION]]
+            return is_current and bool(admin.query("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1", user))
+    except BackendError:  # there is no such database
+        return False
 
 
 def install_catalog(postgres: Postgres, database: str) -> None:

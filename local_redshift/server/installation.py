@@ -5,7 +5,6 @@ import importlib.util
 import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,8 @@ def install(data_dir: Path, pgdata: Path) -> None:
     let_account_reach(account, data_dir, binaries())
     for left_over in data_dir.glob("init-*"):
         shutil.rmtree(left_over, ignore_errors=True)
+    import tempfile  # takes a while, and is needed once
+
     # made elsewhere and moved: a folder called "data" is always whole
     new = Path(tempfile.mkdtemp(prefix="init-", dir=data_dir))
     if account is not None:

@@ -1,7 +1,6 @@
 """The embedded PostgreSQL of a data directory: installed on first use, started and stopped."""
 
 import contextlib
-import hashlib
 import os
 import signal
 import subprocess
@@ -137,6 +136,8 @@ def socket_dir(pgdata: Path) -> Path:
     # both ends take a list of folders between commas
     if len(os.fsencode(pgdata / SOCKET_NAME)) <= SOCKET_PATH_LIMIT and "," not in str(pgdata):
         return pgdata
+    import hashlib  # takes a while, and few paths need it
+
     name = hashlib.sha256(os.fsencode(pgdata)).hexdigest()[:16]
     # not the folder that TMPDIR names: all processes that use the server have to find the same one
     return Path("/tmp") / f"local_redshift-{os.getuid()}-{name}"

@@ -10,7 +10,6 @@ import importlib
 import os
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from local_redshift.errors import ServerError
@@ -30,11 +29,11 @@ def main(folder: str) -> None:
     if locks.try_lock(data_dir / locks.DOOR, locks.EXCLUSIVE) is None:
         return  # another one is at it
     postgres = Postgres(data_dir)
+    importing = threading.Thread(target=_import_door, args=[data_dir])
+    importing.start()  # while PostgreSQL starts
     try:
-        with ThreadPoolExecutor(1) as pool:
-            importing = pool.submit(_import_door, data_dir)  # while PostgreSQL starts
-            is_left_over = not postgres.start()
-            importing.result()
+        is_left_over = not postgres.start()
+        importing.join()
         _serve(postgres, is_left_over)
     except ServerError as error:
         _say(str(error))
@@ -43,10 +42,14 @@ def main(folder: str) -> None:
     finally:
         postgres.is_stopping = True
         stop(postgres.pgdata)
+    os._exit(0)  # at once: a script waits for it
 
 
 def _import_door(data_dir: Path) -> None:
-    """Import what the first client needs: it takes 0.1 s, the grammar most of it."""
+    """Import what the first client needs: it takes 0.1 s, the grammar most of it.
+
+    What can't be imported is told by `_serve`, which imports it again.
+    """
     importlib.import_module("local_redshift.door.listener")
     from local_redshift.sql import prepare, remember
 
