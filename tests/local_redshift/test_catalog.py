@@ -54,6 +54,14 @@ QUERIES = [
         "ORDER BY 3 DESC",
         [("p", "1", True), ("p", "2", False)],
     ),
+    # JDBC's getPrimaryKeys: https://github.com/pgjdbc/pgjdbc, PgDatabaseMetaData
+    (
+        "SELECT ct.relname, a.attname, (information_schema._pg_expandarray(i.indkey)).n, ci.relname "
+        "FROM pg_catalog.pg_class ct JOIN pg_catalog.pg_attribute a ON ct.oid = a.attrelid "
+        "JOIN pg_catalog.pg_index i ON a.attrelid = i.indrelid JOIN pg_catalog.pg_class ci ON ci.oid = i.indexrelid "
+        "WHERE true AND i.indisprimary AND a.attnum = 1",
+        [("p", "id", 1, "p_pkey")],
+    ),
     (
         "SELECT constraint_name, constraint_type FROM information_schema.table_constraints ORDER BY 1",
         [("c_b_fkey", "FOREIGN KEY"), ("p_b_key", "UNIQUE"), ("p_pkey", "PRIMARY KEY"), ("to_p", "FOREIGN KEY")],

@@ -42,6 +42,7 @@ $$;
 CREATE VIEW local_redshift.pg_namespace AS
 SELECT * FROM pg_catalog.pg_namespace WHERE nspname NOT LIKE 'local\\_redshift%';
 
+-- a primary or unique key has an index, as drivers look for it
 CREATE VIEW local_redshift.pg_class AS
 SELECT
     pg_class.*,
@@ -50,7 +51,21 @@ SELECT
     coalesce(diststyle, 11)::smallint AS reldiststyle  -- 11: AUTO (EVEN)
 FROM pg_catalog.pg_class
 LEFT JOIN local_redshift.table_attributes ON tbl = pg_class.oid
-WHERE NOT local_redshift.is_own(relnamespace) AND NOT (relkind = 'i' AND local_redshift.is_zone_map(pg_class.oid));
+WHERE NOT local_redshift.is_own(relnamespace) AND NOT (relkind = 'i' AND local_redshift.is_zone_map(pg_class.oid))
+UNION ALL
+SELECT
+    (
+        pg_catalog.jsonb_populate_record(
+            pg_class,
+            jsonb_build_object('oid', keys.oid::bigint, 'relname', name, 'relkind', 'i', 'relnatts', cardinality(columns))
+        )
+    ).*,
+    false,
+    0::smallint,
+    11::smallint
+FROM local_redshift.keys
+JOIN pg_catalog.pg_class ON pg_class.oid = tbl
+WHERE kind IN ('p', 'u');
 
 CREATE VIEW local_redshift.pg_attribute AS
 SELECT
@@ -86,7 +101,41 @@ SELECT
     ) - 1 AS attencodingtype
 FROM pg_catalog.pg_attribute
 LEFT JOIN local_redshift.column_attributes
-    ON tbl = pg_attribute.attrelid AND column_attributes.attnum = pg_attribute.attnum;
+    ON tbl = pg_attribute.attrelid AND column_attributes.attnum = pg_attribute.attnum
+UNION ALL
+SELECT
+    keys.oid,
+    attname,
+    atttypid,
+    attstattarget,
+    attlen,
+    place::smallint,
+    attndims,
+    -1 AS attcacheoff,
+    atttypmod,
+    attbyval,
+    attstorage,
+    attalign,
+    attcompression,
+    attnotnull,
+    atthasdef,
+    atthasmissing,
+    attidentity,
+    attgenerated,
+    attisdropped,
+    attislocal,
+    attinhcount,
+    attcollation,
+    attacl,
+    attoptions,
+    attfdwoptions,
+    false,
+    0,
+    0
+FROM local_redshift.keys
+CROSS JOIN unnest(columns) WITH ORDINALITY AS number (attnum, place)
+JOIN pg_catalog.pg_attribute ON attrelid = tbl AND pg_attribute.attnum = number.attnum
+WHERE kind IN ('p', 'u');
 
 -- a DEFAULT is shown without the stand-in's functions; an IDENTITY is one (sqlalchemy-redshift reads its two numbers)
 CREATE VIEW local_redshift.pg_attrdef AS
