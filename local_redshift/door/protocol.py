@@ -16,7 +16,7 @@ READ_BYTES = 1 << 16
 ADDRESS = "127.0.0.1"
 PORT = 5439  # a cluster's
 SOCKET_NAME = f".s.PGSQL.{PORT}"  # of a client on the private socket
-HELD_BYTES = 1 << 16  # written together before they are sent
+HELD_BYTES = 1 << 16  # messages are collected up to this size and sent together
 
 # what a startup message may ask for
 PROTOCOL = 3 << 16

@@ -47,7 +47,7 @@ SETTINGS = (
     "session_authorization",
     "TimeZone",
 )
-UNREAD_BYTES = 1 << 20  # a client that has sent more than this is read on when it is its turn
+UNREAD_BYTES = 1 << 20  # nothing more is received from a client while this much of it waits to be processed
 
 
 class ClientGone(ConnectionError):

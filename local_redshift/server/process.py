@@ -27,7 +27,7 @@ def main(folder: str) -> None:
     if os.fork() != 0:
         os._exit(0)
     if locks.try_lock(data_dir / locks.DOOR, locks.EXCLUSIVE) is None:
-        return  # another one is at it
+        return  # another process serves it
     postgres = Postgres(data_dir)
     importing = threading.Thread(target=_import_door, args=[data_dir])
     importing.start()  # while PostgreSQL starts
