@@ -43,12 +43,12 @@ class S3Store:
         bucket, key = _bucket_and_key(prefix)
         with _s3_errors(f"Listing bucket={bucket} prefix={key}"):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
-            # keys that end in a slash are the folders that consoles draw; they hold nothing
+            # an empty object whose key ends in a slash is the folder that a console draws
             return [
                 SourceObject(f"s3://{bucket}/{found['Key']}", found["Size"])
                 for page in pages
                 for found in page.get("Contents", [])
-                if not found["Key"].endswith("/")
+                if found["Size"] or not found["Key"].endswith("/")
             ]
 
     def holds(self, name: str) -> bool:

@@ -222,3 +222,13 @@ def test_manifest_without_the_word_is_data(copy) -> None:
     manifest(copy, {"url": copy.source.put("one", GOOD)})
     copy.run("files.manifest")
     assert copy.rows() == [(None,)]
+
+
+@pytest.mark.parametrize("source", ["s3"], indirect=True)
+def test_object_whose_key_ends_in_a_slash_is_read_if_it_holds_data(copy) -> None:
+    # https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-source-s3.html: a prefix is all there is to it
+    copy.create("c INT")
+    for key, data in (("data/", ""), ("data/more/", GOOD), ("data/one.json", GOOD)):
+        copy.source.put(key, data)
+    copy.run()
+    assert copy.rows() == [(1,), (1,)]
