@@ -97,22 +97,23 @@ class Server:
     def acquire(self) -> None:
         """Keep the server running until `release`, or until this process ends; start it if it does not run."""
         if self._users_lock is None:
-            try:
-                self.data_dir.mkdir(parents=True, exist_ok=True)
-                self._users_lock = locks.lock(self.data_dir / locks.USERS, locks.SHARED)
-            except OSError as error:
-                raise ServerError(f"DATA_DIR {self.data_dir} can't be used: {error.strerror}") from error
+            self._users_lock = self._lock(locks.USERS, locks.SHARED)
             atexit.register(self.release)
         if self._answers():
             return
-        try:
-            starting = locks.lock(self.data_dir / locks.START, locks.EXCLUSIVE)
-        except OSError as error:
-            raise ServerError(f"DATA_DIR {self.data_dir} can't be used: {error.strerror}") from error
+        starting = self._lock(locks.START, locks.EXCLUSIVE)
         try:
             self._start()
         finally:
             os.close(starting)
+
+    def _lock(self, name: str, mode: int) -> int:
+        """Lock a file of DATA_DIR, which is made if it does not exist. Raise ServerError if it can't be used."""
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            return locks.lock(self.data_dir / name, mode)
+        except OSError as error:
+            raise ServerError(f"DATA_DIR {self.data_dir} can't be used: {error.strerror}") from error
 
     def request(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Ask the server, which is started again if it is gone; return its answer. Raise ServerError if that fails."""

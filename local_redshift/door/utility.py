@@ -44,8 +44,6 @@ SELECT EXISTS (
         AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
 )
 """
-
-
 _HAS_CONSTRAINT = "SELECT 1 FROM pg_catalog.pg_constraint WHERE conrelid = to_regclass($1) AND conname = $2"
 
 

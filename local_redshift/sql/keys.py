@@ -8,7 +8,15 @@ from typing import NamedTuple
 
 from local_redshift.errors import NoSuchColumn, NoSuchTable, SyntaxRefused
 from local_redshift.sql.catalog import Catalog
-from local_redshift.sql.table_statements import attributes, definitions, index_of_name, without_query
+from local_redshift.sql.table_statements import (
+    altered_table,
+    attributes,
+    created_table,
+    definitions,
+    like_table,
+    split_name,
+    without_query,
+)
 from local_redshift.sql.tokens import Token, closing, code
 
 PRIMARY, UNIQUE, FOREIGN = "p", "u", "f"  # as pg_constraint has them
@@ -45,11 +53,11 @@ def _keys(definition: list[Token]) -> list[Key]:
     found = []
     for n, word in enumerate(words[0 if is_constraint else 1 :], start=0 if is_constraint else 1):
         if word == "REFERENCES" and n + 1 < len(words):
-            found.append(_reference(definition, n, name, column or _listed(definition, words.index("("))[0]))
+            found.append(_reference(definition, n, name, column or _listed(definition, words.index("("))))
         elif word in ("PRIMARY", "UNIQUE"):
             kind = PRIMARY if word == "PRIMARY" else UNIQUE
             after = n + (2 if kind == PRIMARY else 1)
-            found.append(Key(kind, column or _listed(definition, after)[0], name))
+            found.append(Key(kind, column or _listed(definition, after), name))
     return found
 
 
@@ -59,34 +67,33 @@ def _reference(definition: list[Token], at: int, name: str, columns: tuple[str, 
         parts.append(definition[at + 1].name)
         at += 2
     schema = parts[-2] if len(parts) > 1 else ""
-    return Key(FOREIGN, columns, name, schema, parts[-1], _listed(definition, at)[0])
+    return Key(FOREIGN, columns, name, schema, parts[-1], _listed(definition, at))
 
 
-def _listed(tokens: list[Token], at: int) -> tuple[tuple[str, ...], int]:
-    """Return the names in the parentheses at `at`, and where they end; none if there are no parentheses."""
+def _listed(tokens: list[Token], at: int) -> tuple[str, ...]:
+    """Return the names in the parentheses at `at`; none if there are no parentheses."""
     if [token.word for token in tokens[at : at + 1]] != ["("]:
-        return (), at
-    end = closing(tokens, at)
-    return tuple(token.name for token in tokens[at + 1 : end] if token.word != ","), end
+        return ()
+    return tuple(token.name for token in tokens[at + 1 : closing(tokens, at)] if token.word != ",")
 
 
 def check_keys(statement: list[Token], catalog: Catalog) -> None:
     """Raise NoSuchTable or NoSuchColumn if a key names what is not there, SyntaxRefused for keys that contradict."""
     is_created = code(statement)[0].word == "CREATE"
-    own = _own_name(code(statement))
+    own = split_name(created_table(statement) if is_created else altered_table(statement))
     own_columns = _columns(statement) if is_created else catalog.columns(*own)
     if own_columns is None:
         raise NoSuchTable(f'relation "{own[1]}" does not exist')
     for key in keys(statement):
         for column in key.columns:
-            if column not in own_columns and not _is_like(statement):
+            if column not in own_columns and not like_table(statement):
                 raise NoSuchColumn(f'column "{column}" named in key does not exist')
         if key.kind == FOREIGN:
             is_of_own = is_created and (key.schema, key.table) in (own, ("", own[1]))
             _check_parent(key, own_columns if is_of_own else catalog.columns(key.schema, key.table))
     if is_created:
         _check_attributes([token.word for token in without_query(code(statement))])
-        if own_columns and not _is_like(statement):
+        if own_columns and not like_table(statement):
             check_places(statement, own_columns)
 
 
@@ -122,19 +129,6 @@ def _columns(statement: list[Token]) -> list[str]:
     """Return the names of the columns that a CREATE TABLE defines."""
     words = ("PRIMARY", "UNIQUE", "FOREIGN", "CONSTRAINT", "LIKE")
     return [definition[0].name for definition in definitions(statement) if definition[0].word not in words]
-
-
-def _is_like(statement: list[Token]) -> bool:
-    return any(definition[0].word == "LIKE" for definition in definitions(statement))
-
-
-def _own_name(tokens: list[Token]) -> tuple[str, str]:
-    at = index_of_name(tokens) if tokens[0].word == "CREATE" else 2
-    parts = [tokens[at].name]
-    while at + 2 < len(tokens) and tokens[at + 1].word == ".":
-        parts.append(tokens[at + 2].name)
-        at += 2
-    return (parts[-2] if len(parts) > 1 else ""), parts[-1]
 
 
 def _check_attributes(words: list[str]) -> None:

@@ -8,9 +8,9 @@ from local_redshift.errors import NoSuchTable, NotSupported, SyntaxRefused, not_
 from local_redshift.sql import functions, grammar, names, refusals, windows
 from local_redshift.sql.catalog import Catalog
 from local_redshift.sql.relations import Scopes, cte_named
+from local_redshift.sql.system_queries import SYSTEM_PREFIXES
 from local_redshift.sql.tokens import Token, code, text
 
-_SYSTEM_PREFIXES = ("pg_", "stl_", "stv_", "svv_", "svl_", "svcs_", "sys_")
 _SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "local_redshift")
 
 
@@ -87,7 +87,7 @@ def _is_of_a_user(table: exp.Table) -> bool:
     if cte_named(table) is not None:
         return False
     is_target = isinstance(table.parent, (exp.Insert, exp.Schema))
-    return not table.name.startswith(_SYSTEM_PREFIXES) and not is_target
+    return not table.name.startswith(SYSTEM_PREFIXES) and not is_target
 
 
 def _name_outputs(selects: list[exp.Select]) -> None:

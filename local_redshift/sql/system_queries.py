@@ -14,13 +14,13 @@ from local_redshift.sql.tokens import Token, code, text
 _OWN_CATALOG = frozenset(
     "pg_attrdef pg_attribute pg_class pg_constraint pg_database pg_index pg_indexes pg_namespace pg_proc "
     "pg_stat_activity pg_tables pg_user pg_views pg_table_def format_type pg_get_constraintdef pg_get_expr "
-    "pg_get_viewdef "
-    "pg_get_late_binding_view_cols version".split()
+    "pg_get_viewdef pg_get_late_binding_view_cols version".split()
 )
 _OWN_INFORMATION_SCHEMA = frozenset(
     "columns constraint_column_usage key_column_usage referential_constraints table_constraints tables views".split()
 )
-_SYSTEM_PREFIXES = ("stl_", "stv_", "svl_", "svv_", "svcs_", "sys_")
+_SYSTEM_TABLES = ("stl_", "stv_", "svl_", "svv_", "svcs_", "sys_")
+SYSTEM_PREFIXES = ("pg_", *_SYSTEM_TABLES)
 _MENTIONS = re.compile(r"\b(?:pg_|stl_|stv_|svl_|svv_|svcs_|sys_|information_schema|format_encoding)", re.IGNORECASE)
 
 _SOURCE = re.compile(r"\b(?:FROM|JOIN)\s+(?!\()([\w.\"]+)", re.IGNORECASE)
@@ -66,7 +66,7 @@ def with_own_catalog(statement: list[Token]) -> list[Token]:
         if schema == "pg_catalog" and is_called and name == "version":
             # a function of Redshift's own
             statement = [*statement[:place], *(Token("space", "") for _ in range(2)), *statement[place + 2 :]]
-        elif schema == "pg_catalog" and (name in _OWN_CATALOG or name.startswith(_SYSTEM_PREFIXES)):
+        elif schema == "pg_catalog" and (name in _OWN_CATALOG or name.startswith(_SYSTEM_TABLES)):
             statement = [*statement[:place], Token("word", "local_redshift"), *statement[place + 1 :]]
         elif schema == "information_schema" and name in _OWN_INFORMATION_SCHEMA:
             statement = [*statement[:place], Token("word", "local_redshift"), *statement[place + 1 :]]
@@ -78,4 +78,4 @@ def with_own_catalog(statement: list[Token]) -> list[Token]:
 
 
 def _is_own_name(token: Token) -> bool:
-    return token.kind in ("word", "quoted") and (token.name in _OWN_CATALOG or token.name.startswith(_SYSTEM_PREFIXES))
+    return token.kind in ("word", "quoted") and (token.name in _OWN_CATALOG or token.name.startswith(_SYSTEM_TABLES))

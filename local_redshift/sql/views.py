@@ -10,6 +10,7 @@ from local_redshift.sql import grammar, refusals
 from local_redshift.sql.catalog import Catalog
 from local_redshift.sql.queries import translate_query
 from local_redshift.sql.relations import cte_named
+from local_redshift.sql.system_queries import SYSTEM_PREFIXES
 from local_redshift.sql.table_statements import is_late_binding, name_and_columns, without_binding
 from local_redshift.sql.tokens import Token, code, name_text, spaced, text
 
@@ -35,5 +36,4 @@ def create_view(statement: list[Token], catalog: Catalog) -> str:
 
 def _is_named(table: exp.Table) -> bool:
     """Tell whether this is a table of a user, and neither a function nor of the system catalog."""
-    prefixes = ("pg_", "stl_", "stv_", "svv_", "svl_", "svcs_", "sys_")
-    return isinstance(table.this, exp.Identifier) and not table.name.lower().startswith(prefixes)
+    return isinstance(table.this, exp.Identifier) and not table.name.lower().startswith(SYSTEM_PREFIXES)
