@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ["PGOPTIONS"] = "-c statement_timeout=30000"  # a slip may join everything with everything
 
-from helpers import Warehouse
+from helpers import Warehouse, run_as_admin
 from hypothesis import Phase, given, settings
 from star import assert_is_the_models, catalogue_first, halves, load, one_by_one
 from test_declared import (
@@ -89,9 +89,7 @@ def is_noticed(folder: Path, number: int, path: str) -> bool:
     except Exception:
         return True
     finally:
-        admin = get_server((folder / "data").resolve()).connect_as_admin("postgres")
-        admin.cursor().execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        admin.close()
+        run_as_admin(folder / "data", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
     return False
 
 

@@ -1,6 +1,7 @@
 """The slips that slips.py makes: small changes to SQL and to Python, each by a rule, one at a time."""
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -55,15 +56,37 @@ def sql_slips(source: str) -> Iterator[Slip]:
     """The slips in sql_queries.py: in each statement as it is in the end, and in the lists that say what runs."""
     names: dict = {}
     exec(compile(source, "sql_queries.py", "exec"), names)
-    seen = set()
+    columns = re.compile(rf"(?<![a-z])({'|'.join(template_columns(names))})(?![a-z])")
     for name, statement in names.items():
         if not isinstance(statement, names["Statement"]) or name.startswith("_"):
             continue
+        repeated = repeated_lines(statement, columns) if re.search("_(check|warning|create)$", name) else set()
         for what, changed in {text: (what, text) for what, text in statement_slips(statement)}.values():
-            if (changed, statement) not in seen:
-                seen.add((changed, statement))
+            if first_changed_line(statement, changed) not in repeated:
                 yield Slip(name, what, source + INSTEAD.format(name=name, text=changed))
     yield from list_slips(source)
+
+
+def template_columns(names: dict) -> set[str]:
+    """The columns for each of which a template is filled in, and their paths."""
+    fields = (names["PLAY_FIELDS"], names["OTHER_EVENT_FIELDS"], names["SONG_FIELDS"])
+    paths = {re.escape(path) for path in names["PLAY_FIELDS"].values()}
+    return {*names["PLAY_COLUMNS"], *names["PLAY_COLUMNS"].values(), *itertools.chain(*fields), *paths}
+
+
+def repeated_lines(statement: str, columns: re.Pattern[str]) -> set[int]:
+    """All but one of the lines that a template made: with their neighbours, they differ only in a column's name."""
+    lines = ["", *(columns.sub("COLUMN", line) for line in statement.splitlines()), ""]
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for n in range(len(lines) - 2):
+        alike.setdefault(tuple(lines[n : n + 3]), []).append(n)
+    tried = {same[len(same) // 2] for same in alike.values()}
+    return set(range(len(lines) - 2)) - tried
+
+
+def first_changed_line(statement: str, changed: str) -> int:
+    pairs = itertools.zip_longest(statement.splitlines(), changed.splitlines())
+    return next(n for n, (before, after) in enumerate(pairs) if before != after)
 
 
 # behind all of sql_queries.py: a statement that takes the place of another, wherever that is used

@@ -20,11 +20,11 @@ SHOWN = {
     DEFAULT_TIMESTAMPTZ: "YYYY-MM-DD HH24:MI:SSOF",
 }
 
-_MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
+_MONTHS = "JANUARY FEBRUARY MARCH APRIL MAY JUNE JULY AUGUST SEPTEMBER OCTOBER NOVEMBER DECEMBER".split()
 _FORMAT_PARTS = {
     "YYYY": r"(?P<year>\d{4})",
     "YY": r"(?P<short_year>\d{2})",
-    "MON": r"(?P<month_name>[A-Za-z]{3})",
+    "MON": rf"(?P<month_name>(?i:{'|'.join(f'{month[:3]}(?:{month[3:]})?' for month in _MONTHS)}))",
     "MM": r"(?P<month>\d{1,2})",
     "DD": r"(?P<day>\d{1,2})",
     "HH24": r"(?P<hour>\d{1,2})",
@@ -88,7 +88,9 @@ def _year(parts: dict[str, str | None]) -> int:
 
 def _month(parts: dict[str, str | None]) -> int:
     name = parts.get("month_name")
-    return _MONTHS.index(name.upper()) + 1 if name else int(parts.get("month") or 1)
+    if name is None:
+        return int(parts.get("month") or 1)
+    return next(number for number, month in enumerate(_MONTHS, 1) if month.startswith(name.upper()))
 
 
 def _hour(parts: dict[str, str | None]) -> int:

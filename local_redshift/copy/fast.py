@@ -116,6 +116,12 @@ class _FastField:
         self._epoch_texts = None
         if column.type in ("timestamp", "timestamptz") and copy.timeformat in EPOCH_UNITS:
             self._epoch_texts = epoch_formatter(EPOCH_UNITS[copy.timeformat])
+        # numbers that are loaded as they are written in the file, which is not known here
+        self._as_written: tuple[type, ...] = ()
+        if is_text:
+            self._as_written = (int, float)
+        elif column.type.startswith(("date", "time")) and self._epoch_texts is None:
+            self._as_written = (float,)
 
     def definition(self) -> tuple[Any, ...]:
         """The field of the record: name, type and, unless NULL is rejected, default."""
@@ -170,8 +176,8 @@ class _FastField:
     def _text(self, value: object) -> str | None:
         """Return the column's string for a value, as the exact path does."""
         kind = type(value)
-        if kind in (int, float) and self._column.type in ("varchar", "bpchar"):
-            raise _DoesNotFit  # a number is loaded as it is written, which is not known here
+        if kind in self._as_written:
+            raise _DoesNotFit
         if kind is int:
             return self._exact(IntegerLiteral(value))
         return self._exact(FloatLiteral(repr(value)) if kind is float else value)

@@ -169,8 +169,11 @@ class _Parser:
             return replace(copy, compression=word.lower())
         if word in TEXTS:
             self._skip("AS")
-            text: dict[str, Any] = {word.lower(): self._string(word)}
-            return replace(copy, **text)
+            text = self._string(word)
+            if word == "TIMEFORMAT" and re.search("OF|TZ|tz", text):  # DG r_DATEFORMAT_and_TIMEFORMAT_strings.html
+                raise SyntaxRefused("COPY: TIMEFORMAT can't have a time zone (OF or TZ); 'auto' reads time zones")
+            named: dict[str, Any] = {word.lower(): text}
+            return replace(copy, **named)
         if word in AUTHORIZATION:
             self._authorization(word)
             return copy

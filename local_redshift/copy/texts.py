@@ -11,6 +11,9 @@ from local_redshift.copy.field import Field, text_of
 from local_redshift.copy.statement import CopyStatement
 
 SURROGATES = re.compile("[\ud800-\udfff]+")
+# U+FDD0 to U+FDEF and the last two of each plane; DG multi-byte-character-load-errors.html
+_NONCHARACTERS = "\ufdd0-\ufdef" + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
+_REPLACED = re.compile(f"[\ud800-\udfff{_NONCHARACTERS}]")  # by ACCEPTINVCHARS
 
 
 def to_varchar(field: Field) -> str | None:
@@ -60,15 +63,19 @@ def _is_bad_byte(char: str) -> bool:
     return "\udc80" <= char <= "\udcff"  # a byte that was not UTF-8; other surrogates are JSON escapes
 
 
+def _bytes_of(char: str) -> int:
+    """Return the bytes that a character has in the file, or would have in UTF-8 if it was a JSON escape."""
+    return 1 if _is_bad_byte(char) else len(char.encode("utf-8", "surrogatepass"))
+
+
 def _valid_utf8(text: str, replacement: str | None) -> str:
-    bad = None if text.isascii() else SURROGATES.search(text)
-    if bad is None:
+    if text.isascii():
         return text
     if replacement is not None:
-        # as many as the character has bytes: one for a bad byte, three for a surrogate that is alone
-        return SURROGATES.sub(
-            lambda match: "".join(replacement * (1 if _is_bad_byte(char) else 3) for char in match[0]), text
-        )
+        return _REPLACED.sub(lambda match: replacement * _bytes_of(match[0]), text)
+    bad = SURROGATES.search(text)
+    if bad is None:
+        return text
     at = bad.start()
     if _is_bad_byte(text[at]):
         # four bytes are the longest sequence; an escaped surrogate after it is no continuation anyway

@@ -20,6 +20,11 @@ from local_redshift.copy.texts import SURROGATES, to_char, to_varchar
 
 _TRUE = ("t", "true", "y", "yes", "1")  # DG r_Boolean_type.html
 _FALSE = ("f", "false", "n", "no", "0")
+_BARE_DATE = re.compile(r"\d{6}|\d{8}", re.ASCII)
+
+# DG limitations-super.html. A database can be set to accept strings of 16,000,000 bytes.
+_MAX_SUPER_DEPTH = 1000
+_MAX_SUPER_STRING = 65_535
 
 
 class Converter:
@@ -105,10 +110,10 @@ def _iso(moment: dt.datetime, with_zone: bool) -> str:
 
 
 def _by_server(text: str, field: Field) -> str | None:
-    # 'auto' takes what PostgreSQL's own parser takes, from which Redshift's comes, less its words
-    # ("now", "infinity"). DG automatic-recognition.html. More than six digits of a fraction are refused.
-    bare_number = NUMBER.fullmatch(text) and "." not in text  # 'auto' knows no epochs
-    if bare_number or not re.search(r"\d", text) or re.search(r"\.\d{7}", text):
+    # DG automatic-recognition.html: what CAST accepts, but no epochs; so of bare numbers only YYYYMMDD and YYMMDD (and
+    # HHMISS for a time). PostgreSQL's words ("now", "infinity") are rejected, and so are seven digits of a fraction.
+    is_epoch = NUMBER.fullmatch(text) and "." not in text and not _BARE_DATE.fullmatch(text)
+    if is_epoch or not re.search(r"\d", text) or re.search(r"\.\d{7}", text):
         return None
     return field.parse_on_server(text.strip(), field.column.type)
 
@@ -117,19 +122,36 @@ def _to_time(field: Field) -> str | None:
     text = scalar_text(field)
     if text is None:
         return None
-    time = datetimes.parse_time(text)
-    if time is None:
+    if field.column.type == "time" and (time := datetimes.parse_time(text)) is not None:
+        return time.isoformat()  # the usual form, without asking the server
+    found = _by_server(text, field)
+    if found is None:
         raise ValueRefused(messages.BAD_TIMESTAMP, messages.INVALID_TIME)
-    return time.isoformat()
+    return found
 
 
 def _to_super(field: Field) -> str:
     value = field.value
     text = json.dumps(value) if type(value) is str else text_of(field)
     # jsonb takes neither \u0000 nor a surrogate that is alone; SUPER is said to keep them
-    if SURROGATES.search(text) or field.parse_on_server(text, "jsonb") is None:
+    is_bad = SURROGATES.search(text) or _exceeds_super(value)
+    if is_bad or field.parse_on_server(text, "jsonb") is None:
         raise ValueRefused(messages.BAD_SUPER, messages.INVALID_SUPER)
     return text
+
+
+def _exceeds_super(value: object) -> bool:
+    """Tell whether a value has a string too long, or is nested too deeply, for SUPER."""
+    level, depth = [value], 0
+    while level:
+        if any(type(one) is str and len(one.encode(errors="replace")) > _MAX_SUPER_STRING for one in level):
+            return True
+        nested = [one for one in level if isinstance(one, (dict, list))]
+        depth += bool(nested)
+        if depth > _MAX_SUPER_DEPTH:
+            return True
+        level = [inner for one in nested for inner in (one.values() if isinstance(one, dict) else one)]
+    return False
 
 
 def _to_varbyte(field: Field) -> str | None:
@@ -154,6 +176,7 @@ _CONVERTERS: dict[str, Callable[[Field], str | None]] = {
     "timestamp": _to_timestamp,
     "timestamptz": _to_timestamp,
     "time": _to_time,
+    "timetz": _to_time,
     "jsonb": _to_super,
     "bytea": _to_varbyte,
 }

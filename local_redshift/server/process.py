@@ -18,11 +18,13 @@ from local_redshift.server.postgres import Postgres, stop
 
 READY = "ready"
 LOG = "door.log"
+RECURSION_LIMIT = 3000  # COPY's records may be nested to 1,000 levels, SUPER's limit; Python's own limit is just that
 
 
 def main(folder: str) -> None:
     """Serve a data directory; print READY once clients are let in, or why they can't be."""
     data_dir = Path(folder)
+    sys.setrecursionlimit(RECURSION_LIMIT)
     # its parent, which may run for long, need not wait for it
     if os.fork() != 0:
         os._exit(0)

@@ -45,7 +45,15 @@ KINDS = [
     *(r'"\u00e9"', r'"\ud83d"', r'"\ud83d\ude00"', r'"\/"', '"a\xa4"'),
 ]  # fmt: skip
 COLUMN_TYPES = [column.split(" ", 1)[1] for column in COLUMNS.split(", ")[: len(KEYS)]]
-COLUMN_TYPES += ["DECIMAL(38,10)", "SUPER", "VARBYTE(900)", "INT NOT NULL", "VARCHAR(9) NOT NULL", "TIMESTAMP NOT NULL"]
+COLUMN_TYPES += [
+    "TIMETZ",
+    "DECIMAL(38,10)",
+    "SUPER",
+    "VARBYTE(900)",
+    "INT NOT NULL",
+    "VARCHAR(9) NOT NULL",
+    "TIMESTAMP NOT NULL",
+]
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
     [
