@@ -58,6 +58,8 @@ SOME_NOT_LOADED = (
 )
 NOLOAD_COMPLETED = "Load into table '{table}' completed, {count} record(s) scanned successfully."  # guess
 
+_TYPES = {"bytea": "binary varying", "jsonb": "super"}  # PostgreSQL's that stand for a cluster's
+
 CANCELLED = "Query ({query}) cancelled on user's request"  # guess
 
 # Before loading starts: no row is logged
@@ -104,4 +106,5 @@ def as_redshift_says(fields: Mapping[str, str]) -> dict[str, str]:
     if said["C"] == "42P01" and re.search(r"\b(?:stl|stv|svl|svv|svcs|sys)_\w", said["M"]):
         said["H"] = "The local stand-in does not imitate every system view of a cluster."
     shown = re.sub(r"\blocal_redshift\.(?:information_schema_)?(?=\w)", "", said["M"])
+    shown = re.sub(r"(?<=of type )(?:bytea|jsonb)\b", lambda found: _TYPES[found[0]], shown)
     return said | {"M": re.sub(r'^table (".*" does not exist)', r"Table \1", shown)}  # seen

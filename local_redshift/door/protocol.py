@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/protocol-message-formats.html
 import select
 import socket
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 STARTUP_BYTES = 10_000  # PostgreSQL's limit of a message before the password
@@ -24,7 +24,12 @@ CANCEL, SSL, GSS = 80877102, 80877103, 80877104
 REQUEST = 80877690  # ours, of a program on the private socket: JSON
 ENCRYPTION_REFUSED = b"N"
 
+# types by their numbers: PostgreSQL's, and a cluster's for the same; a column's format in an answer
+BYTEA, VARBYTE = 17, 6551
+TEXT_FORMAT = 0
+
 _LENGTH = struct.Struct("!i")
+_DESCRIBED = struct.Struct("!ihihih")  # a column in a RowDescription, after its name
 _HEAD = struct.Struct("!ci")
 _DATA_ROW = ord("D")
 
@@ -145,6 +150,11 @@ def cancel_request(process: int, secret: bytes) -> bytes:
     return struct.pack("!iii", 12 + len(secret), CANCEL, process) + secret
 
 
+def encoded(kind: bytes, body: bytes) -> bytes:
+    """Encode a message."""
+    return _HEAD.pack(kind, len(body) + 4) + body
+
+
 def text(value: str) -> bytes:
     """Encode a string as the protocol has it."""
     return value.encode("utf-8", "surrogateescape") + b"\0"
@@ -190,6 +200,40 @@ def columns_of(row: bytes) -> list[str | None]:
         values.append(None if size < 0 else row[at : at + size].decode())
         at += max(size, 0)
     return values
+
+
+def varbyte_columns(description: bytes) -> tuple[bytes, list[int]]:
+    """Give the columns of BYTEA in a RowDescription the type VARBYTE; return it, and which of them are sent as text."""
+    described, found = bytearray(description), []
+    at = 2
+    for number in range(*integers(description, "h")):
+        at = description.index(b"\0", at) + 1  # behind the name
+        table, place, sql_type, size, modifier, form = _DESCRIBED.unpack_from(described, at)
+        if sql_type == BYTEA:
+            _DESCRIBED.pack_into(described, at, table, place, VARBYTE, size, modifier, form)
+            if form == TEXT_FORMAT:
+                found.append(number)
+        at += _DESCRIBED.size
+    return bytes(described), found
+
+
+def with_varbyte(rows: bytes, columns: Collection[int]) -> bytes:
+    """Return DataRows in which these columns are hexadecimal digits alone, without the prefix that PostgreSQL sets."""
+    changed = bytearray()
+    end = 0
+    while end < len(rows):
+        start, at = len(changed), end + 7  # behind the kind, the length and the number of columns
+        end += 1 + _LENGTH.unpack_from(rows, end + 1)[0]
+        changed += rows[at - 7 : at]
+        number = 0
+        while at < end:
+            (size,) = _LENGTH.unpack_from(rows, at)
+            skipped = 2 if size >= 0 and number in columns else 0
+            after = at + 4 + max(size, 0)
+            changed += _LENGTH.pack(size - skipped) + rows[at + 4 + skipped : after]
+            at, number = after, number + 1
+        _LENGTH.pack_into(changed, start + 1, len(changed) - start - 1)
+    return bytes(changed)
 
 
 def bind_body(portal: str, statement: str, values: Iterable[object]) -> bytes:

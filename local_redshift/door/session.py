@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/protocol-flow.html
 import contextlib
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import ClassVar, NamedTuple
 
 from local_redshift.door import late_binding, utility
@@ -17,11 +17,14 @@ from local_redshift.door.protocol import (
     Message,
     ProtocolViolation,
     Stream,
+    encoded,
     encoded_fields,
     fields_of,
     text,
     texts,
+    varbyte_columns,
     wait_for,
+    with_varbyte,
 )
 from local_redshift.errors import AbortedTransaction, NoTransaction, RedshiftError, SyntaxRefused
 from local_redshift.messages import as_redshift_says
@@ -81,6 +84,7 @@ class Session:
         self._system: Backend | None = None
         self._statements: dict[str, list[Token]] = {}  # prepared ones that PostgreSQL does not know
         self._portals: dict[str, list[Token]] = {}
+        self._varbyte: dict[str, Collection[int]] = {}  # of PostgreSQL's portals: which columns are VARBYTE
         self._over_views: dict[str, OverViews] = {}  # prepared ones that read late-binding views
         self._executed = 0  # statements since the last Sync
         self._skips = False  # messages up to the next Sync are passed over
@@ -257,7 +261,9 @@ class Session:
         else:
             if name in self._over_views:
                 self._prepare_anew(name, self._over_views[name])
-            self._forward(b"B", body, last=b"2")
+            self.backend.stream.write(b"B", body)
+            self.backend.stream.write(b"D", b"P" + text(portal))
+            self._varbyte[portal] = self._pass_answer(last=b"Tn", dropped=b"Tn")
 
     def _prepare_anew(self, name: str, known: "OverViews") -> None:
         """Prepare a statement again if a late-binding view that it reads has another query by now."""
@@ -284,11 +290,12 @@ class Session:
             self._run_utility(self._portals[portal])
         else:
             self._executed += 1
-            self._forward(b"E", body, last=b"CsI")
+            self._forward(b"E", body, last=b"CsI", varbyte=self._varbyte.get(portal, []))
 
     def _close_prepared(self, body: bytes) -> None:
         (name,), _ = texts(body[1:], 1)
-        (self._statements if body[:1] == b"S" else self._portals).pop(name, None)
+        for known in (self._statements, self._over_views) if body[:1] == b"S" else (self._portals, self._varbyte):
+            known.pop(name, None)
         self._forward(b"C", body, last=b"3")
 
     _HANDLERS: ClassVar = {b"P": _parse, b"B": _bind, b"D": _describe, b"E": _execute, b"C": _close_prepared}
@@ -296,8 +303,10 @@ class Session:
     def forget_prepared(self, name: str | None = None) -> bool:
         """Forget a statement that was deallocated, or all; return whether PostgreSQL does not know it."""
         if name is not None:
+            self._over_views.pop(name, None)
             return self._statements.pop(name, None) is not None
         self._statements.clear()
+        self._over_views.clear()
         return False
 
     def _sync(self) -> None:
@@ -307,6 +316,7 @@ class Session:
         self._executed = 0
         if self.backend.status == IDLE:
             self._portals.clear()
+            self._varbyte.clear()
         self._say_ready()
 
     # what PostgreSQL is sent, and answers
@@ -327,23 +337,30 @@ class Session:
         if self.backend.status == FAILED and code(statement)[0].word not in utility.ENDS_TRANSACTION:
             raise AbortedTransaction
 
-    def _forward(self, kind: bytes, body: bytes, last: bytes) -> None:
+    def _forward(self, kind: bytes, body: bytes, last: bytes, varbyte: Collection[int] = ()) -> None:
         self.backend.stream.write(kind, body)
-        self._pass_answer(last)
+        self._pass_answer(last, varbyte=varbyte)
 
-    def _pass_answer(self, last: bytes, dropped: bytes = b"") -> None:
-        """Pass on PostgreSQL's answer up to a message of one of the last kinds. Raise BackendError for an error."""
+    def _pass_answer(self, last: bytes, dropped: bytes = b"", varbyte: Collection[int] = ()) -> Collection[int]:
+        """Pass on PostgreSQL's answer up to a message of one of the last kinds. Raise BackendError for an error.
+
+        `varbyte` are the columns of VARBYTE in the rows, unless the answer describes them; return these columns.
+        """
         self.backend.stream.write(b"H")
         while True:
             rows = self.backend.stream.data_rows()
+            if not rows:
+                kind, body = self.backend.checked(self.backend.next())
+                rows = encoded(kind, body) if kind == b"D" else b""
             if rows:
-                self._client.write_encoded(rows)
+                self._client.write_encoded(with_varbyte(rows, varbyte) if varbyte else rows)
                 continue
-            kind, body = self.backend.checked(self.backend.next())
+            if kind == b"T":
+                body, varbyte = varbyte_columns(body)
             if kind not in dropped:
                 self._client.write(kind, body)
             if kind in last:
-                return
+                return varbyte
 
     def _pass_notice(self, message: Message) -> None:
         if message.kind == b"N":

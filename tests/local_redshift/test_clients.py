@@ -227,6 +227,34 @@ def test_failed_copy_leaves_its_load_error(url: str, folder: Path, client: str) 
     assert found == [("2", "a", "1207")]
 
 
+# redshift_connector makes a string of the digits, as it does with a cluster's
+SHOWN_AS = {"redshift_connector": "abc", "psycopg, binary": "b'abc'"}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_varbyte_is_sent_as_hexadecimal_digits(url: str, client: str) -> None:
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html; its number is in Amazon's drivers
+    statements = [
+        "CREATE TABLE v (a INT, b VARBYTE, c VARCHAR)",
+        "INSERT INTO v VALUES (1, 'abc'::VARBYTE, 'x'), (2, NULL, NULL)",
+        "SELECT a, b, c, b FROM v WHERE a = 1",
+    ]
+    digits = SHOWN_AS.get(client, "616263")
+    assert CLIENTS[client](url, statements) == [("1", digits, "x", digits)]
+
+
+def test_varbyte_of_many_rows_is_sent_as_hexadecimal_digits(url: str) -> None:
+    by_psycopg2(url, ["CREATE TABLE v (a INT, b VARBYTE)", "INSERT INTO v VALUES (1, 'abc'::VARBYTE), (2, NULL)"])
+    for _ in range(14):
+        by_psycopg2(url, ["INSERT INTO v SELECT * FROM v"])
+    for run in (by_psycopg2, by_psycopg):
+        rows = run(url, ["SELECT b, a FROM v"])
+        assert len(rows) == 2 << 14 and set(rows) == {("616263", "1"), ("None", "2")}
+    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT b FROM v")
+        assert cursor.description[0].type_code == 6551
+
+
 def test_statements_of_one_message_are_one_transaction(url: str) -> None:
     with pytest.raises(Refused):
         by_psycopg2(url, ["CREATE TABLE t (a INT); INSERT INTO t VALUES (1); SELECT nothing FROM t"])

@@ -372,3 +372,7 @@ def test_varbyte_is_loaded_from_hexadecimal_digits(copy) -> None:
         "SELECT TO_HEX('abc'::VARBYTE), TO_HEX(FROM_HEX('6162')), TO_HEX(TO_VARBYTE('63', 'hex')), TO_HEX(255)"
     )
     assert copy.cursor.fetchall() == [("616263", "6162", "63", "ff")]
+    copy.cursor.execute(
+        "SELECT 'a\u00e9'::VARBYTE::VARCHAR, 'abc'::VARBYTE::CHAR(2), LEN('abc'::VARBYTE), FROM_HEX('6162')::VARCHAR(1)"
+    )
+    assert copy.cursor.fetchall() == [("a\u00e9", "ab", 3, "a")]

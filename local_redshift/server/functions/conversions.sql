@@ -16,6 +16,18 @@ BEGIN
     END LOOP;
 END $$;
 
+-- the text of a VARBYTE: its bytes as UTF-8. PostgreSQL's own conversion would show hexadecimal digits.
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html
+CREATE FUNCTION local_redshift.varbyte_text(value bytea) RETURNS text LANGUAGE sql IMMUTABLE
+RETURN convert_from(value, 'UTF8');
+
+DROP CAST IF EXISTS (bytea AS text);
+DROP CAST IF EXISTS (bytea AS varchar);
+DROP CAST IF EXISTS (bytea AS bpchar);
+CREATE CAST (bytea AS text) WITH FUNCTION local_redshift.varbyte_text;
+CREATE CAST (bytea AS varchar) WITH FUNCTION local_redshift.varbyte_text;
+CREATE CAST (bytea AS bpchar) WITH FUNCTION local_redshift.varbyte_text;
+
 -- an integer where a boolean is wanted (guess)
 UPDATE pg_cast SET castcontext = 'i' WHERE castsource = 'int4'::regtype AND casttarget = 'bool'::regtype;
 
