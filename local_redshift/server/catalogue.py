@@ -5,7 +5,7 @@ Every connection has this schema in its search_path, before pg_catalog.
 
 from pathlib import Path
 
-VERSION = "10"  # changes with the statements below, so that an older data directory is brought up to date
+VERSION = "11"  # changes with the statements below, so that an older data directory is brought up to date
 
 # An older version's schema goes out of the way first: views, defaults and length checks of the user may be made of
 # what is in it. functions/carry_over.sql looks after it once the new one is there.

@@ -81,6 +81,7 @@ _TABLE = _listed("""
     CURRENT_SCHEMAS .                    local_redshift.current_schemas
     DATE_CMP ..                          local_redshift.date_cmp
     DATE_CMP_TIMESTAMP ..                local_redshift.date_cmp_timestamp
+    DATE_CMP_TIMESTAMPTZ ..              local_redshift.date_cmp_timestamptz
     DATE_PART_YEAR .                     local_redshift.date_part_year
     DECIMAL_PRECISION .                  local_redshift.decimal_precision
     DECIMAL_SCALE .                      local_redshift.decimal_scale
@@ -181,6 +182,10 @@ _TABLE = _listed("""
     TIMEOFDAY -
     TIMESTAMP_CMP ..                     local_redshift.timestamp_cmp
     TIMESTAMP_CMP_DATE ..                local_redshift.timestamp_cmp_date
+    TIMESTAMP_CMP_TIMESTAMPTZ ..         local_redshift.timestamp_cmp_timestamptz
+    TIMESTAMPTZ_CMP ..                   local_redshift.timestamptz_cmp
+    TIMESTAMPTZ_CMP_DATE ..              local_redshift.timestamptz_cmp_date
+    TIMESTAMPTZ_CMP_TIMESTAMP ..         local_redshift.timestamptz_cmp_timestamp
     TO_CHAR .t
     TO_DATE tt?.                         local_redshift.to_date
     TO_HEX .                             local_redshift.to_hex
@@ -211,12 +216,16 @@ _OF_THE_SYSTEM = re.compile(
 
 # a cluster has these, but pipelines like this one do without them
 _NOT_IMITATED = frozenset(
-    "APPROXIMATE ARRAY ARRAY_CONCAT ARRAY_FLATTEN BPCHARCMP BTTEXT_PATTERN_CMP CHANGE_QUERY_PRIORITY CHECKSUM "
-    "COLLATE DIFFERENCE EXPLODE FARMFINGERPRINT64 GEOGRAPHYFROMTEXT HLL HLL_CARDINALITY "
-    "HLL_COMBINE HLL_CREATE_SKETCH JSON_SIZE LOWER_ATTRIBUTE_NAMES MURMUR3_32_HASH OBJECT OBJECT_TRANSFORM "
-    "OCTETINDEX PG_GET_COLS PG_GET_LATE_BINDING_VIEW_COLS PG_LAST_QUERY_ID PG_LAST_UNLOAD_COUNT SIZE SLICE_NUM "
-    "SOUNDEX SPLIT_TO_ARRAY SUBARRAY TEXT_TO_INT_ALT TEXT_TO_NUMERIC_ALT TIMEZONE "
-    "UPPER_ATTRIBUTE_NAMES".split()
+    "ADDBBOX APPROXIMATE ARRAY ARRAYS_OVERLAP ARRAY_CONCAT ARRAY_CONTAINS ARRAY_DISTINCT ARRAY_EXCEPT ARRAY_FLATTEN "
+    "ARRAY_INTERSECTION ARRAY_POSITION ARRAY_POSITIONS ARRAY_SORT ARRAY_UNION BPCHARCMP BTTEXT_PATTERN_CMP "
+    "CHANGE_QUERY_PRIORITY CHANGE_SESSION_PRIORITY CHANGE_USER_PRIORITY CHECKSUM COLLATE DEFAULT_IAM_ROLE "
+    "DIFFERENCE DROPBBOX EXPLAIN_MODEL EXPLODE FARMFINGERPRINT64 GEOGRAPHYFROMTEXT GEOMETRYTYPE GETBIT "
+    "GET_ASSUMED_IAM_ROLE GET_NUMBER_ATTRIBUTES HAS_ASSUMEROLE_PRIVILEGE HLL HLL_CARDINALITY HLL_COMBINE "
+    "HLL_COMBINE_SKETCHES HLL_CREATE_SKETCH JSON_SERIALIZE_TO_VARBYTE JSON_SIZE LAST_USER_QUERY_ID "
+    "LOWER_ATTRIBUTE_NAMES MFA_ASSUMED MURMUR3_32_HASH OBFUSCATE_PAYLOAD OBJECT OBJECT_TRANSFORM OCTETINDEX "
+    "PG_GET_COLS PG_GET_LATE_BINDING_VIEW_COLS PG_LAST_QUERY_ID PG_LAST_UNLOAD_COUNT PG_LAST_UNLOAD_ID "
+    "REBOOT_CLUSTER ROLE_IS_MEMBER_OF SIZE SLICE_NUM SOUNDEX SPLIT_TO_ARRAY SUBARRAY SUPPORTSBBOX TEXT_TO_INT_ALT "
+    "TEXT_TO_NUMERIC_ALT TIMEZONE UPPER_ATTRIBUTE_NAMES USER_IS_MEMBER_OF".split()
 )
 
 # https://docs.aws.amazon.com/redshift/latest/dg/r_Dateparts_for_datetime_functions.html
@@ -275,7 +284,7 @@ def _call(node: exp.Anonymous, scopes: Scopes, reads_tables: bool) -> None:
 
 
 def _other_function(node: exp.Anonymous, name: str, reads_tables: bool) -> None:
-    if name in _NOT_IMITATED or name.startswith("ST_"):
+    if name in _NOT_IMITATED or name.startswith(("ST_", "H3_")):
         raise not_imitated(name)
     if name not in LEADER_ONLY and not _OF_THE_SYSTEM.fullmatch(name):
         raise NoSuchFunction(f"function {name.lower()}() does not exist: Redshift has none of this name")

@@ -162,6 +162,21 @@ RETURN (a > b)::integer - (a < b)::integer;
 CREATE FUNCTION local_redshift.timestamp_cmp_date(a timestamp, b date) RETURNS integer LANGUAGE sql IMMUTABLE
 RETURN (a > b)::integer - (a < b)::integer;
 
+CREATE FUNCTION local_redshift.date_cmp_timestamptz(a date, b timestamptz) RETURNS integer LANGUAGE sql STABLE
+RETURN (a > b)::integer - (a < b)::integer;
+
+CREATE FUNCTION local_redshift.timestamp_cmp_timestamptz(a timestamp, b timestamptz) RETURNS integer LANGUAGE sql STABLE
+RETURN (a > b)::integer - (a < b)::integer;
+
+CREATE FUNCTION local_redshift.timestamptz_cmp(a timestamptz, b timestamptz) RETURNS integer LANGUAGE sql IMMUTABLE
+RETURN (a > b)::integer - (a < b)::integer;
+
+CREATE FUNCTION local_redshift.timestamptz_cmp_date(a timestamptz, b date) RETURNS integer LANGUAGE sql STABLE
+RETURN (a > b)::integer - (a < b)::integer;
+
+CREATE FUNCTION local_redshift.timestamptz_cmp_timestamp(a timestamptz, b timestamp) RETURNS integer LANGUAGE sql STABLE
+RETURN (a > b)::integer - (a < b)::integer;
+
 CREATE FUNCTION local_redshift.interval_cmp(a interval, b interval) RETURNS integer LANGUAGE sql IMMUTABLE
 RETURN (a > b)::integer - (a < b)::integer;
 
