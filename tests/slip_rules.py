@@ -128,11 +128,13 @@ def statement_slips(statement: str) -> Iterator[tuple[str, str]]:
         yield f"{shorter}{near(statement, match.start())}", replaced(statement, match.span(), shorter)
     for match in CONDITION.finditer(statement):
         if match["condition"].count("(") == match["condition"].count(")"):
-            yield f"dropped {match[0].strip()}", replaced(statement, match.span("condition"), "1 = 1")
+            what = f"dropped {match[0].strip()}{near(statement, match.start())}"
+            yield what, replaced(statement, match.span("condition"), "1 = 1")
     for match in re.finditer(rf"\b({'|'.join(DROPPED_CALLS)})\(", statement):
         end = closing(statement, match.end() - 1)
         first = split_arguments(statement[match.end() : end])[0]
-        yield f"{statement[match.start() : end + 1]} -> {first}", replaced(statement, (match.start(), end + 1), first)
+        what = f"{statement[match.start() : end + 1]} -> {first}{near(statement, match.start())}"
+        yield what, replaced(statement, (match.start(), end + 1), first)
     yield from swap_slips(statement)
     yield from order_slips(statement)
 

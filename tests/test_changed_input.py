@@ -288,13 +288,23 @@ def test_replace_that_takes_many_values_away_fails(tables: Warehouse) -> None:
 def test_many_events_without_a_play_are_a_warning(tables: Warehouse, events: int) -> None:
     tables.write_songs([song()])
     tables.write_log(day(events, page="Next Song"))
-    assert ("warning: 20 of 20 events are no play\n" in tables.told()) is (events == 20)
+    assert (f"warning: {events} of {events} events are no play\n" in tables.told()) is (events == 20)
 
 
 def test_message_shows_no_value_of_a_conflict(loaded: Warehouse) -> None:
     loaded.write_log([event(song="Secret Song", location="Secret Place")])
     said = loaded.told_failing()
     assert "in location song_title: 1," in said and "Secret" not in said
+
+
+def test_conflict_names_each_column_that_differs_in_any_play(loaded: Warehouse) -> None:
+    changes = [{"userId": "8"}, {"level": "paid"}, {"location": "Ames, IA"}, {"userAgent": "Lynx"}, {"song": "B"}]
+    changes += [{"artist": "B"}, {"length": 1.5}]
+    loaded.write_log([event(itemInSession=n, **change) for n, change in enumerate(changes)])
+    columns = "user_id level location user_agent song_title artist_name song_length"
+    assert (
+        f"staged plays differ from the play of the same key in {columns}: 7, for example {KEY}" in loaded.told_failing()
+    )
 
 
 def test_two_versions_in_one_load_are_a_conflict(tables: Warehouse) -> None:
@@ -450,6 +460,25 @@ def test_impossible_timestamp_of_another_page_fails_the_load(tables: Warehouse, 
     assert f"1 other events are from {year}: is `ts` in milliseconds?" in tables.told_failing()
     tables.write_log([event(ts=ts), event(itemInSession=1)])
     assert f"1 plays begin in {year}: is `ts` in milliseconds?" in tables.told_failing()
+
+
+def test_timestamps_too_early_and_too_late_are_both_named(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    early, late = event()["ts"] // 1000, event()["ts"] * 10
+    tables.write_log([event(ts=early + n, itemInSession=n) for n in range(2)] + [event(ts=late)])
+    said = tables.told_failing()
+    assert "2 plays begin in 1970: is `ts` in milliseconds?" in said
+    assert "1 plays begin in 2458: is `ts` in milliseconds?" in said
+
+
+def test_user_goes_back_to_a_play_of_their_own(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    another = event(userId="8", level="paid", ts=event()["ts"] + 2, itemInSession=1)
+    tables.write_log([event(level="free"), another, event(ts=event()["ts"] + 9, page="Home", itemInSession=2)])
+    tables.load()
+    tables.write_log([event(ts=event()["ts"] + 9, page="Home", itemInSession=2, userId="9")])
+    tables.told(replace=True)
+    assert tables.query("SELECT level, last_item_in_session FROM users WHERE user_id = 7") == [("free", 0)]
 
 
 def test_play_stays_a_play_where_another_page_is_staged_with_its_key(tables: Warehouse) -> None:

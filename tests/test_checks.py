@@ -174,24 +174,26 @@ def test_play_without_a_name_is_of_no_song_that_has_one(
     assert wrong in damaged_load(tables, damage, monkeypatch)
 
 
+WRONG_NAMES = "title or artist_name of songplays differs from songs: 1, for example SO1"
+ONE_COLUMN = [  # what is damaged in one column, and what is said of it
+    (
+        "UPDATE songs SET artist_id = NULL WHERE song_id = 'SO1'",
+        "songplays.artist_id differs from songs.artist_id: 1, for example SO1",
+    ),
+    ("UPDATE songs SET title = NULL WHERE song_id = 'SO1'", WRONG_NAMES),
+    ("UPDATE songs SET artist_name = NULL WHERE song_id = 'SO1'", WRONG_NAMES),
+    ("UPDATE songplays SET song_title = NULL", WRONG_NAMES),
+    ("UPDATE songplays SET artist_name = NULL", WRONG_NAMES),
+]
+
+
 @pytest.mark.parametrize(
     ("damage", "wrong"),
     [
-        (
-            "UPDATE songs SET artist_id = NULL WHERE song_id = 'SO1'",
-            "songplays.artist_id differs from songs.artist_id: 1, for example SO1",
-        ),
+        *ONE_COLUMN,
         (
             "UPDATE staging_songs SET artist_id = 'EV9'",
             "song files with ids that start with EV, which inferred ones have: 1, for example SO1",
-        ),
-        (
-            "UPDATE songs SET title = NULL WHERE song_id = 'SO1'",
-            "title or artist_name of songplays differs from songs: 1, for example SO1",
-        ),
-        (
-            "UPDATE songs SET artist_name = NULL WHERE song_id = 'SO1'",
-            "title or artist_name of songplays differs from songs: 1, for example SO1",
         ),
     ],
 )
@@ -201,6 +203,15 @@ def test_each_column_that_a_check_asks_is_asked(
     tables.write_log([event()])
     tables.write_songs([song()])
     assert wrong in damaged_load(tables, damage, monkeypatch)
+
+
+@pytest.mark.parametrize(("damage", "wrong"), ONE_COLUMN)
+def test_each_column_that_a_check_asks_is_asked_by_verify(tables: Warehouse, damage: str, wrong: str) -> None:
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    tables.load()
+    tables.query(f"{damage}; COMMIT; SELECT 1")
+    assert wrong in tables.told_failing("verify")
 
 
 @pytest.mark.parametrize("change", [{"ts": event()["ts"] + 1}, {"sessionId": 2}, {"itemInSession": 1}])
