@@ -256,6 +256,8 @@ REFUSED = [
     ),
     ("SHOW server_version", errors.InternalError_, 'must be superuser to examine "server_version"'),
     ("SELECT timestamp, id FROM p", errors.SyntaxError, 'near "timestamp"'),
+    # https://github.com/aws/amazon-redshift-jdbc-driver/issues/155
+    ("SELECT current_catalog", errors.UndefinedColumn, 'column "current_catalog" does not exist'),
     ("SELECT * FROM stl_undone", errors.UndefinedTable, "does not imitate every system view of a cluster"),
 ]
 
