@@ -25,6 +25,11 @@ _SYNTAX_OF_THEIR_OWN = ("CAST", "CONVERT", "EXTRACT", "POSITION", "SUBSTRING", "
 class Grammar(Redshift):
     """Redshift's grammar as it is read here, PostgreSQL's as it is written."""
 
+    class Tokenizer(Redshift.Tokenizer):
+        """Reads words; ABSTIME, the type of pg_user.valuntil on a cluster, is a timestamp here."""
+
+        KEYWORDS: ClassVar = {**Redshift.Tokenizer.KEYWORDS, "ABSTIME": sqlglot.TokenType.TIMESTAMPTZ}
+
     class Parser(RedshiftParser):
         """Reads a statement; calls of functions keep their names."""
 

@@ -21,6 +21,8 @@ RESERVED = frozenset(
 
 # svv_table_info of a cluster shows a table with a column of this name
 BARE_COLUMNS = ("TIMESTAMP",)
+# seen: bare names of columns that are a syntax error if a comma follows, in a SELECT list or in ORDER BY
+NOT_BEFORE_COMMA = {"TIMESTAMP": exp.Select, "DATETIME": exp.Select, "TIME": exp.Order}
 
 # those that PostgreSQL does not take either, so that they stand as names nowhere but where they are put in quotes here
 RESERVED_AS_NAMES = RESERVED | frozenset(
@@ -70,19 +72,21 @@ def fold(nodes: list[exp.Expr], catalog: Catalog) -> None:
             node.set("catalog", None)
 
 
-def _may_be_bare(name: exp.Identifier) -> bool:
-    """Tell whether a reserved word may stand for a column without quotes: TIMESTAMP, but not before a comma (seen)."""
-    column = name.parent
-    if name.this.upper() not in BARE_COLUMNS:
-        return False
-    select = column.parent if isinstance(column, exp.Column) and not column.table else None
-    return not isinstance(select, exp.Select) or column not in select.expressions[:-1]
+def _check_bare(name: exp.Identifier) -> None:
+    """Raise SyntaxRefused for a name without quotes that is a reserved word, or a type's name before a comma (seen)."""
+    word, column = name.this.upper(), name.parent
+    if word in RESERVED and word not in BARE_COLUMNS and not isinstance(column, (exp.Alias, exp.TableAlias)):
+        raise SyntaxRefused(f'syntax error at or near "{name.this}": it is a reserved word; put it in double quotes')
+    if word in NOT_BEFORE_COMMA and isinstance(column, exp.Column) and not column.table:
+        item = column.parent if isinstance(column.parent, exp.Ordered) else column
+        is_listed = isinstance(item.parent, NOT_BEFORE_COMMA[word]) and item in item.parent.expressions[:-1]
+        if is_listed and not item.args.get("desc"):
+            raise SyntaxRefused(f'syntax error at or near ",": put {name.this} in double quotes')
 
 
 def _fold_name(name: exp.Identifier) -> None:
-    is_reserved = not name.quoted and name.this.upper() in RESERVED
-    if is_reserved and not isinstance(name.parent, (exp.Alias, exp.TableAlias)) and not _may_be_bare(name):
-        raise SyntaxRefused(f'syntax error at or near "{name.this}": it is a reserved word; put it in double quotes')
+    if not name.quoted:
+        _check_bare(name)
     column = name.parent
     if isinstance(column, exp.Column) and not name.quoted and not column.table:
         value = _VALUES.get(name.this.lower())

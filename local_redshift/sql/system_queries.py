@@ -38,7 +38,7 @@ def reads_system_tables_alone(statement: list[Token]) -> bool:
         return False
     sql = " ".join(token.text for token in tokens if token.kind != "string").replace(" . ", ".")
     named = {word.lower() for word in re.findall(r"\b(\w+)\s+AS\s+\(", sql, re.IGNORECASE)}  # of a WITH
-    sources = [source for source in _SOURCE.findall(sql) if source.lower() not in named]
+    sources = [source for source in _SOURCE.findall(sql) if source.lower() not in named | {"generate_series"}]
     return bool(sources) and all(_SYSTEM.match(source) for source in sources) and not _WRITES_OR_FILES.search(sql)
 
 

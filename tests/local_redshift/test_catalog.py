@@ -120,6 +120,13 @@ QUERIES = [
     ("SELECT COUNT(*) FROM pg_namespace WHERE nspname LIKE 'local%'", [(0,)]),
     ("SELECT data_type FROM information_schema.columns WHERE table_name = 'c' AND column_name = 's'", [("super",)]),
     ("SELECT array_to_string(current_schemas(false), ',')", [("public",)]),
+    # getTypeInfo of JDBC, psycopg's types
+    (
+        "SELECT s.r, (current_schemas(false))[s.r] AS nspname"
+        " FROM generate_series(1, array_upper(current_schemas(false), 1)) AS s(r) JOIN pg_namespace ON s.r = 1"
+        " WHERE nspname = 'public'",
+        [(1, "public")],
+    ),
     # DG r_SVV_TABLES, r_SVV_ALL_COLUMNS, r_SVV_REDSHIFT_COLUMNS, also as pg_catalog.x
     ("SELECT COUNT(*) FROM pg_catalog.svv_tables WHERE table_schema = 'public'", [(5,)]),
     (
@@ -255,7 +262,9 @@ REFUSED = [
         "cannot set an identity column",
     ),
     ("SHOW server_version", errors.InternalError_, 'must be superuser to examine "server_version"'),
-    ("SELECT timestamp, id FROM p", errors.SyntaxError, 'near "timestamp"'),
+    ("SELECT timestamp, id FROM p", errors.SyntaxError, 'near ","'),
+    ("SELECT datetime, id FROM p", errors.SyntaxError, 'near ","'),
+    ("SELECT id FROM p ORDER BY id, time, action", errors.SyntaxError, 'near ","'),
     # https://github.com/aws/amazon-redshift-jdbc-driver/issues/155
     ("SELECT current_catalog", errors.UndefinedColumn, 'column "current_catalog" does not exist'),
     ("SELECT * FROM stl_undone", errors.UndefinedTable, "does not imitate every system view of a cluster"),

@@ -142,6 +142,7 @@ RESULTS = [
     ("r_TIMESTAMPTZ_CMP_TIMESTAMP", "SELECT TIMESTAMPTZ_CMP_TIMESTAMP('2018-11-01 00:00+00', '2018-11-01')", [(0,)]),
     ("r_TIMESTAMP_CMP_TIMESTAMPTZ", "SELECT TIMESTAMP_CMP_TIMESTAMPTZ('2018-11-01', '2018-11-01 01:00+00')", [(-1,)]),
     ("r_DATE_CMP_TIMESTAMPTZ", "SELECT DATE_CMP_TIMESTAMPTZ('2018-11-01', '2018-10-31 23:00-02')", [(-1,)]),
+    ("r_PG_USER: valuntil is an abstime", "SELECT '2022-06-10'::abstime", [(dt.datetime(2022, 6, 10, tzinfo=dt.timezone.utc),)]),
     ("r_LAST_DAY", "SELECT LAST_DAY('2004-02-03')", [(dt.date(2004, 2, 29),)]),
     ("r_ADD_MONTHS", "SELECT ADD_MONTHS('2008-04-30 10:30', 1)", [(dt.datetime(2008, 5, 31, 10, 30),)]),
     ("r_ADD_MONTHS", "SELECT ADD_MONTHS('2008-04-30', 1), ADD_MONTHS('2008-03-31', 1), ADD_MONTHS('2008-03-15', -1)",
