@@ -54,7 +54,7 @@ def count(session: Session, query: str, parameters: Parameters | None = None) ->
 
 
 def wait_for_lock(session: Session, lock: str, awaited: str) -> None:
-    """Run a LOCK; print what is awaited if it takes long."""
+    """Run a LOCK. If it takes long, print what it is waiting for."""
     with said_if_slow(awaited):
         run(session, lock)
 
@@ -78,7 +78,7 @@ def copy(session: Session, statement: Copy, parameters: Parameters) -> None:
 
 
 def try_copy(session: Session, statement: Copy, parameters: Parameters) -> None:
-    """Run a COPY that loads nothing, and note it in the run log."""
+    """Run a COPY with NOLOAD, and note it in the run log."""
     with session.step(statement):
         session.execute(statement, parameters, _watch(session))
 
@@ -107,21 +107,21 @@ def _count_left_out(session: Session, statement: Copy) -> None:
 
 
 def _with_load_errors(session: Session, message: str) -> str:
-    """Save the load errors; return the first bad record, then the message, then where the others are."""
+    """Save the load errors; return the first bad record, the message of the failure, and where the other errors are."""
     first, saved = save_load_errors(session)
     return "\n".join(part for part in (first, message, saved) if part)
 
 
 def _watch(session: Session) -> CopyWatch:
-    """Return a watch over the session's COPY."""
+    """Return a watcher that shows the progress of the session's COPY."""
     return CopyWatch(lambda: open_connection(session.settings), session.number)
 
 
 def save_load_errors(session: Session) -> tuple[str, str]:
-    """Write the latest load errors to load_errors.csv beside the config file, whole or not at all.
+    """Save the latest load errors to load_errors.csv beside the config file. Rolls back.
 
-    Rolls back. Return the location and reason of the first error of the last COPY (empty if the system table does not
-    tell), and a sentence about the file.
+    Return the location and reason of the last COPY's first error (empty if the system tables have no row about it), and
+    a sentence about the file.
     """
     try:
         session.rollback()
@@ -131,7 +131,7 @@ def save_load_errors(session: Session) -> tuple[str, str]:
         why = first_line(error) if isinstance(error, psycopg2.Error) else error
         return "", f"what was wrong with the data can't be read from the system tables ({why})"
     session.run.log.note_load_errors(errors)
-    first = max(errors, key=lambda error: error.query.zfill(20), default=None)  # the first of the last COPY
+    first = max(errors, key=lambda error: error.query.zfill(20), default=None)  # the first error of the last COPY
     place = "\n".join(line for line in (str(first), remark(session, first)) if line) if first else ""
     ours = min(len(errors), len(table.rows))
     saved = [
@@ -143,7 +143,7 @@ def save_load_errors(session: Session) -> tuple[str, str]:
 
 
 def check_command(settings: Settings) -> str:
-    """Return the command that tries the whole source of these settings."""
+    """Return the command that checks the whole source of these settings."""
     config = "" if settings.path == DEFAULT_CONFIG else f" --config {shlex.quote(str(settings.path))}"
     return f"python etl.py --check{config}"
 

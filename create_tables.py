@@ -16,7 +16,7 @@ from sql_queries import create_table_queries, drop_table_queries, loaded_files_m
 
 
 def confirm(session: Session, counts: dict[str, int], yes: bool) -> None:
-    """Ask whether tables with these rows may be dropped. Raise PipelineError unless the answer is yes."""
+    """Ask whether to drop tables that hold rows. Raise PipelineError unless the answer is yes."""
     filled = {table: rows for table, rows in counts.items() if rows}
     if not filled or yes:
         return
@@ -44,7 +44,7 @@ def create_tables(session: Session, yes: bool = False) -> None:
     confirm(session, counts, yes)
     locked = count_rows(session, lock=True)
     while locked != counts and not yes:
-        # ask about rows that arrived meanwhile, too, and hold no lock while the question is open
+        # Ask again about rows that arrived meanwhile; hold no lock while waiting for the answer.
         session.rollback()
         counts = locked
         confirm(session, counts, yes)

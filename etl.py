@@ -52,7 +52,7 @@ def load(session: Session, everything: bool = False, replace: bool = False) -> N
 
 
 def stage(session: Session, everything: bool, replace: bool) -> Staged | None:
-    """Wait for other loads, then COPY what is new into the emptied staging tables; return None if nothing is new."""
+    """Wait for other loads, then COPY the new files into the emptied staging tables. Return None if nothing is new."""
     wait_for_lock(session, sql_queries.staging_lock, "another run to finish loading")
     run_all(session, sql_queries.clear_staging_queries)
     with plan_copies(session, everything=everything) as plan:
@@ -68,7 +68,7 @@ def stage(session: Session, everything: bool, replace: bool) -> Staged | None:
 
 
 def keep_one_version(session: Session) -> None:
-    """Keep one version of each staged event, and print how many others there were."""
+    """Keep one version of each staged event, and print how many were left out."""
     staged = count(session, sql_queries.staged_count)
     kept = run_all(session, sql_queries.kept_events_queries)[name_of(sql_queries.kept_events_insert)]
     if kept < staged:
@@ -76,9 +76,9 @@ def keep_one_version(session: Session) -> None:
 
 
 def transform(session: Session, staged: Staged) -> Transformed:
-    """Update the star schema with the staged records; of songplays and time only the window is read.
+    """Update the star schema from the staging tables. Of songplays and time only the window of the load is read.
 
-    If the catalogue has changed so that earlier plays may have another song or artist now, those are matched anew.
+    If the catalogue has changed, earlier plays that may have another song or artist now are matched again.
     """
     rows = run_all(session, sql_queries.catalogue_queries)
     if staged.replaces:
@@ -108,7 +108,7 @@ def check_source(session: Session) -> None:
         for statement, parameters in plan.copies:
             try:
                 try_copy(session, statement, parameters)
-            except CopyFailed as error:  # more bad records than COPY reports
+            except CopyFailed as error:  # there are more bad records than COPY reports
                 gave_up.append(str(error))
                 session.rollback()
     for line in compare_sample(session):
@@ -124,7 +124,7 @@ def check_source(session: Session) -> None:
     session.run.log.succeed("everything would load, and nothing was changed")
 
 
-# the modes besides loading, with their help
+# modes other than loading, with their help texts
 MODES: dict[str, tuple[Callable[[Session], None], str]] = {
     "check": (check_source, "only try whether everything would load, and change nothing"),
     "ping": (ping, "only see whether warehouse, tables and source can be reached"),
@@ -133,7 +133,7 @@ MODES: dict[str, tuple[Callable[[Session], None], str]] = {
 }
 
 
-# the statements that every load runs, to show how far it is
+# statements that every load runs, to show its progress
 EVERY_LOAD = [
     sql_queries.staging_lock,
     *sql_queries.clear_staging_queries,

@@ -2,7 +2,7 @@
 
     python benchmarks/many_files.py [--songs 15000] [--runs 5] [--listed 400000]
 
-Printed are medians: of a first load; of a second, which finds nothing new; of one with a new song and a new log, which
+Prints medians: of a first load; of a second, which finds nothing new; of one with a new song and a new log, which
 reads these two, and what it wrote for COPY; and of one that lists and compares many more files. Seconds are of the
 whole process and of its packing and COPY lines, memory is the peak of the process.
 """
@@ -87,7 +87,7 @@ class Bench:
         subprocess.run(command, env=self._environment, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
 
     def load(self) -> tuple[float, float, float, float]:
-        """Seconds in all, those of packing and COPY, objects read, and the peak memory in MB of a load."""
+        """Run a load; return its seconds, those of packing and COPY, the objects it read, and its peak memory in MB."""
         before = self._reads()
         found = measured(self._command("etl.py", "-v"), self._environment)
         copied = sum(seconds for step, seconds in found.items() if step == "packed" or step.endswith("_copy"))

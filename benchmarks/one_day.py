@@ -1,10 +1,10 @@
-"""Time the load of one day into a star that holds much, beside the same load into an empty one, by turns.
+"""Time loading one day into a large star and into an empty one, alternating between the two.
 
     python benchmarks/one_day.py [--events 1000000] [--songs 15000] [--runs 5] [--data DIR] [--days DIR]
 
 The large star is loaded once, with data of the project's own generator or those of --data. Then come the days, of some
 500 events each and within the same weeks (or the files of DIR/log-data, with DIR/song-data): each is loaded into both
-stars for the first time and once more. Printed are the medians of the whole processes, in seconds, and the median of
+stars for the first time and once more. Prints the medians of the whole processes, in seconds, and the median of
 their ratios.
 """
 
@@ -20,7 +20,7 @@ EVENTS_A_DAY = 500
 
 
 class Star:
-    """A warehouse with tables of its own, and the config file that names it."""
+    """A warehouse and its config file."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
@@ -29,7 +29,7 @@ class Star:
         self._run("create_tables.py", Path("nothing"), Path("nothing"), "--yes")
 
     def load(self, data: Path, log_data: Path) -> float:
-        """The seconds of a load of these logs, with the songs of `data`."""
+        """Load these logs, with the songs of `data`; return the seconds."""
         return self._run("etl.py", data, log_data)
 
     def _run(self, script: str, data: Path, log_data: Path, *options: str) -> float:

@@ -26,7 +26,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
-SAMPLED_EVERY = 0.05  # seconds between two looks at the memory
+SAMPLED_EVERY = 0.05  # seconds between memory samples
 
 CONFIG = """
 [CLUSTER]
@@ -44,7 +44,7 @@ SONG_DATA = {data}/song-data
 
 
 def generate(folder: Path, events: int, songs: int, days: int, seed: int = 1) -> Path:
-    """Make a data set by the project's own generator; the folder it is in."""
+    """Generate a data set; return its folder."""
     sizes = {"events": events, "songs": songs, "days": days, "seed": seed}
     options = [part for name, value in sizes.items() for part in (f"--{name}", str(value))]
     generator = str(ROOT / "sample_data" / "generate.py")
@@ -53,7 +53,7 @@ def generate(folder: Path, events: int, songs: int, days: int, seed: int = 1) ->
 
 
 def resident(process: psutil.Process) -> tuple[int, int]:
-    """The bytes resident in a process, and in it and all its children, shared pages counted once."""
+    """Return the resident bytes of a process, and of its whole process tree (shared pages counted once)."""
     own, private, shared = 0, 0, 0
     try:
         for one in [process, *process.children(recursive=True)]:
@@ -67,7 +67,7 @@ def resident(process: psutil.Process) -> tuple[int, int]:
 
 
 def measured(command: list[str], environment: Mapping[str, str] | None = None) -> dict[str, float]:
-    """Run a command; its seconds, the megabytes of its process and tree, and the steps it printed."""
+    """Run a command; return its seconds, the megabytes of its process and process tree, and the steps it printed."""
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
     peaks = [0, 0]
@@ -93,7 +93,7 @@ def measured(command: list[str], environment: Mapping[str, str] | None = None) -
 
 
 def one_round(data: Path, with_duckdb: bool) -> dict[str, dict[str, float]]:
-    """A first run, a rerun and the same in DuckDB, one after the other."""
+    """Time a first load, a rerun, and the same job in DuckDB."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         config = Path(folder) / "dwh.cfg"

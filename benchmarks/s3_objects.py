@@ -1,4 +1,4 @@
-"""Time reading many small objects from S3 as COPY does, beside one request after another.
+"""Time reading many small S3 objects as COPY does, compared with one request at a time.
 
 python benchmarks/s3_objects.py [--objects 15000] [--latency 0 0.02]
 
@@ -39,7 +39,7 @@ def serve_s3(port: "multiprocessing.Value") -> None:
 
 
 def serve_slowly(behind: int, latency: float, port: "multiprocessing.Value") -> None:
-    """Answer as the server behind does, `latency` seconds later; it is asked once for each path."""
+    """Answer as the server behind this one does, `latency` seconds later. Each path is fetched from there once."""
     answers: dict[str, bytes] = {}
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -90,7 +90,7 @@ def measure(latency: float) -> None:
     s3, store = boto3.client("s3"), S3Store(REGION, None)
     found = store.find("s3://songs/song-data/")
     if latency:
-        sum(1 for _ in read_ahead(store, found))  # so that the server in front need not ask any more
+        sum(1 for _ in read_ahead(store, found))  # fills the cache of the server in front
     began = time.perf_counter()
     part = found[:ONE_AFTER_ANOTHER]
     for one in part:

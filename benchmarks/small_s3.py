@@ -1,8 +1,8 @@
-"""A small S3 for benchmarks: it keeps objects in memory, and answers each request after as long as S3 takes.
+"""A small S3 for benchmarks: it keeps objects in memory and answers as slowly as S3.
 
     python benchmarks/small_s3.py [--delay 0.025]
 
-It lists, gets, puts (in parts, too) and deletes, and checks no signature. Once it takes requests it prints its address.
+It lists, gets, puts (in parts, too) and deletes, and checks no signature. It prints its address when it is ready.
 """
 
 import argparse
@@ -26,7 +26,7 @@ class SmallS3:
         self.delay = delay
         self._objects: dict[str, bytes] = {}
         self._names: list[str] = []
-        self._parts: dict[str, dict[int, bytes]] = {}  # of uploads that are under way
+        self._parts: dict[str, dict[int, bytes]] = {}  # of uploads in progress
         self.reads = 0
 
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, bytes, dict[str, str]]:
@@ -50,7 +50,7 @@ class SmallS3:
         return 200, found, headers
 
     def _take(self, name: str, query: dict[str, str], body: bytes) -> tuple[int, bytes, dict[str, str]]:
-        """An object, a part of one, or a request to delete many."""
+        """Store an object or a part of one, or delete many."""
         if "delete" in query:
             keys = re.findall(r"<Key>.*?</Key>", body.decode())
             for key in keys:
@@ -102,7 +102,7 @@ class SmallS3:
 
 
 class Connection(asyncio.Protocol):
-    """One connection, whose requests come one after the other."""
+    """One client connection. Its requests come one at a time."""
 
     def __init__(self, s3: SmallS3) -> None:
         self._s3 = s3

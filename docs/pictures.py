@@ -41,7 +41,7 @@ def at_terminal(command: list[str]) -> str:
     while True:
         try:
             data = os.read(ours, 4096)
-        except OSError:  # the other end is closed
+        except OSError:  # the process has closed the terminal
             break
         if not data:
             break
@@ -53,7 +53,7 @@ def at_terminal(command: list[str]) -> str:
 
 
 def draw_run(config: Path) -> None:
-    """Run the two scripts and draw what they print."""
+    """Run the two scripts, and draw their output."""
     printed = ""
     for script, *options in (("create_tables.py", "--yes"), ("etl.py",)):
         output = at_terminal([sys.executable, script, "--config", str(config), *options])
@@ -76,7 +76,7 @@ def execute(config: Path, style: str = "default") -> nbformat.NotebookNode:
     nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
     cell.source = source
     for executed in notebook.cells:
-        executed.metadata.pop("execution", None)  # times, which differ from run to run
+        executed.metadata.pop("execution", None)  # timestamps, which differ from run to run
     return notebook
 
 

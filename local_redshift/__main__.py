@@ -32,7 +32,7 @@ PASSWORD_FILE = "serve.password"
 
 
 class Warehouse(NamedTuple):
-    """The folder of a warehouse, the database in it, and who looks at it."""
+    """A local warehouse: its folder, the database and the user."""
 
     data_dir: Path
     database: str | None
@@ -42,7 +42,7 @@ class Warehouse(NamedTuple):
 
 
 def main() -> int:
-    """Run psql, or let clients in; the exit status, 1 with a message where it can't be done."""
+    """Run psql, or let clients in. Return the exit status: 1, after a message, if that is not possible."""
     parser = argparse.ArgumentParser(
         prog="python -m local_redshift", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -64,7 +64,7 @@ def main() -> int:
 def _warehouse(arguments: argparse.Namespace) -> Warehouse:
     if arguments.config is None:
         return Warehouse(user_path(arguments.data_dir).resolve(), arguments.dbname, ADMIN)
-    # the config is the pipeline's: its modules know how it is read
+    # the config is the pipeline's, whose modules read it
     from pipeline.errors import PipelineError
     from pipeline.settings import read_settings
 
@@ -81,7 +81,7 @@ def _warehouse(arguments: argparse.Namespace) -> Warehouse:
 
 
 def _opened(warehouse: Warehouse) -> tuple[Server, str]:
-    """Start the server of a warehouse that is there; return it and the database to look at."""
+    """Start the server of an existing warehouse; return it and the name of the database."""
     data_dir, database, user, *_ = warehouse
     if not (data_dir / "data").exists():
         raise LocalRedshiftError(f"there is no local warehouse in {data_dir}; name it with --config or --data-dir")
@@ -100,8 +100,9 @@ def _opened(warehouse: Warehouse) -> tuple[Server, str]:
 
 
 def _serve(warehouse: Warehouse, port: int) -> int:
-    """Let clients in until Ctrl-C or SIGTERM, however often they come."""
-    # the signal itself writes to the pipe: a handler in Python might run just before the read, which would then hang
+    """Let clients in until Ctrl-C or SIGTERM. Further signals change nothing."""
+    # The signal is written to the pipe directly. A handler in Python could run just before the read, which would then
+    # block.
     stopping, stop = os.pipe()
     os.set_blocking(stop, False)
     signal.set_wakeup_fd(stop)
@@ -121,7 +122,7 @@ def _serve(warehouse: Warehouse, port: int) -> int:
         if stopping not in select.select([stopping, connection.fileno()], [], [])[0]:
             raise LocalRedshiftError("the local server has ended")
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # Python takes its own handlers away before it ends
+            signal.signal(number, signal.SIG_IGN)  # Python removes its own handlers before it exits
     print("stopped", flush=True)
     return 0
 
@@ -130,7 +131,7 @@ def _serve(warehouse: Warehouse, port: int) -> int:
 def _listening(
     server: Server, warehouse: Warehouse, database: str, password: str, port: int
 ) -> Iterator[tuple[socket.socket, int, str]]:
-    """Have the server let clients in on 127.0.0.1 for the length of the block, with this program's AWS settings."""
+    """Make the server listen on 127.0.0.1 during the block, with this program's AWS settings."""
     asked = {"listen": port, "user": warehouse.user, "database": database, "password": password}
     with server.ask(asked | {"program": Program.this().as_json()}) as (connection, answer):
         if "refused" in answer:
@@ -139,9 +140,9 @@ def _listening(
 
 
 def kept_password(warehouse: Warehouse) -> str:
-    """Return the config's DB_PASSWORD, or else one that is made once and kept in the folder of the warehouse.
+    """Return the config's DB_PASSWORD, or a password that is generated once and kept in the warehouse's folder.
 
-    So a connection that a client has saved works the next time, too. Raise LocalRedshiftError if it can't be kept.
+    A connection saved in a client works again the next time. Raise LocalRedshiftError if the password can't be kept.
     """
     if warehouse.password:
         return warehouse.password
@@ -151,7 +152,7 @@ def kept_password(warehouse: Warehouse) -> str:
         if not path.exists():
             with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
                 file.write(secrets.token_urlsafe(12))
-            with contextlib.suppress(FileExistsError):  # another serve was quicker
+            with contextlib.suppress(FileExistsError):  # another `serve` was faster
                 os.link(unfinished, path)
             unfinished.unlink()
         password = path.read_text(encoding="utf-8", errors="replace").strip()
@@ -165,7 +166,7 @@ def kept_password(warehouse: Warehouse) -> str:
 
 def _psql(warehouse: Warehouse, options: list[str]) -> int:
     server, database = _opened(warehouse)
-    # Ctrl-C is psql's while it runs: it cancels the query
+    # while psql runs, Ctrl-C is for psql: it cancels the query
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with _listening(server, warehouse, database, secrets.token_urlsafe(12), port=0) as (_, port, password):
         command = [str(binaries() / "psql"), "-h", ADDRESS, "-p", str(port), "-U", warehouse.user, "-d", database]

@@ -1,4 +1,4 @@
-"""Connect to the stand-in: start the process that serves a data directory, if need be, and use psycopg2 as it is."""
+"""Connect to the stand-in by psycopg2, after starting the process that serves a data directory."""
 
 import atexit
 import contextlib
@@ -26,21 +26,22 @@ from local_redshift.server.process import LOG, READY
 if TYPE_CHECKING:
     from psycopg2 import extensions
 
-TRIES = 3  # of a request, while a server that was killed goes
+TRIES = 3  # for a request, if the server has just been killed
 STOP_SECONDS = 2  # as long as a script waits, at its end, for its server to stop
 ROOT = Path(__file__).resolve().parent.parent
 
-# The process finds the packages that this one finds, without a look for them (-S), which takes time.
+# The process gets this one's sys.path: finding packages anew (without -S) would take time.
 _START = "import json, sys; sys.path = json.loads(sys.argv[1]); from local_redshift.server.process import main; "
 _START += "main(sys.argv[2])"
 
 
 def connect(data_dir: str | Path, dbname: str = "dev", user: str = "awsuser") -> "extensions.connection":
-    """Open a connection to the local warehouse in `data_dir`, which is made and started if need be.
+    """Open a connection to the local warehouse in `data_dir`. Start its server, and create what is missing.
 
-    Database and user are made, too, the user as the cluster's admin. The server runs until the last process that
-    connected to it is gone. COPY reads with the AWS settings of this program and, by relative paths, from its folder.
-    Raise ServerError if the server can't be started, psycopg2.ProgrammingError for a name that it refuses.
+    The database and the user are created, too; the user is an admin, like a cluster's first user. The server runs until
+    the last process that connected to it has ended. COPY uses the AWS settings of this program, and relative paths
+    start in its folder. Raise ServerError if the server can't be started, and psycopg2.ProgrammingError for a name that
+    it refuses.
     """
     import psycopg2
 
@@ -67,7 +68,7 @@ def connect(data_dir: str | Path, dbname: str = "dev", user: str = "awsuser") ->
 
 
 def hand_over(connection: "extensions.connection") -> None:
-    """Tell the server the AWS settings and the folder of this program, outside of any transaction."""
+    """Send the server this program's AWS settings and folder, outside any transaction."""
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute(f"{HANDOVER} %s", [Program.this().as_json()])
@@ -75,7 +76,7 @@ def hand_over(connection: "extensions.connection") -> None:
 
 
 def _library_path() -> list[str]:
-    """Return where this process finds its packages, without the folder of its script, whose modules are nobody's."""
+    """Return sys.path without the script's folder, whose modules could hide those of packages."""
     prefixes = (sys.prefix, sys.base_prefix, sys.exec_prefix)
     packages = ("site-packages", "dist-packages")
     libraries = [
@@ -87,7 +88,7 @@ def _library_path() -> list[str]:
 
 
 class Server:
-    """The process that serves `data_dir`; use `get_server` to get the one of this process."""
+    """The process that serves `data_dir`. `get_server` returns the one object that this process has for it."""
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
@@ -95,7 +96,7 @@ class Server:
         self._users_lock: int | None = None
 
     def acquire(self) -> None:
-        """Keep the server running until `release`, or until this process ends; start it if it does not run."""
+        """Keep the server running until `release` or the end of this process. Start it if it does not run."""
         if self._users_lock is None:
             self._users_lock = self._lock(locks.USERS, locks.SHARED)
             atexit.register(self.release)
@@ -108,7 +109,7 @@ class Server:
             os.close(starting)
 
     def _lock(self, name: str, mode: int) -> int:
-        """Lock a file of DATA_DIR, which is made if it does not exist. Raise ServerError if it can't be used."""
+        """Lock a file of DATA_DIR, which is created if missing. Raise ServerError if the folder can't be used."""
         try:
             self.data_dir.mkdir(parents=True, exist_ok=True)
             return locks.lock(self.data_dir / name, mode)
@@ -116,20 +117,22 @@ class Server:
             raise ServerError(f"DATA_DIR {self.data_dir} can't be used: {error.strerror}") from error
 
     def request(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Ask the server, which is started again if it is gone; return its answer. Raise ServerError if that fails."""
+        """Send the server a request, starting it again if it is gone; return its answer. Raise ServerError if that
+        fails.
+        """
         problem: Exception | None = None
         for _ in range(TRIES):
             try:
                 with self.ask(asked) as (_, answer):
                     return answer
-            except (OSError, json.JSONDecodeError) as error:  # it was killed just now
+            except (OSError, json.JSONDecodeError) as error:  # it has just been killed
                 problem = error
                 self.acquire()
         raise ServerError(f"the local server on {self.data_dir} does not answer: {problem}") from problem
 
     @contextlib.contextmanager
     def ask(self, asked: dict[str, Any]) -> Iterator[tuple[socket.socket, dict[str, Any]]]:
-        """Ask the server; yield the connection, which is what some requests last for, and the answer."""
+        """Send the server a request; yield the answer, and the connection, for whose length some requests last."""
         body = json.dumps(asked).encode()
         with socket.socket(socket.AF_UNIX) as connected:
             connected.connect(str(self.socket_dir / SOCKET_NAME))
@@ -147,7 +150,7 @@ class Server:
         deadline = time.monotonic() + START_SECONDS
         tries = 0
         while not self._answers():
-            # one that is starting, by the process of somebody who is gone, is waited for
+            # another process has started one, and ended: wait for it
             if locks.is_free(self.data_dir / locks.DOOR):
                 command = [sys.executable, "-S", "-c", _START, json.dumps(_library_path()), str(self.data_dir)]
                 started = subprocess.run(command, **detached(), stdout=subprocess.PIPE, check=False)
@@ -160,7 +163,7 @@ class Server:
             time.sleep(0.01)
 
     def release(self) -> None:
-        """Let go of the server; the last process to do so waits, at most STOP_SECONDS, until it has stopped."""
+        """Stop using the server. The last process to do so waits until it has stopped, at most STOP_SECONDS."""
         if self._users_lock is None:
             return
         atexit.unregister(self.release)
@@ -175,11 +178,11 @@ class Server:
         while time.monotonic() < deadline:
             alone = locks.try_lock(users, locks.EXCLUSIVE)
             if alone is not None:
-                if locks.is_free(door):  # its process was killed, and PostgreSQL is left
+                if locks.is_free(door):  # its process was killed, but PostgreSQL still runs
                     stop(self.data_dir / "data")
                     os.close(alone)
                     return
-                os.close(alone)  # the server's process wants it
+                os.close(alone)  # the server's process is waiting for it
             elif (shared := locks.try_lock(users, locks.SHARED)) is not None:
                 os.close(shared)  # others use it
                 return
@@ -190,5 +193,5 @@ class Server:
 
 @functools.cache
 def get_server(data_dir: Path) -> Server:
-    """Return the server of `data_dir`, not yet started. One object per process and directory."""
+    """Return the server of `data_dir`, which need not run. There is one object per process and directory."""
     return Server(data_dir)

@@ -55,7 +55,7 @@ class NoSuchColumn(RedshiftError):
 
 
 class NoSuchTable(RedshiftError):
-    """A table that is not there."""
+    """The table does not exist."""
 
     sqlstate = "42P01"
 
@@ -67,7 +67,7 @@ class NoSuchFunction(RedshiftError):
 
 
 class AbortedTransaction(RedshiftError):
-    """A statement after one that failed, in the same transaction."""
+    """A statement after a failed one, in the same transaction."""
 
     sqlstate = "25P02"
 
@@ -76,22 +76,22 @@ class AbortedTransaction(RedshiftError):
 
 
 class NoTransaction(RedshiftError):
-    """A statement that has to be in a transaction block."""
+    """A statement that needs a transaction block."""
 
     sqlstate = "25P01"
 
 
 class Cancelled(RedshiftError):
-    """A statement that was ended on request."""
+    """A statement that was cancelled."""
 
     sqlstate = "57014"
 
 
 class SourceError(RedshiftError):
-    """The source can't be read; raised before loading starts, so it gets the DETAIL block and no row.
+    """The source can't be read. Raised before loading starts, so it has a DETAIL block and no load error.
 
-    `context`, `location` and `process` are what the block says: what was being done, the place in the cluster's own
-    source, and which of its processes it was.
+    `context`, `location` and `process` go into that block: what was being done, the place in the cluster's source code,
+    and the process there.
     """
 
     def __init__(
@@ -104,14 +104,14 @@ class SourceError(RedshiftError):
 
 
 class NoSuchObject(SourceError):
-    """The object named does not exist."""
+    """The named object does not exist."""
 
 
 def not_in_redshift(what: str) -> NotSupported:
-    """The refusal of something that a cluster would refuse, too."""
+    """Return the error for something that a cluster refuses, too."""
     return NotSupported(f"Redshift does not support {what}, so the stand-in refuses it")
 
 
 def not_imitated(what: str) -> NotSupported:
-    """The refusal of something that a cluster would take."""
+    """Return the error for something that a cluster accepts."""
     return NotSupported(f"the local stand-in does not imitate {what}")

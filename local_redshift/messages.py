@@ -1,7 +1,7 @@
-"""Redshift's load error codes and its wording, each with its source. Nothing else spells them.
+"""Redshift's load error codes and the wording of its messages, each with its source. They are written nowhere else.
 
-DG is https://docs.aws.amazon.com/redshift/latest/dg/. "Seen" means in a row or log that somebody
-published; "guess" marks what is not known of the real thing (see README.md, "What is not known of the real thing").
+DG is https://docs.aws.amazon.com/redshift/latest/dg/. "Seen" means in a row or log that somebody published; "guess"
+marks what is not known (see README.md, "What is not known of the real thing").
 """
 
 import re
@@ -49,7 +49,7 @@ NOT_AN_ARRAY = "Invalid JSONPath format: Not an array or index out of range."  #
 MALFORMED = "Invalid JSON format"  # guess
 TOO_LARGE = "JSON object exceeds the maximum size of 4 MB"  # guess
 
-# What the client gets. DG tutorial-loading-run-copy.html: two spaces before Check
+# Messages to the client. DG tutorial-loading-run-copy.html: two spaces before Check
 LOAD_FAILED = "Load into table '{table}' failed.  Check 'stl_load_errors' system table for details."
 LOAD_COMPLETED = "Load into table '{table}' completed, {count} record(s) loaded successfully."
 SOME_NOT_LOADED = (
@@ -58,7 +58,7 @@ SOME_NOT_LOADED = (
 )
 NOLOAD_COMPLETED = "Load into table '{table}' completed, {count} record(s) scanned successfully."  # guess
 
-_TYPES = {"bytea": "binary varying", "jsonb": "super"}  # PostgreSQL's that stand for a cluster's
+_TYPES = {"bytea": "binary varying", "jsonb": "super"}  # a cluster's names of PostgreSQL's types
 
 CANCELLED = "Query ({query}) cancelled on user's request"  # guess
 
@@ -86,7 +86,7 @@ BAD_COMPRESSION = "The object {name} can't be read as {compression}: {problem}" 
 
 
 def detail_block(message: str, code: int, context: str, query: int, location: str, process: str) -> str:
-    """The DETAIL that comes with an error before loading starts, in the layout seen on clusters."""
+    """Return the DETAIL of an error before loading starts, in the layout seen on clusters."""
     line = "  -----------------------------------------------"
     labels = {"code": code, "context": context, "query": query, "location": location, "process": process}
     body = [f"  {label + ':':<11}{value}" for label, value in labels.items()]
@@ -94,9 +94,9 @@ def detail_block(message: str, code: int, context: str, query: int, location: st
 
 
 def as_redshift_says(fields: Mapping[str, str]) -> dict[str, str]:
-    """Return SQLSTATE, message, DETAIL and HINT of PostgreSQL's error as a cluster reports it.
+    """Return SQLSTATE, message, DETAIL and HINT of PostgreSQL's error as a cluster would report it.
 
-    How the stand-in did it is no business of the reader's: neither the statement that it ran nor its own functions.
+    Implementation details stay out of it: the statement that the stand-in ran, and its own functions.
     """
     said = {key: fields.get(key, "") for key in "CMDH"}
     if said["C"] == "23502":

@@ -1,4 +1,4 @@
-"""The program whose COPY reads: its AWS settings, and the folder in which its relative paths begin."""
+"""The program that a COPY reads for: its AWS settings, and its folder, in which relative paths start."""
 
 import contextlib
 import functools
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import boto3
 
-# A program tells the server its settings by this statement, followed by a string; PostgreSQL never sees it.
+# A program sends its settings to the server by this statement, followed by a string. PostgreSQL never sees it.
 HANDOVER = "SET local_redshift.program TO"
 
-# what boto3 reads beside AWS_...
+# other variables that boto3 reads
 _NAMES = frozenset(
     "HOME BOTO_CONFIG REQUESTS_CA_BUNDLE HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy".split()
 )
-_environment = threading.RLock()  # os.environ is everybody's
+_environment = threading.RLock()  # os.environ is shared by all threads
 
 
 class Program:
@@ -31,7 +31,7 @@ class Program:
 
     @classmethod
     def this(cls) -> "Program":
-        """Return the program that calls this."""
+        """Return the current program."""
         return cls(_aws_variables(), Path.cwd())
 
     @classmethod
@@ -41,13 +41,13 @@ class Program:
         return cls(told["variables"], Path(told["folder"]))
 
     def as_json(self) -> str:
-        """Describe the program; it may contain secrets."""
+        """Return the program as JSON, which may contain secrets."""
         return json.dumps({"variables": self._variables, "folder": str(self.folder)})
 
     @functools.cached_property
     def aws(self) -> "boto3.Session":
         """The program's session with AWS."""
-        import boto3  # only a load from S3 pays for it
+        import boto3  # imported here: only loads from S3 need it
 
         with self.environment():
             session = boto3.Session()
@@ -56,7 +56,7 @@ class Program:
 
     @contextlib.contextmanager
     def environment(self) -> Iterator[None]:
-        """Give this process the program's AWS settings for the length of the block."""
+        """Set the program's AWS settings in this process during the block."""
         with _environment:
             own = _aws_variables()
             _replace(own, self._variables)
@@ -67,7 +67,7 @@ class Program:
 
 
 def environment_without_aws() -> dict[str, str]:
-    """Return the environment of this process for one that needs no AWS settings."""
+    """Return this process's environment without AWS settings."""
     with _environment:
         return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 

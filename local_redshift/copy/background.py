@@ -1,4 +1,4 @@
-"""Make items in a thread, ahead of their use."""
+"""Produce items in a thread, ahead of their use."""
 
 import contextlib
 import queue
@@ -8,16 +8,17 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
-PATIENCE = 0.2  # seconds that the thread gets to end; it may be waiting for S3
+PATIENCE = 0.2  # seconds for the thread to end; it may be waiting for S3
 
 
 def in_background(
     items: Iterator[Item], ahead: int, check: Callable[[], None], seconds: float
 ) -> Generator[Item, None, None]:
-    """Yield the same items, produced by a thread that is at most `ahead` of them in front.
+    """Yield the same items, produced by a thread that is at most `ahead` items in front.
 
-    What ends the items there is raised here, and what `check` raises: it is called before each item and, while none
-    comes, after so many seconds. Close this iterator to end the thread early; if it is stuck, it is left alone.
+    An exception of the thread is raised here. `check` is called before each item, and every so many seconds while none
+    comes; what it raises ends the iteration. Close the iterator to end the thread early; if the thread is stuck, it is
+    abandoned.
     """
     producer = _Producer(items, ahead)
     try:
@@ -58,11 +59,11 @@ class _Producer(Generic[Item]):
             self._put(error)
         finally:
             close = getattr(self._items, "close", None)
-            if close is not None:  # a generator, which may hold files and threads
+            if close is not None:  # a generator, which may have files and threads open
                 close()
 
     def _put(self, item: Item | BaseException | None) -> bool:
-        """Put an item into the queue; return False if nobody wants it."""
+        """Put an item into the queue; return False if the consumer is gone."""
         while not self._unwanted.is_set():
             with contextlib.suppress(queue.Full):
                 self.made.put(item, timeout=PATIENCE / 4)

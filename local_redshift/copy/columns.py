@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-INTEGER_RANGES = {  # by type: its name in messages, its minimum and maximum
+INTEGER_RANGES = {  # by type: its name in messages, minimum and maximum
     "int2": ("Short", -(2**15), 2**15 - 1),
     "int4": ("Integer", -(2**31), 2**31 - 1),
     "int8": ("Long", -(2**63), 2**63 - 1),
@@ -13,8 +13,8 @@ MOST_BYTES = 4  # of a character in UTF-8, at most
 class ValueRefused(Exception):
     """A value that its column rejects: Redshift's error code and reason.
 
-    `shows_value` tells whether the load error has the value in raw_field_value, as the guide says. Rows of clusters
-    show that two errors of JSON loads do not.
+    `shows_value` tells whether the load error has the value in raw_field_value. The guide says that it always has, but
+    rows of clusters show that two errors of JSON loads do not.
     """
 
     def __init__(self, code: int, reason: str, shows_value: bool = True) -> None:

@@ -14,7 +14,7 @@ DEFAULT_DATE = "YYYY-MM-DD"
 DEFAULT_TIMESTAMP = "YYYY-MM-DD HH:MI:SS"
 DEFAULT_TIMESTAMPTZ = "YYYY-MM-DD HH:MI:SSOF"
 
-# how the default formats are called in error messages: seen on clusters
+# names of the default formats in error messages, as seen on clusters
 SHOWN = {
     DEFAULT_TIMESTAMP: "YYYY-MM-DD HH24:MI:SS",
     DEFAULT_TIMESTAMPTZ: "YYYY-MM-DD HH24:MI:SSOF",
@@ -61,7 +61,7 @@ def parse(value: str, template: str) -> dt.datetime | None:
     try:
         match = _pattern(template).fullmatch(value)
         return _moment(match.groupdict()) if match else None
-    except (ValueError, re.error):  # no such day, or a part twice in the format
+    except (ValueError, re.error):  # no such day, or a format that names a part twice
         return None
 
 
@@ -98,7 +98,7 @@ def _hour(parts: dict[str, str | None]) -> int:
     hour = int(parts.get("hour") or parts.get("hour12") or 0)
     if half or parts.get("hour12"):
         if not 1 <= hour <= 12:
-            raise ValueError(f"{hour} is not an hour of twelve")
+            raise ValueError(f"{hour} is not an hour of a 12-hour clock")
         return hour % 12 + (12 if half == "PM" else 0)
     return hour
 
@@ -157,7 +157,7 @@ Text = TypeVar("Text")
 
 
 class Texts(dict[Value, Text]):
-    """Formatted values, each made when it is first needed."""
+    """A cache of formatted values."""
 
     def __init__(self, make: Callable[[Value], Text]) -> None:
         self._make = make
@@ -168,7 +168,7 @@ class Texts(dict[Value, Text]):
 
 
 def parse_time(value: str) -> dt.time | None:
-    """Return the time of day in `value`, as HH:MI[:SS[.ffffff]]; None if it is not one."""
+    """Return the time of day in `value`, as HH:MI[:SS[.ffffff]]; None if it has another form."""
     match = _TIME.fullmatch(value.strip())
     if match is None:
         return None

@@ -103,9 +103,9 @@ def _lines(data: bytes) -> int:
 
 
 def _are_whole(files: list[SmallFile]) -> bool:
-    """Tell whether each file holds whole records, so that they can be read as one.
+    """Tell whether each file holds whole records, so that their contents can be joined.
 
-    A record that breaks off can't continue with a brace in the next file: that would be malformed.
+    A record that is cut off can't be continued by the next file, which starts with a brace: that would be malformed.
     """
     texts = [file.data.strip(b" \t\r\n") for file in files]
     return all(text == b"" or (text[:1] == b"{" and text[-1:] == b"}") for text in texts)

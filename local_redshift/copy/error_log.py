@@ -51,7 +51,7 @@ class LoadErrors:
     """The load errors of a COPY so far, and how many it tolerates."""
 
     def __init__(self, copy: CopyStatement) -> None:
-        # DG copy-parameters-data-load.html: 0 and 1 both mean that the first error ends the COPY
+        # DG copy-parameters-data-load.html: with 0 and with 1 the first error ends the COPY
         self._limit = None if copy.ignoreallerrors else max(copy.maxerror, 1)
         self._fatal = False
         self.found: list[LoadError] = []
@@ -63,7 +63,7 @@ class LoadErrors:
 
     @property
     def too_many(self) -> bool:
-        """Whether there are more errors than the COPY tolerates."""
+        """Whether there are more errors than MAXERROR allows."""
         return self._fatal or (self._limit is not None and len(self.found) >= self._limit)
 
 
@@ -86,7 +86,7 @@ def _row(copy: CopyId, error: LoadError) -> dict[str, object]:
         "colname": column.name if column else "",
         "type": column.shown_type if column else "",
         "col_length": column.shown_length if column else "",
-        "position": 0,  # in every row seen of a JSON load
+        "position": 0,  # as in every row of a JSON load that was seen
         "raw_line": raw_text(error.raw),
         "raw_field_value": raw_text(error.value),
         "err_code": error.code,
@@ -102,7 +102,7 @@ def raw_text(text: str) -> str:
     head = text[:RAW_LENGTH]
     try:
         encoded = head.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # a lone surrogate that was an escape, which source text does not have
+    except UnicodeEncodeError:  # a lone surrogate from a JSON escape; source text has none
         encoded = head.encode("utf-8", "surrogatepass")
     ascii_only = "".join(chr(byte) if 0 < byte < 0x80 else "." for byte in encoded)
     return ascii_only.replace("\\", "\\\\")[:RAW_LENGTH]

@@ -12,7 +12,7 @@ from local_redshift.copy.piece import Piece
 from local_redshift.copy.records import BadRecord, Record
 from local_redshift.copy.values import Converter
 
-ROWS_AT_ONCE = 1000  # joined to one piece for the server
+ROWS_AT_ONCE = 1000  # sent to the server as one piece
 
 
 class ExactRows:
@@ -54,7 +54,7 @@ class ExactRows:
             return LoadError(filename, record.line, record.text, messages.BAD_LINE, str(error))
         for converter, value in zip(self._converters, values, strict=True):
             if reason := literal_overflow(value, converter.column):
-                # seen: the row has the number alone, and no column
+                # seen: the row has only the number, and no column
                 return LoadError(filename, record.line, str(value), messages.BAD_LINE, reason)
         texts = []
         for converter, path, value in zip(self._converters, paths, values, strict=True):

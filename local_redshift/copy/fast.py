@@ -1,8 +1,8 @@
-"""The fast path from JSON to rows: a block of records at a time, decoded and checked in C.
+"""The fast path from JSON to rows: whole blocks of records, decoded and checked in C.
 
-A block takes it only if the exact path would produce the same rows; everything else is left to the exact path
-(exact.py), which then finds the error, if there is one. Rows are PostgreSQL's CSV with backslash as the escape
-character, because that is what a JSON encoder writes.
+A block takes it only if the exact path (exact.py) would produce the same rows. Everything else is left to the exact
+path, which finds the errors. Rows are PostgreSQL's CSV with backslash as the escape character, because that is what a
+JSON encoder writes.
 """
 
 import re
@@ -22,31 +22,31 @@ from local_redshift.copy.piece import Piece
 from local_redshift.copy.records import FloatLiteral, IntegerLiteral
 from local_redshift.copy.values import Converter
 
-MEMO_SIZE = 100_000  # cached strings of a column; bounds the memory
+MEMO_SIZE = 100_000  # strings cached per column; limits the memory
 _NATIVE = {"varchar": str, "float8": float, "bool": bool} | dict.fromkeys(INTEGER_RANGES, int)
 
-# Where one array ends and the next begins: no string has a newline as it is. A pattern, because it replaces a
-# million of them in half the time that bytes.replace takes.
+# The boundary between two arrays: strings contain no unescaped newline. Replacing a million of them takes a pattern
+# half as long as bytes.replace.
 _BETWEEN_ARRAYS = re.compile(rb"\]\n\[")
 
-# what an encoder of JSON writes for a backslash (which stays as it is) and for control characters
+# how a JSON encoder writes a backslash (which stays as it is) and control characters
 _ESCAPE = re.compile(rb"\\(?:\\|[nrtbf]|u00[01][0-9a-f])")
 _PLAIN = {b"\\\\": b"\\\\", b"\\n": b"\n", b"\\r": b"\r", b"\\t": b"\t", b"\\b": b"\b", b"\\f": b"\f"}
 _PLAIN |= {b"\\u%04x" % code: bytes([code]) for code in range(1, 0x20)}
 
 
 class _DoesNotFit(Exception):
-    """The block has a value that only the exact path can handle."""
+    """The block contains a value that only the exact path can handle."""
 
 
 class FastRows:
-    """Converts whole blocks, for one COPY; `for_copy` tells whether that is possible."""
+    """Converts whole blocks for one COPY. `for_copy` tells whether that is possible."""
 
     @staticmethod
     def for_copy(
         converters: Sequence[Converter], paths: list[JsonPath] | None, ignores_case: bool
     ) -> "FastRows | None":
-        """Return the converter, or None if columns or paths need the exact path throughout."""
+        """Return the converter, or None if the columns or paths always need the exact path."""
         keys = [(converter.column.name,) for converter in converters] if paths is None else paths
         names = [path[0] for path in keys if len(path) == 1 and isinstance(path[0], str)]
         if len(set(names)) < len(converters) or ignores_case:
@@ -86,7 +86,7 @@ class FastRows:
             return self._decoder.decode_lines(block)
 
     def _adapt(self, records: list[dict[str, Any]]) -> bool:
-        """Widen the accepted types to those in the records; return whether anything changed."""
+        """Accept more types, as these records need; return whether anything changed."""
         changed = [field.adapt([record.get(field.key) for record in records]) for field in self._fields]
         if any(changed):
             self._decoder = self._new_decoder()
@@ -100,11 +100,11 @@ class FastRows:
 
 
 class _FastField:
-    """One column: the type its values are decoded as, and what remains to be done with them."""
+    """One column: the type that its values are decoded as, and the conversion that follows."""
 
     def __init__(self, converter: Converter, key: str) -> None:
         column, copy = converter.column, converter.copy
-        self.name = f"c_{column.name.encode().hex()}"  # a column's name need not be one of Python's
+        self.name = f"c_{column.name.encode().hex()}"  # the column's name may not be a valid name in Python
         self.key = key
         self._column = column
         self._converter = converter
@@ -112,11 +112,11 @@ class _FastField:
         self._get = attrgetter(self.name)
         is_text = column.type in ("varchar", "bpchar")
         self._mapped = column.type not in _NATIVE or (is_text and copy.changes_text)
-        self._wide = False  # whether to accept strings whose bytes have to be counted
+        self._wide = False  # accept long strings, and count their bytes afterwards
         self._epoch_texts = None
         if column.type in ("timestamp", "timestamptz") and copy.timeformat in EPOCH_UNITS:
             self._epoch_texts = epoch_formatter(EPOCH_UNITS[copy.timeformat])
-        # numbers that are loaded as they are written in the file, which is not known here
+        # number types that are loaded as written in the file, which is not known here
         self._as_written: tuple[type, ...] = ()
         if is_text:
             self._as_written = (int, float)
@@ -124,7 +124,7 @@ class _FastField:
             self._as_written = (float,)
 
     def definition(self) -> tuple[Any, ...]:
-        """The field of the record: name, type and, unless NULL is rejected, default."""
+        """Return the field of the record: name, type and, unless it is NOT NULL, a default."""
         decoded = self._type()
         return (self.name, decoded) if self._column.not_null else (self.name, decoded | None, None)
 
@@ -141,7 +141,7 @@ class _FastField:
         return _NATIVE[column.type]
 
     def adapt(self, values: list[object]) -> bool:
-        """Accept more types if these values need it and it is possible; return whether it is so."""
+        """Accept more types, if these values need it and it is possible; return whether anything changed."""
         if self._mapped:
             return False
         if self._column.type == "varchar":
@@ -153,7 +153,7 @@ class _FastField:
         return self._mapped
 
     def finish(self, records: list[msgspec.Struct]) -> None:
-        """Convert what decoding could not. Raise _DoesNotFit for what the exact path has to do."""
+        """Convert what decoding could not. Raise _DoesNotFit for values that need the exact path."""
         if self._mapped:
             texts = self._all_texts(list(map(self._get, records)))
             deque(map(setattr, records, repeat(self.name), texts), maxlen=0)
@@ -206,5 +206,5 @@ def _plain(escape: bytes) -> bytes:
 
 
 def _no_source() -> str:
-    """Objects and arrays are loaded as they are written, so they never take the fast path."""
+    """Fail if called: objects and arrays, which are loaded as written, never take the fast path."""
     return ""

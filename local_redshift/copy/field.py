@@ -8,7 +8,7 @@ from local_redshift.copy.jsonpaths import MISSING
 from local_redshift.copy.records import IntegerLiteral
 from local_redshift.copy.statement import CopyStatement
 
-# converts a string to a type, as the server shows it, or to None
+# converts a string to a type, and returns it as the server displays it; None if it is invalid
 ParseOnServer = Callable[[str, str], str | None]
 
 

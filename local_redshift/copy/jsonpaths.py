@@ -10,11 +10,11 @@ from local_redshift import messages
 from local_redshift.copy.records import elements, members
 from local_redshift.errors import SourceError
 
-JsonPath = tuple[str | int, ...]  # member names and array indexes from the root, as ("a", 0, "b")
+JsonPath = tuple[str | int, ...]  # member names and array indexes, starting at the root, such as ("a", 0, "b")
 
-MISSING = object()  # what a path leads to if the record has no such member
+MISSING = object()  # the result for a path whose member a record lacks
 
-# a star would be a wildcard, which Redshift does not take
+# a star would be a wildcard, which Redshift rejects
 _DOT_STEP = re.compile(r"\.([^'.*\[\]]+)((?:\[\d+\])*)")
 _BRACKET_STEP = re.compile(r"""\[(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|(\d+))\]""")
 
@@ -30,7 +30,7 @@ def parse_jsonpaths(data: bytes, name: str) -> list[JsonPath] | None:
     """
     try:
         document = json.loads(data)
-    except ValueError as error:  # bytes that are no UTF-8 included
+    except ValueError as error:  # bytes that are not UTF-8 included
         raise _invalid(name, f"not one JSON object: {error}") from error
     if not isinstance(document, dict):
         raise _invalid(name, "not a JSON object")
@@ -86,7 +86,7 @@ def _invalid(name: str, problem: str) -> SourceError:
 
 
 def follow(path: JsonPath, value: object) -> object:
-    """Return what `path` leads to in a record, or MISSING. Raise PathError if it does not match."""
+    """Return the value at `path` in a record, or MISSING. Raise PathError if the path does not match."""
     for step in path:
         if isinstance(step, int):
             if not isinstance(value, list) or step >= len(value):
@@ -102,7 +102,7 @@ def follow(path: JsonPath, value: object) -> object:
 
 
 def source_text(path: JsonPath, text: str) -> str:
-    """Return the source text of what `path`, which must match, leads to in the record `text`."""
+    """Return the source text of the value at `path`, which must match, in the record `text`."""
     for step in path:
         if isinstance(step, int):
             text = list(elements(text))[step]

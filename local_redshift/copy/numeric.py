@@ -25,7 +25,7 @@ def literal_overflow(value: object, column: Column) -> str | None:
     if type(value) is not IntegerLiteral or column.type not in INTEGER_RANGES:
         return None
     word, low, high = INTEGER_RANGES[column.type]
-    # 19 digits are the most that fit; not converting more keeps a literal of a million digits cheap
+    # at most 19 digits fit; a literal of a million digits is not converted
     if len(value) <= 20 and low <= int(value) <= high:
         return None
     return messages.INTEGER_LITERAL_OVERFLOW.format(type=word)

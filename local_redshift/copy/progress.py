@@ -12,7 +12,7 @@ from local_redshift.copy.error_log import CopyId, LoadErrors, storable
 from local_redshift.copy.piece import Piece
 from local_redshift.door.backend import Backend
 
-SECONDS = 1  # between two updates
+SECONDS = 1  # seconds between two updates
 
 _BEGIN = """
 INSERT INTO local_redshift.copies (query, session, tbl, starttime, data_source, files)
@@ -41,15 +41,15 @@ class CopyProgress:
         self._errors = errors
         self._files_done = 0
         self._is_over = False
-        self._lock = threading.Lock()  # rows are counted by the thread that makes them
+        self._lock = threading.Lock()  # the thread that makes the rows counts them
         self._untold: list[dict[str, str | int]] = []
         self._told = time.monotonic()
         system.query(_BEGIN, copy.query, copy.session, copy.table_id, copy.started, storable(source), files)
 
     def count(self, piece: Piece) -> None:
-        """Count the rows and files of a piece; update the system tables if it is time to.
+        """Count the rows and files of a piece; update the system tables if an update is due.
 
-        A file that was read to its end does not prove a commit.
+        That a file was read to its end does not prove that it was committed.
         https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_COMMITS.html
         """
         with self._lock:
@@ -60,13 +60,13 @@ class CopyProgress:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to update the system tables."""
+        """Whether the system tables are due for an update."""
         return time.monotonic() - self._told >= SECONDS
 
     def tell(self, status: str) -> None:
-        """Update the system tables; the status is running, completed or aborted, and stays so."""
+        """Update the system tables. The status is running, completed or aborted; the last two are final."""
         with self._lock:
-            if self._is_over:  # rows of a COPY that was ended may still be made
+            if self._is_over:  # the thread may still produce rows after the COPY has ended
                 return
             self._is_over = status != "running"
             if self._untold:
@@ -76,6 +76,6 @@ class CopyProgress:
             self._told = time.monotonic()
 
     def tell_if_due(self) -> None:
-        """Update the system tables if it is time to."""
+        """Update the system tables if an update is due."""
         if self.is_due:
             self.tell("running")

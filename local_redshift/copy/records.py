@@ -13,9 +13,9 @@ from typing import Any
 
 from local_redshift import messages
 
-MAX_RECORD_BYTES = 4 << 20  # of one object or array, its braces included
+MAX_RECORD_BYTES = 4 << 20  # of one object or array, including its braces
 
-LONGEST_TOKEN = 16  # an error this close to the end of the data may be a token that is cut off
+LONGEST_TOKEN = 16  # an error this close to the end of the data may be a truncated token
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _START = re.compile(r"[{\[]")
@@ -31,7 +31,7 @@ class FloatLiteral(str):
 
 @dataclass(frozen=True)
 class Record:
-    """One object or array at the root of a file. Strings hold undecodable bytes as surrogate escapes."""
+    """One object or array at the top level of a file. Bytes that are not UTF-8 are surrogate escapes in its strings."""
 
     value: dict[str, Any] | list[Any]
     text: str  # the source text of the value
@@ -45,7 +45,7 @@ class BadRecord:
     text: str
     line: int
     reason: str = messages.MALFORMED
-    fatal: bool = False  # MAXERROR does not absorb it
+    fatal: bool = False  # MAXERROR does not tolerate it
 
 
 def _after_space(text: str, at: int) -> int:
@@ -64,15 +64,15 @@ _DECODER = json.JSONDecoder(parse_int=IntegerLiteral, parse_float=FloatLiteral, 
 class RecordReader:
     """Splits a file into records as its bytes arrive.
 
-    A malformed record ends with the line on which it stops being JSON; reading continues after it. (Where Redshift
-    continues is not known.)
+    A malformed record ends with the line on which it stops being JSON, and reading continues on the next line. (Where
+    Redshift continues is not known.)
     """
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._text = ""
         self._line = 1
-        self._in_line = False  # whether data follow the last newline
+        self._in_line = False  # whether data follows the last newline
 
     @property
     def lines(self) -> int:
@@ -81,11 +81,11 @@ class RecordReader:
 
     @property
     def between_records(self) -> bool:
-        """Whether everything read has been split, up to the end of a line."""
+        """Whether everything that was read has been split, and a line has just ended."""
         return not self._text and self._decoder.getstate() == (b"", 0)
 
     def pass_over(self, data: bytes) -> None:
-        """Count the lines of `data`, whose records were read elsewhere."""
+        """Count the lines of `data`, whose records the fast path has read."""
         self._line += data.count(b"\n")
         self._in_line = not data.endswith(b"\n")
 
@@ -140,7 +140,7 @@ class RecordReader:
         return bad, end
 
     def _broken_off(self, at: int, error: json.JSONDecodeError, final: bool) -> tuple[BadRecord | None, int] | None:
-        """Return the answer for a record that may only be incomplete; None if it is malformed."""
+        """Handle a record that may only be incomplete; return None if it is malformed."""
         near_end = error.pos >= len(self._text) - LONGEST_TOKEN
         if not near_end and not error.msg.startswith("Unterminated string"):
             return None
@@ -161,7 +161,7 @@ class RecordReader:
 
 
 def _too_large(text: str) -> bool:
-    # bytes are counted only if the characters could exceed the limit
+    # count bytes only if the characters could exceed the limit
     if len(text) * 4 <= MAX_RECORD_BYTES:
         return False
     return len(text.encode("utf-8", "surrogateescape")) > MAX_RECORD_BYTES

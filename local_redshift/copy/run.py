@@ -1,4 +1,4 @@
-"""Run a COPY: its table and objects, the rows to PostgreSQL, and what a cluster reports about it."""
+"""Run a COPY: find its table and objects, send the rows to PostgreSQL, and report as a cluster does."""
 
 import contextlib
 from collections.abc import Iterator
@@ -113,7 +113,7 @@ class _CopyRun:
         return paths
 
     def _is_to_be_analyzed(self, table: TargetTable) -> bool:
-        """Tell whether to compute statistics after the load. DG copy-parameters-data-load.html: STATUPDATE."""
+        """Tell whether to update the statistics after the load. DG copy-parameters-data-load.html: STATUPDATE."""
         if self._copy.noload:
             return False
         if self._copy.statupdate is not None:
@@ -121,7 +121,7 @@ class _CopyRun:
         return self._backend.query(f"SELECT EXISTS (SELECT FROM {table.sql_name})") == [["f"]]
 
     def _load(self, table: TargetTable, rows: Iterator[bytes], copy_id: CopyId, progress: CopyProgress) -> None:
-        """Stream the rows to PostgreSQL; after any failure it has none of them."""
+        """Stream the rows to PostgreSQL. After a failure it keeps none of them."""
 
         def check() -> None:
             self._check_cancelled()

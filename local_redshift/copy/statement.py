@@ -1,4 +1,4 @@
-"""Parse the COPY statement; unsupported options are refused by name.
+"""Parse the COPY statement. Options that are not supported are refused by name.
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_COPY.html
 """
@@ -16,7 +16,7 @@ from local_redshift.sql import Token, closing, code, split_list
 
 @dataclass(frozen=True)
 class CopyStatement:
-    """A COPY ... FORMAT AS JSON. Options that it does not name are None or False."""
+    """A COPY ... FORMAT AS JSON. Options that are not given are None or False."""
 
     schema: str | None
     table: str
@@ -24,7 +24,7 @@ class CopyStatement:
     source: str  # "s3://bucket/prefix" or the prefix of local paths
     json: str = "auto"  # "auto", "auto ignorecase", or where the JSONPaths file is
     region: str | None = None
-    credentials: Credentials | None = None  # None: a role, or the ordinary AWS credentials here
+    credentials: Credentials | None = None  # None: a role, or this machine's AWS credentials
     manifest: bool = False
     compression: str | None = None  # "gzip" or "bzip2"
     timeformat: str | None = None
@@ -32,7 +32,7 @@ class CopyStatement:
     maxerror: int = 0
     ignoreallerrors: bool = False
     noload: bool = False
-    acceptinvchars: str | None = None  # the character put in the place of each bad byte
+    acceptinvchars: str | None = None  # the character that replaces each bad byte
     blanksasnull: bool = False
     emptyasnull: bool = False
     trimblanks: bool = False
@@ -40,21 +40,21 @@ class CopyStatement:
     roundec: bool = False
     acceptanydate: bool = False
     explicit_ids: bool = False
-    statupdate: bool | None = None  # None: only a table that was empty is analyzed
+    statupdate: bool | None = None  # None: analyze only if the table was empty
 
     @property
     def is_auto(self) -> bool:
-        """Whether columns are mapped by JSON keys, not by a JSONPaths file."""
+        """Whether columns are matched to JSON keys, without a JSONPaths file."""
         return self.json in ("auto", "auto ignorecase")
 
     @property
     def ignores_case(self) -> bool:
-        """Whether keys and column names are compared without case."""
+        """Whether keys match column names regardless of case."""
         return self.json == "auto ignorecase"
 
     @property
     def changes_text(self) -> bool:
-        """Whether an option changes strings while they are loaded."""
+        """Whether an option changes strings during the load."""
         return bool(
             self.acceptinvchars is not None
             or self.blanksasnull
@@ -70,7 +70,7 @@ FLAGS = (
 ).split()
 COMPRESSIONS = ("GZIP", "BZIP2")
 TEXTS = ("REGION", "TIMEFORMAT", "DATEFORMAT")
-# where rows lie and how they are compressed has no meaning here: accepted, without effect
+# compression of columns has no meaning here: accepted, without effect
 NO_EFFECT = ("COMPUPDATE", "COMPROWS")
 AUTHORIZATION = ("IAM_ROLE", "CREDENTIALS", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
 
@@ -125,7 +125,7 @@ class _Parser:
         words = [token.word for token in self.tokens[self.at :]]
         if "JSON" in words:
             return
-        # DG copy-parameters-data-format.html: text with delimiters where no format is named
+        # DG copy-parameters-data-format.html: delimited text is the default format
         named = next(
             (word for word in words if word in OTHER_FORMATS), "delimited text (the format where none is named)"
         )

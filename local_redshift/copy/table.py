@@ -1,4 +1,4 @@
-"""The table that a COPY loads, and which of its columns are filled from the data.
+"""Find the table that a COPY loads, and the columns that it fills.
 
 https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-column-mapping.html
 """
@@ -24,7 +24,7 @@ ORDER BY a.attnum
 
 @dataclass(frozen=True)
 class TargetTable:
-    """The table: its id, its name as SQL, and the columns to fill, in the order of the data."""
+    """The table: its oid, its name as SQL, and the columns to fill, in the order of the data."""
 
     table_id: int
     sql_name: str
@@ -49,7 +49,7 @@ def find_table(backend: Backend, copy: CopyStatement) -> TargetTable:
 
 
 def _filled(all_columns: dict[str, tuple[Column, str]], copy: CopyStatement) -> list[Column]:
-    """Return the columns to fill: those listed, or all except the identity."""
+    """Return the columns to fill: those listed, or all except IDENTITY columns."""
     identities = {name for name, (_, identity) in all_columns.items() if identity}
     listed = copy.columns or [name for name in all_columns if copy.explicit_ids or name not in identities]
     for name in listed:

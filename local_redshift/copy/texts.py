@@ -53,18 +53,18 @@ def _fitted(text: str, field: Field, reason: str) -> str:
     encoded = text.encode()
     if len(encoded) <= length:
         return text
-    cut = encoded[:length].decode(errors="ignore")  # never in the middle of a character
+    cut = encoded[:length].decode(errors="ignore")  # never cut within a character
     if field.copy.truncatecolumns or not encoded[length:].strip(b" "):
         return cut
     raise ValueRefused(messages.TOO_LONG, reason, shows_value=reason != messages.VARCHAR_TOO_LONG)  # seen
 
 
 def _is_bad_byte(char: str) -> bool:
-    return "\udc80" <= char <= "\udcff"  # a byte that was not UTF-8; other surrogates are JSON escapes
+    return "\udc80" <= char <= "\udcff"  # a byte that is not UTF-8; other surrogates are from JSON escapes
 
 
 def _bytes_of(char: str) -> int:
-    """Return the bytes that a character has in the file, or would have in UTF-8 if it was a JSON escape."""
+    """Return the number of bytes of a character in the file, or in UTF-8 if it was a JSON escape."""
     return 1 if _is_bad_byte(char) else len(char.encode("utf-8", "surrogatepass"))
 
 
@@ -78,7 +78,7 @@ def _valid_utf8(text: str, replacement: str | None) -> str:
         return text
     at = bad.start()
     if _is_bad_byte(text[at]):
-        # four bytes are the longest sequence; an escaped surrogate after it is no continuation anyway
+        # a sequence has at most four bytes; a surrogate that was escaped does not continue it
         there = "".join(c if _is_bad_byte(c) else "?" if SURROGATES.match(c) else c for c in text[at : at + 4])
         sequence, error = _bad_sequence(there.encode("utf-8", "surrogateescape"))
     else:
@@ -88,7 +88,7 @@ def _valid_utf8(text: str, replacement: str | None) -> str:
 
 
 def _bad_sequence(there: bytes) -> tuple[bytes, int]:
-    """Return the invalid sequence at the start of `there`, and Redshift's number for what is wrong with it.
+    """Return the invalid sequence at the start of `there`, and Redshift's error number for it.
 
     DG multi-byte-character-load-errors.html
     """

@@ -37,7 +37,7 @@ class Converter:
         self._convert = _CONVERTERS[column.type]
 
     def text(self, value: object, source: Callable[[], str]) -> str | None:
-        """Return the column's text for a value, None for NULL; `source` returns the value as it is written.
+        """Return the column's text for a value, None for NULL. `source` returns the value as written in the file.
 
         Raise ValueRefused if the column rejects it.
         """
@@ -47,7 +47,7 @@ class Converter:
         return found
 
     def shown(self, value: object, source: Callable[[], str]) -> str:
-        """Return the text of a rejected value for the load error; empty if there was none."""
+        """Return the text of a rejected value for the load error; empty if there is none."""
         return found_text(self._field(value, source))
 
     def _field(self, value: object, source: Callable[[], str]) -> Field:
@@ -105,13 +105,13 @@ def _moment(text: str, template: str) -> dt.datetime | None:
 
 
 def _iso(moment: dt.datetime, with_zone: bool) -> str:
-    # an epoch gives a moment of UTC; a TIMESTAMP keeps its clock
+    # epochs are in UTC; a TIMESTAMP ignores time zones
     return moment.isoformat(" ") if with_zone else moment.replace(tzinfo=None).isoformat(" ")
 
 
 def _by_server(text: str, field: Field) -> str | None:
-    # DG automatic-recognition.html: what CAST accepts, but no epochs; so of bare numbers only YYYYMMDD and YYMMDD (and
-    # HHMISS for a time). PostgreSQL's words ("now", "infinity") are rejected, and so are seven digits of a fraction.
+    # DG automatic-recognition.html: what CAST accepts, but no epochs; so the only bare numbers are YYYYMMDD and YYMMDD,
+    # and HHMISS for a time. PostgreSQL's words ("now", "infinity") are rejected, and so are seven digits of a fraction.
     is_epoch = NUMBER.fullmatch(text) and "." not in text and not _BARE_DATE.fullmatch(text)
     if is_epoch or not re.search(r"\d", text) or re.search(r"\.\d{7}", text):
         return None
@@ -123,7 +123,7 @@ def _to_time(field: Field) -> str | None:
     if text is None:
         return None
     if field.column.type == "time" and (time := datetimes.parse_time(text)) is not None:
-        return time.isoformat()  # the usual form, without asking the server
+        return time.isoformat()  # the usual form, without a query
     found = _by_server(text, field)
     if found is None:
         raise ValueRefused(messages.BAD_TIMESTAMP, messages.INVALID_TIME)
@@ -133,7 +133,7 @@ def _to_time(field: Field) -> str | None:
 def _to_super(field: Field) -> str:
     value = field.value
     text = json.dumps(value) if type(value) is str else text_of(field)
-    # jsonb takes neither \u0000 nor a surrogate that is alone; SUPER is said to keep them
+    # jsonb rejects \u0000 and lone surrogates; SUPER is said to accept them
     is_bad = SURROGATES.search(text) or _exceeds_super(value)
     if is_bad or field.parse_on_server(text, "jsonb") is None:
         raise ValueRefused(messages.BAD_SUPER, messages.INVALID_SUPER)

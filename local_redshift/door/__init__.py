@@ -1,1 +1,1 @@
-"""The door for clients: PostgreSQL's protocol on one side, the embedded PostgreSQL on the other."""
+"""The sessions of clients: PostgreSQL's protocol on one side, the embedded PostgreSQL on the other."""

@@ -1,7 +1,7 @@
-"""A session on PostgreSQL, in which the statements of one client and the stand-in's own queries run.
+"""A session on PostgreSQL, which runs the statements of one client and the stand-in's own queries.
 
-All of them run by the extended protocol, so that an own query can stand between two statements of a client without
-ending its transaction: only a Sync does that.
+All of them use the extended protocol, so that an own query can run between two statements of a client without ending
+its transaction: only a Sync does that.
 https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
 """
 
@@ -27,16 +27,16 @@ from local_redshift.door.protocol import (
     wait_for,
 )
 
-IDLE, IN_TRANSACTION, FAILED = "I", "T", "E"  # as ReadyForQuery has them
+IDLE, IN_TRANSACTION, FAILED = "I", "T", "E"  # values of ReadyForQuery
 
 _STATUS_AFTER = {"BEGIN": IN_TRANSACTION, "START TRANSACTION": IN_TRANSACTION, "COMMIT": IDLE, "ROLLBACK": IDLE}
-_OWN = f"local_redshift_{secrets.token_hex(4)}"  # the statement and the portal of own queries: no client has this name
+_OWN = f"local_redshift_{secrets.token_hex(4)}"  # name of the statement and portal of own queries; no client uses it
 _NO_LIMIT = b"\0\0\0\0"
-_LARGEST = 1 << 30  # of PostgreSQL's messages
+_LARGEST = 1 << 30  # size of PostgreSQL's messages
 
 
 class BackendError(Exception):
-    """PostgreSQL refused a statement; `fields` are those of its ErrorResponse."""
+    """PostgreSQL refused a statement. `fields` are those of its ErrorResponse."""
 
     def __init__(self, fields: Fields) -> None:
         super().__init__(fields.get("M", ""))
@@ -44,7 +44,7 @@ class BackendError(Exception):
 
 
 class BackendLost(Exception):
-    """PostgreSQL ended the session, or can't be reached; `backend` is the session."""
+    """PostgreSQL ended the session, or can't be reached. `backend` is the session."""
 
     def __init__(self, backend: "Backend", why: str = "PostgreSQL closed the connection") -> None:
         super().__init__(why)
@@ -59,14 +59,13 @@ class Result(NamedTuple):
 
 
 class Backend:
-    """A session on PostgreSQL.
+    """A session on PostgreSQL; `status` is the state of its transaction.
 
-    `status` is that of its transaction. While `is_pipelined` is set, own queries belong to the
-    statements that the client has sent since, and no Sync follows them.
+    While `is_pipelined` is set, own queries run in the client's sequence of messages, without a Sync of their own.
     """
 
     def __init__(self, socket_path: Path, parameters: Mapping[str, str]) -> None:
-        """Log in. Raise BackendError if PostgreSQL refuses that, BackendLost if it can't be reached."""
+        """Log in. Raise BackendError if PostgreSQL refuses the login, BackendLost if it can't be reached."""
         self.status = IDLE
         self.is_pipelined = False
         self.is_failed = False  # everything up to the next Sync is passed over
@@ -75,7 +74,7 @@ class Backend:
         self.before_wait: Callable[[], None] = lambda: None
         self.on_notice: Callable[[Message], None] = lambda message: None
         self._path = str(socket_path)
-        self._lock = threading.RLock()  # rows of a COPY are made by another thread, which may have a query
+        self._lock = threading.RLock()  # the thread that makes a COPY's rows may run queries, too
         connected = socket.socket(socket.AF_UNIX)
         try:
             connected.connect(self._path)
@@ -151,14 +150,14 @@ class Backend:
             return Result(rows, tag)
 
     def script(self, sql: str) -> None:
-        """Run several statements at once, outside of a transaction. Raise BackendError for the first that fails."""
+        """Run several statements at once, outside a transaction. Raise BackendError for the first that fails."""
         self.stream.write(b"Q", text(sql))
         for _ in self._answers(b"Z"):
             pass
 
     def _begin(self, sql: str, values: Iterable[object] = ()) -> None:
         own = text(_OWN)
-        self.stream.write(b"C", b"P" + own)  # those of a statement that failed are still there
+        self.stream.write(b"C", b"P" + own)  # a statement that failed has left them open
         self.stream.write(b"C", b"S" + own)
         self.stream.write(b"P", own + text(sql) + b"\0\0")
         self.stream.write(b"B", bind_body(_OWN, _OWN, values))
@@ -169,7 +168,7 @@ class Backend:
         self.stream.write(b"H" if self.is_pipelined else b"S")
 
     def _answers(self, last: bytes, skipped: int = 0) -> Iterator[Message]:
-        """Yield the answers up to the last kind. Raise BackendError for an error, once all has been read."""
+        """Yield the answers up to one of the kind `last`, then raise BackendError if one of them was an error."""
         refused: Fields | None = None
         while True:
             message = self.next()
@@ -191,14 +190,14 @@ class Backend:
                         return
 
     def close_portal(self, name: str) -> None:
-        """Close a portal of the client's: it would keep its tables from being altered."""
+        """Close a portal of the client. While it is open, its tables can't be altered."""
         self.stream.write(b"C", b"P" + text(name))
         self.stream.write(b"H")
         while self.checked(self.next()).kind != b"3":
             pass
 
     def sync(self) -> None:
-        """End the statements that belong together: outside of a transaction block, that commits them.
+        """End a sequence of messages; outside a transaction block, that commits its statements.
 
         Raise BackendError if PostgreSQL refuses the commit.
         """
@@ -208,16 +207,16 @@ class Backend:
             pass
 
     def abort(self) -> None:
-        """Put the transaction into the state in which an error of PostgreSQL's own would have left it."""
+        """Put the transaction into the failed state, as an error of PostgreSQL would."""
         if self.is_failed or (self.status == IDLE and not self.is_pipelined):
             return
         with contextlib.suppress(BackendError):
             self.query("SELECT 1 / 0")
 
     def copy_in(self, sql: str, rows: Iterable[bytes]) -> None:
-        """Run a COPY ... FROM STDIN of the rows.
+        """Run a COPY ... FROM STDIN of the rows. An exception from the rows ends it and is raised here.
 
-        What is raised while they are made ends it and is raised here. Raise BackendError for what PostgreSQL refuses.
+        Raise BackendError if PostgreSQL refuses them.
         """
         self._begin(sql)
         self.stream.write(b"H")
@@ -243,7 +242,7 @@ class Backend:
             pass
 
     def look(self) -> None:
-        """Raise BackendError if PostgreSQL has refused a row of a COPY by now."""
+        """Raise BackendError if PostgreSQL has already refused a row of the COPY."""
         if wait_for([self.stream], 0) and not self.stream.receive():
             raise BackendLost(self)
         message = self.stream.message()
@@ -258,12 +257,12 @@ class Backend:
         return message
 
     def cancel(self) -> None:
-        """Cancel the statement that runs; callable from any thread."""
+        """Cancel the running statement; callable from any thread."""
         with socket.socket(socket.AF_UNIX) as connected:
             connected.connect(self._path)
             connected.sendall(cancel_request(self.process, self.secret))
-            connected.recv(1)  # closed once it is done
+            connected.recv(1)  # PostgreSQL closes it when it is done
 
     def close(self) -> None:
-        """End the session; what is not committed is rolled back."""
+        """End the session; uncommitted changes are rolled back."""
         self.stream.socket.close()

@@ -1,4 +1,4 @@
-"""The catalog as one session sees it: its own transaction, temporary tables and search_path."""
+"""The catalog as a session sees it: with its own transaction, temporary tables and search_path."""
 
 import functools
 
@@ -34,27 +34,27 @@ class SessionCatalog:
         return str(self._backend.query("SELECT current_database()")[0][0])
 
     def columns(self, schema: str, table: str) -> Columns | None:
-        """Return the columns of a table or view; None if there is none."""
+        """Return the columns of a table or view; None if it does not exist."""
         found = self._backend.query(_COLUMNS, qualified(schema, table))
         return {str(name): _column_type(str(kind), int(str(modifier))) for name, kind, modifier in found} or None
 
     def is_view(self, schema: str, name: str) -> bool:
-        """Tell whether this is the name of a view."""
+        """Tell whether a view has this name."""
         return self._backend.query(_IS_VIEW, qualified(schema, name)) == [["t"]]
 
     @property
     def has_late_binding_views(self) -> bool:
-        """Whether there are views made WITH NO SCHEMA BINDING."""
+        """Whether there are views WITH NO SCHEMA BINDING."""
         return bool(self._late_binding_views)
 
     def late_binding_view(self, schema: str, view: str) -> str | None:
-        """Return the query of a view made WITH NO SCHEMA BINDING; None if there is none."""
+        """Return the query of a view WITH NO SCHEMA BINDING; None if it does not exist."""
         found = self._late_binding_views.get((schema, view))
         self.has_read_late_binding_view = self.has_read_late_binding_view or found is not None
         return found
 
     def late_binding_views(self) -> list[tuple[str, str]]:
-        """Return schema and name of each view made WITH NO SCHEMA BINDING."""
+        """Return schema and name of each view WITH NO SCHEMA BINDING."""
         return [(schema, view) for schema, view in self._late_binding_views if schema]
 
     @functools.cached_property

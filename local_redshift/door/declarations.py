@@ -1,6 +1,6 @@
-"""What a statement declares of a table and PostgreSQL does not keep: keys, distribution, sort keys, encodings.
+"""Declarations that PostgreSQL does not keep: keys, distribution, sort keys, encodings.
 
-They are noted in tables of the stand-in's own, from which the catalog shows them (server/functions/pg_catalog.sql).
+They are stored in tables of the stand-in, from which the catalog shows them (server/functions/pg_catalog.sql).
 """
 
 import json
@@ -10,7 +10,7 @@ from local_redshift.door.catalog import qualified
 from local_redshift.errors import RedshiftError
 from local_redshift.sql import FOREIGN, Attributes, Token, code, keys, split_name
 
-# as pg_class.reldiststyle has them: https://docs.aws.amazon.com/redshift/latest/dg/c_choosing_dist_sort.html
+# values of pg_class.reldiststyle: https://docs.aws.amazon.com/redshift/latest/dg/c_choosing_dist_sort.html
 DIST_STYLES = {"EVEN": 0, "KEY": 1, "ALL": 8, "AUTO": 11}
 
 _NOTE_KEY = """
@@ -29,7 +29,7 @@ SELECT kind = 'p' AND $2::text = 'p'
 FROM local_redshift.keys
 WHERE tbl = to_regclass($1) AND (name = $3::text OR (kind = 'p' AND $2::text = 'p'))
 """
-# of columns that are gone
+# of dropped columns
 _FORGET_DROPPED = """
 DELETE FROM local_redshift.keys
 WHERE EXISTS (
@@ -86,13 +86,13 @@ ON CONFLICT (tbl, attnum) DO UPDATE SET
 
 
 def note_attributes(backend: Backend, table: str, attributes: Attributes) -> None:
-    """Note the attributes that a statement has given a table."""
+    """Store the attributes that a statement has declared for a table."""
     if attributes.diststyle is not None:
         backend.query(_NOTE_STYLE, table, DIST_STYLES[attributes.diststyle])
     if attributes.diststyle is not None or attributes.sort_key is not None:
         backend.query(_FORGET_COLUMNS, table, attributes.diststyle is not None, attributes.sort_key is not None)
     order = {name: n for n, name in enumerate(attributes.sort_key or [], start=1)}
-    if attributes.is_interleaved:  # seen in the catalog: alternately negative
+    if attributes.is_interleaved:  # as seen in the catalog of a cluster: alternately negative
         order = {name: n if n % 2 else -n for name, n in order.items()}
     names = {*order, *attributes.encodings, *filter(None, [attributes.distkey])}
     told = [
@@ -109,7 +109,7 @@ def note_attributes(backend: Backend, table: str, attributes: Attributes) -> Non
 
 
 def note_keys(backend: Backend, table: str, statement: list[Token]) -> None:
-    """Note the keys that a statement has declared for a table."""
+    """Store the keys that a statement has declared for a table."""
     for key in keys(statement):
         parent = qualified(key.schema, key.table) if key.kind == FOREIGN else ""
         name = key.name_in(split_name(table)[1])
@@ -136,7 +136,7 @@ def forget_dropped_columns(backend: Backend) -> None:
 
 
 def inherit(backend: Backend, table: str, parent: str) -> list[str]:
-    """Note for a table made LIKE another what it inherits; return its sort key.
+    """Store what a table made LIKE another inherits; return its sort key.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html: distribution style and sort keys, no keys.
     """

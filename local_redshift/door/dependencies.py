@@ -1,4 +1,4 @@
-"""What depends on a table: the foreign keys of others, which are declared and not enforced."""
+"""Foreign keys that refer to a table, which keep it from being dropped. They are declared, but not enforced."""
 
 import json
 
@@ -28,7 +28,7 @@ class StillReferenced(RedshiftError):
 def check_drop(backend: Backend, statement: list[Token]) -> None:
     """Raise StillReferenced if a DROP TABLE names a table that a foreign key refers to.
 
-    https://docs.aws.amazon.com/redshift/latest/dg/r_DROP_TABLE.html: CASCADE drops the constraints, too.
+    https://docs.aws.amazon.com/redshift/latest/dg/r_DROP_TABLE.html: CASCADE also drops the constraints.
     """
     if "CASCADE" in [token.word for token in statement]:
         return

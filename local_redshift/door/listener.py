@@ -1,4 +1,4 @@
-"""Let clients in: on a private socket in the data directory, and on 127.0.0.1 while `serve` asks for that."""
+"""Accept clients: on a private socket in the data directory, and on 127.0.0.1 while `serve` runs."""
 
 import contextlib
 import hmac
@@ -38,12 +38,12 @@ ACCEPT_AGAIN = 0.05  # seconds until the next client is let in after one could n
 BACKLOG = 500  # clients that wait to be let in
 
 _ASK_PASSWORD = (3).to_bytes(4, "big")
-# What a client may say of its session; drivers of Redshift say more, which PostgreSQL does not know.
+# Session parameters that a client may set. Redshift's drivers send more, which PostgreSQL does not know.
 _OPTIONS = ("application_name", "datestyle", "extra_float_digits", "options", "timezone")
 
 
 class Access(NamedTuple):
-    """Who may come in by way of 127.0.0.1, and the environment in which their COPYs read."""
+    """Who may connect through 127.0.0.1, and the environment of their COPYs."""
 
     user: str
     database: str
@@ -52,17 +52,17 @@ class Access(NamedTuple):
 
 
 class Listener:
-    """Accepts clients; each gets a thread and a session of its own on PostgreSQL."""
+    """Accepts clients. Each gets its own thread and session on PostgreSQL."""
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
         self._sessions: dict[tuple[int, bytes], Session] = {}
         self._own_program = Program.this()
         self._private: socket.socket | None = None
-        self._prepared: set[tuple[str, str]] = set()  # databases and their users that are there
+        self._prepared: set[tuple[str, str]] = set()  # databases known to exist, with their users
 
     def listen(self, folder: Path) -> None:
-        """Let clients in by the private socket, which is made in the folder."""
+        """Accept clients on the private socket, which is created in the folder."""
         self._path = folder / SOCKET_NAME
         self._path.unlink(missing_ok=True)
         self._private = socket.socket(socket.AF_UNIX)
@@ -72,27 +72,27 @@ class Listener:
         threading.Thread(target=self._accept, args=[self._private, None], daemon=True).start()
 
     def close(self) -> None:
-        """Let nobody else in."""
+        """Accept no more clients."""
         if self._private is not None:
             self._path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
-                self._private.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for the next client
+                self._private.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for clients
             self._private.close()
 
     def _accept(self, listening: socket.socket, access: Access | None) -> None:
         while listening.fileno() >= 0:
             try:
                 client, _ = listening.accept()
-            except OSError:  # closed, or out of file descriptors for a while
+            except OSError:  # closed, or no free file descriptors for the moment
                 time.sleep(ACCEPT_AGAIN)
                 continue
             try:
                 threading.Thread(target=self._serve, args=[client, access], daemon=True).start()
-            except RuntimeError:  # out of threads: this client is turned away
+            except RuntimeError:  # no free threads: this client is refused
                 client.close()
 
     def _serve(self, connected: socket.socket, access: Access | None) -> None:
-        client = Stream(connected, STARTUP_BYTES - 1000)  # what is added has to fit into PostgreSQL's limit
+        client = Stream(connected, STARTUP_BYTES - 1000)  # additions have to fit into PostgreSQL's limit
         with connected, contextlib.suppress(OSError, EOFError):
             connected.settimeout(LOGIN_SECONDS)
             if connected.family == socket.AF_INET:
@@ -118,7 +118,7 @@ class Listener:
                 del self._sessions[key]
 
     def _log_in(self, client: Stream, access: Access | None) -> Session | None:
-        """Let the client say who it is; return its session, or None if it wanted something else or is turned away."""
+        """Log the client in; return its session, or None if it was refused or had another request."""
         while True:
             body = _startup(client)
             (code,) = integers(body, "i")
@@ -158,13 +158,13 @@ class Listener:
             client.flush()
             return None
         who = {"user": user, "database": database, "client_encoding": "UTF8", "application_name": REPORTS}
-        who["options"] = "-c lock_timeout=10s"  # nobody can end a wait of this session
+        who["options"] = "-c lock_timeout=10s"  # this session can't be cancelled
         program = access.program if access is not None else self._own_program
         session = Session(client, backend, lambda: self._postgres.session(who), program, is_private=access is None)
         session.on_names_changed = self._prepared.clear
         return session
 
-    # requests of our own programs, on the private socket
+    # requests of the project's own programs, on the private socket
 
     def _answer(self, client: Stream, request: dict[str, Any]) -> None:
         """Answer a request with a line of JSON. A request to listen lasts until its connection is closed."""
@@ -203,7 +203,7 @@ class Listener:
                 pass
         finally:
             with contextlib.suppress(OSError):
-                listening.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for the next client
+                listening.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for clients
             listening.close()
 
 

@@ -18,13 +18,13 @@ PORT = 5439  # a cluster's
 SOCKET_NAME = f".s.PGSQL.{PORT}"  # of a client on the private socket
 HELD_BYTES = 1 << 16  # messages are collected up to this size and sent together
 
-# what a startup message may ask for
+# codes of a startup message
 PROTOCOL = 3 << 16
 CANCEL, SSL, GSS = 80877102, 80877103, 80877104
-REQUEST = 80877690  # ours, of a program on the private socket: JSON
+REQUEST = 80877690  # our own: a request of a program on the private socket, in JSON
 ENCRYPTION_REFUSED = b"N"
 
-# types by their numbers: PostgreSQL's, and a cluster's for the same; a column's format in an answer
+# the oids of the type in PostgreSQL and on a cluster; a format code of columns
 BYTEA, VARBYTE = 17, 6551
 TEXT_FORMAT = 0
 
@@ -37,7 +37,7 @@ Fields = dict[str, str]
 
 
 class ProtocolViolation(Exception):
-    """What arrived is not PostgreSQL's protocol."""
+    """A message violates PostgreSQL's protocol."""
 
 
 class Message(NamedTuple):
@@ -50,7 +50,7 @@ class Message(NamedTuple):
 class Stream:
     """A socket that speaks the protocol, buffered both ways.
 
-    `limit` is the size of the largest message that is taken, in bytes.
+    `limit` is the size of the largest message it accepts, in bytes.
     """
 
     def __init__(self, connected: socket.socket, limit: int = MESSAGE_BYTES) -> None:
@@ -60,16 +60,16 @@ class Stream:
         self._to_send = bytearray()
 
     def fileno(self) -> int:
-        """Return the socket's file descriptor, by which a stream can be waited for."""
+        """Return the socket's file descriptor, to wait for the stream."""
         return self.socket.fileno()
 
     @property
     def buffered(self) -> int:
-        """The number of bytes that were received and not taken yet."""
+        """The number of bytes received but not taken yet."""
         return len(self._received)
 
     def receive(self) -> bool:
-        """Receive what there is, waiting for it; return False if the other end is closed."""
+        """Receive some bytes, waiting for them; return False if the other end has closed the connection."""
         part = self.socket.recv(READ_BYTES)
         self._received += part
         return bool(part)
@@ -88,7 +88,7 @@ class Stream:
         return Message(taken[:1], taken[5:])
 
     def data_rows(self) -> bytes:
-        """Take the rows of a result that come next, many at once: this is where large results spend their time."""
+        """Take the next rows of a result, many at once: large results spend most of their time here."""
         held, end, length_at = self._received, 0, _LENGTH.unpack_from
         last = len(held) - 5
         while end <= last and held[end] == _DATA_ROW:
@@ -99,7 +99,7 @@ class Stream:
         return self._take(end) if end else b""
 
     def _size(self, at: int, limit: int) -> int | None:
-        """Return the length that the next message states, if all of it is there."""
+        """Return the length in the next message's header, if the whole message has arrived."""
         if len(self._received) < at + 4:
             return None
         (size,) = _LENGTH.unpack_from(self._received, at)
@@ -117,7 +117,7 @@ class Stream:
         self.write_encoded(_HEAD.pack(kind, len(body) + 4), body)
 
     def write_encoded(self, *parts: bytes) -> None:
-        """Write messages that are encoded."""
+        """Write messages that are already encoded."""
         for part in parts:
             self._to_send += part
         if len(self._to_send) > HELD_BYTES:
@@ -131,8 +131,8 @@ class Stream:
 
 
 def wait_for(streams: Sequence[Stream], seconds: float | None = None) -> list[Stream]:
-    """Wait until one of the streams has something to receive; return those that have, none after so many seconds."""
-    waiting = select.poll()  # select() takes no file descriptor above 1023
+    """Wait until a stream has something to receive; return all that have, or none if the time is up."""
+    waiting = select.poll()  # select() can't handle file descriptors above 1023
     for stream in streams:
         waiting.register(stream, select.POLLIN)
     found = {number for number, _ in waiting.poll(None if seconds is None else seconds * 1000)}
@@ -156,12 +156,14 @@ def encoded(kind: bytes, body: bytes) -> bytes:
 
 
 def text(value: str) -> bytes:
-    """Encode a string as the protocol has it."""
+    """Encode a string as the protocol does."""
     return value.encode("utf-8", "surrogateescape") + b"\0"
 
 
 def texts(body: bytes, count: int) -> tuple[list[str], bytes]:
-    """Decode the strings that a body begins with; return them and the rest. Raise ProtocolViolation if they end."""
+    """Decode so many strings at the start of a body; return them and the rest. Raise ProtocolViolation if there are
+    fewer.
+    """
     parts = body.split(b"\0", count)
     if len(parts) <= count:
         raise ProtocolViolation("a string has no end")
@@ -172,7 +174,7 @@ def texts(body: bytes, count: int) -> tuple[list[str], bytes]:
 
 
 def integers(body: bytes, form: str) -> tuple[int, ...]:
-    """Decode the integers that a body begins with, in the notation of struct."""
+    """Decode the integers at the start of a body, in struct's notation."""
     try:
         return struct.unpack_from(f"!{form}", body)
     except struct.error as error:
@@ -203,11 +205,11 @@ def columns_of(row: bytes) -> list[str | None]:
 
 
 def varbyte_columns(description: bytes) -> tuple[bytes, list[int]]:
-    """Give the columns of BYTEA in a RowDescription the type VARBYTE; return it, and which of them are sent as text."""
+    """Give the BYTEA columns of a RowDescription the type VARBYTE; return it, and which of them are sent as text."""
     described, found = bytearray(description), []
     at = 2
     for number in range(*integers(description, "h")):
-        at = description.index(b"\0", at) + 1  # behind the name
+        at = description.index(b"\0", at) + 1  # after the name
         table, place, sql_type, size, modifier, form = _DESCRIBED.unpack_from(described, at)
         if sql_type == BYTEA:
             _DESCRIBED.pack_into(described, at, table, place, VARBYTE, size, modifier, form)
@@ -218,11 +220,11 @@ def varbyte_columns(description: bytes) -> tuple[bytes, list[int]]:
 
 
 def with_varbyte(rows: bytes, columns: Collection[int]) -> bytes:
-    """Return DataRows in which these columns are hexadecimal digits alone, without the prefix that PostgreSQL sets."""
+    """Return DataRows in which these columns are plain hexadecimal digits, without PostgreSQL's prefix."""
     changed = bytearray()
     end = 0
     while end < len(rows):
-        start, at = len(changed), end + 7  # behind the kind, the length and the number of columns
+        start, at = len(changed), end + 7  # after the kind, the length and the number of columns
         end += 1 + _LENGTH.unpack_from(rows, end + 1)[0]
         changed += rows[at - 7 : at]
         number = 0

@@ -1,4 +1,4 @@
-"""The session of one client, in the simple and in the extended protocol.
+"""The session of one client, by the simple and the extended protocol.
 
 https://www.postgresql.org/docs/current/protocol-flow.html
 """
@@ -50,7 +50,7 @@ SETTINGS = (
     "session_authorization",
     "TimeZone",
 )
-UNREAD_BYTES = 1 << 20  # nothing more is received from a client while this much of it waits to be processed
+UNREAD_BYTES = 1 << 20  # stop receiving from a client while this much is waiting to be processed
 
 
 class ClientGone(ConnectionError):
@@ -58,7 +58,7 @@ class ClientGone(ConnectionError):
 
 
 class OverViews(NamedTuple):
-    """A prepared statement that reads late-binding views, with the types of its parameters as the client gave them."""
+    """A prepared statement that reads late-binding views, with the parameter types that the client gave."""
 
     statement: list[Token]
     types: bytes
@@ -66,9 +66,9 @@ class OverViews(NamedTuple):
 
 
 class Session:
-    """One client and its session on PostgreSQL; `run` goes on until one of them is gone.
+    """One client and its session on PostgreSQL. `run` ends when one of them is gone.
 
-    `program` is the environment in which its COPYs read. `is_private` tells that the client came by the private socket.
+    `program` is the environment in which its COPYs read. `is_private` tells whether the client uses the private socket.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class Session:
         self.backend = backend
         self.program = program
         self.is_private = is_private
-        self.on_names_changed: Callable[[], None] = lambda: None  # of databases and users
+        self.on_names_changed: Callable[[], None] = lambda: None  # names of databases and users
         self._client = client
         self._open_system = open_system
         self._system: Backend | None = None
-        self._statements: dict[str, list[Token]] = {}  # prepared ones that PostgreSQL does not know
+        self._statements: dict[str, list[Token]] = {}  # prepared statements that PostgreSQL does not know
         self._portals: dict[str, list[Token]] = {}
         self._varbyte: dict[str, Collection[int]] = {}  # of PostgreSQL's portals: which columns are VARBYTE
         self._over_views: dict[str, OverViews] = {}  # prepared ones that read late-binding views
@@ -93,7 +93,7 @@ class Session:
         backend.on_notice = self._pass_notice
 
     def greet(self) -> None:
-        """Tell the client that it is let in, and about its session."""
+        """Tell the client that it is logged in, and the parameters of its session."""
         self._client.write(b"R", b"\0\0\0\0")
         self._say_setting("server_version", SERVER_VERSION)
         for name in SETTINGS:
@@ -110,7 +110,7 @@ class Session:
             self.end("57P01", "the local server has ended")
         except ProtocolViolation as error:
             self.end("08P01", f"protocol error: {error}")
-        except OSError:  # the client is gone; PostgreSQL would go on with its statement
+        except OSError:  # the client is gone, but PostgreSQL would finish its statement
             self.cancel()
         finally:
             self.close()
@@ -122,30 +122,30 @@ class Session:
             self._client.flush()
 
     def close(self) -> None:
-        """End the session on PostgreSQL; what is not committed is rolled back."""
+        """End the session on PostgreSQL; uncommitted changes are rolled back."""
         self.backend.close()
         if self._system is not None:
             self._system.close()
 
     def cancel(self) -> None:
-        """Cancel the statement that runs; called from another thread."""
+        """Cancel the running statement; called from another thread."""
         self._is_cancelled.set()
         with contextlib.suppress(OSError):
             self.backend.cancel()
 
     @property
     def is_alone(self) -> bool:
-        """Whether the statement that runs shares its transaction with no other."""
+        """Whether the running statement is alone in its transaction."""
         return self.backend.status == IDLE and self._executed == 0
 
     def system(self) -> Backend:
-        """A second session on PostgreSQL, in autocommit: what it writes outlives a rollback."""
+        """Return a second session on PostgreSQL, in autocommit: its writes survive a rollback."""
         if self._system is None:
             self._system = self._open_system()
         return self._system
 
     def forget_system(self) -> None:
-        """Open another second session when it is needed next: this one is lost."""
+        """Open a new second session when it is needed next: this one is lost."""
         self._system = None
 
     def inform(self, message: str) -> None:
@@ -153,13 +153,13 @@ class Session:
         self._client.write(b"N", encoded_fields({"S": "INFO", "V": "INFO", "C": "00000", "M": message}))
 
     def is_cancelled(self) -> bool:
-        """Tell whether the COPY that runs is to end. Raise ClientGone if nobody waits for it."""
+        """Tell whether the running COPY has to end. Raise ClientGone if the client is gone."""
         self.backend.look()
         if self._client.buffered < UNREAD_BYTES and wait_for([self._client], 0):
             self._receive()
         return self._is_cancelled.is_set()
 
-    # the client's messages
+    # messages of the client
 
     def _next_message(self) -> Message:
         while (message := self._client.message()) is None:
@@ -172,7 +172,7 @@ class Session:
         return message
 
     def _pass_unasked(self) -> None:
-        """Pass on what PostgreSQL says while the client is silent: that it ends the session."""
+        """Pass on messages that PostgreSQL sends unasked: it ends the session."""
         if not self.backend.stream.receive():
             self._client.flush()
             raise BackendLost(self.backend)
@@ -222,13 +222,13 @@ class Session:
         self.backend.stream.write(b"B", unnamed + unnamed + b"\0\0" * 3)
         self.backend.stream.write(b"D", b"P" + unnamed)
         self.backend.stream.write(b"E", unnamed + b"\0" * 4)
-        self.backend.stream.write(b"C", b"P" + unnamed)  # it would keep its tables from being altered
+        self.backend.stream.write(b"C", b"P" + unnamed)  # an open portal would keep its tables from being altered
         self._pass_answer(last=b"3", dropped=b"123n")
 
     def _run_utility(self, statement: list[Token]) -> None:
         self._check_transaction(statement)
         self._is_cancelled.clear()
-        self.backend.close_portal("")  # as PostgreSQL does, which would run the statement in it
+        self.backend.close_portal("")  # PostgreSQL would run the statement in this portal, and so replace it
         tag = utility.run(self, statement)
         self._executed += 1
         self._client.write(b"C", text(tag))
@@ -266,7 +266,7 @@ class Session:
             self._varbyte[portal] = self._pass_answer(last=b"Tn", dropped=b"Tn")
 
     def _prepare_anew(self, name: str, known: "OverViews") -> None:
-        """Prepare a statement again if a late-binding view that it reads has another query by now."""
+        """Prepare a statement again if the query of a late-binding view that it reads has changed."""
         translated = self._translated(known.statement, SessionCatalog(self.backend))
         if translated != known.translated:
             self.backend.stream.write(b"C", b"S" + text(name))
@@ -301,7 +301,7 @@ class Session:
     _HANDLERS: ClassVar = {b"P": _parse, b"B": _bind, b"D": _describe, b"E": _execute, b"C": _close_prepared}
 
     def forget_prepared(self, name: str | None = None) -> bool:
-        """Forget a statement that was deallocated, or all; return whether PostgreSQL does not know it."""
+        """Forget a deallocated statement, or all of them; return whether it was unknown to PostgreSQL."""
         if name is not None:
             self._over_views.pop(name, None)
             return self._statements.pop(name, None) is not None
@@ -319,7 +319,7 @@ class Session:
             self._varbyte.clear()
         self._say_ready()
 
-    # what PostgreSQL is sent, and answers
+    # messages to PostgreSQL, and its answers
 
     def _translated(self, statement: list[Token], catalog: SessionCatalog) -> str:
         self._check_transaction(statement)
@@ -329,7 +329,7 @@ class Session:
         try:
             return translate(statement, catalog, autocommit=self.is_alone)
         except RedshiftError:
-            if reads_system_tables_alone(statement):  # a driver looks at its catalog, in PostgreSQL's words
+            if reads_system_tables_alone(statement):  # a driver reads the system catalog, in PostgreSQL's SQL
                 return postgres_query(statement, catalog)
             raise
 
@@ -342,9 +342,9 @@ class Session:
         self._pass_answer(last, varbyte=varbyte)
 
     def _pass_answer(self, last: bytes, dropped: bytes = b"", varbyte: Collection[int] = ()) -> Collection[int]:
-        """Pass on PostgreSQL's answer up to a message of one of the last kinds. Raise BackendError for an error.
+        """Pass on PostgreSQL's answer, up to a message of one of the kinds in `last`. Raise BackendError for an error.
 
-        `varbyte` are the columns of VARBYTE in the rows, unless the answer describes them; return these columns.
+        `varbyte` are the VARBYTE columns of the rows, unless the answer describes its columns; return these columns.
         """
         self.backend.stream.write(b"H")
         while True:
@@ -370,11 +370,11 @@ class Session:
             if name in SETTINGS:
                 self._say_setting(name, value)
 
-    # what the client is sent
+    # messages to the client
 
     @contextlib.contextmanager
     def _refusals_told(self) -> Iterator[None]:
-        """Tell the client of an error in the block, and pass over what it sends up to the next Sync."""
+        """Report an error in the block to the client, and skip its messages up to the next Sync."""
         try:
             yield
         except RedshiftError as error:
@@ -383,7 +383,7 @@ class Session:
             self._refuse(error.fields)
         except (BackendLost, ProtocolViolation, ConnectionError):
             raise
-        except Exception as error:  # a fault of the stand-in ends a statement, and no session
+        except Exception as error:  # an error of the stand-in ends the statement, not the session
             traceback.print_exc()
             self._refuse({"C": "XX000", "M": f"internal error of the local stand-in: {type(error).__name__}: {error}"})
 
@@ -403,7 +403,7 @@ class Session:
             raise ClientGone
 
     def _watch_client(self) -> None:
-        """Wait for PostgreSQL; raise ClientGone if the client goes meanwhile."""
+        """Wait for PostgreSQL. Raise ClientGone if the client disconnects meanwhile."""
         self._client.flush()
         while True:
             watched = [self.backend.stream]

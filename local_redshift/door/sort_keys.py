@@ -1,7 +1,7 @@
-"""Sort keys and the statistics of ANALYZE.
+"""Sort keys, and the statistics of ANALYZE.
 
-A cluster keeps the least and the greatest value of each block of 1 MB, its zone map, so that a query of a part of a
-sort key passes over the other blocks. PostgreSQL's BRIN index does the same for ranges of 1 MB.
+A cluster keeps the minimum and maximum of each block of 1 MB, its zone map, so that a query for part of a sort key
+skips the other blocks. PostgreSQL's BRIN index does the same for ranges of 1 MB.
 https://docs.aws.amazon.com/redshift/latest/dg/t_Sorting_data.html
 """
 
@@ -22,7 +22,7 @@ JOIN pg_catalog.pg_am ON pg_am.oid = relam
 WHERE amname = 'brin' AND indrelid = $1::text::regclass
 """
 
-# BOOLEAN is the one type that a sort key may have and BRIN lacks
+# BOOLEAN is the only type of a sort key that BRIN does not support
 _SORTABLE = """
 SELECT attname
 FROM pg_catalog.pg_attribute
@@ -31,8 +31,8 @@ WHERE attrelid = $1::text::regclass AND atttypid <> 'boolean'::regtype
 ORDER BY place
 """
 
-# The rows of the table that were written since the server began to count, those included that were rolled back. After
-# a crash of the server it begins anew.
+# The rows written to the table since the server started counting, including those rolled back. The count starts again
+# after a crash.
 _CHANGES = """
 SELECT
     pg_stat_get_tuples_inserted(oid) + pg_stat_get_xact_tuples_inserted(oid)
@@ -62,7 +62,7 @@ ON CONFLICT (tbl) DO UPDATE SET changes = excluded.changes
 
 
 def make_zone_map(backend: Backend, table: str, sort_key: list[str]) -> None:
-    """Give a table the zone map of its sort key, in place of an older one."""
+    """Create the zone map of a table's sort key, replacing an older one."""
     for (old,) in backend.query(_ZONE_MAPS, table):
         backend.query(f"DROP INDEX {old}")
     names = [quote(str(name)) for (name,) in backend.query(_SORTABLE, table, json.dumps(sort_key))]
@@ -71,9 +71,9 @@ def make_zone_map(backend: Backend, table: str, sort_key: list[str]) -> None:
 
 
 def is_analyze_due(backend: Backend, table: str) -> bool:
-    """Bring the zone map of a table up to date; return whether ANALYZE is to compute statistics.
+    """Update the zone map of a table; return whether ANALYZE has to compute statistics.
 
-    It is not if less than analyze_threshold_percent of the table has changed since it last did.
+    It does not if less than analyze_threshold_percent of the table has changed since the last ANALYZE.
     """
     for (zone_map,) in backend.query(_ZONE_MAPS, table):
         backend.query("SELECT brin_summarize_new_values($1::text::regclass)", zone_map)

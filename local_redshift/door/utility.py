@@ -1,6 +1,6 @@
-"""Statements that are no queries: they have neither parameters nor rows.
+"""Statements other than queries: they have neither parameters nor rows.
 
-Here is also what a cluster does along with them and PostgreSQL does not.
+This is also where the stand-in does what a cluster does for them and PostgreSQL does not.
 """
 
 import json
@@ -48,7 +48,7 @@ _HAS_CONSTRAINT = "SELECT 1 FROM pg_catalog.pg_constraint WHERE conrelid = to_re
 
 
 def is_utility(statement: list[Token]) -> bool:
-    """Tell whether `run` takes the statement: all that are no queries, and the DELETE of all rows."""
+    """Tell whether `run` handles the statement: all but queries, and a DELETE of all rows."""
     tokens = code(statement)
     return tokens[0].word not in QUERIES or _is_delete_of_all(tokens)
 
@@ -56,7 +56,7 @@ def is_utility(statement: list[Token]) -> bool:
 def run(session: "Session", statement: list[Token]) -> str:
     """Run a statement; return its command tag.
 
-    Raise RedshiftError if it is refused, BackendError if PostgreSQL refuses it.
+    Raise RedshiftError if the stand-in refuses it, BackendError if PostgreSQL does.
     """
     words = [token.word for token in code(statement)]
     rule = _RULES.get(" ".join(words[:2])) or _RULES.get(words[0], _run)
@@ -73,10 +73,10 @@ def _run(session: "Session", statement: list[Token]) -> str:
 
 
 def _redshift_tag(tokens: list[Token], tag: str) -> str:
-    """Return the command tag of a cluster, where users are no roles and some statements are none of PostgreSQL's."""
+    """Return a cluster's command tag: there users are not roles, and some statements are unknown to PostgreSQL."""
     words = [token.word for token in tokens[:5]]
     if words[0] == "CREATE" and tag.startswith("SELECT"):
-        return "SELECT"  # CREATE TABLE AS; without the number of rows, as PostgreSQL 8.0
+        return "SELECT"  # CREATE TABLE AS has no row count, as in PostgreSQL 8.0
     kind = next((word for word in words[1:] if word in _KINDS), None)
     if words[0] in ("CREATE", "ALTER", "DROP") and kind is not None and words[1] != "DEFAULT":
         return f"{words[0]} {kind}"
@@ -84,7 +84,7 @@ def _redshift_tag(tokens: list[Token], tag: str) -> str:
 
 
 def _copy(session: "Session", statement: list[Token]) -> str:
-    from local_redshift.copy import run_copy  # a session without a COPY does not pay for it
+    from local_redshift.copy import run_copy  # imported here: sessions without a COPY do not need it
 
     words = [token.word for token in code(statement)]
     if {"STDIN", "STDOUT"} & set(words):
@@ -117,19 +117,19 @@ def _is_delete_of_all(tokens: list[Token]) -> bool:
 
 
 def _delete(session: "Session", statement: list[Token]) -> str:
-    """Delete all rows of a table; by TRUNCATE, which a rollback undoes, if nobody else can see the table now.
+    """Delete all rows of a table, by TRUNCATE if no other session can see the table now; a rollback undoes that, too.
 
-    It leaves nothing behind, and what is loaded afterwards in the same transaction needs no log.
+    TRUNCATE leaves no dead rows behind, and what the same transaction loads afterwards is not written to the WAL.
     """
     table = quote(code(statement)[2].name)
     if session.backend.query(_IS_LOCKED, table) != [["t"]]:
         return _run(session, statement)
     session.backend.run(f"TRUNCATE {table}")
-    return "DELETE"  # nobody has counted the rows
+    return "DELETE"  # the rows were not counted
 
 
 def _truncate(session: "Session", statement: list[Token]) -> str:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_TRUNCATE.html: it commits, with all before it
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_TRUNCATE.html: it commits the transaction
     tag = _run(session, statement)
     if not session.is_alone:
         session.backend.query("COMMIT")
@@ -161,7 +161,7 @@ def _create(session: "Session", statement: list[Token]) -> str:
     is_there = "EXISTS" in words[:6] and session.backend.query("SELECT to_regclass($1)", table) != [[None]]
     tag = _run(session, statement)
     if is_there:
-        return tag  # IF NOT EXISTS, and it does
+        return tag  # IF NOT EXISTS, and the table exists
     if tag == "SELECT":
         _check_columns(session, table, given)
     _note_declarations(session, table, statement, given)
@@ -172,7 +172,7 @@ def _create(session: "Session", statement: list[Token]) -> str:
 
 
 def _check_columns(session: "Session", table: str, given: Attributes) -> None:
-    """Raise NoSuchColumn if a key of a CREATE TABLE AS is no column of its query."""
+    """Raise NoSuchColumn if a key of a CREATE TABLE AS is not a column of its query."""
     columns = SessionCatalog(session.backend).columns(*split_name(table)) or {}
     for column in [*(given.sort_key or []), *filter(None, [given.distkey])]:
         if column not in columns:
@@ -207,7 +207,7 @@ def _alter_table(session: "Session", statement: list[Token]) -> str:
 
 
 def _rename_limit(session: "Session", table: str, old: str, new: str) -> None:
-    """Rename the constraint that limits the bytes of a column, which bears the column's name."""
+    """Rename the constraint that limits the bytes of a column; it is named after the column."""
     limits = [f"{name}_bytes" for name in (old, new)]
     if session.backend.query(_HAS_CONSTRAINT, table, limits[0]):
         session.backend.query(f"ALTER TABLE {table} RENAME CONSTRAINT {quote(limits[0])} TO {quote(limits[1])}")
@@ -219,7 +219,7 @@ def _drop_table(session: "Session", statement: list[Token]) -> str:
 
 
 def _deallocate(session: "Session", statement: list[Token]) -> str:
-    # drivers send it, of what they have prepared; it is PostgreSQL's
+    # drivers send it for statements that they prepared in PostgreSQL
     names = [token.name for token in code(statement)[1:] if token.word != "PREPARE"]
     if names == ["all"] or code(statement)[0].word == "DISCARD":
         session.forget_prepared()

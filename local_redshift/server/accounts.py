@@ -1,4 +1,4 @@
-"""The account the server runs as where we are root, and the folders it has to reach."""
+"""The account that the server runs as if we are root, and the folders it has to reach."""
 
 import contextlib
 import fcntl
@@ -12,11 +12,11 @@ from typing import Any
 
 from local_redshift.errors import ServerError
 
-SERVER_ACCOUNT = "pgserver"  # PostgreSQL refuses to run as root: then it runs as this account
+SERVER_ACCOUNT = "pgserver"  # PostgreSQL refuses to run as root, so it runs as this account
 
 
 def make_private_dir(path: Path, account: pwd.struct_passwd | None) -> None:
-    """Make the folder of the socket, which nobody but the server's account may enter."""
+    """Create the folder of the socket, which only the server's account may enter."""
     path.mkdir(mode=0o700, exist_ok=True)
     if account is not None and path.stat().st_uid == os.getuid():
         os.chown(path, account.pw_uid, account.pw_gid)
@@ -26,7 +26,7 @@ def make_private_dir(path: Path, account: pwd.struct_passwd | None) -> None:
 
 
 def check_owner(path: Path, account: pwd.struct_passwd | None) -> None:
-    """Raise ServerError if the folder is not the server's own, as that of another user of the machine."""
+    """Raise ServerError if the folder belongs to somebody other than the server's account."""
     owner = os.getuid() if account is None else account.pw_uid
     found = path.lstat()
     if path.is_symlink():
