@@ -46,12 +46,12 @@ def _user_name(uid: int) -> str:
 
 
 def server_account() -> pwd.struct_passwd | None:
-    """The account the server runs as where we are root, made if need be; None where we are not."""
+    """Return the account to run the server as if we are root, created if need be; None if we are not."""
     if os.getuid() != 0:
         return None
     with contextlib.suppress(KeyError):
         return pwd.getpwnam(SERVER_ACCOUNT)
-    # one process at a time: of two that run useradd at once, each gets another number for the account
+    # one process at a time: two that run useradd at once give the account different numbers
     with open("/etc/passwd") as accounts:
         fcntl.flock(accounts, fcntl.LOCK_EX)
         with contextlib.suppress(KeyError):
@@ -72,17 +72,17 @@ def _make_account() -> None:
 
 
 def as_account(account: pwd.struct_passwd | None) -> dict[str, Any]:
-    """The arguments of subprocess that have a program run as the account."""
+    """Return the arguments of subprocess that run a program as the account."""
     if account is None:
         return {}
     return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
 def let_account_reach(account: pwd.struct_passwd | None, *paths: Path) -> None:
-    """Where we are root, let the server's account pass through the folders above its files.
+    """If we are root, let the server's account pass through the folders above its files.
 
-    Passing through (x) is all that is given, and only where it is missing: nobody can list more. Each change is
-    reported on stderr, since such a folder may be anybody's; the first of the paths is our own.
+    Only the permission to pass through (x) is added, and only where it is missing: nobody can list more than before.
+    Each change is reported on stderr, since the folder may belong to anybody. The first of the paths is our own.
     """
     if account is None:
         return
@@ -90,7 +90,7 @@ def let_account_reach(account: pwd.struct_passwd | None, *paths: Path) -> None:
         for folder in [path, *path.parents]:
             mode = folder.stat().st_mode
             if not mode & 0o001:
-                if folder != paths[0]:  # that one is our own
+                if folder != paths[0]:  # the first folder is our own
                     _say_chmod(folder, mode, mode | 0o001, account)
                 folder.chmod(mode | 0o001)
 

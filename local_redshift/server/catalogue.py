@@ -1,14 +1,14 @@
-"""What a Redshift database has and PostgreSQL has not: system tables and functions, in one schema.
+"""Redshift's system tables and functions that PostgreSQL does not have, in one schema.
 
-Every connection has this schema in its search_path, before pg_catalog.
+Every session has this schema in its search_path, before pg_catalog.
 """
 
 from pathlib import Path
 
-VERSION = "11"  # changes with the statements below, so that an older data directory is brought up to date
+VERSION = "11"  # change it with the statements below, so that older data directories are updated
 
-# An older version's schema goes out of the way first: views, defaults and length checks of the user may be made of
-# what is in it. functions/carry_over.sql looks after it once the new one is there.
+# Rename an older version's schema first, since views, defaults and length checks of the user may depend on it.
+# functions/carry_over.sql copies its data, and drops it if possible.
 SCHEMA = """
 DO $$
 DECLARE
@@ -26,7 +26,7 @@ CREATE SCHEMA local_redshift;
 GRANT USAGE ON SCHEMA local_redshift TO PUBLIC;
 """
 
-# One row per error or file. Every column is NOT NULL, as on a cluster: what is empty is blank.
+# One row per error or file. As on a cluster every column is NOT NULL, and empty values are blank.
 # https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_ERRORS.html
 # https://docs.aws.amazon.com/redshift/latest/dg/SYS_LOAD_ERROR_DETAIL.html
 # https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_COMMITS.html
@@ -237,7 +237,7 @@ CREATE TABLE local_redshift.late_binding_views (
 GRANT SELECT ON ALL TABLES IN SCHEMA local_redshift TO PUBLIC;
 """
 
-# How a check on the length of a column raises Redshift's error.
+# Raises Redshift's error in the check of a column's length.
 MESSAGES = """
 CREATE FUNCTION local_redshift.too_long(type text) RETURNS boolean
 LANGUAGE plpgsql AS $$
@@ -246,7 +246,7 @@ BEGIN
 END $$;
 """
 
-# What a session asks of the system, and here of the stand-in.
+# Functions by which a session asks about the system.
 SESSION_FUNCTIONS = """
 CREATE FUNCTION local_redshift.version() RETURNS text LANGUAGE sql STABLE AS $$
     SELECT 'PostgreSQL 8.0.2 on i686-pc-linux-gnu, compiled by GCC gcc (GCC) 3.4.2 20041017 '
@@ -263,7 +263,7 @@ CREATE FUNCTION local_redshift.pg_last_copy_count() RETURNS bigint LANGUAGE sql 
 $$;
 """
 
-# Redshift's functions and views, by what they are for. https://docs.aws.amazon.com/redshift/latest/dg/c_SQL_functions.html
+# Redshift's functions and views, by topic. https://docs.aws.amazon.com/redshift/latest/dg/c_SQL_functions.html
 FUNCTIONS = [
     (Path(__file__).parent / "functions" / f"{name}.sql").read_text(encoding="utf-8")
     for name in (

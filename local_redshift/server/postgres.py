@@ -23,11 +23,11 @@ CANNOT_CONNECT_NOW = "57P03"  # an SQLSTATE
 IN_USE = "is still in use"  # in PostgreSQL's message when children of a killed server still run
 PORT = 5432  # of the socket's name
 SOCKET_NAME = f".s.PGSQL.{PORT}"
-SOCKET_PATH_LIMIT = 103  # bytes, of the shortest limit among the systems we run on (macOS)
+SOCKET_PATH_LIMIT = 103  # bytes; the shortest limit of the supported systems (macOS)
 
 
 class Postgres:
-    """PostgreSQL, whose data live in `data_dir`."""
+    """The PostgreSQL server whose data is in `data_dir`."""
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
@@ -39,7 +39,7 @@ class Postgres:
         self.is_stopping = False
 
     def session(self, parameters: Mapping[str, str]) -> Backend:
-        """Open a session; PostgreSQL is started if it does not run.
+        """Open a session, starting PostgreSQL if it does not run.
 
         Raise BackendError if PostgreSQL refuses the session, ServerError if it can't be started.
         """
@@ -53,7 +53,7 @@ class Postgres:
             except BackendError as error:
                 if error.fields.get("C") != CANNOT_CONNECT_NOW or time.monotonic() > deadline:
                     raise
-                time.sleep(0.05)  # it recovers from a crash
+                time.sleep(0.05)  # it is recovering from a crash
 
     def admin(self, database: str) -> Backend:
         """Open a session of the superuser."""
@@ -77,13 +77,13 @@ class Postgres:
         try:
             Backend(self.socket_dir / SOCKET_NAME, {"user": ADMIN, "database": "postgres"}).close()
         except BackendError as error:
-            return error.fields.get("C") != CANNOT_CONNECT_NOW  # or it is full
+            return error.fields.get("C") != CANNOT_CONNECT_NOW  # or it has too many sessions
         except BackendLost:
             return False
         return True
 
     def _start_once(self, deadline: float) -> bool:
-        """Start PostgreSQL; return False if another one, or the children of one, have to end first."""
+        """Start PostgreSQL; return False if an earlier server, or children of one, still have to end."""
         if server_pid(self.pgdata) is not None and time.monotonic() < deadline:
             return self._accepts()
         install(self.data_dir, self.pgdata)
@@ -108,16 +108,16 @@ class Postgres:
         return True
 
     def _clear_left_overs(self) -> None:
-        """Keep what a killed server left behind from being taken for a running one.
+        """Make sure that the remains of a killed server are not mistaken for a running one.
 
-        PostgreSQL does that itself, unless the number of the old process is another program's by now: then ours is
-        written in its place, which it knows to be no server. The rest of postmaster.pid must stay: it tells PostgreSQL
-        whether old children still write to the data.
+        PostgreSQL checks that itself, unless the old process id belongs to another program by now. Then our own is
+        written in its place, which PostgreSQL knows not to be a server. The rest of postmaster.pid must stay: it tells
+        PostgreSQL whether old children still write to the data.
         """
         pid_file = self.pgdata / "postmaster.pid"
         if server_pid(self.pgdata) is None:
             if self._process is not None:
-                self._process.wait()  # a child nobody waited for still counts as alive
+                self._process.wait()  # a zombie still counts as running
             (self.socket_dir / f"{SOCKET_NAME}.lock").unlink(missing_ok=True)
             if pid_file.exists():
                 rest = pid_file.read_text().split("\n")[1:]
@@ -132,14 +132,14 @@ class Postgres:
 
 
 def socket_dir(pgdata: Path) -> Path:
-    """Return the folder of the sockets: that of the data, unless its path is none that a socket can have."""
-    # both ends take a list of folders between commas
+    """Return the folder of the sockets: the data directory, unless its path is too long for a socket."""
+    # PostgreSQL and its clients take a list of folders, separated by commas
     if len(os.fsencode(pgdata / SOCKET_NAME)) <= SOCKET_PATH_LIMIT and "," not in str(pgdata):
         return pgdata
-    import hashlib  # takes a while, and few paths need it
+    import hashlib  # imported here: slow, and rarely needed
 
     name = hashlib.sha256(os.fsencode(pgdata)).hexdigest()[:16]
-    # not the folder that TMPDIR names: all processes that use the server have to find the same one
+    # not TMPDIR's folder: all processes that use the server have to find the same one
     return Path("/tmp") / f"local_redshift-{os.getuid()}-{name}"
 
 
@@ -151,8 +151,8 @@ def _quoted(folder: Path) -> str:
 def server_pid(pgdata: Path) -> int | None:
     """Return the process id of the server on `pgdata`, or None if none runs.
 
-    `postmaster.pid` outlives a server that was killed, and its number may by then be another process's: only a process
-    whose command line names `pgdata` counts.
+    `postmaster.pid` remains when a server is killed, and another process may get its id. So only a process whose
+    command line names `pgdata` counts.
     """
     try:
         pid = int((pgdata / "postmaster.pid").read_text().split("\n", 1)[0])
@@ -171,7 +171,7 @@ def _command_line(pid: int) -> bytes:
 
 
 def stop(pgdata: Path) -> None:
-    """Stop the server on `pgdata`, if one runs. Open sessions are ended: only call this if nobody uses the server."""
+    """Stop the server on `pgdata`, if one runs. Its sessions are ended, so call this only if nobody uses it."""
     pid = server_pid(pgdata)
     if pid is None:
         return
@@ -180,7 +180,7 @@ def stop(pgdata: Path) -> None:
         os.kill(pid, signal.SIGINT)  # "fast shutdown"
         while server_pid(pgdata) == pid:
             if time.monotonic() > deadline:
-                # at once, without writing what is dirty: the next start recovers it from the log
+                # stop at once, without a checkpoint: the next start recovers from the WAL
                 os.kill(pid, signal.SIGQUIT)
                 return
             time.sleep(0.005)

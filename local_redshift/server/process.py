@@ -1,8 +1,8 @@
-"""The process that serves a data directory, for as long as anybody uses it.
+"""The process that serves a data directory while anybody uses it.
 
-It starts PostgreSQL, lets clients in and, once the last process that uses the data directory is gone, stops both. Each
-of those holds `users.lock` shared, and the kernel takes it back however it ends; this process waits until it gets the
-lock for itself.
+It starts PostgreSQL, accepts clients and, once the last process that uses the data directory has ended, stops both.
+Those processes hold `users.lock` as a shared lock, which the kernel releases however they end; this process waits until
+it can lock the file exclusively.
 """
 
 import contextlib
@@ -18,14 +18,14 @@ from local_redshift.server.postgres import Postgres, stop
 
 READY = "ready"
 LOG = "door.log"
-RECURSION_LIMIT = 3000  # COPY's records may be nested to 1,000 levels, SUPER's limit; Python's own limit is just that
+RECURSION_LIMIT = 3000  # COPY's records may be nested to 1,000 levels, SUPER's limit, which is also Python's default
 
 
 def main(folder: str) -> None:
-    """Serve a data directory; print READY once clients are let in, or why they can't be."""
+    """Serve a data directory. Print READY once clients can connect, or the reason why they can't."""
     data_dir = Path(folder)
     sys.setrecursionlimit(RECURSION_LIMIT)
-    # its parent, which may run for long, need not wait for it
+    # the parent may run for long, and should not have to wait for this process
     if os.fork() != 0:
         os._exit(0)
     if locks.try_lock(data_dir / locks.DOOR, locks.EXCLUSIVE) is None:
@@ -44,13 +44,13 @@ def main(folder: str) -> None:
     finally:
         postgres.is_stopping = True
         stop(postgres.pgdata)
-    os._exit(0)  # at once: a script waits for it
+    os._exit(0)  # at once, because a script is waiting
 
 
 def _import_door(data_dir: Path) -> None:
-    """Import what the first client needs: it takes 0.1 s, the grammar most of it.
+    """Import what the first client needs. It takes 0.1 s, mostly for the grammar.
 
-    What can't be imported is told by `_serve`, which imports it again.
+    Import errors are reported by `_serve`, which imports the same modules.
     """
     importlib.import_module("local_redshift.door.listener")
     from local_redshift.sql import prepare, remember
@@ -77,7 +77,7 @@ def _serve(postgres: Postgres, is_left_over: bool) -> None:
 
 
 def _say(text: str) -> None:
-    with contextlib.suppress(OSError):  # who started this process may be gone
+    with contextlib.suppress(OSError):  # the process that started this one may have ended
         print(text, flush=True)
 
 

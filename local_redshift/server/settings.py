@@ -1,9 +1,9 @@
-"""How the embedded server is set up: as Redshift where SQL is concerned, and for one user who loads in bulk."""
+"""Settings of the embedded server: like Redshift in its SQL, and tuned for one user who loads in bulk."""
 
 import sys
 
-# Where the processes of a query share what they hash. Linux's default, files in /dev/shm, fails where that is small, as
-# in a container, or read-only; macOS has no such folder, but narrow limits on the other way.
+# Shared memory of parallel queries. Linux's default, files in /dev/shm, fails if that is small (as in a container) or
+# read-only. macOS has no such folder, and narrow limits for the alternative.
 SHARED_MEMORY = "sysv" if sys.platform.startswith("linux") else "posix"
 
 SETTINGS = {
@@ -16,9 +16,9 @@ SETTINGS = {
     "timezone": "UTC",
     "standard_conforming_strings": "off",
     "escape_string_warning": "off",
-    # Redshift's functions and system tables go before PostgreSQL's of the same name
+    # Redshift's functions and system tables precede PostgreSQL's of the same name
     "search_path": '"$user", public, local_redshift, pg_catalog',
-    # a statement may hold a credential: the server's log never shows one
+    # a statement may contain a credential, so statements are never logged
     "log_min_error_statement": "panic",
     # A warehouse of one user that loads in bulk. What was committed survives a crash of the server and of
     # the machine: fsync, full_page_writes and synchronous_commit are as they come.
@@ -30,11 +30,11 @@ SETTINGS = {
     "max_wal_size": "4GB",  # no checkpoint in the middle of a load
     "checkpoint_timeout": "1h",
     "shared_buffers": "512MB",
-    # logs come nearly sorted: a sort of a million wide rows takes two thirds of the time of hashing them, so
-    # sorts get much and hash tables no more
+    # logs arrive nearly sorted, and sorting a million wide rows takes two thirds of the time of hashing them: so more
+    # memory for sorts than for hash tables
     "work_mem": "128MB",
     "hash_mem_multiplier": "1",
-    # a cluster joins equal values by hash; here a nested loop would look through a zone map once for each row
+    # a cluster joins equal values by hash; a nested loop would search a zone map once per row
     "enable_nestloop": "off",
     "random_page_cost": "1",  # what a zone map leads to lies side by side
     # two processes to a query, also where the rows to gather are many
@@ -42,5 +42,5 @@ SETTINGS = {
     "parallel_setup_cost": "100",
     "parallel_tuple_cost": "0.01",
     "dynamic_shared_memory_type": SHARED_MEMORY,
-    "jit": "off",  # a load runs each plan once: it would be compiled for that one time
+    "jit": "off",  # a load runs each plan once, so compiling it does not pay
 }

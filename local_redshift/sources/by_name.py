@@ -1,4 +1,4 @@
-"""Choose the store of an object by its name."""
+"""Choose the store of an object by the scheme of its name."""
 
 from local_redshift.errors import NotSupported
 from local_redshift.program import Program
@@ -7,9 +7,9 @@ from local_redshift.sources.stores import Credentials, Store
 
 
 def store_of(name: str, program: Program, region: str | None, credentials: Credentials | None) -> Store:
-    """Return the store of an object or prefix, as the program sees it; region and credentials are for S3."""
+    """Return the store of an object or prefix for a program. Region and credentials are for S3."""
     if name.startswith("s3://"):
-        from local_redshift.sources.s3 import S3Store  # only a load from S3 pays for boto3
+        from local_redshift.sources.s3 import S3Store  # imported here: only loads from S3 need boto3
 
         return S3Store(program, region, credentials)
     if "://" in name:

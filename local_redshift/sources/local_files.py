@@ -14,12 +14,12 @@ from storage.local_files import walk
 class LocalStore:
     """Files on this machine; see Store."""
 
-    # a file takes some microseconds, less than to hand it to a thread: so few threads and many at a time
+    # reading a small file takes less time than handing it to a thread: so few threads, and many files at a time
     readers = 2
     batch = 64
 
     def __init__(self, folder: Path) -> None:
-        """Relative paths begin in `folder`."""
+        """Relative paths start in `folder`."""
         self._folder = folder
 
     def find(self, prefix: str) -> list[SourceObject]:

@@ -1,4 +1,4 @@
-"""The objects that a COPY reads: those under a prefix, or those of a manifest.
+"""Find the objects that a COPY reads: all under a prefix, or those of a manifest.
 
 https://docs.aws.amazon.com/redshift/latest/dg/loading-data-files-using-manifest.html
 """
@@ -24,7 +24,7 @@ def _listed(path: str, store: Store) -> list[SourceObject]:
     found: list[SourceObject] = []
     for url, mandatory in _entries(path, store):
         if store.holds(url):
-            found.append(SourceObject(url))  # listed twice is loaded twice
+            found.append(SourceObject(url))  # an object listed twice is loaded twice
         elif mandatory:
             raise store.missing(url)
     if not found:

@@ -1,4 +1,4 @@
-"""Read small objects ahead, with threads and bounded memory."""
+"""Read small objects ahead, with threads and limited memory."""
 
 import itertools
 from collections import deque
@@ -13,17 +13,14 @@ AHEAD = 4  # batches a reader may be ahead: with SMALL and Store.batch this boun
 
 
 class ObjectRead(NamedTuple):
-    """The next object: its bytes if it is small, None if it is to be streamed."""
+    """The next object: its bytes if it is small, None if it has to be streamed."""
 
     object: SourceObject
     data: bytes | None
 
 
 def read_ahead(store: Store, objects: list[SourceObject]) -> Iterator[ObjectRead]:
-    """Yield each object in order.
-
-    Raise SourceError, when its turn comes, for an object that can't be read.
-    """
+    """Yield each object in order. Raise SourceError for an object that can't be read, when its turn comes."""
     left = iter(objects)
     waiting: deque[Future[list[ObjectRead]]] = deque()
     pool = ThreadPoolExecutor(store.readers)

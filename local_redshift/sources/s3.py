@@ -14,14 +14,14 @@ from local_redshift.program import Program
 from local_redshift.sources.stores import Credentials, SourceObject
 from storage.endpoints import without_password
 
-# what S3 answers where a bucket is in another region than REGION says
+# S3's answers if a bucket is not in REGION
 _OTHER_REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 
 
 class S3Store:
-    """Objects in S3, read by boto3 with the usual credential chain of a program; see Store.
+    """Objects in S3, read by boto3 with a program's usual credential chain; see Store.
 
-    The role that a COPY names can't be assumed here, so it is ignored; an access key is used.
+    An access key in the COPY is used. A role can't be assumed here, so it is ignored.
     """
 
     readers = 32
@@ -43,7 +43,7 @@ class S3Store:
         bucket, key = _bucket_and_key(prefix)
         with _s3_errors(f"Listing bucket={bucket} prefix={key}"):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
-            # an empty object whose key ends in a slash is the folder that a console draws
+            # the S3 console creates an empty object whose key ends in a slash for a folder
             return [
                 SourceObject(f"s3://{bucket}/{found['Key']}", found["Size"])
                 for page in pages
@@ -65,7 +65,8 @@ class S3Store:
     def open(self, name: str) -> BinaryIO:
         bucket, key = _bucket_and_key(name)
         with self._key_errors(name):
-            # In a `with` botocore's own stream gives the one beneath it, which does not check that all has come.
+            # In a `with`, botocore's stream returns the one beneath it, which does not check that everything has
+            # arrived.
             return io.BufferedReader(self._client.get_object(Bucket=bucket, Key=key)["Body"])
 
     def head(self, name: str, limit: int) -> bytes:
@@ -89,7 +90,7 @@ class S3Store:
 
 
 def _stay_in_region(response: tuple[Any, Any] | None, operation: Any, **_: object) -> None:
-    """Fail instead of following a redirect to the bucket's own region: a cluster does not follow it."""
+    """Fail, as a cluster does, instead of following a redirect to the bucket's own region."""
     if response is not None and response[1].get("Error", {}).get("Code") in _OTHER_REGION:
         raise ClientError(response[1], operation.name)
 
@@ -103,7 +104,7 @@ def _bucket_and_key(name: str) -> tuple[str, str]:
 
 @contextmanager
 def _s3_errors(context: str, location: str = "s3_utility.cpp:840", process: str = "padbmaster") -> Iterator[None]:
-    """Turn boto3's errors in the block into a SourceError in Redshift's words."""
+    """Convert boto3's errors in the block to a SourceError in Redshift's words."""
     try:
         yield
     except ClientError as error:

@@ -25,7 +25,7 @@ class SourceObject:
 
 
 class Store(Protocol):
-    """A store of objects. Each method raises SourceError for what can't be read.
+    """A store of objects. Each method raises SourceError for an object that can't be read.
 
     `readers` threads read small objects ahead, `batch` of them at a time.
     """
@@ -53,6 +53,6 @@ class Store(Protocol):
 
 
 def read_object(store: Store, name: str) -> bytes:
-    """Return a small object whole: a manifest or a JSONPaths file."""
+    """Return the content of a small object: a manifest or a JSONPaths file."""
     with store.open(name) as stream, store.reading(name):
         return stream.read()

@@ -10,13 +10,13 @@ from local_redshift import messages
 from local_redshift.errors import SourceError
 from local_redshift.sources.stores import Store
 
-BLOCK_BYTES = 1 << 20  # read at a time; memory grows with it
+BLOCK_BYTES = 1 << 20  # bytes read at a time; more take more memory
 
 
 def blocks(store: Store, name: str, stream: BinaryIO, compression: str | None) -> Iterator[bytes]:
-    """Yield the decompressed bytes of an open object, a block at a time, however large it is.
+    """Yield the decompressed bytes of an open object, a block at a time, so that its size does not matter.
 
-    Raise SourceError if the compression is not what the COPY says, or the object breaks off.
+    Raise SourceError if the compression is not what the COPY says, or the object is truncated.
     """
     with stream, store.reading(name):
         try:
@@ -29,7 +29,7 @@ def blocks(store: Store, name: str, stream: BinaryIO, compression: str | None) -
 
 
 def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the same bytes, cut at line ends unless a line is longer than a block."""
+    """Yield the same bytes in blocks that end with a line, unless a line is longer than a block."""
     rest = b""
     for piece in pieces:
         end = piece.rfind(b"\n") + 1 or (len(piece) if len(rest) + len(piece) > BLOCK_BYTES else 0)
@@ -50,7 +50,7 @@ def _decompressed(stream: BinaryIO, compression: str | None) -> Iterator[bytes]:
 
 
 def _bunzipped(stream: BinaryIO) -> Iterator[bytes]:
-    """Decompress bzip2. bz2.BZ2File would silently stop at a damaged stream that follows an intact one."""
+    """Decompress bzip2. bz2.BZ2File would ignore a damaged stream that follows an intact one."""
     data = stream.read(BLOCK_BYTES)
     while data:
         unpacker = bz2.BZ2Decompressor()

@@ -1,4 +1,4 @@
-"""Redshift's SQL in terms of PostgreSQL's: tokens, statements, queries, and the definitions of tables."""
+"""Translate Redshift's SQL to PostgreSQL's: tokens, statements, queries, and definitions of tables."""
 
 from local_redshift.sql.catalog import MAX_VARCHAR, Catalog, Columns, ColumnType
 from local_redshift.sql.keys import FOREIGN, keys

@@ -1,4 +1,4 @@
-"""What a translation has to know of the server, and how it asks."""
+"""The interface by which a translation looks up tables, columns and views."""
 
 from typing import NamedTuple, Protocol
 
@@ -15,7 +15,7 @@ WHOLE = {"int2": 5, "int4": 10, "int8": 19}
 
 
 class ColumnType(NamedTuple):
-    """The type of a column, by PostgreSQL's name, and for numeric its precision and scale."""
+    """The type of a column: PostgreSQL's name and, for numeric, precision and scale."""
 
     name: str
     precision: int | None = None
@@ -28,7 +28,7 @@ class ColumnType(NamedTuple):
 
     @property
     def as_decimal(self) -> tuple[int, int] | None:
-        """Precision and scale, also of a whole number; None where they are not known.
+        """Precision and scale, for whole numbers as well; None if they are not known.
 
         https://docs.aws.amazon.com/redshift/latest/dg/r_numeric_computations201.html
         """
@@ -43,21 +43,21 @@ Columns = dict[str, ColumnType]
 
 
 class Catalog(Protocol):
-    """What the server knows that a statement's translation depends on."""
+    """The parts of the server's catalog that translations depend on."""
 
     @property
     def database(self) -> str:
         """The name of the database."""
 
     def columns(self, schema: str, table: str) -> Columns | None:
-        """The columns of a table or view; None where there is none. An empty schema is the search path."""
+        """Return the columns of a table or view; None if it does not exist. An empty schema means the search path."""
 
     def is_view(self, schema: str, name: str) -> bool:
-        """Whether the name is that of a view."""
+        """Tell whether a view has this name."""
 
     @property
     def has_late_binding_views(self) -> bool:
-        """Whether there are views made WITH NO SCHEMA BINDING."""
+        """Whether there are views WITH NO SCHEMA BINDING."""
 
     def late_binding_view(self, schema: str, view: str) -> str | None:
-        """The query of a view made WITH NO SCHEMA BINDING; None where there is none."""
+        """Return the query of a view WITH NO SCHEMA BINDING; None if it does not exist."""

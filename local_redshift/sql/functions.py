@@ -1,4 +1,4 @@
-"""Redshift's functions: which there are, and what each of them is here.
+"""Redshift's functions: which ones exist, and the PostgreSQL function that each becomes.
 
 https://docs.aws.amazon.com/redshift/latest/dg/c_SQL_functions.html
 """
@@ -16,10 +16,10 @@ from local_redshift.sql.types import cast, text_of
 
 
 class Function(NamedTuple):
-    """A function: its name here, and its arguments.
+    """A function: its name in PostgreSQL, and its arguments.
 
-    Each letter is an argument: t where text is wanted (what is none becomes it), a dot for any other. What follows a
-    question mark may be left out, and a star at the end stands for any number more.
+    Each letter is an argument: t is converted to text, a dot stands for any other. Arguments after a question mark are
+    optional, and a star at the end stands for any number more.
     """
 
     name: str
@@ -27,21 +27,21 @@ class Function(NamedTuple):
 
     @property
     def least(self) -> int:
-        """The number of arguments that have to be given."""
+        """The number of required arguments."""
         return len(self.arguments.partition("?")[0].rstrip("*"))
 
     @property
     def most(self) -> float:
-        """The number of arguments that may be given."""
+        """The largest number of arguments."""
         return float("inf") if self.arguments.endswith("*") else len(self.arguments.replace("?", ""))
 
     def wants_text(self, n: int) -> bool:
-        """Whether the n-th argument is to be text."""
+        """Tell whether the n-th argument is converted to text."""
         return self.arguments.replace("?", "")[n : n + 1] == "t"
 
 
 def _listed(table: str) -> dict[str, Function]:
-    """Functions by name, from lines of `NAME arguments [name here]`; other names of the same are joined by a slash."""
+    """Return functions by name, from lines of `NAME arguments [PostgreSQL's name]`; a slash separates synonyms."""
     functions = {}
     for line in table.strip().splitlines():
         names, arguments, *here = line.split()
@@ -50,7 +50,7 @@ def _listed(table: str) -> dict[str, Function]:
     return functions
 
 
-# ours are in the schema local_redshift, where their pages are cited: ../server/functions
+# our own are in the schema local_redshift (../server/functions, with their pages in the guide)
 _TABLE = _listed("""
     ABS .
     ACOS .
@@ -200,8 +200,8 @@ _TABLE = _listed("""
     VERSION -                            local_redshift.version
 """)
 
-# https://docs.aws.amazon.com/redshift/latest/dg/c_sql-functions-leader-node.html: these need no compute node, so they
-# can't be used with tables
+# https://docs.aws.amazon.com/redshift/latest/dg/c_sql-functions-leader-node.html: these run on the leader node only, so
+# they can't be used with tables
 LEADER_ONLY = frozenset(
     "AGE ARRAY_TO_STRING CLOCK_TIMESTAMP COL_DESCRIPTION CURRENT_SCHEMA CURRENT_SETTING "
     "CURRENT_TIME CURRENT_TIMESTAMP FORMAT_ENCODING FORMAT_TYPE GENERATE_SERIES GET_BIT GET_BYTE "
@@ -214,7 +214,7 @@ _OF_THE_SYSTEM = re.compile(
     r"|(TERMINATE|CANCEL)_BACKEND)"
 )
 
-# a cluster has these, but pipelines like this one do without them
+# functions of a cluster that are not imitated: few pipelines use them
 _NOT_IMITATED = frozenset(
     "ADDBBOX APPROXIMATE ARRAY ARRAYS_OVERLAP ARRAY_CONCAT ARRAY_CONTAINS ARRAY_DISTINCT ARRAY_EXCEPT ARRAY_FLATTEN "
     "ARRAY_INTERSECTION ARRAY_POSITION ARRAY_POSITIONS ARRAY_SORT ARRAY_UNION BPCHARCMP BTTEXT_PATTERN_CMP "
@@ -255,7 +255,7 @@ _ONLY_EXTRACTED = ("dow", "doy", "epoch", "timezone", "timezone_hour", "timezone
 
 
 def rewrite(tree: exp.Expr, scopes: Scopes, *, reads_tables: bool) -> None:
-    """Turn calls of functions, operators on text and casts into what they are here."""
+    """Replace function calls, operators on text and casts by PostgreSQL's."""
     for node in reversed(list(tree.walk())):
         rule = _NODE_RULES.get(type(node))
         if rule is not None:
@@ -265,7 +265,7 @@ def rewrite(tree: exp.Expr, scopes: Scopes, *, reads_tables: bool) -> None:
 def _call(node: exp.Anonymous, scopes: Scopes, reads_tables: bool) -> None:
     name = node.name.upper()
     if "." in name:
-        return  # ours already
+        return  # already one of ours
     special = _SPECIAL.get(name)
     if special is not None:
         special(node, scopes)
@@ -293,7 +293,7 @@ def _other_function(node: exp.Anonymous, name: str, reads_tables: bool) -> None:
 
 
 def _of_the_leader(name: str) -> NotSupported:
-    # the words are the cluster's, which names the function in a line before
+    # a cluster's words; it names the function in an INFO message before them
     return NotSupported(
         "Specified types or functions (one per INFO message) not supported on Redshift tables.",
         f'Function "{name.lower()}" not supported.',
@@ -301,14 +301,14 @@ def _of_the_leader(name: str) -> NotSupported:
 
 
 def check_values(tree: exp.Expr) -> None:
-    """Raise NotSupported where the leader node's CURRENT_TIMESTAMP or its like is asked for beside tables."""
+    """Raise NotSupported if CURRENT_TIMESTAMP or the like, functions of the leader node, are used with tables."""
     for node in tree.find_all(exp.Var):
         if node.name in LEADER_ONLY:
             raise _of_the_leader(node.name)
 
 
 def named_part(node: exp.Expr | None, *, extracted: bool) -> str:
-    """The date part that an argument names. Raise SyntaxRefused where it names none."""
+    """Return the date part that an argument names. Raise SyntaxRefused if it is not one."""
     word = node.name.lower() if node is not None else ""
     part = DATE_PARTS.get(word)
     if part is None or (part in _ONLY_EXTRACTED and not extracted):
@@ -337,7 +337,8 @@ def _date_part(node: exp.Anonymous, scopes: Scopes) -> None:
 
 
 def _extract(node: exp.Extract, scopes: Scopes, reads_tables: bool) -> None:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_EXTRACT_function.html: an integer, of this part alone
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_EXTRACT_function.html: an integer, without larger or smaller
+    # parts
     part = named_part(node.this, extracted=True)
     value: exp.Expr = _function("date_part", exp.Literal.string(part), node.expression.copy())
     if part in ("epoch", "second", "millisecond", "microsecond"):
@@ -405,7 +406,7 @@ def _case(node: exp.Case, scopes: Scopes, reads_tables: bool) -> None:
 
 
 def _as_one_type(nodes: list[exp.Expr], scopes: Scopes) -> None:
-    """Make text of numbers and moments that stand beside text (guess: nothing is said of them)."""
+    """Convert numbers and timestamps beside text to text (guess: the guide says nothing about them)."""
     if len(nodes) < 2 or all(isinstance(node, (exp.Null, exp.Literal)) for node in nodes):
         return
     kinds = [found.kind if (found := scopes.type_of(node)) is not None else None for node in nodes]
@@ -475,7 +476,7 @@ def _division(node: exp.Div, scopes: Scopes, reads_tables: bool) -> None:
 
 
 def _qualified(node: exp.Dot, scopes: Scopes, reads_tables: bool) -> None:
-    """A function with its schema: only the system's own have one, as there are no others here."""
+    """Handle a function with a schema: only those of the system have one, since there are no user-defined ones."""
     if not isinstance(node.expression, (exp.Anonymous, exp.Case, exp.Cast)):
         raise not_imitated("navigation of SUPER (a.b.c)")
     if node.this.name != "pg_catalog":
@@ -488,13 +489,13 @@ def _cast(node: exp.Cast, scopes: Scopes, reads_tables: bool) -> None:
 
 
 def _not(node: exp.Not, scopes: Scopes, reads_tables: bool) -> None:
-    # `a IS NOT NULL` has become `NOT a IS NULL`, which does not fit into every place
+    # sqlglot makes `NOT a IS NULL` of `a IS NOT NULL`, which is not valid everywhere
     if isinstance(node.parent, (exp.Binary, exp.Cast)) and not isinstance(node.parent, exp.Connector):
         node.replace(exp.Paren(this=node.copy()))
 
 
 def _type_name(node: exp.Anonymous, scopes: Scopes) -> None:
-    """DATE(x) and its like, which are casts."""
+    """Rewrite DATE(x) and similar calls, which are casts."""
     if len(node.expressions) != 1:
         raise NoSuchFunction(f"function {node.name.lower()} with {len(node.expressions)} arguments does not exist")
     made = exp.Cast(this=node.expressions[0].copy(), to=exp.DataType.build(node.name, dialect="redshift"))

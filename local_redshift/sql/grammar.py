@@ -1,7 +1,6 @@
-"""Queries as trees: read by sqlglot as Redshift's, and written as PostgreSQL's.
+"""Parse queries to trees as Redshift's SQL, and write trees as PostgreSQL's, with sqlglot.
 
-The reader knows no functions: each call stays a call under the name it has, so that nothing but our own table
-(functions.py) decides what becomes of it.
+The parser knows no functions: every call keeps its name, and functions.py alone decides what becomes of it.
 """
 
 import logging
@@ -16,22 +15,22 @@ from sqlglot.parsers.redshift import RedshiftParser
 
 from local_redshift.errors import NotSupported, SyntaxRefused
 
-# where sqlglot can't read a statement it says so and gives back its text: we refuse that
+# sqlglot logs statements that it can't parse, and returns them as text: we refuse these
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
 
 _SYNTAX_OF_THEIR_OWN = ("CAST", "CONVERT", "EXTRACT", "POSITION", "SUBSTRING", "TRIM", "TRY_CAST")
 
 
 class Grammar(Redshift):
-    """Redshift's grammar as it is read here, PostgreSQL's as it is written."""
+    """A dialect of sqlglot: parses Redshift's SQL, and writes PostgreSQL's."""
 
     class Tokenizer(Redshift.Tokenizer):
-        """Reads words; ABSTIME, the type of pg_user.valuntil on a cluster, is a timestamp here."""
+        """Splits SQL into tokens. ABSTIME, a cluster's type of pg_user.valuntil, is a timestamp here."""
 
         KEYWORDS: ClassVar = {**Redshift.Tokenizer.KEYWORDS, "ABSTIME": sqlglot.TokenType.TIMESTAMPTZ}
 
     class Parser(RedshiftParser):
-        """Reads a statement; calls of functions keep their names."""
+        """Parses a statement. Function calls keep their names."""
 
         FUNCTIONS: ClassVar = {}
         FUNCTION_PARSERS: ClassVar = {name: RedshiftParser.FUNCTION_PARSERS[name] for name in _SYNTAX_OF_THEIR_OWN}
@@ -43,7 +42,7 @@ class Grammar(Redshift):
         }
 
         def _parse_approximate(self) -> exp.Expr | None:
-            # counted exactly here, which is as good an approximation as any
+            # counts exactly, which is also an approximation
             start = self._index - 1
             call = self._parse_function()
             named = call.find(exp.Anonymous) if call else None
@@ -53,7 +52,7 @@ class Grammar(Redshift):
             return None
 
     class Generator(PostgresGenerator):
-        """Writes a tree that holds what PostgreSQL has, and nothing else."""
+        """Writes a tree that contains only what PostgreSQL has."""
 
         TRANSFORMS: ClassVar = {
             **PostgresGenerator.TRANSFORMS,
@@ -61,27 +60,27 @@ class Grammar(Redshift):
         }
 
         def literal_sql(self, expression: exp.Literal) -> str:
-            """A string with its backslashes doubled: the server reads them as escapes."""
+            """Write a string with its backslashes doubled, because the server reads them as escapes."""
             if not expression.is_string:
                 return str(expression.this)
             return "'" + str(expression.this).replace("\\", "\\\\").replace("'", "''") + "'"
 
         def identifier_sql(self, expression: exp.Identifier) -> str:
-            """A name in quotes, since it may be a keyword of PostgreSQL."""
+            """Write a name in quotes, since it may be a keyword of PostgreSQL."""
             return '"' + str(expression.this).replace('"', '""') + '"'
 
         def var_sql(self, expression: exp.Var) -> str:
-            """SQL of ours, as it is."""
+            """Write SQL of our own unchanged."""
             return expression.name
 
         def interval_sql(self, expression: exp.Interval) -> str:
-            """An interval as the text it was given as."""
+            """Write an interval as it was given."""
             unit = expression.text("unit")
             return f"INTERVAL '{expression.this.name} {unit}'" if unit else f"INTERVAL '{expression.this.name}'"
 
 
 def parse(sql: str) -> exp.Expr:
-    """The tree of a single statement. Raise SyntaxRefused with the place where it can't be read."""
+    """Parse a single statement to a tree. Raise SyntaxRefused with the place of a syntax error."""
     try:
         trees = sqlglot.parse(sql, read=Grammar)
     except ParseError as error:
@@ -98,5 +97,5 @@ def parse(sql: str) -> exp.Expr:
 
 
 def write(tree: exp.Expr) -> str:
-    """The statement of a tree that names nothing but what PostgreSQL has."""
+    """Write a tree as a statement. It must contain only what PostgreSQL has."""
     return Grammar().generate(tree, copy=False, comments=False, normalize_functions=False)

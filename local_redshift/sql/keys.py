@@ -1,4 +1,4 @@
-"""Keys, which Redshift checks where they are declared and never after.
+"""Primary, unique and foreign keys, which Redshift checks when they are declared, but never enforces.
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html
 """
@@ -19,12 +19,12 @@ from local_redshift.sql.table_statements import (
 )
 from local_redshift.sql.tokens import Token, closing, code
 
-PRIMARY, UNIQUE, FOREIGN = "p", "u", "f"  # as pg_constraint has them
+PRIMARY, UNIQUE, FOREIGN = "p", "u", "f"  # values of pg_constraint
 _SUFFIXES = {PRIMARY: "pkey", UNIQUE: "key", FOREIGN: "fkey"}
 
 
 class Key(NamedTuple):
-    """A key: its kind, its columns and, of a foreign key, schema, table and columns that it refers to."""
+    """A key: its kind, its columns and, for a foreign key, the schema, table and columns that it refers to."""
 
     kind: str
     columns: tuple[str, ...]
@@ -34,7 +34,7 @@ class Key(NamedTuple):
     parent_columns: tuple[str, ...] = ()
 
     def name_in(self, table: str) -> str:
-        """Return the name that the statement gives, or else PostgreSQL's for a key of this table."""
+        """Return the name given in the statement, or PostgreSQL's default for a key of this table."""
         columns = () if self.kind == PRIMARY else self.columns
         return self.name or "_".join((table, *columns, _SUFFIXES[self.kind]))
 
@@ -78,7 +78,7 @@ def _listed(tokens: list[Token], at: int) -> tuple[str, ...]:
 
 
 def check_keys(statement: list[Token], catalog: Catalog) -> None:
-    """Raise NoSuchTable or NoSuchColumn if a key names what is not there, SyntaxRefused for keys that contradict."""
+    """Raise NoSuchTable or NoSuchColumn for names in keys that do not exist, SyntaxRefused for contradicting keys."""
     is_created = code(statement)[0].word == "CREATE"
     own = split_name(created_table(statement) if is_created else altered_table(statement))
     own_columns = _columns(statement) if is_created else catalog.columns(*own)
@@ -98,7 +98,7 @@ def check_keys(statement: list[Token], catalog: Catalog) -> None:
 
 
 def check_places(statement: list[Token], columns: Collection[str]) -> None:
-    """Raise NoSuchColumn or SyntaxRefused for distribution and sort keys that the columns do not allow."""
+    """Raise NoSuchColumn or SyntaxRefused for distribution and sort keys that do not suit the columns."""
     given = attributes(statement)
     sort_key = given.sort_key or []
     for column in [*sort_key, *filter(None, [given.distkey])]:
@@ -132,7 +132,7 @@ def _columns(statement: list[Token]) -> list[str]:
 
 
 def _check_attributes(words: list[str]) -> None:
-    """Raise SyntaxRefused for attributes of a table that can't stand together (guess: the guide gives each once)."""
+    """Raise SyntaxRefused for table attributes that exclude each other (guess: the guide gives each once)."""
     text = f" {' '.join(words)} "
     if words.count("DISTKEY") > 1:
         raise SyntaxRefused("only one DISTKEY can be given")

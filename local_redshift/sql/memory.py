@@ -1,7 +1,8 @@
-"""Translations that were made before. Reading a query takes a millisecond or two, and reading in the grammar 0.1 s.
+"""A cache of translations, in memory and in a file of the data directory.
 
-They are kept in a file of the data directory, so that a script which runs the same statements as the last time needs
-neither. Each is good only where the catalog answers as it did then, and all of them only for the code that made them.
+Translating a query takes one or two milliseconds, and loading the grammar 0.1 s. A script that runs the same statements
+as last time needs neither. A translation is valid while the catalog gives the same answers as when it was made, and the
+file only for the code that wrote it.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ Key = tuple[str, bool]
 
 
 class _Known(NamedTuple):
-    """A translation, and what the catalog answered while it was made."""
+    """A translation, and the catalog's answers when it was made."""
 
     sql: str
     answers: dict[Question, object]
@@ -35,14 +36,14 @@ class _Known(NamedTuple):
 
 _known: dict[Key, list[_Known]] = {}
 _file: Path | None = None
-_kept: list[_Known] = []  # those in the file
+_kept: list[_Known] = []  # translations that are in the file
 
 
 def remember(data_dir: Path) -> bool:
-    """Read what was translated on this data directory before; return whether there was anything."""
+    """Read the translations of this data directory; return whether there were any."""
     global _file, _kept
     _file = data_dir / FILE
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # it can be made anew
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # the file can be written again
         _read(json.loads(_file.read_text(encoding="utf-8")))
     _kept = _all_known()
     return bool(_kept)
@@ -61,7 +62,7 @@ def _all_known() -> list[_Known]:
 
 
 def _answer(told: Any) -> object:
-    """An answer of the catalog as it was before it was written down."""
+    """Return an answer of the catalog as it was before it was written to the file."""
     return {name: ColumnType(*kind) for name, kind in told.items()} if isinstance(told, dict) else told
 
 
@@ -79,7 +80,7 @@ def keep() -> None:
 
 
 def _fingerprint() -> str:
-    """What changes with the code of the translation, and with the grammar that it stands on."""
+    """Return a hash of the translating code and of the grammar's version."""
     found = importlib.util.find_spec("sqlglot")
     grammar = Path(found.origin).with_name("_version.py") if found is not None and found.origin else Path()
     parts = [path.read_bytes() for path in [*sorted(Path(__file__).parent.glob("*.py")), grammar] if path.is_file()]
@@ -87,14 +88,14 @@ def _fingerprint() -> str:
 
 
 def prepare() -> None:
-    """Read in the grammar, so that the first statement need not."""
+    """Load the grammar, so that the first statement does not have to."""
     importlib.import_module("local_redshift.sql.tables")
 
 
 def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = False) -> str:
-    """The PostgreSQL statement that does what the Redshift one does; see translation.translate.
+    """Return the PostgreSQL statement for a Redshift statement; see translation.translate.
 
-    One that was translated before is not read again, if the catalog answers as it did then.
+    Cached until the catalog lookups that it used give different results.
     """
     sql = text(statement)
     key = (sql, autocommit)
@@ -105,7 +106,7 @@ def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = Fa
     noted = _Noted(catalog)
     made = _translated(statement, noted, autocommit)
     if len(sql) <= LONGEST and _is_kept(statement):
-        _known.pop(key, None)  # so that it is the latest
+        _known.pop(key, None)  # makes it the latest
         _known[key] = [*variants, _Known(made, noted.answers)][-VARIANTS:]
         if len(_known) > 2 * MOST:
             for old in list(_known)[:MOST]:
@@ -114,7 +115,9 @@ def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = Fa
 
 
 def _is_same(answer: object, earlier: object) -> bool:
-    """Whether two answers are the same, columns in their order, too: * and INSERT without a list go by it."""
+    """Tell whether two answers are the same, including the order of columns, on which * and INSERT without a list
+    depend.
+    """
     if isinstance(answer, dict) and isinstance(earlier, dict):
         return list(answer.items()) == list(earlier.items())
     return answer == earlier
@@ -132,7 +135,7 @@ def _translated(statement: list[Token], catalog: Catalog, autocommit: bool) -> s
     except RecursionError:
         raise NotSupported("the local stand-in can't read a statement that is nested as deeply as this one") from None
     except (AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError):
-        # a statement that breaks off where nobody expected it to
+        # a statement that ends unexpectedly
         shown = " ".join(text(statement).split())
         raise SyntaxRefused(f"syntax error: this statement can't be read: {shown[:60]}") from None
 
@@ -144,7 +147,7 @@ def _ask(catalog: Catalog, question: Question) -> object:
 
 
 class _Noted:
-    """A catalog whose answers are noted."""
+    """A catalog that records its answers."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog

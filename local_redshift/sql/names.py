@@ -10,7 +10,7 @@ from local_redshift.sql import grammar
 from local_redshift.sql.catalog import Catalog
 from local_redshift.sql.relations import Scopes, cte_named, from_items
 
-# https://docs.aws.amazon.com/redshift/latest/dg/r_pg_keywords.html, those that PostgreSQL takes as names
+# https://docs.aws.amazon.com/redshift/latest/dg/r_pg_keywords.html: reserved words that PostgreSQL accepts as names
 RESERVED = frozenset(
     "AES128 AES256 ALLOWOVERWRITE BACKUP BLANKSASNULL BYTEDICT BZIP2 CREDENTIALS DEFLATE DEFRAG DELTA DELTA32K "
     "DISABLE EMPTYASNULL ENABLE ENCODE ENCRYPT ENCRYPTION EXPLICIT GLOBALDICT256 GLOBALDICT64K GZIP IDENTITY "
@@ -19,12 +19,12 @@ RESERVED = frozenset(
     "TAG TDES TEXT255 TEXT32K TIMESTAMP TOP TRUNCATECOLUMNS UNPIVOT WALLET WITHOUT".split()
 )
 
-# svv_table_info of a cluster shows a table with a column of this name
+# svv_table_info of a cluster shows a table that has a column of this name
 BARE_COLUMNS = ("TIMESTAMP",)
-# seen: bare names of columns that are a syntax error if a comma follows, in a SELECT list or in ORDER BY
+# seen: unquoted column names that are a syntax error before a comma, in a SELECT list or in ORDER BY
 NOT_BEFORE_COMMA = {"TIMESTAMP": exp.Select, "DATETIME": exp.Select, "TIME": exp.Order}
 
-# those that PostgreSQL does not take either, so that they stand as names nowhere but where they are put in quotes here
+# also those that PostgreSQL reserves, which can be names only in quotes
 RESERVED_AS_NAMES = RESERVED | frozenset(
     "ALL ANALYSE ANALYZE AND ANY ARRAY AS ASC AUTHORIZATION BETWEEN BINARY BOTH CASE CAST CHECK COLLATE COLUMN "
     "CONSTRAINT CREATE CROSS CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP CURRENT_USER DEFAULT DEFERRABLE DESC "
@@ -34,7 +34,7 @@ RESERVED_AS_NAMES = RESERVED | frozenset(
     "TABLE THEN TO TRAILING TRUE UNION UNIQUE USER USING VERBOSE WHEN WHERE WITH".split()
 )
 
-# what looks like a column and is a value of the session
+# they look like columns, and are values of the session
 _VALUES = {
     "sysdate": "local_redshift.sysdate()",
     "default": "DEFAULT",
@@ -59,8 +59,8 @@ _TAKE_A_PART = frozenset("DATEADD DATE_ADD DATEDIFF DATE_DIFF DATE_PART DATEPART
 def fold(nodes: list[exp.Expr], catalog: Catalog) -> None:
     """Fold names to lower case, quoted ones too (enable_case_sensitive_identifier is off).
 
-    Names in three parts lose the own database. Raise SyntaxRefused for a reserved word used as a name, NotSupported for
-    a table of another database.
+    Drop the current database from names in three parts. Raise SyntaxRefused for a reserved word used as a name,
+    NotSupported for a table of another database.
     """
     for node in nodes:
         if isinstance(node, exp.Identifier):
@@ -73,7 +73,7 @@ def fold(nodes: list[exp.Expr], catalog: Catalog) -> None:
 
 
 def _check_bare(name: exp.Identifier) -> None:
-    """Raise SyntaxRefused for a name without quotes that is a reserved word, or a type's name before a comma (seen)."""
+    """Raise SyntaxRefused for an unquoted name that is a reserved word, or a type's name before a comma (seen)."""
     word, column = name.this.upper(), name.parent
     if word in RESERVED and word not in BARE_COLUMNS and not isinstance(column, (exp.Alias, exp.TableAlias)):
         raise SyntaxRefused(f'syntax error at or near "{name.this}": it is a reserved word; put it in double quotes')
@@ -113,7 +113,7 @@ def late_binding_views(tree: exp.Expr, catalog: Catalog) -> bool:
 
 
 def _may_be_real(name: str, select: exp.Select, scopes: Scopes) -> bool:
-    """Tell whether a name may be that of a column: of the tables in FROM or of an enclosing query."""
+    """Tell whether a name may be a column of the tables in FROM or of an enclosing query."""
     around: exp.Select | None = select
     while around is not None:
         if any(columns is None or name in columns for columns in scopes.sources(around).values()):
@@ -123,7 +123,7 @@ def _may_be_real(name: str, select: exp.Select, scopes: Scopes) -> bool:
 
 
 def _enclosing(select: exp.Select) -> exp.Select | None:
-    """Return the query whose columns a subquery can name; None for one that stands in FROM or WITH."""
+    """Return the query whose columns a subquery can name; None if the subquery is in FROM or WITH."""
     node: exp.Expr = select
     while isinstance(node.parent, (exp.SetOperation, exp.Subquery)):
         node = node.parent
@@ -200,7 +200,7 @@ def group_by_all(select: exp.Select) -> None:
 
 
 def _holds_aggregate(item: exp.Expr) -> bool:
-    # a window function is computed after the grouping
+    # window functions are computed after grouping
     return item.find(exp.Window) is not None or any(
         call.name.upper() in _AGGREGATES for call in item.find_all(exp.Anonymous)
     )
@@ -249,7 +249,7 @@ def _resolve_in(select: exp.Select, scopes: Scopes) -> bool:
     for clause in ("group", "order"):
         for term in select.args[clause].expressions if select.args.get(clause) is not None else []:
             value = term.this if isinstance(term, exp.Ordered) else term
-            if not isinstance(value, exp.Column):  # a bare name PostgreSQL finds itself
+            if not isinstance(value, exp.Column):  # PostgreSQL resolves a bare name itself
                 changed = _replace_aliases(value, select, aliases, scopes) or changed
     return changed
 

@@ -15,7 +15,7 @@ _SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "local_redshift")
 
 
 def translate_query(statement: list[Token], catalog: Catalog) -> str:
-    """Translate a query. Raise NotSupported or SyntaxRefused for what is refused."""
+    """Translate a query. Raise NotSupported or SyntaxRefused if it is refused."""
     words = [token.word for token in code(statement)]
     if words[0] == "DELETE" and words[1:2] != ["FROM"]:
         # https://docs.aws.amazon.com/redshift/latest/dg/r_DELETE.html: FROM is optional
@@ -23,7 +23,7 @@ def translate_query(statement: list[Token], catalog: Catalog) -> str:
         statement = [*statement[:after], Token("word", " FROM"), *statement[after:]]
     if words[0] == "MERGE" and words[-2:] == ["REMOVE", "DUPLICATES"]:
         return _merge_without_duplicates(statement, catalog)
-    # a blank after $1: the grammar would take $1,$ for the beginning of a string in dollars
+    # add a blank after $1: the grammar would take $1,$ for the start of a dollar-quoted string
     tree = grammar.parse("".join(f"{token.text} " if token.kind == "parameter" else token.text for token in statement))
     if isinstance(tree, exp.Merge):
         _name_inserted_columns(tree, catalog)
@@ -31,9 +31,9 @@ def translate_query(statement: list[Token], catalog: Catalog) -> str:
 
 
 def translate_system_query(statement: list[Token], catalog: Catalog) -> str:
-    """Translate a query of the system catalog: aliases as Redshift has them, and everything else as PostgreSQL.
+    """Translate a query of the system catalog: aliases as in Redshift, everything else as in PostgreSQL.
 
-    A number stands for a truth value, as sqlalchemy-redshift's WHERE 1 has it.
+    A number may be a condition, as in sqlalchemy-redshift's WHERE 1.
     """
     tree = grammar.parse(text(statement))
     nodes = list(tree.walk())
@@ -81,7 +81,7 @@ def _rewritten(tree: exp.Expr, catalog: Catalog) -> exp.Expr:
 
 
 def _is_of_a_user(table: exp.Table) -> bool:
-    """Tell whether a table is read from the compute nodes: not a system table, and not only written to."""
+    """Tell whether a table's rows are read by the compute nodes: not a system table, and not only written to."""
     if not isinstance(table.this, exp.Identifier) or table.db in _SYSTEM_SCHEMAS:
         return False
     if cte_named(table) is not None:
@@ -91,7 +91,7 @@ def _is_of_a_user(table: exp.Table) -> bool:
 
 
 def _name_outputs(selects: list[exp.Select]) -> None:
-    """Name the expressions of a SELECT as Redshift does: the rewritten ones would have other names."""
+    """Name the expressions of a SELECT as Redshift does; after rewriting they would have other names."""
     for select in selects:
         for item in select.expressions:
             if not isinstance(item, (exp.Alias, exp.Column, exp.Star, exp.Literal)):
@@ -165,7 +165,9 @@ def _insert(tree: exp.Insert, catalog: Catalog) -> exp.Expr:
     while isinstance(query, exp.Subquery):
         query = query.this
     if isinstance(query, exp.Select) and query.args.get("distinct") and not query.args.get("limit"):
-        query.set("order", None)  # by what is not in the list, too (seen); rows of a table have no order
+        query.set(
+            "order", None
+        )  # it may order by what is not in the list (seen), and rows of a table have no order anyway
     return tree
 
 
@@ -181,7 +183,7 @@ def _merge(tree: exp.Merge, catalog: Catalog) -> exp.Expr:
 
 
 def _name_inserted_columns(tree: exp.Merge, catalog: Catalog) -> None:
-    """Name the columns in INSERT VALUES (...) of a MERGE: all of the table's, in order."""
+    """Name the columns of a MERGE's INSERT VALUES (...): all columns of the table, in order."""
     for when in tree.args["whens"].expressions:
         then = when.args.get("then")
         values = then.this.expressions if isinstance(then, exp.Insert) and isinstance(then.this, exp.Tuple) else []
@@ -195,7 +197,7 @@ def _name_inserted_columns(tree: exp.Merge, catalog: Catalog) -> None:
 
 
 def _merge_without_duplicates(statement: list[Token], catalog: Catalog) -> str:
-    """MERGE ... REMOVE DUPLICATES: matching rows are replaced by the source's rows, all of which are there in the end.
+    """Translate MERGE ... REMOVE DUPLICATES: delete the matching rows, and insert all rows of the source.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_MERGE.html
     """

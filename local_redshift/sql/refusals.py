@@ -1,4 +1,4 @@
-"""Check that a query has only what Redshift has; everything else is refused by name.
+"""Check that a query contains only what Redshift has. Everything else is refused by name.
 
 https://docs.aws.amazon.com/redshift/latest/dg/c_redshift-and-postgres-sql.html
 """
@@ -10,7 +10,7 @@ from sqlglot import exp
 from local_redshift.errors import RedshiftError, SyntaxRefused, not_imitated, not_in_redshift
 from local_redshift.sql.relations import from_items
 
-# What the nodes of a query may be. Of each other kind NOT_IN_REDSHIFT or NOT_IMITATED has the name.
+# The kinds of nodes that are accepted. NOT_IN_REDSHIFT or NOT_IMITATED names each of the others.
 _CLAUSES = (
     exp.Select, exp.From, exp.Where, exp.Group, exp.Having, exp.Qualify, exp.Order, exp.Ordered, exp.Limit, exp.Offset,
     exp.Join, exp.With, exp.CTE, exp.Subquery, exp.Union, exp.Except, exp.Intersect, exp.Values, exp.Tuple,
@@ -32,8 +32,8 @@ _EXPRESSIONS = (
 )  # fmt: skip
 ALLOWED = frozenset(_CLAUSES + _EXPRESSIONS)
 
-# https://docs.aws.amazon.com/redshift/latest/dg/c_unsupported-postgresql-features.html and what lies outside of the
-# syntax that the guide gives
+# https://docs.aws.amazon.com/redshift/latest/dg/c_unsupported-postgresql-features.html, and what is not in the guide's
+# syntax
 NOT_IN_REDSHIFT: dict[type[exp.Expr], str] = {
     exp.Array: "ARRAY[...]",
     exp.ArrayContainsAll: "the operator @>",
@@ -68,7 +68,7 @@ NOT_IMITATED: dict[type[exp.Expr], str] = {
     exp.Pivot: "PIVOT and UNPIVOT",
 }
 
-# the parts of a SELECT; another one is a clause that nobody has looked at
+# the clauses of a SELECT that are accepted; others have not been considered
 _SELECT_PARTS = {
     "with_", "kind", "hint", "distinct", "expressions", "limit", "into", "from_", "joins", "where", "group", "having",
     "qualify", "order", "offset", "operation_modifiers", "exclude",
@@ -87,7 +87,7 @@ _NEEDS_FRAME = frozenset(
 
 
 def check(nodes: list[exp.Expr]) -> None:
-    """Raise NotSupported, naming it, for the first part of a query that is not Redshift's or not imitated."""
+    """Raise NotSupported for the first part of a query that Redshift does not have, or that is not imitated."""
     for node in nodes:
         kind = type(node)
         if kind in NOT_IN_REDSHIFT:
@@ -155,7 +155,7 @@ def _cte(node: exp.CTE) -> None:
         raise not_in_redshift("MATERIALIZED in WITH")
     clause = node.parent
     is_recursive = clause is not None and clause.args.get("recursive") and isinstance(node.this, exp.Union)
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_WITH_clause.html: UNION ALL between the two halves
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_WITH_clause.html: UNION ALL joins the two halves
     if is_recursive and node.this.args.get("distinct") and _refers_to(node.this, node.alias):
         raise not_in_redshift("UNION in a recursive WITH: write UNION ALL")
 
@@ -172,7 +172,7 @@ def _window(node: exp.Window) -> None:
     if frame is not None:
         _frame(frame)
     call = node.find(exp.Anonymous)
-    # https://docs.aws.amazon.com/redshift/latest/dg/c_Window_functions.html; the words have been seen
+    # https://docs.aws.amazon.com/redshift/latest/dg/c_Window_functions.html; the wording was seen
     if node.args.get("order") and frame is None and call is not None and call.name.upper() in _NEEDS_FRAME:
         raise RedshiftError("Aggregate window functions with an ORDER BY clause require a frame clause")
 
@@ -211,7 +211,7 @@ def _join(node: exp.Join) -> None:
 
 
 def _identifier(node: exp.Identifier) -> None:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_names.html: 127 bytes; PostgreSQL would cut at 63
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_names.html: 127 bytes; PostgreSQL truncates at 63
     if len(node.this.encode()) > 127:
         raise SyntaxRefused(f"the name {node.this[:20]}... is longer than 127 bytes")
     if len(node.this.encode()) > 63:
@@ -224,7 +224,7 @@ def _column(node: exp.Column) -> None:
 
 
 def _adjacent_strings(node: exp.Concat) -> None:
-    # two strings with a line between them are one
+    # two strings with a newline between them are one
     node.replace(exp.Literal.string("".join(part.name for part in node.expressions)))
 
 

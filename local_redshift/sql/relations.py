@@ -13,14 +13,14 @@ class Scopes:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._known: dict[tuple[str, str], Columns | None] = {}
-        # by the node's number: a statement's nodes are there as long as the statement is
+        # keyed by id(): the nodes exist as long as the statement does
         self._sources: dict[int, dict[str, Columns | None]] = {}
         self._outputs: dict[int, Columns | None] = {}
 
     def sources(self, select: exp.Select) -> dict[str, Columns | None]:
         """Return the columns of each table in FROM, by alias; None if they are not known."""
         if id(select) not in self._sources:
-            self._sources[id(select)] = {}  # what asks for itself on the way gets nothing
+            self._sources[id(select)] = {}  # a query that refers to itself gets nothing
             self._sources[id(select)] = self._find_sources(select)
         return self._sources[id(select)]
 
@@ -33,7 +33,7 @@ class Scopes:
         return found
 
     def column(self, select: exp.Select, name: str) -> ColumnType | None:
-        """Return the type of a column in FROM; None if there is none of this name."""
+        """Return the type of a column in FROM; None if there is no such column."""
         for columns in self.sources(select).values():
             if columns is not None and name in columns:
                 return columns[name]
@@ -73,10 +73,10 @@ class Scopes:
             if columns is None or merged is None:
                 return None
             known = {name for _, name, _ in listed}
-            # what has no name is in FROM by itself or has columns of its own
+            # an item without a name is in FROM alone, or has its own columns
             shown = "" if source.startswith("(") else source
             listed += [(shown, name, kind) for name, kind in columns.items() if not (name in merged and name in known)]
-        # what USING makes one of comes first
+        # the columns that USING merges come first
         first = [("", name, kind) for _, name, kind in listed if name in (merged or ())]
         return first + [item for item in listed if item[1] not in (merged or ())]
 
@@ -85,7 +85,7 @@ class Scopes:
         columns = self._unnamed_columns(item)
         names = [name.name for name in alias.args.get("columns") or []] if isinstance(alias, exp.TableAlias) else []
         if names and columns is None and not isinstance(item.this, exp.Identifier):
-            return dict.fromkeys(names, ColumnType("unknown"))  # of a function
+            return dict.fromkeys(names, ColumnType("unknown"))  # columns of a function
         if names and columns is not None:
             return dict(zip([*names, *list(columns)[len(names) :]], columns.values(), strict=True))
         return columns
@@ -105,7 +105,7 @@ class Scopes:
         return self._known[key]
 
     def _columns_of_cte(self, cte: exp.CTE, item: exp.Table) -> Columns | None:
-        if item.find_ancestor(exp.CTE) is cte:  # a recursive one: its first half says what it gives
+        if item.find_ancestor(exp.CTE) is cte:  # recursive: the first half determines the columns
             first = cte.this.this if isinstance(cte.this, exp.Union) else None
             columns = self.output(first) if first is not None and not _is_within(item, first) else None
         else:
@@ -116,7 +116,7 @@ class Scopes:
         return dict(zip(names, columns.values(), strict=False))
 
     def type_of(self, node: exp.Expr) -> ColumnType | None:
-        """Return the type of an expression if it is obvious; else None."""
+        """Return the type of an expression if it is obvious, otherwise None."""
         rule = _TYPE_RULES.get(type(node))
         return rule(self, node) if rule is not None else None
 
@@ -227,7 +227,7 @@ class Scopes:
 
 
 def from_items(select: exp.Select) -> list[exp.Expr]:
-    """Return the items of the FROM of a SELECT: the first, then those joined to it."""
+    """Return the items in the FROM of a SELECT: the first one, and those joined to it."""
     start = select.args.get("from_")
     first = [start.this] if start is not None else []
     return first + [join.this for join in select.args.get("joins") or []]
@@ -248,7 +248,7 @@ def cte_named(item: exp.Table) -> exp.CTE | None:
         clause = node.args.get("with_")
         seen = [] if clause is None else clause.expressions
         if clause is not None and not clause.args.get("recursive"):
-            # a CTE sees those before it
+            # a CTE can use those before it
             around = next((n for n, cte in enumerate(seen) if _is_within(item, cte)), len(seen))
             seen = seen[:around]
         found: exp.CTE | None = next((cte for cte in reversed(seen) if cte.alias == item.name), None)
@@ -286,7 +286,7 @@ def decimal_result(operation: type[exp.Expr], first: tuple[int, int], second: tu
 
 
 def _written_type(name: str) -> ColumnType:
-    """Return the type of a cast that is already PostgreSQL's."""
+    """Return the type of a cast that is already in PostgreSQL's form."""
     base, _, sizes = name.removeprefix("pg_catalog.").partition("(")
     numbers = [int(size) for size in sizes.rstrip(")").split(",") if size.isdigit()]
     return ColumnType(base, *numbers) if base == "numeric" and len(numbers) == 2 else ColumnType(base)

@@ -6,13 +6,13 @@ https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_ConfigurationRef.html
 from local_redshift.errors import RedshiftError, not_imitated, not_in_redshift
 from local_redshift.sql.tokens import Token, code, spaced
 
-# what both have
+# parameters of both
 _SHARED = (
     "SEARCH_PATH DATESTYLE EXTRA_FLOAT_DIGITS STATEMENT_TIMEOUT TIMEZONE TIME SEED SESSION CLIENT_ENCODING "
     "APPLICATION_NAME TRANSACTION DEFAULT_TRANSACTION_ISOLATION TRANSACTION_ISOLATION INTERVALSTYLE ALL"
 ).split()
 
-# Redshift's own, with what they are set to. Only ANALYZE_THRESHOLD_PERCENT has an effect here.
+# Redshift's own parameters, with their defaults. Only ANALYZE_THRESHOLD_PERCENT has an effect here.
 PARAMETERS = {
     "ANALYZE_THRESHOLD_PERCENT": "10",
     "AUTO_MV": "on",
@@ -62,7 +62,7 @@ def set_parameter(statement: list[Token]) -> list[Token]:
 
 
 def with_own_schema(statement: list[Token]) -> list[Token]:
-    """Add the schemas that are always searched to a statement that sets the search path.
+    """Add the schemas that are always searched to a statement that sets search_path.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
     """
@@ -110,7 +110,7 @@ def _select(view: str, where: str, order: str, limit: str) -> list[Token]:
 
 
 def show(statement: list[Token]) -> list[Token]:
-    """Translate SHOW, also of a parameter that has not been set."""
+    """Translate SHOW, including SHOW of a parameter that has not been set."""
     name = _name(statement)
     if name in _CASE_SENSITIVE:
         return [Token("word", f"SELECT 'off' AS {name.lower()}")]

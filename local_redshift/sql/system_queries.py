@@ -1,7 +1,7 @@
 """Queries of the system catalog, as drivers and tools send them.
 
-A cluster's views are in the schema local_redshift here, those that PostgreSQL has otherwise among them: whatever the
-search path, and also as pg_catalog.x or information_schema.x, a query finds them there.
+A cluster's views, including those that PostgreSQL has in another form, are in the schema local_redshift. A query finds
+them there whatever its search path, and also as pg_catalog.x or information_schema.x.
 """
 
 import re
@@ -10,7 +10,7 @@ from local_redshift.errors import RedshiftError
 from local_redshift.sql.catalog import Catalog
 from local_redshift.sql.tokens import Token, code, text
 
-# the views and functions of server/functions/pg_catalog.sql that stand before PostgreSQL's own
+# the views and functions of server/functions/pg_catalog.sql that replace PostgreSQL's
 _OWN_CATALOG = frozenset(
     "pg_attrdef pg_attribute pg_class pg_constraint pg_database pg_index pg_indexes pg_namespace pg_proc "
     "pg_stat_activity pg_tables pg_user pg_views pg_table_def format_type pg_get_constraintdef pg_get_expr "
@@ -32,28 +32,28 @@ _WRITES_OR_FILES = re.compile(
 
 
 def reads_system_tables_alone(statement: list[Token]) -> bool:
-    """Tell whether a statement is a query of the system catalog and of nothing else."""
+    """Tell whether a statement only queries the system catalog."""
     tokens = code(statement)
     if tokens[0].word not in ("SELECT", "WITH"):
         return False
     sql = " ".join(token.text for token in tokens if token.kind != "string").replace(" . ", ".")
-    named = {word.lower() for word in re.findall(r"\b(\w+)\s+AS\s+\(", sql, re.IGNORECASE)}  # of a WITH
+    named = {word.lower() for word in re.findall(r"\b(\w+)\s+AS\s+\(", sql, re.IGNORECASE)}  # names of a WITH
     sources = [source for source in _SOURCE.findall(sql) if source.lower() not in named | {"generate_series"}]
     return bool(sources) and all(_SYSTEM.match(source) for source in sources) and not _WRITES_OR_FILES.search(sql)
 
 
 def postgres_query(statement: list[Token], catalog: Catalog) -> str:
-    """Return a query of the system catalog as PostgreSQL takes it."""
-    from local_redshift.sql.queries import translate_system_query  # reads in the grammar, which takes 0.1 s
+    """Translate a query of the system catalog, or return it unchanged if that is not possible."""
+    from local_redshift.sql.queries import translate_system_query  # imported here: loading the grammar takes 0.1 s
 
     try:
         return translate_system_query(statement, catalog)
-    except RedshiftError:  # PostgreSQL may know better
+    except RedshiftError:  # PostgreSQL may understand it
         return text(statement)
 
 
 def with_own_catalog(statement: list[Token]) -> list[Token]:
-    """Name the stand-in's own views and functions where a query names those of the system catalog."""
+    """Replace names of the system catalog by the stand-in's own views and functions."""
     if not any(_MENTIONS.match(token.name) for token in statement if token.kind in ("word", "quoted")):
         return statement
     places = [i for i, token in enumerate(statement) if token.kind != "space"]
@@ -64,7 +64,7 @@ def with_own_catalog(statement: list[Token]) -> list[Token]:
         name = after[1].name if len(after) == 2 and after[0].word == "." else ""
         is_called = len(places) > n + 3 and statement[places[n + 3]].word == "("
         if schema == "pg_catalog" and is_called and name == "version":
-            # a function of Redshift's own
+            # one of Redshift's own functions
             statement = [*statement[:place], *(Token("space", "") for _ in range(2)), *statement[place + 2 :]]
         elif schema == "pg_catalog" and (name in _OWN_CATALOG or name.startswith(_SYSTEM_TABLES)):
             statement = [*statement[:place], Token("word", "local_redshift"), *statement[place + 1 :]]

@@ -1,4 +1,4 @@
-"""What CREATE TABLE, ALTER TABLE and ANALYZE say of a table: its name, definitions and attributes.
+"""The names, definitions and attributes in CREATE TABLE, ALTER TABLE, ANALYZE and CREATE VIEW.
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html, r_ALTER_TABLE.html, r_ANALYZE.html
 """
@@ -12,7 +12,7 @@ _NO_SCHEMA_BINDING = ["WITH", "NO", "SCHEMA", "BINDING"]
 
 
 def sort_key(statement: list[Token]) -> list[str] | None:
-    """Return the columns of the sort key of a statement (none for AUTO and NONE); None if it does not set one."""
+    """Return the columns of the sort key that a statement sets (none for AUTO and NONE); None if it sets none."""
     tokens = without_query(code(statement))
     words = [token.word for token in tokens]
     if "SORTKEY" not in words or "TABLE" not in words[1:4]:
@@ -28,7 +28,7 @@ def sort_key(statement: list[Token]) -> list[str] | None:
 
 
 class Attributes(NamedTuple):
-    """What a statement says of where the rows of a table lie, and of encodings; None where it says nothing."""
+    """The distribution, sort key and encodings that a statement sets; None for those that it leaves alone."""
 
     diststyle: str | None
     distkey: str | None
@@ -45,7 +45,7 @@ ENCODINGS = (
 
 
 def attributes(statement: list[Token]) -> Attributes:
-    """Return the attributes that a statement gives a table. Raise SyntaxRefused for one that does not exist."""
+    """Return the attributes that a statement gives a table. Raise SyntaxRefused for an unknown encoding."""
     tokens = without_query(code(statement))
     words = [token.word for token in tokens]
     style, distkey = None, None
@@ -67,7 +67,7 @@ def attributes(statement: list[Token]) -> Attributes:
 
 
 def _distkey(tokens: list[Token], at: int) -> str:
-    """Return the column of a DISTKEY: named in parentheses, or bare after ALTER, or that of its own definition."""
+    """Return the column of a DISTKEY: in parentheses, after ALTER, or the column whose definition has it."""
     after = tokens[at + 1 : at + 2]
     if [token.word for token in after] == ["("]:
         listed = [token for token in tokens[at + 2 : closing(tokens, at + 1)] if token.word != ","]
@@ -83,7 +83,7 @@ def _distkey(tokens: list[Token], at: int) -> str:
 
 
 def _encodings(statement: list[Token]) -> dict[str, str]:
-    """Return the encodings of columns: in their definitions, or by ALTER COLUMN name ENCODE encoding."""
+    """Return the encodings of columns: those in definitions, or of ALTER COLUMN name ENCODE encoding."""
     tokens = without_query(code(statement))
     found = {}
     for definition in [*definitions(statement), *_altered_columns(tokens)]:
@@ -108,10 +108,10 @@ def _altered_columns(tokens: list[Token]) -> list[list[Token]]:
 
 
 def definitions(statement: list[Token]) -> list[list[Token]]:
-    """Return the definitions of columns and the table constraints of a CREATE TABLE or ALTER TABLE ... ADD."""
+    """Return the column definitions and table constraints of a CREATE TABLE or an ALTER TABLE ... ADD."""
     tokens = without_query(code(statement))
     if len(tokens) < len(code(statement)):
-        return []  # the names of the columns of a CREATE TABLE AS
+        return []  # column names of a CREATE TABLE AS
     words = [token.word for token in tokens]
     if words[:2] == ["ALTER", "TABLE"]:
         at = words.index("ADD") + 1 if "ADD" in words else len(words)
@@ -203,7 +203,7 @@ def created_view(statement: list[Token]) -> str:
 
 
 def late_binding_query(statement: list[Token]) -> str:
-    """Return the query of a late-binding view; with the names of its columns, if the statement gives some."""
+    """Return the query of a late-binding view, with its column names if the statement has any."""
     start = next(i for i, token in enumerate(statement) if token.word == "AS")
     query = without_binding(statement[start + 1 :]).strip()
     _, columns = name_and_columns(code(statement[:start]))
@@ -211,13 +211,13 @@ def late_binding_query(statement: list[Token]) -> str:
 
 
 def name_and_columns(head: list[Token]) -> tuple[list[Token], list[Token]]:
-    """Split what stands before AS: up to the view's name, and the list of its columns."""
+    """Split the tokens before AS into those up to the view's name, and the list of its columns."""
     end = next((i for i, token in enumerate(head) if token.word in ("(", "AS")), len(head))
     columns = head[end : closing(head, end) + 1] if end < len(head) and head[end].word == "(" else []
     return head[:end], columns
 
 
 def without_binding(query: list[Token]) -> str:
-    """Return the query of a late-binding view as text, without what follows it."""
+    """Return the query of a late-binding view as text, without the words after it."""
     places = [i for i, token in enumerate(query) if token.kind != "space"]
     return text(query[: places[-4]])

@@ -1,4 +1,4 @@
-"""Translate CREATE TABLE and ALTER TABLE: types, attributes, keys that are not enforced.
+"""Translate CREATE TABLE and ALTER TABLE: types, attributes, and keys that are not enforced.
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html
 """
@@ -14,7 +14,7 @@ from local_redshift.sql.tokens import Token, closing, code, name_text, quote, sp
 MAX_CHAR = 4096
 MAX_PRECISION = 38
 
-# Redshift's name: PostgreSQL's. Types with a length or a precision are below.
+# PostgreSQL's names of Redshift's types. Types with a length or a precision are below.
 PLAIN_TYPES = {
     "SMALLINT": "int2",
     "INT2": "int2",
@@ -42,7 +42,7 @@ PLAIN_TYPES = {
     "DATETIME": "timestamp",
     "SUPER": "jsonb",
 }
-# the length where none is given, in bytes: https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html
+# default lengths in bytes: https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html
 TEXT_TYPES = {
     "VARCHAR": ("varchar", 256),
     "CHARACTER VARYING": ("varchar", 256),
@@ -58,23 +58,23 @@ BYTES_TYPES = ("VARBYTE", "VARBINARY", "BINARY VARYING")
 DEFAULT_VARBYTE, MAX_VARBYTE = 64_000, 16_777_216
 DECIMAL_TYPES = ("DECIMAL", "NUMERIC", "DEC")
 
-# A length counts bytes; PostgreSQL's counts characters, so a check stands beside it. Blanks past the
-# length are let through, as Redshift cuts them. What raises Redshift's error is only called to do so.
+# Redshift's lengths count bytes, PostgreSQL's characters, so a check counts bytes. Blanks past the length pass, since
+# Redshift truncates them. too_long() is called only to raise Redshift's error.
 _BYTES_CHECK = (
     "CONSTRAINT {check} CHECK ((octet_length({column}) <= {n}) IS NOT FALSE "
     "OR octet_length(rtrim({column})) <= {n} OR local_redshift.too_long('{type}'))"
 )
 
-# as redshift_connector's own suite has it from a cluster
+# wording of a cluster, in redshift_connector's tests
 _UNSUPPORTED = 'Column "{table}.{column}" has unsupported type "{type}".'
 
-MAX_NAME = 63  # bytes; Redshift's are 127, PostgreSQL would cut
+MAX_NAME = 63  # bytes; Redshift's limit is 127, and PostgreSQL would truncate
 _NOTHING = "SELECT WHERE false"
 _TABLE_ATTRIBUTES = "DISTSTYLE DISTKEY SORTKEY COMPOUND INTERLEAVED ENCODE BACKUP".split()
 
 
 def create_table(statement: list[Token], catalog: Catalog) -> str:
-    """Translate CREATE TABLE with columns, LIKE or AS, without what only a cluster has."""
+    """Translate CREATE TABLE with columns, LIKE or AS, leaving out what only a cluster has."""
     tokens = code(statement)
     name_at = index_of_name(tokens)
     head, rest = tokens[:name_at], tokens[name_at:]
@@ -104,7 +104,7 @@ def _head(tokens: list[Token], name: str) -> str:
 
 
 def table_name(tokens: list[Token], catalog: Catalog) -> tuple[str, list[Token]]:
-    """Return the table name at the start of `tokens`, as SQL, and the tokens after it."""
+    """Return the table name at the start of `tokens`, as SQL, and the remaining tokens."""
     parts = [tokens[0].name] if tokens else [""]
     rest = tokens[1:]
     while len(rest) > 1 and rest[0].word == ".":
@@ -128,7 +128,7 @@ def _query_of(statement: list[Token]) -> list[Token]:
 
 
 def _without_table_attributes(tokens: list[Token]) -> list[Token]:
-    """Drop DISTSTYLE, DISTKEY, SORTKEY, ENCODE and BACKUP; what is left starts with AS, or is empty."""
+    """Drop DISTSTYLE, DISTKEY, SORTKEY, ENCODE and BACKUP; the rest starts with AS, or is empty."""
     while tokens and tokens[0].word != "AS":
         word = tokens[0].word
         if word not in _TABLE_ATTRIBUTES:
@@ -160,13 +160,13 @@ def _definitions(tokens: list[Token], catalog: Catalog, table: str) -> str:
 
 
 def _is_exclusion(definition: list[Token]) -> bool:
-    """Tell whether this is PostgreSQL's EXCLUDE; the word alone may be a column's name."""
+    """Tell whether this is PostgreSQL's EXCLUDE constraint; a column can have this name."""
     return [token.word for token in definition[:2]] in (["EXCLUDE", "USING"], ["EXCLUDE", "("])
 
 
 def _like(definition: list[Token], catalog: Catalog) -> str:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html: INCLUDING DEFAULTS is all that may follow.
-    # The checks on lengths are the stand-in's own.
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html: only INCLUDING DEFAULTS may follow. The
+    # checks of lengths are the stand-in's own.
     name, rest = table_name(definition[1:], catalog)
     words = [token.word for token in rest]
     if words not in ([], ["INCLUDING", "DEFAULTS"], ["EXCLUDING", "DEFAULTS"]):
@@ -187,7 +187,7 @@ def _table_constraint(definition: list[Token]) -> set[str]:
 
 
 def column(definition: list[Token], catalog: Catalog, table: str) -> str:
-    """Translate the definition of a column of a table. Raise NotSupported, naming it, for what is refused."""
+    """Translate the definition of a column. Raise NotSupported for a part that is refused."""
     first = definition[0]
     if first.kind == "word" and first.word in RESERVED_AS_NAMES and first.word not in BARE_COLUMNS:
         raise SyntaxRefused(f'syntax error at or near "{first.text}": it is a reserved word; put it in double quotes')
@@ -201,7 +201,7 @@ def column(definition: list[Token], catalog: Catalog, table: str) -> str:
 
 
 def _column_type(name: str, tokens: list[Token], table: str) -> tuple[str, list[str], list[Token]]:
-    """Return the type, the check on its bytes if it has a length, and the tokens after it."""
+    """Return the type, the check of its bytes if it has a length, and the remaining tokens."""
     for count in (4, 3, 2, 1):
         words = " ".join(token.word for token in tokens[:count])
         rest = tokens[count:]
@@ -284,7 +284,7 @@ def _column_attributes(tokens: list[Token], sql_type: str, catalog: Catalog) -> 
 
 
 def _identity(generated: str, tokens: list[Token], sql_type: str) -> tuple[str, list[Token]]:
-    # a session takes a thousand numbers at a time: gaps are normal on a cluster too
+    # a session takes a thousand numbers at a time: a cluster also leaves gaps
     if sql_type not in ("pg_catalog.int4", "pg_catalog.int8"):
         raise SyntaxRefused("an IDENTITY column is of type INT or BIGINT")
     arguments, rest = _arguments(tokens)
@@ -303,7 +303,7 @@ def _identity(generated: str, tokens: list[Token], sql_type: str) -> tuple[str, 
 
 
 def _default(tokens: list[Token], catalog: Catalog) -> tuple[str, list[Token]]:
-    """Return DEFAULT and its expression, which ends where the next attribute starts."""
+    """Return DEFAULT and its expression, up to the next attribute."""
     following = ("NOT", "NULL", "ENCODE", "DISTKEY", "SORTKEY", "PRIMARY", "UNIQUE", "REFERENCES")
     depth = 0
     end = 1
@@ -315,7 +315,7 @@ def _default(tokens: list[Token], catalog: Catalog) -> tuple[str, list[Token]]:
 
 
 def alter_table(statement: list[Token], catalog: Catalog, *, autocommit: bool) -> str:
-    """Translate ALTER TABLE: what Redshift has of it, and nothing else of PostgreSQL's.
+    """Translate ALTER TABLE, as far as Redshift has it.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_ALTER_TABLE.html
     """
@@ -337,7 +337,7 @@ def alter_table(statement: list[Token], catalog: Catalog, *, autocommit: bool) -
         return _alter_column_type(head, action, autocommit)
     if {"DISTSTYLE", "DISTKEY", "SORTKEY", "ENCODE"} & set(words):
         check_places(statement, _columns_of(name, catalog))
-        return _NOTHING  # where the rows lie has no meaning here; a sort key is seen to elsewhere
+        return _NOTHING  # distribution has no meaning here; sort keys are handled by door/utility.py
     if words[:1] == ["APPEND"] or words[:2] in (["SET", "LOCATION"], ["SET", "FILE"], ["SET", "TABLE"]):
         raise not_imitated(f"ALTER TABLE {' '.join(words[:1] if words[0] == 'APPEND' else words[:2])}")
     raise not_in_redshift(f"ALTER TABLE ... {' '.join(words)}".rstrip())
@@ -357,7 +357,7 @@ def _addition_to_table(head: str, action: list[Token], statement: list[Token], c
         raise not_in_redshift("CHECK constraints")
     if {"CONSTRAINT", "PRIMARY", "UNIQUE", "FOREIGN"} & set(words[1:2]):
         check_keys(statement, catalog)
-        return _NOTHING  # keys are declared and not enforced
+        return _NOTHING  # keys are declared, but not enforced
     definition = action[2:] if words[1:2] == ["COLUMN"] else action[1:]
     if len(split_list(definition)) > 1:
         raise not_in_redshift("several columns in one ALTER TABLE")
@@ -383,7 +383,7 @@ def _alter_column_type(head: str, action: list[Token], autocommit: bool) -> str:
     at = words.index("TYPE")
     name = quote(action[at - 1].name)
     sql_type, check, _ = _column_type(name, action[at + 1 :], split_name(head.removeprefix("ALTER TABLE "))[1])
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_ALTER_TABLE.html: the size of a VARCHAR, and nothing else
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_ALTER_TABLE.html: only the size of a VARCHAR
     if not sql_type.startswith("pg_catalog.varchar"):
         raise not_in_redshift("a change of a column's type: only the size of a VARCHAR can be changed")
     actions = [f"{head} ALTER COLUMN {name} TYPE {sql_type}"]

@@ -1,4 +1,4 @@
-"""Split SQL into tokens, so that a rule never mistakes a string or a comment for code."""
+"""Split SQL into tokens, so that strings and comments are never mistaken for code."""
 
 import re
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-# \u200e and \u200f, marks of the direction of writing, stand in a name in redshift_connector's own suite
+# \u200e and \u200f, marks of writing direction, are part of a name in redshift_connector's tests
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 
-# https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html: a backslash in a literal escapes
+# https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html: backslash escapes in literals
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 
@@ -39,7 +39,7 @@ class Token:
 
     @property
     def name(self) -> str:
-        """The identifier that this token means: in lower case, quoted or not.
+        """The identifier that this token stands for: in lower case, quoted or not.
 
         https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
         """
@@ -47,7 +47,7 @@ class Token:
 
     @property
     def value(self) -> str:
-        """The string that this literal means."""
+        """The value of this string literal."""
         if self.text.startswith("$"):
             return self.text.split("$", 2)[2].rsplit("$", 2)[0]
         body = self.text.lstrip("eE")[1:-1]
@@ -59,12 +59,12 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def tokenize(sql: str) -> list[Token]:
-    """Return all tokens of `sql`, including spaces and comments: joined they are `sql` again."""
+    """Return all tokens of `sql`, including spaces and comments: joined, they are `sql` again."""
     found = []
     at = 0
     while at < len(sql):
         match = _TOKEN.match(sql, at)
-        assert match is not None  # its last alternative is any character
+        assert match is not None  # the last alternative matches any character
         end = _end_of_comment(sql, at) if sql.startswith("/*", at) else match.end()
         found.append(Token("space" if end != match.end() else _kind(match), sql[at:end]))
         at = end
@@ -72,7 +72,7 @@ def tokenize(sql: str) -> list[Token]:
 
 
 def _end_of_comment(sql: str, at: int) -> int:
-    """Return where a comment ends, which may be nested; the end of the text if it does not end."""
+    """Return where a comment, which may be nested, ends; the end of the text if it is not closed."""
     depth = 0
     for mark in _COMMENT_MARK.finditer(sql, at):
         depth += 1 if mark[0] == "/*" else -1
@@ -101,12 +101,12 @@ def quote(name: str) -> str:
 
 
 def name_text(token: Token) -> str:
-    """Return a token as SQL text; a quoted name, or that of a #temporary table, as the name that it means."""
+    """Return a token as SQL text; a quoted name, or that of a #temporary table, as the name that it stands for."""
     return quote(token.name) if token.kind == "quoted" or token.text.startswith("#") else token.text
 
 
 def spaced(tokens: list[Token]) -> list[Token]:
-    """Return the tokens without comments, each followed by a blank: a comment at the end would hide what follows."""
+    """Return the tokens without comments, with blanks between: a comment would hide what follows on its line."""
     return [part for token in code(tokens) for part in (token, Token("space", " "))]
 
 
@@ -136,7 +136,7 @@ def split_list(tokens: list[Token]) -> list[list[Token]]:
 
 
 def closing(tokens: list[Token], start: int) -> int:
-    """Return the index of the token that closes the parenthesis at `start`; the number of tokens if none does."""
+    """Return the index of the token that closes the parenthesis at `start`; the number of tokens if there is none."""
     depth = 0
     for i in range(start, len(tokens)):
         depth += (tokens[i].word == "(") - (tokens[i].word == ")")

@@ -1,6 +1,6 @@
 """Translate Redshift's SQL to PostgreSQL's, and refuse by name what Redshift does not have.
 
-Queries are in queries.py, table definitions in tables.py; here are all other statements.
+Queries are in queries.py, table definitions in tables.py; all other statements are here.
 """
 
 import itertools
@@ -10,7 +10,7 @@ from local_redshift.sql.catalog import Catalog
 from local_redshift.sql.settings import reset, set_parameter, show, with_own_schema
 from local_redshift.sql.tokens import Token, code, name_text, quote, spaced, split_list, text
 
-VERBS = ("SELECT", "WITH", "(", "INSERT", "UPDATE", "DELETE", "MERGE")  # of queries
+VERBS = ("SELECT", "WITH", "(", "INSERT", "UPDATE", "DELETE", "MERGE")  # lengths of queries
 STATEMENTS = (
     *VERBS,
     *(
@@ -19,7 +19,7 @@ STATEMENTS = (
     ).split(),
 )
 
-# What PostgreSQL would take and Redshift does not, so it must not pass here either.
+# PostgreSQL accepts these, and Redshift does not, so they are refused.
 # https://docs.aws.amazon.com/redshift/latest/dg/c_unsupported-postgresql-features.html
 NOT_IN_REDSHIFT = (
     "ON CONFLICT",
@@ -48,7 +48,7 @@ NOT_IN_REDSHIFT = (
     "CREATE UNIQUE INDEX",
     "CREATE UNLOGGED",
 )
-# Of each statement what it may be about. Two words where Redshift wants two.
+# The kinds of objects that each statement accepts; two words if Redshift's syntax has two.
 _KINDS = {
     "CREATE": "TABLE VIEW SCHEMA DATABASE USER GROUP ROLE".split(),
     "DROP": "TABLE VIEW SCHEMA DATABASE USER GROUP ROLE".split(),
@@ -70,8 +70,8 @@ NOT_IMITATED = (
 def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = False) -> str:
     """Return the PostgreSQL statement for a Redshift statement.
 
-    `autocommit` tells that the statement runs outside a transaction block, where Redshift accepts some that it
-    otherwise refuses. Raise NotSupported, naming the word, for what is refused.
+    `autocommit` tells that it runs outside a transaction block, which Redshift requires for some statements. Raise
+    NotSupported, naming the word, if it is refused.
     """
     statement = _with_returning_as_name(statement)
     words = [token.word for token in code(statement)]
@@ -108,7 +108,7 @@ def _needs_grammar(words: list[str]) -> bool:
 
 
 def _by_grammar(statement: list[Token], words: list[str], catalog: Catalog, autocommit: bool) -> str:
-    # these read in the grammar, which takes 0.1 s: a run whose queries are all known does not need it
+    # imported here: loading the grammar takes 0.1 s, which a run of cached queries saves
     from local_redshift.sql.queries import translate_query
     from local_redshift.sql.tables import alter_table, create_table
     from local_redshift.sql.views import create_view
@@ -121,7 +121,7 @@ def _by_grammar(statement: list[Token], words: list[str], catalog: Catalog, auto
 
 
 def _text(statement: list[Token]) -> str:
-    """Return a statement unchanged, except for the names, which are folded."""
+    """Return a statement unchanged, but with its names folded to lower case."""
     return "".join(map(name_text, statement))
 
 
@@ -140,7 +140,7 @@ def _refuse(words: list[str]) -> None:
 
 
 def _refuse_kind(words: list[str]) -> None:
-    """Refuse to create, alter or drop what Redshift, or the stand-in, does not have."""
+    """Refuse to create, alter or drop objects that Redshift, or the stand-in, does not have."""
     passed = ("OR", "REPLACE", "TEMP", "TEMPORARY", "LOCAL")
     rest = [word for word in words[1:5] if word not in passed] or [""]
     if rest[0] in _KINDS_NOT_IMITATED:
@@ -152,7 +152,7 @@ def _refuse_kind(words: list[str]) -> None:
 
 
 def _explain(statement: list[Token], catalog: Catalog) -> str:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_EXPLAIN.html; the plan is PostgreSQL's
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_EXPLAIN.html; shows PostgreSQL's plan
     places = [i for i, token in enumerate(statement) if token.kind != "space"]
     first = 2 if [statement[place].word for place in places[1:2]] == ["VERBOSE"] else 1
     start = places[first] if len(places) > first else len(statement)
@@ -166,7 +166,7 @@ def _declare(statement: list[Token], catalog: Catalog) -> str:
     # https://docs.aws.amazon.com/redshift/latest/dg/declare.html
     places = [i for i, token in enumerate(statement) if token.kind != "space"]
     if [statement[place].word for place in places[3:5]] == ["WITHOUT", "HOLD"]:
-        # psycopg2 says so of its named cursors; it is what a cursor is anyway
+        # psycopg2 adds it to its named cursors, and it is the default
         statement = [*statement[: places[3]], *statement[places[4] + 1 :]]
     words = [token.word for token in code(statement)]
     if "SCROLL" in words[:5] or "HOLD" in words[:6]:
@@ -188,7 +188,7 @@ def _lock(statement: list[Token]) -> list[Token]:
 
 
 def _truncate(statement: list[Token]) -> list[Token]:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_TRUNCATE.html: one table, and no more words
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_TRUNCATE.html: one table, and no options
     tokens = [token for token in code(statement)[1:] if token.word != "TABLE"]
     if len(split_list(tokens)) > 1:
         raise not_in_redshift("TRUNCATE of several tables")
@@ -222,7 +222,7 @@ def _grant(statement: list[Token]) -> list[Token]:
 
 
 def _user(statement: list[Token]) -> list[Token]:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_USER.html: the options that PostgreSQL lacks
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_USER.html: options that PostgreSQL does not have
     tokens = code(statement)
     made: list[Token] = []
     while tokens:

@@ -10,7 +10,7 @@ from local_redshift.sql.catalog import ColumnType
 
 D = exp.DType
 
-# PostgreSQL's, with their schema: a table may have a type's name
+# PostgreSQL's types, with their schema, since a table may have a type's name
 _PLAIN = {
     D.SMALLINT: "pg_catalog.int2",
     D.INT: "pg_catalog.int4",
@@ -51,10 +51,10 @@ def text_of(node: exp.Expr) -> exp.Expr:
 
 
 def cast(node: exp.Cast, source: ColumnType | None) -> None:
-    """Make a cast behave as Redshift's. Raise NotSupported, naming it, for a type that Redshift does not have."""
+    """Make a cast behave as in Redshift. Raise NotSupported for a type that Redshift does not have."""
     to = node.to
     if isinstance(to, exp.Var):
-        return  # ours
+        return  # one of ours
     if isinstance(to, exp.ObjectIdentifier):
         node.set("to", exp.Var(this=f"pg_catalog.{to.name.lower()}"))
         return
@@ -77,7 +77,7 @@ def cast(node: exp.Cast, source: ColumnType | None) -> None:
 
 
 def _to_text(node: exp.Cast, name: str, sizes: list[str]) -> None:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html: without a length as long as what is cast
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html: without a length, as long as the value
     if sizes and sizes[0].isdigit():
         if not isinstance(node.this, exp.Null):
             shortened = exp.Anonymous(
@@ -89,8 +89,8 @@ def _to_text(node: exp.Cast, name: str, sizes: list[str]) -> None:
 
 
 def _to_decimal(node: exp.Cast, sizes: list[str], source: ColumnType | None) -> None:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_Numeric_types201.html: (18,0), and of a column's value the digits
-    # past the scale are cut off
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_Numeric_types201.html: (18,0), and a column's value is truncated
+    # to the scale
     precision, scale = sizes[0] if sizes else "18", sizes[1] if len(sizes) > 1 else "0"
     if source is not None and source.name == "numeric" and node.this.find(exp.Column) is not None:
         node.set("this", exp.Anonymous(this="trunc", expressions=[node.this.copy(), exp.Literal.number(scale)]))
@@ -98,11 +98,11 @@ def _to_decimal(node: exp.Cast, sizes: list[str], source: ColumnType | None) -> 
 
 
 def _try(node: exp.TryCast) -> None:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_TRY_CAST.html: NULL where the value does not fit
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_TRY_CAST.html: NULL if the value does not fit
     is_castable = exp.Anonymous(
         this="local_redshift.is_castable",
         expressions=[text_of(node.this.copy()), exp.Literal.string(node.args["to"].name)],
     )
-    # the text is chosen before it is cast: what can be computed beforehand is not computed where it would fail
+    # the value is checked as text, before the cast: PostgreSQL evaluates constants early, and would fail
     value = exp.Case(ifs=[exp.If(this=is_castable, true=text_of(node.this.copy()))])
     node.replace(exp.Cast(this=value, to=node.args["to"].copy()))

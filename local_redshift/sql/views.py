@@ -1,4 +1,4 @@
-"""CREATE VIEW, also WITH NO SCHEMA BINDING.
+"""Translate CREATE VIEW, including WITH NO SCHEMA BINDING.
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_VIEW.html
 """
@@ -29,11 +29,11 @@ def create_view(statement: list[Token], catalog: Catalog) -> str:
                 "All the relation names inside should be qualified when creating VIEW WITH NO SCHEMA BINDING."
             )  # seen
         names, _ = name_and_columns(code(head))
-        return f"{text(spaced(names))} AS SELECT"  # its query is looked at when it is read
+        return f"{text(spaced(names))} AS SELECT"  # its query is translated when the view is read
     columns = " ".join(name_text(token) for token in code(head))
     return f"{columns} AS {translate_query(query, catalog)}"
 
 
 def _is_named(table: exp.Table) -> bool:
-    """Tell whether this is a table of a user, and neither a function nor of the system catalog."""
+    """Tell whether this is a user's table, neither a function nor part of the system catalog."""
     return isinstance(table.this, exp.Identifier) and not table.name.lower().startswith(SYSTEM_PREFIXES)

@@ -1,4 +1,4 @@
-"""Window functions, ordered aggregates and QUALIFY in PostgreSQL's terms.
+"""Translate window functions, ordered aggregates and QUALIFY.
 
 https://docs.aws.amazon.com/redshift/latest/dg/c_Window_functions.html
 """
@@ -13,7 +13,7 @@ from local_redshift.sql.types import text_of
 
 
 def rewrite(nodes: list[exp.Expr]) -> None:
-    """Rewrite LISTAGG, MEDIAN and its like, RATIO_TO_REPORT and IGNORE NULLS with aggregates that exist."""
+    """Rewrite LISTAGG, MEDIAN and similar functions, RATIO_TO_REPORT and IGNORE NULLS with PostgreSQL's aggregates."""
     for call in nodes:
         if isinstance(call, exp.Anonymous) and call.name.upper() in _RULES:
             _RULES[call.name.upper()](call)
@@ -33,7 +33,7 @@ def _around(call: exp.Anonymous) -> tuple[exp.Expr, exp.Window | None, list[exp.
 
 
 def _listagg(call: exp.Anonymous) -> None:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_LISTAGG.html: NULLs are left out, of none there is NULL
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_LISTAGG.html: ignores NULLs; NULL if there is nothing else
     whole, window, ordered = _around(call)
     is_distinct = bool(call.expressions) and isinstance(call.expressions[0], exp.Distinct)
     given = call.expressions[0].expressions if is_distinct else call.expressions
@@ -72,7 +72,7 @@ def _over(call: exp.Expr, window: exp.Window, ordered: list[exp.Expr], start: st
 
 
 def _percentile(call: exp.Anonymous) -> None:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_WF_PERCENTILE_CONT.html: PostgreSQL's is no window function
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_WF_PERCENTILE_CONT.html: PostgreSQL's is not a window function
     _, window, ordered = _around(call)
     if window is None:
         return
@@ -142,7 +142,7 @@ _RULES: dict[str, Callable[[exp.Anonymous], None]] = {
 
 
 def qualified(select: exp.Select, scopes: Scopes) -> exp.Select:
-    """Rewrite a SELECT with QUALIFY as one that selects from another.
+    """Rewrite a SELECT with QUALIFY as a SELECT from a subquery.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_QUALIFY_clause.html
     """
@@ -175,8 +175,8 @@ def qualified(select: exp.Select, scopes: Scopes) -> exp.Select:
 def _tested(condition: exp.Expr) -> tuple[exp.Expr, exp.Expr]:
     """Return what the inner SELECT computes for QUALIFY, and the outer condition on it.
 
-    For a window function that is compared with a number it is the function's value: PostgreSQL then stops numbering the
-    rows of a partition that can't qualify.
+    For a window function compared with a number that is the function's value: PostgreSQL then stops numbering rows of a
+    partition that can't qualify.
     """
     given = exp.column("qualifying")
     is_comparison = isinstance(condition, (exp.EQ, exp.LT, exp.LTE))
@@ -200,7 +200,7 @@ def _columns(select: exp.Select, scopes: Scopes) -> list[tuple[str, exp.Expr]]:
 
 
 def _ordering(order: exp.Order, names: list[str]) -> list[exp.Expr]:
-    """Make ORDER BY name the columns of the inner SELECT; return what that has to compute besides for it."""
+    """Make ORDER BY name columns of the inner SELECT; return the columns that it has to compute in addition."""
     given: list[exp.Expr] = []
     for term in order.expressions:
         value = term.this
@@ -213,7 +213,7 @@ def _ordering(order: exp.Order, names: list[str]) -> list[exp.Expr]:
 
 
 def _group_by_number(select: exp.Select, columns: list[tuple[str, exp.Expr]], scopes: Scopes) -> None:
-    """Make GROUP BY use item numbers instead of the aliases, which the items lose."""
+    """Make GROUP BY use item numbers instead of aliases, which the items lose."""
     group = select.args.get("group")
     names = [name for name, _ in columns]
     for term in list(group.expressions) if group is not None else []:

@@ -30,8 +30,8 @@ CREATE AGGREGATE local_redshift.sum(bigint) (
     MSFUNC = int8pl, MINVFUNC = int8mi, MSTYPE = bigint
 );
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_MEDIAN.html, r_WF_PERCENTILE_CONT.html: PostgreSQL's are no window
--- functions. What is asked for comes first in the state, then the values.
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_MEDIAN.html, r_WF_PERCENTILE_CONT.html: PostgreSQL's can't be window
+-- functions. The state is the percentile asked for, followed by the values.
 CREATE FUNCTION local_redshift.collect(state numeric[], value numeric, fraction double precision) RETURNS numeric[]
 LANGUAGE sql IMMUTABLE
 RETURN CASE

@@ -1,5 +1,5 @@
--- What an older version has noted comes along, and the older schema goes where nothing of the user's hangs on it. Names in
--- capitals, which an older version kept as they were, are folded: they could not be reached any more.
+-- Copy what an older version has stored, and drop its schema unless the user's objects depend on it. Names in capitals,
+-- which older versions kept, are folded to lower case: they can't be reached otherwise.
 DO $$
 DECLARE
     older text;

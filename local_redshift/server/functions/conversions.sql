@@ -1,7 +1,7 @@
--- What Redshift converts without being asked, where PostgreSQL wants a cast.
+-- Implicit conversions of Redshift for which PostgreSQL requires a cast.
 -- https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html, "Implicit conversion types"
 
--- Casts belong to a database's types, not to a schema, so they may be there from an older version of this catalog.
+-- Casts belong to the types of a database, not to a schema, so an older version of this catalog may have left them.
 DO $$
 DECLARE
     source text;
@@ -31,7 +31,7 @@ CREATE CAST (bytea AS bpchar) WITH FUNCTION local_redshift.varbyte_text;
 -- an integer where a boolean is wanted (guess)
 UPDATE pg_cast SET castcontext = 'i' WHERE castsource = 'int4'::regtype AND casttarget = 'bool'::regtype;
 
--- Text and number: the text is read as a number (guess: published pipelines rely on it). Text and moment: as a moment.
+-- Text beside a number is read as a number (guess: published pipelines rely on it), beside a timestamp as a timestamp.
 DO $$
 DECLARE
     other text;
@@ -63,7 +63,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- a moment and a number of days, as in SYSDATE - 7 (published queries of a cluster's system tables)
+-- a timestamp and a number of days, as in SYSDATE - 7 (published queries of a cluster's system tables)
 CREATE FUNCTION local_redshift.days_later(moment timestamp, days integer) RETURNS timestamp LANGUAGE sql IMMUTABLE
 RETURN moment + days * interval '1 day';
 
@@ -73,13 +73,13 @@ RETURN moment - days * interval '1 day';
 CREATE OPERATOR local_redshift.+ (FUNCTION = local_redshift.days_later, LEFTARG = timestamp, RIGHTARG = integer);
 CREATE OPERATOR local_redshift.- (FUNCTION = local_redshift.days_earlier, LEFTARG = timestamp, RIGHTARG = integer);
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_concat_op.html; + joins strings, too
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_concat_op.html; + also joins strings
 CREATE FUNCTION local_redshift.joined(a text, b text) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN pg_catalog.textcat(a, b);
 
 CREATE OPERATOR local_redshift.+ (FUNCTION = local_redshift.joined, LEFTARG = text, RIGHTARG = text);
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html: a cast to a length cuts, and lengths are bytes
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html: a cast truncates; lengths are in bytes
 CREATE FUNCTION local_redshift.first_bytes(value text, n integer) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT AS $$
 DECLARE
     taken text := pg_catalog.left(value, n);
@@ -97,7 +97,7 @@ RETURN CASE WHEN octet_length(value) <= n THEN value ELSE local_redshift.first_b
 CREATE FUNCTION local_redshift.is_castable(value text, type text) RETURNS boolean LANGUAGE sql STABLE
 RETURN pg_input_is_valid(value, type);
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html, varbyte-functions.html: bytes, a string's are UTF-8
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html, varbyte-functions.html: bytes; strings are UTF-8
 CREATE FUNCTION local_redshift.varbyte(value text) RETURNS bytea LANGUAGE sql IMMUTABLE
 RETURN convert_to(value, 'UTF8');
 

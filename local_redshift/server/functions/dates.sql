@@ -1,5 +1,5 @@
 -- https://docs.aws.amazon.com/redshift/latest/dg/Date_functions_header.html
--- Date parts come in their full names in the singular; the other spellings are replaced before.
+-- Date parts arrive by their full names in the singular; other spellings have been replaced.
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/r_GETDATE.html, r_SYSDATE.html
 CREATE FUNCTION local_redshift.getdate() RETURNS timestamp LANGUAGE sql STABLE
@@ -22,7 +22,7 @@ RETURN value;
 CREATE FUNCTION local_redshift.step(part text, amount bigint) RETURNS interval LANGUAGE sql IMMUTABLE
 RETURN amount * CASE WHEN part = 'quarter' THEN interval '3 months' ELSE ('1 ' || part)::interval END;
 
--- years added to 29 February lead to 1 March where there is none
+-- 29 February and a number of years is 1 March in years that have no 29 February
 CREATE FUNCTION local_redshift.dateadd(part text, amount bigint, value timestamp) RETURNS timestamp
 LANGUAGE sql IMMUTABLE
 RETURN value + local_redshift.step(part, amount) + CASE
@@ -48,7 +48,7 @@ CREATE FUNCTION local_redshift.dateadd(part text, amount bigint, value time) RET
 LANGUAGE sql IMMUTABLE
 RETURN value + local_redshift.step(part, amount);
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_DATEDIFF_function.html: the boundaries that lie between
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_DATEDIFF_function.html: counts the boundaries between the two
 CREATE FUNCTION local_redshift.datediff(part text, earlier timestamp, later timestamp) RETURNS bigint
 LANGUAGE sql IMMUTABLE
 RETURN CASE part
@@ -80,7 +80,7 @@ CREATE FUNCTION local_redshift.datediff(part text, earlier time, later time) RET
 LANGUAGE sql IMMUTABLE
 RETURN local_redshift.datediff(part, date '2000-01-01' + earlier, date '2000-01-01' + later);
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_DATE_TRUNC.html: a TIMESTAMP, also of a DATE
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_DATE_TRUNC.html: a TIMESTAMP, for a DATE as well
 CREATE FUNCTION local_redshift.date_trunc(part text, value timestamp) RETURNS timestamp LANGUAGE sql IMMUTABLE
 RETURN pg_catalog.date_trunc(part, value);
 
@@ -109,7 +109,7 @@ RETURN value AT TIME ZONE from_zone AT TIME ZONE to_zone;
 CREATE FUNCTION local_redshift.last_day(value timestamp) RETURNS date LANGUAGE sql IMMUTABLE
 RETURN (pg_catalog.date_trunc('month', value) + interval '1 month - 1 day')::date;
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_ADD_MONTHS.html: the last day of a month leads to the last day of one
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_ADD_MONTHS.html: from the last day of a month to the last of another
 CREATE FUNCTION local_redshift.add_months(value timestamp, months integer) RETURNS timestamp LANGUAGE sql IMMUTABLE
 RETURN CASE
     WHEN value::date = local_redshift.last_day(value)
@@ -117,7 +117,7 @@ RETURN CASE
     ELSE value + months * interval '1 month'
 END;
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_MONTHS_BETWEEN_function.html: 31 days to a month
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_MONTHS_BETWEEN_function.html: a month has 31 days
 CREATE FUNCTION local_redshift.months_between(a timestamp, b timestamp) RETURNS double precision
 LANGUAGE sql IMMUTABLE
 RETURN 12 * (pg_catalog.date_part('year', a) - pg_catalog.date_part('year', b))
@@ -149,7 +149,7 @@ END $$;
 CREATE FUNCTION local_redshift.date_part_year(value date) RETURNS integer LANGUAGE sql IMMUTABLE
 RETURN extract(year FROM value)::integer;
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_DATE_CMP.html and its like
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_DATE_CMP.html and similar
 CREATE FUNCTION local_redshift.date_cmp(a date, b date) RETURNS integer LANGUAGE sql IMMUTABLE
 RETURN (a > b)::integer - (a < b)::integer;
 
@@ -181,8 +181,8 @@ CREATE FUNCTION local_redshift.interval_cmp(a interval, b interval) RETURNS inte
 RETURN (a > b)::integer - (a < b)::integer;
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/r_TO_TIMESTAMP.html, r_TO_DATE_function.html: 30 February is 2 March
--- unless the third argument says strict. Text that is longer than its format, or has other separators, is taken as far as
--- it goes; so 319 rows of a cluster were made with 'YYYYMMDD HHMISS' of 1542837407796 (seen).
+-- unless the third argument says strict. Text is read as far as its format goes, even if it is longer or has other
+-- separators: 319 rows of a cluster were made with 'YYYYMMDD HHMISS' from 1542837407796 (seen).
 CREATE FUNCTION local_redshift.lenient(value text, format text) RETURNS timestamp LANGUAGE plpgsql STABLE STRICT AS $$
 DECLARE
     names text[] := ARRAY(
@@ -203,7 +203,7 @@ BEGIN
     IF numbers IS NULL OR cardinality(names) = 0 THEN
         RAISE EXCEPTION USING ERRCODE = '22007', MESSAGE = 'invalid value "' || value || '" for "' || format || '"';
     END IF;
-    -- days are counted from the month, and months from the year, in whatever order they stand
+    -- days count from the month, and months from the year, in whatever order they appear
     FOREACH pattern IN ARRAY '{YYYY,MM,DD,HH24,HH12,HH,MI,SS}'::text[] LOOP
         number := numbers[array_position(names, pattern)]::integer;
         CONTINUE WHEN number IS NULL;

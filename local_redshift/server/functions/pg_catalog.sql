@@ -14,7 +14,7 @@ CREATE FUNCTION local_redshift.is_zone_map(relation oid) RETURNS boolean LANGUAG
     )
 $$;
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html, ENCODE: what is chosen where none is declared
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html, ENCODE: the default encodings
 CREATE FUNCTION local_redshift.encoding(declared text, sortkeyord integer, type regtype) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE
@@ -25,7 +25,7 @@ LANGUAGE sql IMMUTABLE AS $$
     END
 $$;
 
--- the numbers are the stand-in's own: format_encoding() makes names of them
+-- the numbers are our own; format_encoding() converts them to names
 CREATE FUNCTION local_redshift.format_encoding(encoding integer) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT (local_redshift.encodings())[encoding + 1]
 $$;
@@ -42,7 +42,7 @@ $$;
 CREATE VIEW local_redshift.pg_namespace AS
 SELECT * FROM pg_catalog.pg_namespace WHERE nspname NOT LIKE 'local\\_redshift%';
 
--- a primary or unique key has an index, as drivers look for it
+-- drivers look for the index of a primary or unique key
 CREATE VIEW local_redshift.pg_class AS
 SELECT
     pg_class.*,
@@ -137,7 +137,7 @@ CROSS JOIN unnest(columns) WITH ORDINALITY AS number (attnum, place)
 JOIN pg_catalog.pg_attribute ON attrelid = tbl AND pg_attribute.attnum = number.attnum
 WHERE kind IN ('p', 'u');
 
--- a DEFAULT is shown without the stand-in's functions; an IDENTITY is one (sqlalchemy-redshift reads its two numbers)
+-- shows a DEFAULT without the stand-in's functions, and an IDENTITY as one (sqlalchemy-redshift reads its two numbers)
 CREATE VIEW local_redshift.pg_attrdef AS
 SELECT oid, adrelid, adnum, adsrc AS adbin, adsrc
 FROM (
@@ -169,7 +169,7 @@ CREATE FUNCTION local_redshift.column_names(relation oid, numbers smallint[]) RE
     WHERE attrelid = relation
 $$;
 
--- of a foreign key that names no columns of its parent, those of the primary key
+-- a foreign key without columns refers to the primary key
 CREATE FUNCTION local_redshift.column_numbers(relation oid, names json) RETURNS smallint[] LANGUAGE sql STABLE AS $$
     SELECT CASE json_array_length(names)
         WHEN 0 THEN (SELECT columns FROM local_redshift.keys WHERE tbl = relation AND kind = 'p' LIMIT 1)
@@ -181,7 +181,7 @@ CREATE FUNCTION local_redshift.column_numbers(relation oid, names json) RETURNS 
     END
 $$;
 
--- keys are declared and not enforced: PostgreSQL knows nothing of them
+-- keys are declared and not enforced, so PostgreSQL does not know them
 CREATE VIEW local_redshift.pg_constraint AS
 SELECT
     oid,
@@ -224,7 +224,7 @@ LANGUAGE sql STABLE AS $$
     WHERE oid = constraint_id
 $$;
 
--- as the drivers read it for getPrimaryKeys and getIndexInfo: one row for each primary and unique key
+-- as drivers read it for getPrimaryKeys and getIndexInfo: one row per primary or unique key
 CREATE VIEW local_redshift.pg_index AS
 SELECT
     keys.oid AS indexrelid,
@@ -316,8 +316,8 @@ WHERE relkind = 'v';
 CREATE VIEW local_redshift.pg_tables AS
 SELECT * FROM pg_catalog.pg_tables WHERE schemaname NOT LIKE 'local\\_redshift%';
 
--- https://docs.aws.amazon.com/redshift/latest/dg/PG_GET_LATE_BINDING_VIEW_COLS.html. The views' queries come translated; each
--- becomes a view for as long as its columns are read, and one whose tables are not there has none.
+-- https://docs.aws.amazon.com/redshift/latest/dg/PG_GET_LATE_BINDING_VIEW_COLS.html. The queries arrive translated.
+-- Each is made a view while its columns are read; if its tables do not exist, it has none.
 CREATE FUNCTION local_redshift.pg_get_late_binding_view_cols(views json) RETURNS SETOF record
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -348,7 +348,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_REDSHIFT_TABLES.html, r_SVV_ALL_TABLES.html and their like
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_REDSHIFT_TABLES.html, r_SVV_ALL_TABLES.html and similar
 CREATE VIEW local_redshift.svv_redshift_databases AS
 SELECT
     datname::varchar(128) AS database_name, 1 AS database_owner, 'local'::varchar(32) AS database_type,
@@ -432,7 +432,7 @@ CREATE FUNCTION local_redshift.current_schemas(implicit boolean) RETURNS name[] 
     )
 $$;
 
--- nothing is external here
+-- there are no external tables
 CREATE VIEW local_redshift.svv_external_schemas AS
 SELECT 0::oid AS esoid, 0::smallint AS eskind, ''::name AS schemaname, 0 AS esowner, ''::text AS databasename,
     ''::text AS esoptions

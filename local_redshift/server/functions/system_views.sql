@@ -1,5 +1,5 @@
--- What people look at. https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_system-tables.html: columns in the guide's
--- order. What the stand-in has nothing to tell of is 0 or blank: encodings, distribution, other queries than COPY.
+-- The views that people look at. https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_system-tables.html: columns in
+-- the guide's order. What the stand-in does not know is 0 or blank: encodings, distribution, queries other than COPY.
 
 CREATE VIEW local_redshift.user_tables AS
 SELECT
@@ -16,7 +16,7 @@ FROM pg_catalog.pg_class
 JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
 WHERE relkind = 'r' AND nspname NOT IN ('pg_catalog', 'information_schema', 'local_redshift', 'pg_toast');
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_TABLE_INFO.html: tables with rows only; sizes in blocks of 1 MB
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_TABLE_INFO.html: only tables with rows; sizes in blocks of 1 MB
 CREATE VIEW local_redshift.svv_table_info AS
 SELECT
     current_database()::text AS database,
@@ -87,7 +87,7 @@ SELECT
 FROM information_schema.columns
 WHERE table_schema <> 'local_redshift';
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_STV_SLICES.html: there is one
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_STV_SLICES.html: one slice
 CREATE VIEW local_redshift.stv_slices AS
 SELECT 0 AS node, 0 AS slice, 0 AS localslice, 'D'::char(1) AS type;
 
@@ -108,7 +108,7 @@ SELECT
     ceil(pg_relation_size(oid) / 1048576.0)::integer AS block_count
 FROM local_redshift.user_tables;
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_STL_QUERY.html, r_SVL_QLOG.html, SYS_QUERY_HISTORY.html: the COPYs
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_STL_QUERY.html, r_SVL_QLOG.html, SYS_QUERY_HISTORY.html: only COPYs
 CREATE VIEW local_redshift.stl_query AS
 SELECT
     100 AS userid,
@@ -179,7 +179,7 @@ SELECT
     curtime AS end_time
 FROM local_redshift.load_commits;
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_STV_SESSIONS.html, SYS_SESSION_HISTORY.html: here, those of now
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_STV_SESSIONS.html, SYS_SESSION_HISTORY.html: only current sessions
 CREATE VIEW local_redshift.stv_sessions AS
 SELECT
     backend_start AT TIME ZONE 'UTC' AS starttime,
@@ -202,7 +202,7 @@ SELECT
 FROM pg_catalog.pg_stat_activity
 WHERE backend_type = 'client backend';
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_STL_CONNECTION_LOG.html: here, those of now
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_STL_CONNECTION_LOG.html: only current sessions
 CREATE VIEW local_redshift.stl_connection_log AS
 SELECT
     'authenticated'::char(50) AS event,

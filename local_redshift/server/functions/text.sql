@@ -10,7 +10,7 @@ RETURN strpos(value, part);
 CREATE FUNCTION local_redshift.concat(a text, b text) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN pg_catalog.textcat(a, b);
 
--- https://docs.aws.amazon.com/redshift/latest/dg/REGEXP_REPLACE.html: all that match; $1 is what the first group matched
+-- https://docs.aws.amazon.com/redshift/latest/dg/REGEXP_REPLACE.html: replaces all matches; $1 is the first group
 CREATE FUNCTION local_redshift.regexp_replace(
     value text, pattern text, replacement text DEFAULT '', start integer DEFAULT 1, flags text DEFAULT 'c'
 ) RETURNS text LANGUAGE sql IMMUTABLE
