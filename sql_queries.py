@@ -257,7 +257,7 @@ known_files = Statement("SELECT MD5(file || '|' || version) FROM loaded_files WH
 loaded_files_mark = Statement("COMMENT ON TABLE loaded_files IS %(mark)s")
 loaded_files_marked = Statement("SELECT obj_description('loaded_files'::regclass)")
 
-# WHAT IS STAGED -------------------------------------------------------------------------------------------------------
+# STAGED RECORDS -------------------------------------------------------------------------------------------------------
 
 # The columns of an event that songplays keeps, by their names in staging_events and in songplays.
 PLAY_COLUMNS = {
@@ -341,7 +341,7 @@ _WINDOW = "start_time BETWEEN %(first)s AND %(last)s"
 # another order. When several versions share a key, a total ordering picks the winner, so the order of loads does not
 # matter. Ids that start with EV are inferred: for songs and artists that were played but are not in the catalogue.
 
-# One row per song id that is new or has changed: the most complete version; ties go by the values.
+# One row per song id that is new or has changed: the most complete version; ties are decided by the values.
 new_songs_create = Statement("""
 CREATE TEMP TABLE new_songs DISTSTYLE ALL AS
 SELECT versions.*
@@ -360,7 +360,7 @@ QUALIFY ROW_NUMBER() OVER (
 EXCEPT
 SELECT song_id, title, artist_id, year, duration, artist_name FROM songs""")
 
-# One row per artist id that is new or has changed: the most complete version; ties go by the values.
+# One row per artist id that is new or has changed: the most complete version; ties are decided by the values.
 new_artists_create = Statement("""
 CREATE TEMP TABLE new_artists DISTSTYLE ALL AS
 SELECT versions.*
@@ -446,7 +446,7 @@ SELECT DISTINCT song_title, artist_name, song_length, song_id, artist_id
 FROM songplays
 WHERE song_id IN (SELECT song_id FROM to_rematch) OR artist_id IN (SELECT artist_id FROM to_rematch)""")
 
-# WITH --replace: WHAT GOES BEFORE THE NEW VERSIONS COME ---------------------------------------------------------------
+# WITH --replace: BEFORE NEW VERSIONS ARE INSERTED ---------------------------------------------------------------------
 
 # The key of a play, and the condition for the event with the same key.
 _KEY = "start_time, session_id, item_in_session"
@@ -845,7 +845,7 @@ HAVING COUNT(*) >= 20"""
     )
 )
 
-# Every staged play has arrived, and every upserted row is there. Catalogue ids that start with EV would be mistaken for
+# Every staged play and every upserted row has arrived. Catalogue ids that start with EV would be mistaken for
 # inferred ones.
 staged_check = _check(
     f"""
@@ -864,7 +864,7 @@ WHERE events.page = 'NextSong' AND songplays.start_time IS NULL""",
     _not_in("artists", "new_artists", "artist_id", "upserted rows missing from artists"),
 )
 
-# The small tables, completely.
+# The small tables, as a whole.
 dimensions_check = _check(
     _twice("users", "user_id", "duplicate user_id in users"),
     _twice("songs", "song_id", "duplicate song_id in songs"),
@@ -981,7 +981,7 @@ WHERE hour <> EXTRACT(hour FROM start_time)
 
 # WARNINGS -------------------------------------------------------------------------------------------------------------
 
-# Each row is a warning: what is odd, how many staged records it concerns, and how many there are.
+# Each row is a warning: its text, the number of staged records that it concerns, and the number of all.
 
 # One row per column that is empty in more than one staged play in twenty.
 missing_values_warning = _check(
@@ -1013,7 +1013,7 @@ WHERE {records} >= 20 AND {column} = 0"""
     )
 )
 
-# WHAT THE SCRIPTS ASK -------------------------------------------------------------------------------------------------
+# QUERIES OF THE SCRIPTS -----------------------------------------------------------------------------------------------
 
 # Plays in the window, and how many of them have a song of the catalogue. Counted before and after the insert.
 window_summary = Statement(f"""
@@ -1021,7 +1021,7 @@ SELECT COUNT(*) AS plays, COUNT(CASE WHEN LEFT(song_id, 2) <> 'EV' THEN 1 END) A
 FROM songplays
 WHERE {_WINDOW}""")
 
-# How many staged plays repeat another one, as when a log exists twice. Runs only if not all plays were new.
+# How many staged plays repeat another one, for example if a log exists twice. Runs only if not all plays were new.
 repeated_plays = Statement("""
 SELECT SUM(copies - 1)
 FROM (
@@ -1179,7 +1179,7 @@ WHERE session_id = pg_backend_pid()
     )
 ORDER BY query_id, start_time, file_name, line_number""")
 
-# WHAT RUNS, IN THIS ORDER ---------------------------------------------------------------------------------------------
+# LISTS OF STATEMENTS, IN THE ORDER IN WHICH THEY RUN ------------------------------------------------------------------
 
 drop_table_queries = [
     staging_events_table_drop,
@@ -1265,7 +1265,7 @@ check_queries = [
     staged_check,
 ]
 
-# what only warns
+# queries that only warn
 warn_queries = [no_plays_warning, missing_values_warning, empty_columns_warning]
 
 verify_queries = [dimensions_check, keys_check, plays_check, inferred_check, whole_star_check]

@@ -11,7 +11,7 @@ from pipeline.run_log import CheckResult
 from pipeline.session import Parameters, Session
 from pipeline.summary import Staged, Transformed, counted
 
-SHOWN_FILES = 10  # that were loaded before in another version
+SHOWN_FILES = 10  # files that were loaded before in another version
 
 
 @dataclass(frozen=True)
@@ -22,23 +22,24 @@ class Passed:
 
     @property
     def text(self) -> str:
-        """The number in words."""
+        """The number of checks as text."""
         return f"{counted(self.rules, 'check')} passed"
 
     @property
     def lines(self) -> Sequence[str]:
-        """No more than the one line."""
+        """The same in one line."""
         return ()
 
 
 def check_load(session: Session, staged: Staged, loaded: Transformed) -> Passed:
-    """Check what the load touched: its window of timestamps and, if plays may have been matched anew, all plays.
+    """Check what the load touched: its window of timestamps or, if earlier plays may have been matched again, all
+    plays.
 
-    Raise PipelineError, naming each violation; nothing may be committed then.
+    Raise PipelineError, naming each violation; then nothing may be committed.
     """
     advice = ""
     checks = _checks(session, sql_queries.check_queries, staged.window)
-    # if each staged play is new, none has the key of another
+    # if every staged play is new, none repeats a key
     if loaded.inserted < staged.plays:
         conflicts = _checks(session, [sql_queries.conflicts_check], staged.window)
         advice = _conflict_advice(session) if any(check.found for check in conflicts) else ""
@@ -64,7 +65,7 @@ def _conflict_advice(session: Session) -> str:
 
 
 def warn_of_load(session: Session) -> None:
-    """Warn about what is odd in the staged data, though not wrong."""
+    """Print warnings about staged data that is unusual, but not wrong."""
     for table, number in session.left_out.items():
         session.run.log.warn(f"COPY {table} left out {counted(number, 'bad record')}")
     for query in sql_queries.warn_queries:
@@ -75,8 +76,8 @@ def warn_of_load(session: Session) -> None:
 def verify_star(session: Session) -> None:
     """Check the whole star schema. Raise PipelineError, naming each violation.
 
-    Each query is a transaction of its own: it sees what was committed when it began, and nobody has to wait for all of
-    them. None reads the staging tables, which loads lock.
+    Each query runs in its own transaction, so that nobody has to wait for all of them. None reads the staging tables,
+    which loads lock.
     """
     session.run.log.expected = len(sql_queries.verify_queries)
     window = whole_star(session)
@@ -106,7 +107,7 @@ def _noted(session: Session, results: list[CheckResult]) -> list[CheckResult]:
 
 
 def _report(checks: list[CheckResult], outcome: str, advice: str = "") -> Passed:
-    """Return how many rules held. Raise PipelineError, naming each violation."""
+    """Return how many checks passed. Raise PipelineError, naming each violation."""
     failed = [str(check) for check in checks if check.found]
     if len(failed) == 1:
         raise PipelineError(f"check failed, {outcome}: {failed[0]}{advice}")

@@ -1,4 +1,4 @@
-"""Parse the config file: sections, keys and values; anything unknown is refused by name."""
+"""Parse the config file: sections, keys and values. Anything unknown is refused by name."""
 
 import configparser
 import difflib
@@ -42,7 +42,7 @@ class ConfigValues:
     def _add(self, section: str, key: str, value: str) -> None:
         name = key.upper()
         if len(key.split()) > 1:
-            # it may be part of a password
+            # the key may be part of a password
             raise PipelineError(f"{self.path}: [{section}] a line that begins with {key.split()[0]} is not KEY = value")
         if name not in KNOWN_KEYS[section]:
             shown = key if _is_shown(key) else "of that name"
@@ -61,7 +61,7 @@ class ConfigValues:
             )
         if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
             return value[1:-1]
-        # a password may hold anything
+        # a password may contain anything
         if key != "DB_PASSWORD" and _COMMENT.search(value):
             raise PipelineError(
                 f"{self.path}: [{section}] {key} = {value}: put the comment on a line of its own, "
@@ -81,7 +81,7 @@ class ConfigValues:
 
 
 def _parse(path: Path) -> Mapping[str, Mapping[str, str | None]]:
-    # % has no special meaning, and # or ; may be part of a password
+    # % has no special meaning; # and ; may be part of a password
     parser = configparser.ConfigParser(interpolation=None, default_section="\0")
     parser.optionxform = str  # type: ignore[assignment, method-assign]  # how configparser is told to keep the case
     try:
@@ -99,7 +99,7 @@ def _parse(path: Path) -> Mapping[str, Mapping[str, str | None]]:
 
 
 def _parse_problem(error: configparser.Error) -> str:
-    """Return the line number and what is wrong; the line itself may hold the password and is not shown."""
+    """Return the line number and the problem. The line itself is not shown: it may contain the password."""
     if isinstance(error, configparser.MissingSectionHeaderError):
         return f"line {error.lineno}: there is no [SECTION] above this line"
     if isinstance(error, configparser.DuplicateOptionError):

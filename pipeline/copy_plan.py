@@ -31,11 +31,11 @@ from sql_queries import Copy
 
 WORDS = {"log_data": "log files", "song_data": "song files"}
 
-# Names of our files under TEMP_DIR, the only ones that are ever deleted there: warehouse, start of the run, file.
+# The only names that are ever deleted under TEMP_DIR are our own: warehouse, start of the run, file.
 _OURS = re.compile(
     r"etl-(?P<warehouse>[0-9a-f]{16}|check)/(?P<begun>\d{8}T\d{6})-[0-9a-f]{16}/[\w-]+\.(?:manifest|json\.gz)"
 )
-_ABANDONED = dt.timedelta(days=1)  # older files of other warehouses are leftovers
+_ABANDONED = dt.timedelta(days=1)  # other warehouses' files are leftovers if they are older
 _BEGUN = "%Y%m%dT%H%M%S"
 
 
@@ -56,7 +56,7 @@ class CopyPlan:
 
 @contextlib.contextmanager
 def plan_copies(session: Session, *, everything: bool = False, trial: bool = False) -> Iterator[CopyPlan]:
-    """Prepare the source for COPY; it stays ready until the end of the block.
+    """Prepare the sources for COPY; they stay ready until the end of the block.
 
     Without TEMP_DIR each COPY reads its whole prefix. With it, only files that have not been loaded yet are read,
     unless `everything` is set; `trial` is for COPYs that load nothing. Raise PipelineError, naming the file, if
@@ -85,8 +85,8 @@ def with_run_options(session: Session, copy: Copy, trial: bool) -> Copy:
 def _plan_new_files(session: Session, *, everything: bool, trial: bool) -> Iterator[CopyPlan]:
     """Plan COPYs of the new files of both sources, with manifests under TEMP_DIR; see `plan_copies`.
 
-    A load has to hold the lock on the staging tables: then whatever else is under TEMP_DIR for its warehouse was left
-    by a killed load.
+    A load has to hold the lock on the staging tables: then anything else of its warehouse under TEMP_DIR was left by a
+    killed load.
     """
     folder = TempFolder(session.settings, "check" if trial else warehouse_id(session))
     try:
@@ -97,10 +97,10 @@ def _plan_new_files(session: Session, *, everything: bool, trial: bool) -> Itera
 
 
 def warehouse_id(session: Session) -> str:
-    """Return an id of this warehouse, made of where it is and of the random mark on its loaded_files table.
+    """Return an id of this warehouse, made from its location and the random mark on its loaded_files table.
 
-    The mark alone is not enough: a restored snapshot or a copied data directory has the same one. A warehouse whose
-    tables are older than loaded_files gets the table and the mark now.
+    The mark alone is not enough: a restored snapshot or a copied data directory has the same one. If the tables are
+    older than loaded_files, create that table and the mark now.
     """
     session.execute(sql_queries.loaded_files_table_create)
     [(mark,)] = session.rows(sql_queries.loaded_files_marked)
@@ -169,7 +169,7 @@ def _find(session: Session, source: str, record: IO[str] | None, *, known: bool)
 
 
 def _digest(text: str) -> str:
-    # like MD5 in `known_files`; FIPS mode allows it for other purposes than security
+    # MD5, like `known_files`; FIPS mode allows it unless it is for security
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -274,7 +274,7 @@ class TempFolder:
             raise type(error)(f"{error}; see [S3] TEMP_DIR in {self._config}") from error
 
     def clear_left_over(self) -> None:
-        """Delete what killed runs left: all loads of this warehouse, and anything old."""
+        """Delete what killed runs have left: files of this warehouse's loads, and any old files."""
         with self._named(), said_if_slow("the list of what is under TEMP_DIR"):
             found = [file.name for file in self._store.list(f"{self._temp_dir}/etl-")]
         self._delete([name for name in found if self._is_left_over(name.removeprefix(f"{self._temp_dir}/"))])
@@ -303,5 +303,5 @@ class TempFolder:
         if not self._temp_dir.startswith("s3://"):
             folders = {Path(name).parent for name in names}
             for path in [*folders, *(folder.parent for folder in folders)]:
-                with contextlib.suppress(OSError):  # not empty
+                with contextlib.suppress(OSError):  # the folder is not empty
                     path.rmdir()

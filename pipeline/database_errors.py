@@ -40,21 +40,21 @@ _TEXTS = (
     # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: the request itself is wrong
     Text(r"AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|PermanentRedirect|NoSuchBucket", False),
     Text(r"Unable to locate credentials|not authorized to assume|UnauthorizedException", False),
-    # https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html. 1018 is what a load gets that waited for
-    # a table's lock while create_tables.py dropped the table.
+    # https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html. A load gets 1018 if create_tables.py drops
+    # a table while the load waits for its lock.
     Text(r"\A(?:ERROR: *)?(?:1023|1018)\b", True),
     Text(r"Serializable isolation violation|conflict with concurrent transaction", True),
     # https://repost.aws/knowledge-center/http-5xx-errors-s3: all of S3's 5xx can and should be tried again
     Text(r"S3ServiceException:[^\n]*,Status 5\d\d,", True),
     # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: S3 gave up waiting for a slow connection
     Text(r"S3ServiceException:[^\n]*,Error RequestTimeout,", True),
-    # github.com/awslabs/aws-lambda-redshift-loader issue 73: an object that was listed was gone when its turn came
+    # github.com/awslabs/aws-lambda-redshift-loader issue 73: an object was listed, but gone when its turn came
     Text(r"(?<!manifest file - )S3ServiceException:[^\n]*,Status 404,Error NoSuchKey,", True),
     # https://curl.se/libcurl/c/libcurl-errors.html: no connection, timed out, nothing or half of it received
     Text(r"S3CurlException:[^\n]*,\s*CurlError (?:6|7|18|28|35|52|55|56),", True),
     # github.com/harrystech/arthur-redshift-etl pull request 134
     Text(r"S3 ?Query Exception", True),
-    # botocore's words for the same, where the stand-in reads S3
+    # botocore's messages for the same, if the stand-in reads S3:
     # https://github.com/boto/botocore/blob/develop/botocore/exceptions.py
     Text(
         r"S3 can't be read from here: (?:Read timeout|Connect timeout|Could not connect|Connection was closed"
@@ -62,14 +62,14 @@ _TEXTS = (
         True,
     ),
     Text(r"can't be read: (?:Connection reset|timed out)", True),
-    # a local file that was listed and deleted before its turn came
+    # a local file was deleted between its listing and its turn
     Text(r"\A(?:ERROR: *)?/[^\n]* does not exist(?:\n|\Z)", True),
 )
 
 # libpq's messages if no connection could be opened.
 # https://docs.aws.amazon.com/redshift/latest/mgmt/troubleshooting-connections.html
 _NO_CONNECTION = (
-    # a cluster that is paused or restarts
+    # a cluster that is paused or restarting
     Text(r"Connection refused|starting up|shutting down", True),
     # github.com/exmergo/dex pull request 97: a workgroup that wakes up drops the first handshake
     Text(r"server closed the connection unexpectedly|Connection reset|connection has been closed unexpectedly", True),
@@ -83,10 +83,10 @@ _WAKING = Text(r"timeout expired|Connection timed out", True)
 
 
 def is_connection_lost(error: psycopg2.Error) -> bool:
-    """Tell whether the connection was lost before the answer came."""
+    """Tell whether the connection was lost before the answer arrived."""
     if not isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)):
         return False
-    # without an SQLSTATE the driver noticed; 57P and 08 come from a server that shuts down
+    # no SQLSTATE: the driver noticed it; 57P and 08 come from a server that is shutting down
     return error.pgcode is None or error.pgcode.startswith(("57P", "08"))
 
 
@@ -120,7 +120,7 @@ _NO_SOURCE = re.compile(
 _NO_FILE = re.compile(r"S3 prefix '.*' does not exist|no file's path starts with")
 _COUNT_OF_PATHS = re.compile(r"Number of jsonpath")
 _S3_REFUSED = re.compile(r"S3ServiceException|S3 can't be read")
-# the first is that of older clusters; https://stackoverflow.com/questions/70659682 has the one of Serverless
+# the first is from older clusters; https://stackoverflow.com/questions/70659682 has that of Serverless
 _ROLE_REFUSED = re.compile(
     r"not authorized to assume IAM Role|Not authorized to get credentials of role"
     r"|The requested role .* is not associated"
@@ -159,7 +159,7 @@ def statement_failed(
 ) -> StatementFailed:
     """Return the error for a statement that was refused or whose connection was lost.
 
-    `outcome` says what is true of the warehouse, if that is known.
+    `outcome` describes the state of the warehouse, if it is known.
     """
     outcome = f"; {outcome}" if outcome else ""
     what = name_of(statement) + (" (sql_queries.py)" if isinstance(statement, Statement) else "")
@@ -172,13 +172,13 @@ def statement_failed(
     said = _said(error, settings)
     advice = _advice(error, statement, parameters or {}, settings)
     kind = CopyFailed if _LOAD_FAILED.search(said) else StatementFailed
-    # the file was there when it was listed, and the next try lists again
+    # the file existed when it was listed, and the next try lists again
     passes = statement_passes(error) or ("manifest" in (parameters or {}) and bool(_NO_FILE.search(said)))
     return kind(f"{what} failed: {said}" + (f"\n{advice}" if advice else ""), error, passes=passes)
 
 
 def _is_disk_full(error: psycopg2.Error, settings: Settings) -> bool:
-    """Tell whether the local server's disk is full; if it died of that, only its log says so."""
+    """Tell whether the local server's disk is full. If the server died of it, only its log says so."""
     if _NO_SPACE in str(error):
         return True
     if not is_connection_lost(error):

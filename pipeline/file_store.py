@@ -26,7 +26,7 @@ AT_A_TIME = 128  # concurrent requests: S3 takes some 20 ms for each, whatever i
 BATCH_FILES, BATCH_BYTES = 2048, 32 << 20  # read at a time; bounds the memory
 CREDENTIALS_KEPT = dt.timedelta(minutes=5)  # boto3 refreshes them some 10 minutes before they expire
 
-GONE = "it is gone, or was moved since it was listed"  # a new listing may find it, or not need it
+GONE = "it is gone, or was moved since it was listed"  # the next listing finds it in its new place, or not at all
 
 # S3's message inside obstore's, and obstore's messages for transient failures
 _S3_SAYS = re.compile(r"<Code>(?P<code>\w+)</Code>.*?<Message>(?P<message>[^<]*)</Message>", re.DOTALL)
@@ -49,9 +49,10 @@ class FoundFile(NamedTuple):
 
 
 class FileStore(Protocol):
-    """A place for files. Names are full: "s3://bucket/key" or "/a/path".
+    """A place for files.
 
-    Each method raises PipelineError, saying what failed, and Unreachable if a retry may succeed.
+    Names are complete: "s3://bucket/key" or "/a/path". Each method raises PipelineError, saying what failed, and
+    Unreachable if a retry may succeed.
     """
 
     def list(self, prefix: str) -> Iterator[FoundFile]:
@@ -123,7 +124,7 @@ def _local_errors(what: str, name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        path = error.filename or name  # while walking, the folder
+        path = error.filename or name  # while walking, it is the folder
         if os.path.islink(path):  # noqa: PTH114
             raise PipelineError(f"can't {what} {path}: it is a link that leads nowhere") from error
         if isinstance(error, FileNotFoundError) and what != "write":
@@ -148,13 +149,13 @@ class S3FileStore:
                     yield found
                 return
             except (InvalidPathError, ValueError):
-                pass  # obstore refuses the prefix, or a name in the listing
+                pass  # obstore rejects the prefix, or a name in the listing
         yield from self._listed_by_boto3(prefix, last)
 
     def _listed(self, prefix: str) -> Iterator[FoundFile]:
-        """List with obstore, which takes a folder as prefix: start at the first name that begins with `prefix`.
+        """List with obstore, whose prefixes are folders: start at the first name that begins with `prefix`.
 
-        Names come sorted, so the first that does not begin with the prefix ends the listing.
+        Names arrive sorted, so the first that does not begin with the prefix ends the listing.
         """
         key = self._key(prefix)
         folder, _, beginning = key.rpartition("/")
@@ -229,7 +230,7 @@ class S3FileStore:
 
 
 def _explained(error: Exception, failed: str, right: str) -> PipelineError:
-    """Turn an error into a message; `right` is the permission that the AWS identity needs."""
+    """Convert an error to a message; `right` is the permission that the AWS identity needs."""
     said = without_password(str(error).strip().split("\n")[0])
     s3 = _S3_SAYS.search(str(error))
     code = s3["code"] if s3 else ""

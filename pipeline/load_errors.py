@@ -29,7 +29,9 @@ class PackedObject:
     """A packed object: its name, its files, and the line at which each of them begins."""
 
     name: str = ""
-    starts: "array[int]" = field(default_factory=lambda: array("Q"))  # a list of hundreds of thousands would be large
+    starts: "array[int]" = field(
+        default_factory=lambda: array("Q")
+    )  # names compactly: a list of hundreds of thousands would be large
     files: list[str] = field(default_factory=list)
     lines: int = 0
 
@@ -67,7 +69,7 @@ _COLUMNS = (
 )
 _FILE_COLUMNS = tuple(names[0] for names in _COLUMNS)
 
-# the parts of a reason that differ from record to record
+# parts of a reason that differ between records
 _OF_THE_VALUE = re.compile(r"Value '.*', Pos \d+, |(?<=sequence: )[0-9a-f ]+|(?<=Invalid char: ).*")
 
 
@@ -84,13 +86,13 @@ class LoadError(NamedTuple):
     query: str
 
     def traced(self, packed: Mapping[str, PackedObject]) -> "LoadError":
-        """This error, at the file and line that went into a packed object, if it is in one."""
+        """Return this error with the file and line that were packed, if it is in a packed object."""
         origin = origin_of(self.filename, self.line, packed)
         return self._replace(filename=origin.file, line=str(origin.line)) if origin else self
 
     @property
     def target(self) -> str:
-        """The column with its type, as "song varchar(1024)"; empty if the record itself is malformed."""
+        """The column with its type, such as "song varchar(1024)"; empty if the record itself is malformed."""
         if not self.column:
             return ""
         length = f"({self.column_length})" if self.column_length not in ("", "0") else ""
@@ -108,7 +110,7 @@ class Table(NamedTuple):
     rows: list[list[str]]
 
     def traced(self, packed: Mapping[str, PackedObject]) -> "Table":
-        """This table with two columns more, if anything was packed: the file and line where each error really is."""
+        """Return this table with two more columns if anything was packed: the source file and line of each error."""
         at = {name: self.columns.index(name) for name in (*_FILE_COLUMNS, "line_number") if name in self.columns}
         file = next((at[name] for name in _FILE_COLUMNS if name in at), None)
         if not packed or file is None:
@@ -131,7 +133,7 @@ def load_errors_of(table: Table, packed: Mapping[str, PackedObject]) -> list[Loa
 def origin_of(filename: str, line: str, packed: Mapping[str, PackedObject]) -> Origin | None:
     """Map a line of a packed object to its source; None if the file is not a packed object.
 
-    The system tables cut names off after 256 bytes.
+    The system tables truncate names at 256 bytes.
     """
     for name, made in packed.items():
         if filename and name.encode()[:NAME_BYTES] == filename.encode()[:NAME_BYTES] and line.isdecimal():
@@ -157,7 +159,7 @@ def read_first(
 
 
 def write_csv(path: Path, table: Table) -> None:
-    """Write the table to a file, whole or not at all. Raise OSError."""
+    """Write the table to a file, completely or not at all. Raise OSError."""
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         with open(unfinished, "w", encoding="utf-8", newline="") as file:

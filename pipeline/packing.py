@@ -77,10 +77,10 @@ Write = Callable[[str, IO[bytes]], str]
 
 
 def pack(store: FileStore, files: FileList, write: Write, done: Done) -> Packed:
-    """Pack the files into objects of about equal size; `write` names them, and `done` is called after each file.
+    """Pack the files into objects of about equal size. `write` names them, and `done` is called after each file.
 
-    A file that is not a sequence of whole JSON objects is left out: it could spoil its neighbours, and COPY reports it
-    by its own name.
+    A file that is not a sequence of complete JSON objects is left out: it could spoil its neighbours, and COPY reports
+    it by its own name.
     """
     count = min(MOST_OBJECTS, max(1, files.size // PACKED_BYTES))
     share = math.ceil(files.size / count)
@@ -117,7 +117,7 @@ def _share_of(
 
 
 def is_whole(data: bytes) -> bool:
-    """Tell whether the bytes are a sequence of JSON objects and nothing else."""
+    """Tell whether the bytes are a sequence of JSON objects, and nothing else."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:

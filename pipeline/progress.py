@@ -41,14 +41,14 @@ class CopyWatch:
     """Progress of a session's COPY, read from the system tables over a second connection."""
 
     def __init__(self, connect: Callable[[], extensions.connection], session: int) -> None:
-        """`connect` opens the second connection when it is first needed; `session` is the other's process id."""
+        """`connect` opens the second connection when it is first needed. `session` is the process id of the first."""
         self._connect = connect
         self._session = session
         self._connection: extensions.connection | None = None
         self._queries = list(copy_progress_queries)
 
     def __call__(self) -> SoFar | None:
-        """Return the progress; None if no system table tells."""
+        """Return the progress; None if no system table has it."""
         for query in list(self._queries):
             try:
                 found = self._ask(query)
@@ -75,7 +75,7 @@ class CopyWatch:
 
 @contextlib.contextmanager
 def said_if_slow(awaited: str) -> Iterator[None]:
-    """Print what is awaited if the block takes long."""
+    """If the block takes long, print what it is waiting for."""
     timer = threading.Timer(SHOWN_AFTER, _say, [f"waiting for {awaited}"])
     timer.daemon = True
     timer.start()
@@ -92,9 +92,9 @@ def _say(line: str) -> None:
 
 @contextlib.contextmanager
 def show_progress(label: str, watch: Watch | None = None, position: tuple[int, int] | None = None) -> Iterator[None]:
-    """Show how long the block takes: on one line at a terminal, else a line a minute.
+    """Show how long the block takes: on one line at a terminal, otherwise a line per minute.
 
-    `position` is the number of this step of the run and how many there are, if that is known.
+    `position` is the number of this step of the run and the number of all steps, if that is known.
     """
     done = threading.Event()
     show = functools.partial(_on_one_line, position=position) if is_terminal(sys.stdout) else _line_by_line
@@ -119,7 +119,7 @@ def _show(show: Callable[..., None], label: str, watch: Watch | None, done: thre
 
 
 def leave_terminal_in_order() -> None:
-    """Show the cursor again, which a progress bar hides."""
+    """Show the cursor again, which progress bars hide."""
     if is_terminal(sys.stdout):
         from rich.console import Console
 
@@ -137,13 +137,13 @@ def _line_by_line(label: str, watch: Watch | None, done: threading.Event, starte
 def _on_one_line(
     label: str, watch: Watch | None, done: threading.Event, started: float, position: tuple[int, int] | None
 ) -> None:
-    from rich.console import Console  # slow to import, and needed for slow statements only
+    from rich.console import Console  # imported here: slow, and needed only for slow statements
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
         TextColumn("{task.description}:"),
         TimeElapsedColumn(),
-        BarColumn(20),  # over the whole run or, if its steps are not known, over the files of this one
+        BarColumn(20),  # of the whole run or, if the number of its steps is not known, of this step's files
         TextColumn("{task.fields[so_far]}"),
     )
     step, steps = position or (1, None)

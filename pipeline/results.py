@@ -1,4 +1,4 @@
-"""The figures of a load: what was staged, what became of each table, which files were read."""
+"""The figures of a load: the staged records, the changes of each table, the files read."""
 
 import contextlib
 import dataclasses
@@ -18,7 +18,7 @@ from pipeline.summary import CopiedTable, Staged, Summary, TableChanges, Transfo
 
 
 def describe_staged(session: Session, files: Mapping[str, int], replaces: bool) -> Staged:
-    """Return the figures of what is staged; `files` are the numbers of files by source, if they are known."""
+    """Return the figures of the staged records. `files` has the numbers of files by source, if they are known."""
     copied: dict[str, CopiedTable] = {}
     for statement in sql_queries.copy_table_queries:
         steps = [step for step in session.run.log.steps if step.name == statement.name]
@@ -29,7 +29,7 @@ def describe_staged(session: Session, files: Mapping[str, int], replaces: bool) 
 
 
 class WindowPlays(NamedTuple):
-    """How many plays a window holds, and how many of them have a song of the catalogue."""
+    """The number of plays in a window, and how many of them have a song of the catalogue."""
 
     plays: int
     matched: int
@@ -53,7 +53,7 @@ UPSERTS = {
     "songs": (sql_queries.songs_table_delete, sql_queries.songs_table_insert),
     "artists": (sql_queries.artists_table_delete, sql_queries.artists_table_insert),
 }
-# the same for inferred songs and artists, where only those that are no longer played are deleted
+# also for inferred songs and artists, of which only those without a play are deleted
 INFERRED = {
     "songs": (sql_queries.inferred_songs_delete, sql_queries.inferred_songs_insert),
     "artists": (sql_queries.inferred_artists_delete, sql_queries.inferred_artists_insert),
@@ -61,7 +61,7 @@ INFERRED = {
 
 
 class Written:
-    """How many rows each statement wrote, by the statement."""
+    """The number of rows that each statement wrote."""
 
     def __init__(self, rows: Counter[str]) -> None:
         self._rows = rows
@@ -78,10 +78,11 @@ def measure(
     before: WindowPlays,
     after: WindowPlays,
 ) -> Transformed:
-    """Return what became of each table.
+    """Return the changes of each table.
 
-    `rows` has how many rows each statement wrote, by its name, `rematched` the same for those that match earlier plays
-    anew, if they ran. The plays in the window are those `before` and `after` the staged ones were inserted.
+    `rows` has the number of rows that each statement wrote, by its name; `rematched` the same for the statements that
+    match earlier plays again, if they ran. `before` and `after` are the plays in the window before and after the
+    insert.
     """
     wrote, rewrote = Written(rows), Written(rematched or Counter())
     [(users, songs, artists, times, inferred_songs, inferred_artists)] = session.rows(
@@ -90,7 +91,7 @@ def measure(
     rematched_plays = rewrote[sql_queries.songplays_table_update]
     plays_window: Parameters = staged.window
     plays_read = after.plays
-    if rematched is not None:  # the load has looked through all plays
+    if rematched is not None:  # the load has read all plays
         plays_window = whole_star(session)
         plays_read = plays_in_window(session, plays_window).plays
     replaced = Replaced()
@@ -116,7 +117,7 @@ def measure(
 
 
 class Replaced(NamedTuple):
-    """What --replace did, as `replaced_summary` counts it."""
+    """The effects of --replace, as `replaced_summary` counts them."""
 
     changed_plays: int = 0
     differing_users: int = 0
@@ -133,7 +134,7 @@ def _songplays(wrote: Written, replaced: Replaced, before: int, after: int, read
 
 
 def _users(wrote: Written, replaced: Replaced | None, total: int) -> TableChanges:
-    """Without --replace each upserted user is new or changed; with it, a user's row may be written twice."""
+    """Without --replace each upserted user is new or changed. With it, a user's row may be written twice."""
     deleted, inserted = (wrote[statement] for statement in UPSERTS["users"])
     if replaced is None:
         return TableChanges(inserted - deleted, deleted, 0, total - inserted)
@@ -145,7 +146,7 @@ def _users(wrote: Written, replaced: Replaced | None, total: int) -> TableChange
 
 
 def _catalogue(table: str, wrote: Written, rewrote: Written, total: int) -> TableChanges:
-    """Return what became of songs or artists, inferred ones included."""
+    """Return the changes of songs or artists, inferred ones included."""
     delete, insert = UPSERTS[table]
     inferred_delete, inferred_insert = INFERRED[table]
     changed = wrote[delete]
@@ -183,9 +184,9 @@ def summarize(session: Session, staged: Staged, loaded: Transformed) -> Summary:
 
 
 def count_files(session: Session, summary: Summary) -> Summary:
-    """Return the summary with the numbers of files that COPY read, as far as the system table tells.
+    """Return the summary with the numbers of files that COPY read, as far as the system tables have them.
 
-    Call it after the commit: a table that can't be read ends the transaction.
+    Call it after the commit: an unreadable system table aborts the transaction.
     """
     if None not in summary.files.values():
         return summary
@@ -200,7 +201,7 @@ def count_files(session: Session, summary: Summary) -> Summary:
 
 
 def say_folders_read(session: Session) -> None:
-    """Say that COPY has read several folders whose names begin with LOG_DATA, if it has; for after the commit."""
+    """Say that COPY has read several folders whose names begin with LOG_DATA, if it has; call it after the commit."""
     prefix = session.source.log_data
     ends = {name[len(prefix) :].partition("/")[0] for name in _files_read(session) if "/" in name[len(prefix) :]}
     if prefix.endswith("/") or len(ends) < 2:
@@ -213,7 +214,7 @@ def say_folders_read(session: Session) -> None:
 
 
 def _files_read(session: Session) -> set[str]:
-    """The log files that the COPYs of the session have read; nothing if no system table tells."""
+    """Return the log files that the session's COPYs have read; none if no system table has them."""
     names: set[str] = set()
     with contextlib.suppress(psycopg2.Error):
         for copy in session.copies:

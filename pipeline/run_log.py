@@ -1,4 +1,4 @@
-"""Run log: what a script prints while it runs, and the same as a JSON report."""
+"""Run log: the output of a script while it runs, and the same as a JSON report."""
 
 import contextlib
 import json
@@ -20,11 +20,11 @@ REPORTED_ERRORS = 100  # load errors in the report; load_errors.csv has the othe
 
 GREEN, YELLOW, RED = "32", "33", "31"  # https://en.wikipedia.org/wiki/ANSI_escape_code#Colors
 
-_stamped: set[int] = set()  # the streams whose lines begin with the time, by their file descriptors
+_stamped: set[int] = set()  # file descriptors of the streams whose lines begin with the time
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether a standard stream is a terminal; a closed one is None in Python."""
+    """Tell whether a standard stream is a terminal; Python has None for a closed one."""
     return stream is not None and stream.isatty()
 
 
@@ -34,7 +34,7 @@ def now() -> str:
 
 
 def stamp_lines() -> None:
-    """Begin each line with the time from now on, except at a terminal."""
+    """Begin each line with the time from now on, unless it goes to a terminal."""
     _stamped.update(number for number, stream in ((1, sys.stdout), (2, sys.stderr)) if not is_terminal(stream))
 
 
@@ -55,7 +55,7 @@ def complain(message: str, status: int = 1) -> int:
 
 
 def _shown(text: str, stream: TextIO, colour: str, with_time: bool) -> str:
-    """Return the text as it is printed: the first line in colour, broken at words to fit a terminal, or with times."""
+    """Return the text as printed: with times, or with the first line in colour and wrapped to fit the terminal."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     lines = text.encode(encoding, "backslashreplace").decode(encoding).split("\n")
     if with_time:
@@ -68,10 +68,10 @@ def _shown(text: str, stream: TextIO, colour: str, with_time: bool) -> str:
 
 
 def _shown_path(path: str) -> str:
-    """Return a path as it is shown: at a terminal, one below the working folder relative to it."""
+    """Return a path as shown: at a terminal, relative to the working folder if it is in there."""
     if not is_terminal(sys.stdout):
         return path
-    with contextlib.suppress(OSError):  # the working folder is gone
+    with contextlib.suppress(OSError):  # the working folder does not exist any more
         return path.removeprefix(f"{Path.cwd()}/")
     return path
 
@@ -90,7 +90,7 @@ def _fitting(line: str, stream: TextIO) -> list[str]:
 
 @dataclass
 class Step:
-    """One statement of a run: how many rows it wrote, None if it writes none, and how long it took."""
+    """One statement of a run: the number of rows it wrote (None if it writes none), and how long it took."""
 
     name: str
     rows: int | None = None
@@ -98,7 +98,7 @@ class Step:
 
 
 class CheckResult(NamedTuple):
-    """One rule of a check: its name, how many violations it found, and an example of one."""
+    """One rule of a check: its name, the number of violations, and an example."""
 
     name: str
     found: int
@@ -111,7 +111,7 @@ class CheckResult(NamedTuple):
 
 
 class Result(Protocol):
-    """The result of a phase: one line for a log, several for a terminal."""
+    """The result of a phase: one line for a log, several lines for a terminal."""
 
     @property
     def text(self) -> str: ...
@@ -122,7 +122,7 @@ class Result(Protocol):
 
 @dataclass
 class Phase:
-    """A phase of a run, whose result is set in its block."""
+    """A phase of a run. Its result is set in its block."""
 
     result: Result | None = None
 
@@ -169,11 +169,11 @@ class RunLog:
 
     @property
     def seconds(self) -> float:
-        """The time since the run began."""
+        """Seconds since the run began."""
         return time.monotonic() - self._begun
 
     def _begin_report(self, report: Path) -> None:
-        """Write that the run is under way: a run that is killed leaves no report of an earlier one behind."""
+        """Write that the run is in progress: a killed run must not leave the report of an earlier one behind."""
         try:
             report = report.absolute() if _is_device(report) else report.resolve()
             _check_writable(report)
@@ -194,18 +194,18 @@ class RunLog:
             raise PipelineError(f"--report {report}: that is the config file; nothing was changed")
 
     def forget_try(self) -> None:
-        """Forget what a try did that changed nothing."""
+        """Forget a try that changed nothing."""
         for noted in (self.steps, self.checks, self.warnings, self.load_errors):
             noted.clear()
 
     @property
     def position(self) -> tuple[int, int] | None:
-        """The number of the step that is running, and how many there will be; None if that is not known."""
+        """The number of the running step and the number of all steps; None if that is not known."""
         number = len(self.steps) + 1
         return (number, max(self.expected, number)) if self.expected else None
 
     def step(self, step: Step) -> None:
-        """Note a statement that has ended."""
+        """Note a finished statement."""
         self.steps.append(step)
         rows = "" if step.rows is None else f"{counted(step.rows, 'row')} in "
         self.detail(f"{step.name}: {rows}{step.seconds:.2f} s")
@@ -217,7 +217,7 @@ class RunLog:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[Phase]:
-        """Print a line about the phase that runs in the block, with its result, if there is one, and its time."""
+        """Print a line about the phase in the block, with its result, if there is one, and its time."""
         started = time.monotonic()
         phase = Phase()
         yield phase
@@ -230,7 +230,7 @@ class RunLog:
             say(f"{name} {seconds}: {phase.result.text}")
 
     def note_load_errors(self, errors: Sequence[NamedTuple]) -> None:
-        """Note records that did not load, at most REPORTED_ERRORS of them, for the report."""
+        """Note rejected records, at most REPORTED_ERRORS of them, for the report."""
         self.load_errors = [error._asdict() for error in errors[:REPORTED_ERRORS]]
 
     def check(self, result: CheckResult) -> None:
@@ -239,11 +239,11 @@ class RunLog:
         self.detail(f"  failed  {result}" if result.found else f"  ok  {result.name}")
 
     def succeed(self, text: str) -> None:
-        """Print how the run ended well."""
+        """Print how the run ended, which was well."""
         say(f"{text} ({self.seconds:.1f} s)", colour=GREEN)
 
     def sum_up(self) -> None:
-        """Print the summary of a load that is committed, and how it ended."""
+        """Print the summary of a committed load, and how the run ended."""
         lines = self.summary.lines
         if lines:
             say("\n".join(lines) if is_terminal(sys.stdout) else "; ".join(lines))
@@ -251,12 +251,12 @@ class RunLog:
         say(f"{self.summary.loaded(self.warehouse)} in {self.seconds:.1f} s{warned}", colour=GREEN)
 
     def warn(self, text: str) -> None:
-        """Note and print something odd that fails nothing."""
+        """Note and print a warning, which fails nothing."""
         self.warnings.append(text)
         say(f"warning: {text}", colour=YELLOW)
 
     def end(self, status: int, error: str, outcome: str) -> str:
-        """Write the report, if there is one; return what went wrong with it, or an empty string."""
+        """Write the report, if one was asked for; return the error if that fails, or an empty string."""
         if self.report is None:
             return ""
         report = {
@@ -286,7 +286,7 @@ class RunLog:
 
 
 def _write(report: Path, text: str) -> None:
-    """Write a file whole or not at all; a pipe or a device is written as it is."""
+    """Write a file completely or not at all. A pipe or a device is written directly."""
     if _is_device(report):
         report.write_text(text, encoding="utf-8")
         return

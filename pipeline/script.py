@@ -33,8 +33,8 @@ def is_transient(error: Exception) -> bool:
 def try_until_done(work: Callable[[], None], settings: Settings, run: Run, waits: tuple[int, ...]) -> None:
     """Do `work`; after a transient failure wait and start over.
 
-    Each failure is printed, the last one raised. Safe for atomic, idempotent work. If only the answer to a commit was
-    lost, the next try first checks whether the commit landed.
+    Each failure is printed, and the last one raised. Safe for atomic, idempotent work. If only the answer to a commit
+    was lost, the next try first checks whether the commit landed.
     """
     unanswered = ""
     for number, seconds in enumerate((*waits, None), start=2):
@@ -69,11 +69,11 @@ def check_commit_landed(settings: Settings, run: Run, mark: str) -> bool:
     return landed
 
 
-# Seconds. No commit is sent once the run is to stop, so its thread need not end: it may be waiting for an answer that
+# Seconds. Once the run is stopping, no commit is sent, so its thread need not end: it may be waiting for an answer that
 # never comes.
 PATIENCE = 0.5
 CANCEL_EVERY = 0.05
-LOOK_EVERY = 0.5  # on Windows a signal does not end a wait
+LOOK_EVERY = 0.5  # on Windows a signal does not interrupt a wait
 
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
@@ -81,7 +81,7 @@ Inbox = queue.SimpleQueue[object]
 
 
 class _Worker(threading.Thread):
-    """A thread for the work; puts itself into `inbox` when it has ended."""
+    """A thread for the work. It puts itself into `inbox` when it has ended."""
 
     def __init__(self, work: Callable[[], None], inbox: Inbox) -> None:
         super().__init__(daemon=True)
@@ -104,7 +104,7 @@ def run_with_signals(work: Callable[[], None], run: Run, status_of: Callable[[Ba
     signal handlers between bytecodes of the main thread only: never inside a call of the driver, which may wait for
     hours.
     """
-    inbox: Inbox = queue.SimpleQueue()  # its put is safe in a signal handler
+    inbox: Inbox = queue.SimpleQueue()  # its put() is safe in a signal handler
     for number in _WORDS:
         signal.signal(number, lambda received, _: inbox.put(signal.Signals(received)))
     worker = _Worker(work, inbox)
@@ -137,7 +137,7 @@ def _ended_by(number: signal.Signals, worker: _Worker, run: Run, inbox: Inbox) -
         warn("waiting for the answer to the commit")
         _next(inbox)  # the answer, or a second signal
     _ignore_signals()
-    # no commit is sent any more, so the outcome is final
+    # no more commits are sent, so the outcome is final
     leave_terminal_in_order()
     message = f"{_WORDS[number]}; {run.said}"
     status = complain(message, 128 + number)
@@ -152,7 +152,7 @@ def _ended_by(number: signal.Signals, worker: _Worker, run: Run, inbox: Inbox) -
 def _cancel_for(seconds: float, run: Run, worker: _Worker) -> None:
     """Cancel running statements repeatedly until the worker ends or the time is up.
 
-    The next statement may begin just after a cancel that found none.
+    A statement may start just after a cancel that found none.
     """
     threading.Thread(target=_keep_cancelling, args=(run, worker), daemon=True).start()
     worker.join(seconds)

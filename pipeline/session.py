@@ -53,7 +53,7 @@ class Run:
     """All tries of one script, from the command line to the exit status.
 
     The script works in one thread; `stop` is called from another. `outcome` is set by the commit or, if its answer was
-    lost, by the next try. `advice` tells the user what to do if nobody found out.
+    lost, by the next try. `advice` tells the user what to do if the outcome stays unknown.
     """
 
     def __init__(self, advice: str = "look before you run it again", log: RunLog | None = None) -> None:
@@ -68,7 +68,7 @@ class Run:
 
     @property
     def said(self) -> str:
-        """The outcome in words, for a message."""
+        """The outcome in words."""
         return f"{self.outcome.value}: {self._advice}" if self.outcome is Outcome.UNKNOWN else self.outcome.value
 
     def cancel_by(self, cancel: Callable[[], None] | None) -> None:
@@ -95,8 +95,8 @@ class Run:
     def committing(self, summary: Summary | None = None) -> Iterator[None]:
         """Send a commit in the block; `outcome` is UNKNOWN until the block calls `found_out`.
 
-        `summary` becomes that of the run if the commit lands. Raise Stopped before the commit is sent if the run is to
-        stop.
+        `summary` becomes that of the run if the commit lands. Raise Stopped before the commit is sent if the run is
+        stopping.
         """
         with self._lock:
             self.check()
@@ -125,10 +125,10 @@ Parameters = Mapping[str, Any]
 
 
 class Session:
-    """A connection for a `with` block; what is not committed is rolled back.
+    """A connection for a `with` block; uncommitted changes are rolled back.
 
-    `settings` are those that it was opened with, `run` is the run it belongs to. Methods raise Stopped if the run is to
-    stop, and StatementFailed if the warehouse refuses a statement.
+    `settings` are those that it was opened with, `run` is the run that it belongs to. Methods raise Stopped if the run
+    is stopping, and StatementFailed if the warehouse refuses a statement.
     """
 
     def __init__(self, connection: extensions.connection, settings: Settings, run: Run | None = None) -> None:
@@ -148,7 +148,7 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; what is not committed is rolled back."""
+        """Close the connection; uncommitted changes are rolled back."""
         self.run.cancel_by(None)
         self.connection.close()
 
@@ -161,23 +161,20 @@ class Session:
 
     @property
     def source_parameters(self) -> Parameters:
-        """The values for the placeholders of the COPY statements."""
+        """Values for the placeholders of the COPY statements."""
         return self.source.copy_parameters()
 
     def execute(
         self, statement: str, parameters: Parameters | None = None, watch: Watch | None = None
     ) -> extensions.cursor:
-        """Run one statement; return its cursor.
-
-        If it takes long, progress is shown, with what `watch` reports.
-        """
+        """Run one statement; return its cursor. If it takes long, show progress, with what `watch` reports."""
         self.run.check()
         cursor = self.connection.cursor()
         try:
             with show_progress(name_of(statement), watch, self.run.log.position):
                 cursor.execute(statement, parameters)
         except psycopg2.Error as error:
-            self.run.check()  # cancelled because the run is to stop
+            self.run.check()  # cancelled, because the run is stopping
             raise statement_failed(error, statement, parameters, self.settings, self.run.said) from error
         except (TypeError, KeyError, ValueError) as error:  # raised by the driver for a bare %
             if "%" not in statement:
@@ -190,7 +187,7 @@ class Session:
 
     @contextlib.contextmanager
     def step(self, statement: str) -> Iterator[Step]:
-        """Time the statement that runs in the block, which sets the number of rows, and add it to the run log."""
+        """Time the statement in the block, which sets the number of rows, and add it to the run log."""
         started = time.monotonic()
         step = Step(name_of(statement))
         yield step
@@ -209,7 +206,7 @@ class Session:
         return int(self.rows(sql_queries.session_number)[0][0])
 
     def rollback(self) -> None:
-        """Undo what this session has not committed."""
+        """Undo the session's uncommitted changes."""
         try:
             self.connection.rollback()
         except psycopg2.Error as error:
@@ -217,12 +214,12 @@ class Session:
             raise statement_failed(error, "ROLLBACK", None, self.settings, self.run.said) from error
 
     def mark_load(self) -> None:
-        """Store a random mark in the transaction, by which `check_commit_landed` recognizes this load."""
+        """Store a random mark in the transaction, which identifies this load for `check_commit_landed`."""
         self.mark = f"staged by load {os.urandom(8).hex()}"
         self.execute(sql_queries.staging_mark, {"mark": self.mark})
 
     def commit(self, summary: Summary | None = None) -> None:
-        """Commit, with the summary of what is committed.
+        """Commit; `summary` is that of the committed load.
 
         Raise CommitUnanswered if the answer is lost, StatementFailed if the commit is refused.
         """

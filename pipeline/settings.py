@@ -11,7 +11,7 @@ from storage.local_files import user_path
 
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "dwh.cfg"
 
-TEMP_DIR_BYTES = 180  # file names in load errors are cut at 256 bytes, and ours have to fit
+TEMP_DIR_BYTES = 180  # load errors truncate file names at 256 bytes, and ours have to fit
 
 # https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-load.html#copy-maxerror
 MOST_ERRORS = 100_000
@@ -29,7 +29,7 @@ _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d+")
 
 @dataclass(frozen=True)
 class CredstashEntry:
-    """Where credstash keeps the password; None stands for the default of credstash or AWS."""
+    """Where credstash keeps the password; None means the default of credstash or AWS."""
 
     key: str
     table: str
@@ -39,7 +39,7 @@ class CredstashEntry:
 
 @dataclass(frozen=True)
 class Source:
-    """The sources as COPY takes them, and the role and region with which a cluster reads them."""
+    """The sources as COPY takes them, and the role and region for a cluster to read them."""
 
     log_data: str
     log_jsonpath: str
@@ -84,7 +84,7 @@ class Settings:
 
     @property
     def short_place(self) -> str:
-        """The warehouse in a few words: "local", or the cluster's name and region."""
+        """The warehouse in short: "local", or the cluster's name and region."""
         if self.is_local or (region := _REGION_OF_HOST.search(self.host)) is None:
             return "local" if self.is_local else self.place
         return f"{self.host.split('.')[0]}.{region[1]}"
@@ -109,7 +109,7 @@ def read_settings(path: str | Path = DEFAULT_CONFIG, *, needs_source: bool = Fal
         port=port,
         database=database,
         user=values.get("CLUSTER", "DB_USER", "" if iam_auth and host != "local" else None),
-        # names are folded, also in quotes. https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
+        # Redshift folds names, also in quotes. https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
         schema=values.get("CLUSTER", "SCHEMA", "").lower(),
         iam_auth=iam_auth,
         sslmode=_sslmode(values),
@@ -199,7 +199,7 @@ def _source(values: ConfigValues, host: str) -> Source:
 
 
 def _maxerror(values: ConfigValues) -> int:
-    """Return [S3] MAXERROR, one less than COPY's at most."""
+    """Return [S3] MAXERROR, which is at most one less than COPY's maximum."""
     given = values.get("S3", "MAXERROR", "0")
     if not (given.isascii() and given.isdecimal() and int(given) < MOST_ERRORS):
         raise PipelineError(
@@ -209,7 +209,7 @@ def _maxerror(values: ConfigValues) -> int:
 
 
 def _temp_dir(values: ConfigValues, host: str) -> str:
-    """Return [S3] TEMP_DIR, which has to be in S3 if the data are, and else on this machine."""
+    """Return [S3] TEMP_DIR, which has to be in S3 if the data are there, otherwise on this machine."""
     given = values.get("S3", "TEMP_DIR", "")
     if not given:
         return ""
@@ -242,7 +242,7 @@ def _location(values: ConfigValues, key: str, host: str) -> str:
             f"{values.path}: [S3] {key} = {value} is a path on this machine, which a cluster can't read; "
             "name s3://bucket/... or set [CLUSTER] HOST = local"
         )
-    # not Path: a slash at the end says that the prefix is a folder
+    # not Path: a trailing slash says that the prefix is a folder
     path = os.path.normpath(values.path.parent / user_path(value))
     return path + ("/" if value.endswith("/") else "")
 

@@ -23,7 +23,7 @@ LINES = 20  # shown at most of each source
 NAME_LENGTH = 80  # characters of a field's name that are shown
 NEARLY_FULL = 0.9  # share of a column's length; longer texts are reported
 
-# $.field, $['field'] or $["field"], maybe with more behind it
+# $.field, $['field'] or $["field"], and what may follow it
 _FIRST_FIELD = re.compile(r"""\$(?:\.|\[['"])([^.\['"\]]+)""")
 _KINDS = {bool: "boolean", int: "number", float: "number", str: "text", dict: "object", list: "array"}
 
@@ -37,7 +37,7 @@ class Field:
     longest: int = 0
 
     def add(self, value: object) -> None:
-        """Count a value, which is not null."""
+        """Count a value other than null."""
         self.records += 1
         self.kinds[_KINDS[type(value)]] += 1
         if isinstance(value, str):
@@ -80,14 +80,14 @@ def _records(session: Session, prefix: str) -> Iterator[dict[str, object]]:
 
 
 def _evenly(names: list[str]) -> list[str]:
-    """Return the first, the last and evenly spaced names between them."""
+    """Return the first, the last, and evenly spaced names in between."""
     if len(names) <= FILES:
         return names
     return [names[n * (len(names) - 1) // (FILES - 1)] for n in range(FILES)]
 
 
 def _objects(text: str, most: int) -> Iterator[dict[str, object]]:
-    """Yield the JSON objects at the beginning of the text; stop at anything else."""
+    """Yield the JSON objects at the beginning of the text, up to anything else."""
     decoder, at = json.JSONDecoder(), 0
     for _ in range(most):
         at += len(text[at : at + 1000]) - len(text[at : at + 1000].lstrip())
@@ -100,7 +100,7 @@ def _objects(text: str, most: int) -> Iterator[dict[str, object]]:
 
 
 def _columns(session: Session, key: str) -> tuple[dict[str, str], dict[str, int]]:
-    """Map each field of a record to its column; return also the length in bytes of the text columns."""
+    """Map each field of a record to its column; also return the length in bytes of the text columns."""
     found = staging_columns(session, key)
     names = [name for name, _, _ in found]
     fields = fields_of_columns(session.source) if key == "log_data" else names
@@ -118,7 +118,7 @@ def staging_columns(session: Session, key: str) -> list[tuple[Any, ...]]:
 
 
 def fields_of_columns(source: Source) -> list[str]:
-    """Return the field of a log's record that each column takes, by the JSONPaths file; of a nested path the first.
+    """Return the field that each column is filled from, by the JSONPaths file; the first part of a nested path.
 
     Raise PipelineError if the file can't be read from this machine.
     """
@@ -174,15 +174,15 @@ def _share(count: int, total: int) -> str:
     return "more than 99%" if 99 < percent < 100 else f"{percent:.0f}%"
 
 
-LOOKED_AT = 64 << 20  # bytes of a file that are read at most, to find where a record begins
+LOOKED_AT = 64 << 20  # bytes of a file that are read at most, to find the start of a record
 
 BAD_LINE = "1216"  # https://docs.aws.amazon.com/redshift/latest/dg/r_Load_Error_Reference.html
 _OVERFLOW = "Overflow, Column type: "
 _LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
-# Redshift's words for them (Integer was seen; the others stand in the errors of its casts)
+# Redshift's names of types (Integer was seen; the others are in the errors of its casts)
 _TYPES = {"Short": "smallint", "Integer": "integer", "Long": "bigint"}
 
-# how a file begins: what it is, and what to do about it
+# beginnings of files, what they mean, and what to do about it
 _BEGINNINGS = (
     (b"\x1f\x8b", "the file is compressed by gzip, which COPY reads only where the statement says GZIP"),
     (b"BZh", "the file is compressed by bzip2, which COPY reads only where the statement says BZIP2"),
@@ -198,7 +198,7 @@ _BEGINNINGS = (
 
 
 class FoundRecord(NamedTuple):
-    """A record of a file: the line at which it begins, and its value; None if it is not JSON."""
+    """A record of a file: the line on which it begins, and its value; None if it is not JSON."""
 
     begins: int
     value: object
@@ -259,7 +259,7 @@ def find_record(data: bytes, line: int) -> FoundRecord | None:
         try:
             value, end = decoder.raw_decode(text, start)
         except (ValueError, RecursionError) as error:
-            # COPY goes on with the line after the one that it could not read
+            # COPY continues with the line after the one that it could not read
             value, end = None, text.find("\n", getattr(error, "pos", start))
             end = len(text) if end < 0 else end
         lines = begins + text.count("\n", start, end)

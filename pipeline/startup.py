@@ -1,9 +1,9 @@
-"""Imported by common.py first: until everything is imported, a failure is one line as well.
+"""Imported by common.py first, so that even a failure before all imports are done is one line.
 
 Importing this does nothing unless the program is a script of this project.
 """
 
-# as few as can be before the handlers are there: what takes long to load comes after them
+# as few imports as possible before the signal handlers are set; slow ones come later
 import os
 import signal
 import sys
@@ -13,7 +13,7 @@ OLDEST_PYTHON = (3, 10)
 NEEDED = ("psycopg2", "boto3", "certifi", "rich", "obstore")
 
 
-def _started_script() -> "str | None":  # as text: an older Python has to get as far as the message about it
+def _started_script() -> "str | None":  # as a string: an older Python has to get as far as the message about it
     started = getattr(sys.modules["__main__"], "__file__", None)
     if started is None:
         return None

@@ -1,4 +1,4 @@
-"""What a load staged and what became of each table: for the report, and in words."""
+"""The staged records and the changes of each table, for the report and in words."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ def matched_share(matched: int, plays: int) -> str:
 
 
 class CopiedTable(NamedTuple):
-    """A staging table: how many records were copied into it, and the seconds that took."""
+    """A staging table: the number of records copied into it, and how many seconds that took."""
 
     records: int
     seconds: float
@@ -27,9 +27,9 @@ class CopiedTable(NamedTuple):
 class Staged:
     """Counts of the staged records, and the first and last timestamp of plays and of all events.
 
-    `copied` has the staging tables by name, `files` how many files of each source were read, if that is known, and
-    `replaces` tells a load with --replace. Timestamps are strings as the warehouse writes them, None if there is no
-    play or event.
+    `copied` has the staging tables by name, `files` the number of files read from each source, if it is known, and
+    `replaces` is set with --replace. Timestamps are strings as the warehouse writes them; None if there is no play or
+    event.
     """
 
     copied: Mapping[str, CopiedTable]
@@ -45,9 +45,9 @@ class Staged:
 
     @property
     def window(self) -> dict[str, Any]:
-        """The first and last timestamp between which a load reads songplays and time, as statements take them.
+        """The timestamps between which a load reads songplays and time, as parameters.
 
-        With --replace it spans all staged events: one that was a play may not be one any more.
+        With --replace it spans all staged events: one that was a play may no longer be one.
         """
         if self.replaces:
             return {"first": self.first_event, "last": self.last_event}
@@ -68,9 +68,9 @@ class Staged:
 
 
 class TableChanges(NamedTuple):
-    """What a load did to a table, in rows.
+    """The changes of a table, in rows.
 
-    `unchanged` counts the other rows that it read. Inferred songs that got another artist are among these.
+    `unchanged` counts the other rows that the load read. It includes inferred songs that got another artist.
     """
 
     new: int = 0
@@ -84,11 +84,11 @@ TABLES = ("songplays", "users", "songs", "artists", "time")
 
 @dataclass(frozen=True)
 class Transformed:
-    """What became of the staged records.
+    """The effects of the staged records on the star schema.
 
     `rows` has the number of rows that each statement wrote, `tables` the same by table. `rematches` tells whether plays
-    of earlier runs may have another song or artist now, `rematched` how many do, and `matched` how many of the
-    inserted plays have a song of the catalogue. `plays_window` is the window of the plays that the load has read.
+    of earlier runs may have another song or artist now, `rematched` how many do, and `matched` how many of the inserted
+    plays have a song of the catalogue. `plays_window` is the window of plays that the load has read.
     """
 
     rows: Counter[str]
@@ -102,18 +102,18 @@ class Transformed:
 
     @property
     def inserted(self) -> int:
-        """How many plays were inserted: new ones, and new versions of old ones."""
+        """The number of inserted plays: new ones, and new versions of old ones."""
         return self.tables["songplays"].new + self.tables["songplays"].changed - self.rematched
 
     @property
     def _shown(self) -> list[str]:
-        """The kinds of changes to show: rows are removed in few loads only."""
+        """The kinds of changes to show; few loads remove rows."""
         removed = any(table.removed for table in self.tables.values())
         return [kind for kind in TableChanges._fields if removed or kind != "removed"]
 
     @property
     def text(self) -> str:
-        """The changes of all tables in one line."""
+        """The changes of all tables, in one line."""
         return "; ".join(
             f"{name} " + ", ".join(f"{getattr(table, kind):,} {kind}" for kind in self._shown)
             for name, table in self.tables.items()
@@ -121,7 +121,7 @@ class Transformed:
 
     @property
     def lines(self) -> Sequence[str]:
-        """The changes of all tables, a line for each."""
+        """The changes of all tables, one line each."""
         head = "  " + " " * 10 + "".join(f"{kind:>12}" for kind in self._shown)
         rows = [
             f"  {name:<10}" + "".join(f"{getattr(table, kind):>12,}" for kind in self._shown)

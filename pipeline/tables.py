@@ -26,7 +26,7 @@ _COMMENT = re.compile(r"--[^\n]*")
 
 
 class TableName(NamedTuple):
-    """A table as DROP TABLE names it; the schema is empty if it is not given."""
+    """A table as named in a DROP TABLE; the schema is empty if it is not given."""
 
     schema: str
     table: str
@@ -36,8 +36,7 @@ class TableName(NamedTuple):
 def dropped_tables() -> list[TableName]:
     """Return the tables that `drop_table_queries` drop, in order.
 
-    Raise PipelineError for a query that is not a plain DROP TABLE: a table that is not recognized would be dropped
-    without asking.
+    Raise PipelineError for a query that is not a plain DROP TABLE: its table would be dropped without asking.
     """
     names = []
     for query in drop_table_queries:
@@ -52,10 +51,11 @@ def dropped_tables() -> list[TableName]:
 
 
 def count_rows(session: Session, *, lock: bool = False) -> dict[str, int]:
-    """Return the number of rows of each existing table; with `lock`, nobody adds any until the transaction ends.
+    """Return the number of rows of each existing table. With `lock`, no rows can be added until the transaction ends.
 
-    Without it, nobody waits for the count. The LOCK goes first, because a transaction sees the data as of its first
-    query, and LOCK is none. https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html
+    Without it, nobody waits for the count. LOCK comes first, because a transaction's snapshot is taken by its first
+    query, and LOCK is not a query.
+    https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html
     """
     if lock and (found := existing(session)):
         session.rollback()
@@ -76,7 +76,7 @@ def existing(session: Session) -> list[TableName]:
 
 
 def _require(wanted: Sequence[str], there: Sequence[str]) -> None:
-    """Raise PipelineError, naming them, if wanted tables are not there."""
+    """Raise PipelineError, naming them, if wanted tables do not exist."""
     if missing := [name for name in wanted if name not in there]:
         raise PipelineError(f"not there: {', '.join(missing)}; run create_tables.py")
 
@@ -115,8 +115,8 @@ def _short(version: str) -> str:
 def _source_problem(session: Session, copy: Copy) -> str:
     """Return why a COPY can't read its source; empty if it can.
 
-    COPY gets the name of a missing object and loads nothing: finding none takes the role and its rights, and reads only
-    the JSONPaths file.
+    The COPY gets the name of an object that does not exist and loads nothing: that takes the role and its permissions,
+    and reads only the JSONPaths file.
     """
     parameters = dict(session.source_parameters)
     key = copy.source
@@ -138,7 +138,7 @@ def _source_problem(session: Session, copy: Copy) -> str:
     except PipelineError as error:
         if session.settings.is_local:
             return f"{error}; see [S3] {key.upper()} in {session.settings.path}"
-        # on a cluster it is the role that reads
+        # on a cluster the role reads the files
         say(f"{key.upper()} can be read, but whether there are files was not seen from here ({error}): {prefix}")
         return ""
     say(f"{key.upper()} can be read: {prefix}")
@@ -151,7 +151,7 @@ SHOWN = 60  # characters of a song's title and artist
 
 
 class Star(NamedTuple):
-    """The contents of the star for --status; `plays_by_day` has a row per day, `most_played` one per song."""
+    """The contents of the star for --status. `plays_by_day` has a row per day, `most_played` one per song."""
 
     tables: list[tuple[str, int, str | None, str | None]]
     last_load: str | None
@@ -162,7 +162,7 @@ class Star(NamedTuple):
     plays_matched: int
 
     def report(self) -> dict[str, Any]:
-        """Return the same for the report of a run."""
+        """Return the contents for the report of a run."""
         return {
             "tables": {name: {"rows": rows, "first": first, "last": last} for name, rows, first, last in self.tables},
             "last_load": self.last_load,
@@ -176,7 +176,7 @@ class Star(NamedTuple):
 
 
 def status(session: Session) -> None:
-    """Show what the star holds: rows and timestamps of each table, plays by day, the most played songs.
+    """Show the contents of the star: rows and timestamps of each table, plays by day, the most played songs.
 
     Raise PipelineError if tables are missing.
     """

@@ -12,7 +12,7 @@ from pipeline.progress import said_if_slow
 from pipeline.settings import CredstashEntry, Settings
 from sql_queries import chosen_schema, schema_choice
 
-# what AWS's endpoints look like: cluster.x.region.redshift..., workgroup.account.region.redshift-serverless...
+# AWS's endpoints: cluster.x.region.redshift..., workgroup.account.region.redshift-serverless...
 _ENDPOINT = re.compile(
     r"(?P<name>[\w-]+)\.[\w-]+\.(?P<region>[\w-]+)\.(?P<service>redshift|redshift-serverless)\.amazonaws\.com(\.cn)?"
 )
@@ -21,8 +21,8 @@ _ENDPOINT = re.compile(
 def user_and_password(settings: Settings) -> tuple[str, str | None]:
     """Return the user and password to log in with.
 
-    The first that is configured counts: IAM_AUTH, DB_PASSWORD, credstash; else the password is None and libpq looks for
-    one. Raise PipelineError if the configured way fails.
+    The first way that is configured counts: IAM_AUTH, DB_PASSWORD, credstash; otherwise the password is None, and libpq
+    looks for one. Raise PipelineError if the configured way fails.
     """
     if settings.iam_auth:
         return _temporary_credentials(settings)
@@ -44,7 +44,7 @@ def _credstash_password(settings: Settings, entry: CredstashEntry) -> str:
     import inspect
 
     import botocore.exceptions
-    import credstash  # slow to import, and needed only if the password is there
+    import credstash  # imported here: slow, and needed only if the password is there
 
     # the wrapper prints errors and exits; the wrapped function raises them
     get_secret = inspect.unwrap(credstash.getSecret)
@@ -131,10 +131,10 @@ def _workgroup_credentials(settings: Settings, workgroup: str, region: str) -> t
     return answer["dbUser"], answer["dbPassword"]
 
 
-# Seconds. A serverless workgroup that sleeps takes a while to answer the first connection.
+# Seconds. A serverless workgroup that is asleep takes a while to answer the first connection.
 CONNECT_TIMEOUT = 60
-# A COPY is silent for as long as it takes, and load balancers drop what is idle for 300 s: the first probe
-# goes out well before, and a cluster that is gone is noticed after IDLE + INTERVAL * COUNT seconds.
+# A COPY sends nothing until it ends, and load balancers drop connections that are idle for 300 s. The first probe is
+# sent well before that, and a cluster that is gone is noticed after IDLE + INTERVAL * COUNT seconds.
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 60, 15, 4
 
 # parts of libpq's messages, and what to do about them
@@ -196,7 +196,7 @@ def _root_bundle(settings: Settings) -> str:
     """Return the file with root certificates: SSLROOTCERT, or certifi's, which includes Amazon's."""
     if settings.sslrootcert:
         return settings.sslrootcert
-    import certifi  # needed for clusters only
+    import certifi  # imported here: needed for clusters only
 
     return certifi.where()
 
@@ -244,7 +244,7 @@ def _enter_schema(connection: extensions.connection, settings: Settings) -> None
 
 
 def _connect_to_stand_in(settings: Settings) -> extensions.connection:
-    import local_redshift  # needed for the stand-in only
+    import local_redshift  # imported here: needed for the stand-in only
 
     try:
         with said_if_slow("the local server to start"):
