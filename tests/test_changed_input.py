@@ -49,6 +49,11 @@ PLAY_FIELDS = {
 }
 
 
+# another value of each
+CHANGED = {"userId": "8", "level": "paid", "location": "Ames, IA", "userAgent": "Lynx", "song": "B", "artist": "B"}
+CHANGED["length"] = 1.5
+
+
 @pytest.mark.parametrize(
     ("old", "new", "column"), [("userId", "user_id", "user_id"), ("song", "track", "song"), ("length", "len", "length")]
 )
@@ -156,6 +161,12 @@ def test_few_plays_without_a_field_are_loaded_with_a_warning(tables: Warehouse) 
     said = tables.told()
     assert "warning: 19 of 19 plays have no location (`$.location` in the JSONPaths file)\n" in said
     assert "19 plays loaded into" in said
+
+
+def test_few_plays_without_any_field_are_loaded(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    tables.write_log(day(19, **dict.fromkeys(PLAY_FIELDS)))
+    assert "19 plays loaded into" in tables.told()
 
 
 @pytest.mark.parametrize(("lacking", "warned"), [(2, False), (3, True)])
@@ -284,6 +295,17 @@ def test_replace_that_takes_many_values_away_fails(tables: Warehouse) -> None:
     assert tables.query("SELECT COUNT(*) FROM songplays WHERE user_id IS NULL") == [(19,)]
 
 
+def test_each_column_that_many_plays_would_lose_is_named_with_their_number(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    tables.write_log([*day(30), *day(100, sessionId=2)])
+    tables.load()
+    lacking = [{key: value for key, value in one.items() if key not in PLAY_FIELDS} for one in day(20)]
+    tables.write_log([*lacking, event(itemInSession=20, **CHANGED), *day(100, sessionId=3)])
+    said = tables.told_failing(replace=True)
+    for column in ("user_id", "level", "location", "user_agent", "song_title", "artist_name", "song_length"):
+        assert f"20 plays would lose their {column}: was the field renamed?" in said
+
+
 @pytest.mark.parametrize("events", [19, 20])
 def test_many_events_without_a_play_are_a_warning(tables: Warehouse, events: int) -> None:
     tables.write_songs([song()])
@@ -298,13 +320,32 @@ def test_message_shows_no_value_of_a_conflict(loaded: Warehouse) -> None:
 
 
 def test_conflict_names_each_column_that_differs_in_any_play(loaded: Warehouse) -> None:
-    changes = [{"userId": "8"}, {"level": "paid"}, {"location": "Ames, IA"}, {"userAgent": "Lynx"}, {"song": "B"}]
-    changes += [{"artist": "B"}, {"length": 1.5}]
-    loaded.write_log([event(itemInSession=n, **change) for n, change in enumerate(changes)])
+    loaded.write_log([event(itemInSession=n, **{field: CHANGED[field]}) for n, field in enumerate(CHANGED)])
     columns = "user_id level location user_agent song_title artist_name song_length"
     assert (
         f"staged plays differ from the play of the same key in {columns}: 7, for example {KEY}" in loaded.told_failing()
     )
+
+
+@pytest.mark.parametrize("lacks", ["the loaded play", "the staged play"])
+def test_value_beside_none_is_a_conflict_in_each_column(tables: Warehouse, lacks: str) -> None:
+    with_values = [event(itemInSession=n) for n in range(len(PLAY_FIELDS))]
+    without = [event(itemInSession=n, **{field: None}) for n, field in enumerate(PLAY_FIELDS)]
+    first, second = (without, with_values) if lacks == "the loaded play" else (with_values, without)
+    tables.write_songs([song()])
+    tables.write_log(first)
+    tables.load()
+    tables.write_log(second)
+    said = tables.told_failing()
+    assert "in user_id level location user_agent song_title artist_name song_length" in said
+    assert ("(7 of them have lost a value): 7, " if lacks == "the staged play" else ": 7, ") in said
+    tables.told(replace=True)
+    tables.told("verify")
+    [replaced] = tables.query(
+        "SELECT COUNT(user_id), COUNT(level), COUNT(location), COUNT(user_agent), COUNT(song_title), "
+        "COUNT(artist_name), COUNT(song_length) FROM songplays"
+    )
+    assert replaced == ((6,) * 7 if lacks == "the staged play" else (7,) * 7)
 
 
 def test_two_versions_in_one_load_are_a_conflict(tables: Warehouse) -> None:

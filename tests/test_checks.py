@@ -214,6 +214,18 @@ def test_each_column_that_a_check_asks_is_asked_by_verify(tables: Warehouse, dam
     assert wrong in tables.told_failing("verify")
 
 
+@pytest.mark.parametrize(
+    ("table", "key", "lost"), [("users", "user_id", "8"), ("songs", "song_id", "SO2"), ("artists", "artist_id", "AR2")]
+)
+def test_lost_row_beside_others_is_found(
+    tables: Warehouse, table: str, key: str, lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables.write_log([event(), event(userId="8", itemInSession=1)])
+    tables.write_songs([song(), song(song_id="SO2", artist_id="AR2", title="Second", artist_name="Two")])
+    said = damaged_load(tables, f"DELETE FROM {table} WHERE {key} = '{lost}'", monkeypatch)
+    assert f"upserted rows missing from {table}: 1, for example {lost}" in said
+
+
 @pytest.mark.parametrize("change", [{"ts": event()["ts"] + 1}, {"sessionId": 2}, {"itemInSession": 1}])
 def test_play_is_lost_though_another_has_all_but_one_of_its_keys(
     tables: Warehouse, change: dict, monkeypatch: pytest.MonkeyPatch

@@ -180,6 +180,15 @@ def test_trailing_blanks_do_not_keep_a_play_from_its_song(tables: Warehouse) -> 
     assert tables.query("SELECT song_id FROM songplays") == [("SO1",)]
 
 
+@pytest.mark.stand_in_only
+def test_files_are_counted_on_serverless_as_well(tables: Warehouse) -> None:
+    """Serverless has no STL views."""
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    tables.query("DROP VIEW local_redshift.stl_load_commits; COMMIT; SELECT 1")
+    assert "read from 1 log file and 1 song file" in tables.told()
+
+
 def test_rerun_adds_and_changes_nothing(tables: Warehouse) -> None:
     tables.use(ROOT / "sample_data")
     tables.etl()

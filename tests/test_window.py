@@ -168,6 +168,14 @@ def test_name_of_several_artists_stands_for_the_lowest_id(tables: Warehouse) -> 
     assert tables.query("SELECT artist_id FROM songplays") == [("AR1",)]
 
 
+def test_play_has_the_artist_of_its_song_though_another_has_the_name_too(tables: Warehouse) -> None:
+    tables.write_songs([song(artist_id="AR2"), song(song_id="SO2", artist_id="AR1", title="Second")])
+    tables.write_log([event(), event(song="Third", itemInSession=1)])
+    tables.load()
+    found = tables.query("SELECT song_title, artist_id FROM songplays ORDER BY item_in_session")
+    assert found == [(event()["song"], "AR2"), ("Third", "AR1")]
+
+
 def test_plays_move_to_a_song_of_which_the_duration_alone_has_changed(tables: Warehouse) -> None:
     tables.write_log([event(length=206.0)])
     tables.write_songs([song(song_id="SO1", duration=220.0), song(song_id="SO2", duration=200.0)])
