@@ -17,7 +17,7 @@ import sql_queries
 from pipeline.database_errors import first_line, name_of
 from pipeline.errors import CopyFailed, PipelineError, StatementFailed
 from pipeline.load_errors import LOAD_ERRORS_CSV, LoadError, Table, load_errors_of, read_first, write_csv
-from pipeline.progress import CopyWatch, said_if_slow
+from pipeline.progress import CopyWatch, announce_wait
 from pipeline.session import Parameters, Session
 from pipeline.settings import DEFAULT_CONFIG, Settings, read_settings
 from pipeline.source_check import remark
@@ -55,7 +55,7 @@ def count(session: Session, query: str, parameters: Parameters | None = None) ->
 
 def wait_for_lock(session: Session, lock: str, awaited: str) -> None:
     """Run a LOCK. If it takes long, print what it is waiting for."""
-    with said_if_slow(awaited):
+    with announce_wait(awaited):
         run(session, lock)
 
 
@@ -129,7 +129,7 @@ def save_load_errors(session: Session) -> tuple[str, str]:
         errors = load_errors_of(read_first(session.connection, sql_queries.session_load_errors_queries), session.packed)
     except (psycopg2.Error, StatementFailed) as error:
         why = first_line(error) if isinstance(error, psycopg2.Error) else error
-        return "", f"what was wrong with the data can't be read from the system tables ({why})"
+        return "", f"can't read the load errors from the system tables ({why})"
     session.run.log.note_load_errors(errors)
     first = max(errors, key=lambda error: error.query.zfill(20), default=None)  # the first error of the last COPY
     place = "\n".join(line for line in (str(first), remark(session, first)) if line) if first else ""
@@ -157,9 +157,7 @@ def save_tried_load_errors(session: Session) -> tuple[list[LoadError], str]:
     try:
         table = read_first(session.connection, sql_queries.session_load_errors_queries)
     except psycopg2.Error as error:
-        raise PipelineError(
-            f"what would not load can't be read from the system tables ({first_line(error)})"
-        ) from error
+        raise PipelineError(f"can't read the load errors from the system tables ({first_line(error)})") from error
     errors = load_errors_of(table, session.packed)
     session.run.log.note_load_errors(errors)
     return errors, _save(table.traced(session.packed), session.settings, "", "") if errors else ""

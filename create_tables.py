@@ -25,8 +25,7 @@ def confirm(session: Session, counts: dict[str, int], yes: bool) -> None:
         say(f"  {table}: {counted(rows, 'row')}")
     if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise PipelineError(
-            "nothing was changed: create_tables.py drops tables that hold rows only when told to; "
-            "answer its question at a terminal, or give it --yes"
+            "nothing was changed: some of the tables hold rows; confirm at a terminal, or pass --yes to drop them"
         )
     try:
         answer = input("Drop them, with all their rows? [y/N] ")

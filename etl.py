@@ -72,7 +72,7 @@ def keep_one_version(session: Session) -> None:
     staged = count(session, sql_queries.staged_count)
     kept = run_all(session, sql_queries.kept_events_queries)[name_of(sql_queries.kept_events_insert)]
     if kept < staged:
-        say(f"{counted(staged - kept, 'staged event')} left out: of those with one key one is kept, by its values")
+        say(f"{counted(staged - kept, 'staged event')} left out: one event per key is kept, chosen by its values")
 
 
 def transform(session: Session, staged: Staged) -> Transformed:
@@ -126,9 +126,9 @@ def check_source(session: Session) -> None:
 
 # modes other than loading, with their help texts
 MODES: dict[str, tuple[Callable[[Session], None], str]] = {
-    "check": (check_source, "only try whether everything would load, and change nothing"),
-    "ping": (ping, "only see whether warehouse, tables and source can be reached"),
-    "status": (status, "only show what the star schema holds"),
+    "check": (check_source, "dry run: only check that everything would load"),
+    "ping": (ping, "only check that warehouse, tables and source can be reached"),
+    "status": (status, "only show the contents of the star schema"),
     "verify": (verify_star, "only check the whole star schema, and change nothing"),
 }
 
@@ -162,9 +162,7 @@ def parser() -> argparse.ArgumentParser:
     for mode, (_, what) in MODES.items():
         only.add_argument(f"--{mode}", dest="mode", action="store_const", const=mode, help=what)
     only.add_argument("--all", action="store_true", help="read files again that were loaded before (see TEMP_DIR)")
-    made.add_argument(
-        "--replace", action="store_true", help="let plays that are staged with other values replace the old"
-    )
+    made.add_argument("--replace", action="store_true", help="let plays with new values replace the old ones")
     return made
 
 
@@ -172,5 +170,5 @@ if __name__ == "__main__":
     command_line = parser()
     options = command_line.parse_args()
     if options.mode and options.replace:
-        command_line.error(f"--replace goes with a load, not with --{options.mode}")
+        command_line.error(f"--replace is for loads, not for --{options.mode}")
     sys.exit(run_script(main, options, options.mode or "load", WAITS, needs_source=True))

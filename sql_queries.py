@@ -599,7 +599,7 @@ QUALIFY ROW_NUMBER() OVER (
     ORDER BY ABS(known.duration - play.song_length), known.song_id
 ) = 1""")
 
-# Joins a play to its row of play_songs, where NULL is '' or -1.
+# Joins a play to its row in play_songs, which has '' or -1 instead of NULL.
 _SAME_SONG = (
     "play_songs.song_title = NVL({}, '')"
     " AND play_songs.artist_name = NVL({}, '')"
@@ -1070,7 +1070,7 @@ SELECT
         WHERE NOT EXISTS (SELECT 1 FROM time WHERE time.start_time = replaced_plays.start_time AND time.{_WINDOW})
     ) AS removed_times""")
 
-# For --status. One row per table: its rows, and its first and last timestamp.
+# For --status. One row per table: its row count, and its first and last timestamp.
 star_summary = Statement("""
 SELECT 'songplays' AS name, COUNT(*) AS number, CAST(MIN(start_time) AS VARCHAR), CAST(MAX(start_time) AS VARCHAR)
 FROM songplays
@@ -1121,7 +1121,7 @@ chosen_schema = Statement("SELECT current_schema()")
 # Current user and server version.
 session_identity = Statement("SELECT CURRENT_USER, VERSION()")
 
-# The columns of a table, in the order in which COPY fills them. The schema is a value, since CURRENT_SCHEMA can't be
+# The columns of a table, in the order in which COPY fills them. The schema is a parameter: CURRENT_SCHEMA can't be
 # used with a system view. https://docs.aws.amazon.com/redshift/latest/dg/r_CURRENT_SCHEMA.html
 table_columns = Statement("""
 SELECT column_name, data_type, character_maximum_length

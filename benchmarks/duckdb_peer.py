@@ -1,4 +1,4 @@
-"""The same job in DuckDB, which has neither load errors nor a server: what the pipeline is compared with.
+"""The same job in DuckDB, as a comparison. DuckDB has neither load errors nor a server.
 
 python benchmarks/duckdb_peer.py DATA DATABASE
 """

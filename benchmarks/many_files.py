@@ -1,4 +1,4 @@
-"""Time loads with [S3] TEMP_DIR from an S3 that answers after 25 ms: many song files, nothing new, and one file more.
+"""Time loads with [S3] TEMP_DIR from an S3 that answers after 25 ms: many song files, no new file, and one new file.
 
     python benchmarks/many_files.py [--songs 15000] [--runs 5] [--listed 400000]
 

@@ -2,7 +2,7 @@
 
     python benchmarks/one_day.py [--events 1000000] [--songs 15000] [--runs 5] [--data DIR] [--days DIR]
 
-The large star is loaded once, with data of the project's own generator or those of --data. Then come the days, of some
+The large star is loaded once, with generated data or those of --data. Then come the days, of some
 500 events each and within the same weeks (or the files of DIR/log-data, with DIR/song-data): each is loaded into both
 stars for the first time and once more. Prints the medians of the whole processes, in seconds, and the median of
 their ratios.

@@ -1,4 +1,4 @@
-"""Time the pipeline on data of any size, as whole processes, beside the same job in DuckDB if it is installed.
+"""Time the pipeline on data of any size, as whole processes, and the same job in DuckDB if it is installed.
 
     python benchmarks/run.py [--events 1000000] [--songs 15000] [--runs 5] [--data DIR]
 

@@ -2,8 +2,8 @@
 
 python benchmarks/s3_objects.py [--objects 15000] [--latency 0 0.02]
 
-The objects are in moto's server, a process of its own; in front of it is another that waits for the latency, in
-seconds, before it answers. Latency 0 is moto itself. One after another is tried on a part, as it takes long.
+The objects are served by moto in a separate process, behind a proxy that adds the latency, in seconds. With latency 0
+there is no proxy. Only some of the objects are read one at a time, because that is slow.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def serve_slowly(behind: int, latency: float, port: "multiprocessing.Value") -> 
 
 
 def started(target: object, *arguments: object) -> tuple[multiprocessing.Process, int]:
-    """A process that serves, and its port."""
+    """Start a server process; return it and its port."""
     port = multiprocessing.Value("i", 0)
     process = multiprocessing.Process(target=target, args=(*arguments, port), daemon=True)
     process.start()

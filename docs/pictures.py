@@ -32,7 +32,7 @@ CONFIG_CELL = "CONFIG = "
 
 
 def at_terminal(command: list[str]) -> str:
-    """Run a command at a terminal; return its output."""
+    """Run a command in a pseudo-terminal; return its output."""
     ours, theirs = pty.openpty()
     environment = os.environ | {"TERM": "xterm"}
     process = subprocess.Popen(command, stdout=theirs, stderr=theirs, cwd=ROOT, env=environment)
@@ -87,7 +87,7 @@ def first_plot(notebook: nbformat.NotebookNode) -> bytes:
 
 
 def main() -> None:
-    """Load the sample into a warehouse of its own, and draw."""
+    """Load the sample into a temporary warehouse, and draw the pictures."""
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)

@@ -1,4 +1,4 @@
-"""Look at a local warehouse with psql, or let any other client in. SQL is taken as Redshift's.
+"""Query a local warehouse with psql, or let other clients connect. Statements are Redshift's SQL.
 
     python -m local_redshift [--config dwh.cfg] [psql's options]
     python -m local_redshift [--config dwh.cfg] serve [--port 5439]
@@ -22,10 +22,10 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from local_redshift.client import Server, connect, get_server
-from local_redshift.door.protocol import ADDRESS, PORT
 from local_redshift.errors import LocalRedshiftError
 from local_redshift.program import Program
 from local_redshift.server.installation import ADMIN, binaries
+from local_redshift.sessions.protocol import ADDRESS, PORT
 from storage.local_files import user_path
 
 PASSWORD_FILE = "serve.password"
@@ -42,11 +42,11 @@ class Warehouse(NamedTuple):
 
 
 def main() -> int:
-    """Run psql, or let clients in. Return the exit status: 1, after a message, if that is not possible."""
+    """Run psql, or accept clients. Return the exit status: 1, after a message, if that is not possible."""
     parser = argparse.ArgumentParser(
         prog="python -m local_redshift", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--config", type=Path, help="the config of the warehouse to look at")
+    parser.add_argument("--config", type=Path, help="the config of the warehouse")
     parser.add_argument("--data-dir", default=".local_redshift", help="its folder instead; default: %(default)s")
     parser.add_argument("-d", "--dbname", help="default: the one of the config, or the one there is")
     parser.add_argument("--port", type=int, default=PORT, help="for serve; default: %(default)s")
@@ -100,7 +100,7 @@ def _opened(warehouse: Warehouse) -> tuple[Server, str]:
 
 
 def _serve(warehouse: Warehouse, port: int) -> int:
-    """Let clients in until Ctrl-C or SIGTERM. Further signals change nothing."""
+    """Accept clients until Ctrl-C or SIGTERM. Further signals are ignored."""
     # The signal is written to the pipe directly. A handler in Python could run just before the read, which would then
     # block.
     stopping, stop = os.pipe()
@@ -160,7 +160,7 @@ def kept_password(warehouse: Warehouse) -> str:
         unfinished.unlink(missing_ok=True)
         raise LocalRedshiftError(f"the password for serve can't be kept in {path}: {error.strerror}") from error
     if not password:
-        raise LocalRedshiftError(f"{path} is empty: delete it, and serve makes a password")
+        raise LocalRedshiftError(f"{path} is empty: delete it, and serve generates a password")
     return password
 
 

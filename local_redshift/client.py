@@ -1,4 +1,4 @@
-"""Connect to the stand-in by psycopg2, after starting the process that serves a data directory."""
+"""Connect to the stand-in with psycopg2, starting the process that serves a data directory if need be."""
 
 import atexit
 import contextlib
@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local_redshift.door.protocol import PORT, REQUEST, SOCKET_NAME
 from local_redshift.errors import LocalRedshiftError, ServerError
 from local_redshift.program import HANDOVER, Program
 from local_redshift.server import locks
 from local_redshift.server.installation import detached
 from local_redshift.server.postgres import START_SECONDS, socket_dir, stop
 from local_redshift.server.process import LOG, READY
+from local_redshift.sessions.protocol import PORT, REQUEST, SOCKET_NAME
 
 if TYPE_CHECKING:
     from psycopg2 import extensions
@@ -30,7 +30,7 @@ TRIES = 3  # for a request, if the server has just been killed
 STOP_SECONDS = 2  # as long as a script waits, at its end, for its server to stop
 ROOT = Path(__file__).resolve().parent.parent
 
-# The process gets this one's sys.path: finding packages anew (without -S) would take time.
+# The process gets this one's sys.path: to search for packages (without -S) would take time.
 _START = "import json, sys; sys.path = json.loads(sys.argv[1]); from local_redshift.server.process import main; "
 _START += "main(sys.argv[2])"
 
@@ -150,8 +150,8 @@ class Server:
         deadline = time.monotonic() + START_SECONDS
         tries = 0
         while not self._answers():
-            # another process has started one, and ended: wait for it
-            if locks.is_free(self.data_dir / locks.DOOR):
+            # another process started a server and then exited: wait for that server
+            if locks.is_free(self.data_dir / locks.PROCESS):
                 command = [sys.executable, "-S", "-c", _START, json.dumps(_library_path()), str(self.data_dir)]
                 started = subprocess.run(command, **detached(), stdout=subprocess.PIPE, check=False)
                 said = started.stdout.decode(errors="replace").strip()
@@ -173,12 +173,12 @@ class Server:
             self._await_stop()
 
     def _await_stop(self) -> None:
-        users, door = self.data_dir / locks.USERS, self.data_dir / locks.DOOR
+        users, process = self.data_dir / locks.USERS, self.data_dir / locks.PROCESS
         deadline = time.monotonic() + STOP_SECONDS
         while time.monotonic() < deadline:
             alone = locks.try_lock(users, locks.EXCLUSIVE)
             if alone is not None:
-                if locks.is_free(door):  # its process was killed, but PostgreSQL still runs
+                if locks.is_free(process):  # its process was killed, but PostgreSQL still runs
                     stop(self.data_dir / "data")
                     os.close(alone)
                     return
@@ -186,7 +186,7 @@ class Server:
             elif (shared := locks.try_lock(users, locks.SHARED)) is not None:
                 os.close(shared)  # others use it
                 return
-            elif locks.is_free(door):
+            elif locks.is_free(process):
                 return
             time.sleep(0.005)
 

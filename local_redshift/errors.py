@@ -5,7 +5,7 @@ Exception
 │   └── ServerError           the embedded server can't be installed, started or reached
 └── RedshiftError             what a cluster would answer; goes to the client as it is
     ├── NotSupported          what the stand-in, or Redshift itself, does not take
-    ├── SyntaxRefused         a statement of a wrong form
+    ├── SyntaxRefused         a statement with invalid syntax
     ├── NoSuchColumn
     ├── NoSuchTable
     ├── NoSuchFunction
@@ -18,7 +18,7 @@ Exception
 
 
 class LocalRedshiftError(Exception):
-    """The stand-in itself can't do its work; the message says what to do."""
+    """The stand-in itself failed; the message says what to do."""
 
 
 class ServerError(LocalRedshiftError):
@@ -43,7 +43,7 @@ class NotSupported(RedshiftError):
 
 
 class SyntaxRefused(RedshiftError):
-    """A statement whose form is wrong."""
+    """A statement with invalid syntax."""
 
     sqlstate = "42601"
 
@@ -112,6 +112,6 @@ def not_in_redshift(what: str) -> NotSupported:
     return NotSupported(f"Redshift does not support {what}, so the stand-in refuses it")
 
 
-def not_imitated(what: str) -> NotSupported:
+def not_supported(what: str) -> NotSupported:
     """Return the error for something that a cluster accepts."""
-    return NotSupported(f"the local stand-in does not imitate {what}")
+    return NotSupported(f"the local stand-in does not support {what}")

@@ -104,7 +104,7 @@ def as_redshift_says(fields: Mapping[str, str]) -> dict[str, str]:
     if said["C"] == "428C9":
         return {"C": "XX000", "M": "cannot set an identity column to a value"}  # seen
     if said["C"] == "42P01" and re.search(r"\b(?:stl|stv|svl|svv|svcs|sys)_\w", said["M"]):
-        said["H"] = "The local stand-in does not imitate every system view of a cluster."
+        said["H"] = "The local stand-in does not support every system view of a cluster."
     shown = re.sub(r"\blocal_redshift\.(?:information_schema_)?(?=\w)", "", said["M"])
     shown = re.sub(r"(?<=of type )(?:bytea|jsonb)\b", lambda found: _TYPES[found[0]], shown)
     return said | {"M": re.sub(r'^table (".*" does not exist)', r"Table \1", shown)}  # seen

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import boto3
 
-# A program sends its settings to the server by this statement, followed by a string. PostgreSQL never sees it.
+# The start of the statement with which a program sends its settings to the server; a string follows. It is never
+# forwarded to PostgreSQL.
 HANDOVER = "SET local_redshift.program TO"
 
 # other variables that boto3 reads

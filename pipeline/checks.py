@@ -32,7 +32,7 @@ class Passed:
 
 
 def check_load(session: Session, staged: Staged, loaded: Transformed) -> Passed:
-    """Check what the load touched: its window of timestamps or, if earlier plays may have been matched again, all
+    """Check the rows that the load touched: its window of timestamps or, if earlier plays were matched again, all
     plays.
 
     Raise PipelineError, naming each violation; then nothing may be committed.

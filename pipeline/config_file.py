@@ -56,7 +56,7 @@ class ConfigValues:
             raise PipelineError(f"{self.path}: [{section}] {key} has a NUL byte in it")
         if "\n" in value:
             raise PipelineError(
-                f"{self.path}: [{section}] {key} goes on in the indented line below it; "
+                f"{self.path}: [{section}] {key} continues on the indented line below it; "
                 "start each key at the beginning of its line"
             )
         if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
@@ -64,8 +64,8 @@ class ConfigValues:
         # a password may contain anything
         if key != "DB_PASSWORD" and _COMMENT.search(value):
             raise PipelineError(
-                f"{self.path}: [{section}] {key} = {value}: put the comment on a line of its own, "
-                "or the value in quotes if that is part of it"
+                f"{self.path}: [{section}] {key} = {value}: put the comment on its own line, "
+                "or the whole value in quotes if that is part of it"
             )
         return value
 

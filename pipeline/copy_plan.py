@@ -22,7 +22,7 @@ from pipeline.errors import PipelineError
 from pipeline.file_store import FileStore, SourceFile, check_name, file_store_of
 from pipeline.load_errors import PackedObject
 from pipeline.packing import FileList, divide, pack
-from pipeline.progress import SoFar, said_if_slow, show_progress
+from pipeline.progress import SoFar, announce_wait, show_progress
 from pipeline.run_log import complain, say
 from pipeline.session import Parameters, Session
 from pipeline.settings import Settings
@@ -110,7 +110,7 @@ def warehouse_id(session: Session) -> str:
     [(schema,)] = session.rows(sql_queries.chosen_schema)
     settings = session.settings
     machine = platform.node() if settings.is_local else ""
-    return _digest("|".join((machine, settings.place, settings.database, str(schema), str(mark))))[:16]
+    return _digest("|".join((machine, settings.location, settings.database, str(schema), str(mark))))[:16]
 
 
 def _prepare(session: Session, folder: "TempFolder", everything: bool, trial: bool) -> CopyPlan:
@@ -148,7 +148,7 @@ def _find(session: Session, source: str, record: IO[str] | None, *, known: bool)
     prefix = session.source_parameters[source]
     loaded = _loaded(session, source) if known else set()
     found = _Found()
-    with said_if_slow(f"the list of {WORDS[source]}"):
+    with announce_wait(f"the list of {WORDS[source]}"):
         for file in file_store_of(prefix, session.source_parameters["region"]).list(prefix):
             session.run.check()
             check_name(file.name)
@@ -248,7 +248,7 @@ class TempFolder:
     def __init__(self, settings: Settings, warehouse: str) -> None:
         """`warehouse` is the id of the warehouse, or "check" for a run that loads nothing."""
         if settings.source is None:
-            raise ValueError("these settings were read without their source")
+            raise ValueError("the settings of the source ([S3]) were not read")
         self._config = settings.path
         self._temp_dir = settings.source.temp_dir
         self._warehouse = warehouse
@@ -275,7 +275,7 @@ class TempFolder:
 
     def clear_left_over(self) -> None:
         """Delete what killed runs have left: files of this warehouse's loads, and any old files."""
-        with self._named(), said_if_slow("the list of what is under TEMP_DIR"):
+        with self._named(), announce_wait("the list of files under TEMP_DIR"):
             found = [file.name for file in self._store.list(f"{self._temp_dir}/etl-")]
         self._delete([name for name in found if self._is_left_over(name.removeprefix(f"{self._temp_dir}/"))])
 
@@ -291,14 +291,14 @@ class TempFolder:
         return is_old or (ours["warehouse"] == self._warehouse != "check")
 
     def remove(self) -> None:
-        """Delete what this run has written; print a message if that fails."""
+        """Delete this run's files; print a message if that fails."""
         self._delete(self._written)
 
     def _delete(self, names: list[str]) -> None:
         try:
             self._store.delete(names)
         except PipelineError as error:
-            complain(f"{error}\nwhat is left there does no harm")
+            complain(f"{error}\nthe remaining files do no harm")
             return
         if not self._temp_dir.startswith("s3://"):
             folders = {Path(name).parent for name in names}

@@ -25,61 +25,65 @@ _CODES = (
 )
 
 
-class Text(NamedTuple):
+class Pattern(NamedTuple):
     """A pattern for error messages, and whether a retry may succeed."""
 
     pattern: str
-    passes: bool
+    is_transient: bool
 
 
 # The first match decides. Refusals come first: libpq's message lists every address that it tried, and one of them may
 # have refused the connection while another refused the password.
-_TEXTS = (
+_PATTERNS = (
     # https://www.postgresql.org/docs/current/client-authentication-problems.html
-    Text(r"authentication failed|no pg_hba\.conf entry|FATAL: +(?:role|database) .* does not exist", False),
+    Pattern(r"authentication failed|no pg_hba\.conf entry|FATAL: +(?:role|database) .* does not exist", False),
     # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: the request itself is wrong
-    Text(r"AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|PermanentRedirect|NoSuchBucket", False),
-    Text(r"Unable to locate credentials|not authorized to assume|UnauthorizedException", False),
+    Pattern(
+        r"AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|PermanentRedirect|NoSuchBucket", False
+    ),
+    Pattern(r"Unable to locate credentials|not authorized to assume|UnauthorizedException", False),
     # https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html. A load gets 1018 if create_tables.py drops
     # a table while the load waits for its lock.
-    Text(r"\A(?:ERROR: *)?(?:1023|1018)\b", True),
-    Text(r"Serializable isolation violation|conflict with concurrent transaction", True),
+    Pattern(r"\A(?:ERROR: *)?(?:1023|1018)\b", True),
+    Pattern(r"Serializable isolation violation|conflict with concurrent transaction", True),
     # https://repost.aws/knowledge-center/http-5xx-errors-s3: all of S3's 5xx can and should be tried again
-    Text(r"S3ServiceException:[^\n]*,Status 5\d\d,", True),
+    Pattern(r"S3ServiceException:[^\n]*,Status 5\d\d,", True),
     # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: S3 gave up waiting for a slow connection
-    Text(r"S3ServiceException:[^\n]*,Error RequestTimeout,", True),
+    Pattern(r"S3ServiceException:[^\n]*,Error RequestTimeout,", True),
     # github.com/awslabs/aws-lambda-redshift-loader issue 73: an object was listed, but gone when its turn came
-    Text(r"(?<!manifest file - )S3ServiceException:[^\n]*,Status 404,Error NoSuchKey,", True),
+    Pattern(r"(?<!manifest file - )S3ServiceException:[^\n]*,Status 404,Error NoSuchKey,", True),
     # https://curl.se/libcurl/c/libcurl-errors.html: no connection, timed out, nothing or half of it received
-    Text(r"S3CurlException:[^\n]*,\s*CurlError (?:6|7|18|28|35|52|55|56),", True),
+    Pattern(r"S3CurlException:[^\n]*,\s*CurlError (?:6|7|18|28|35|52|55|56),", True),
     # github.com/harrystech/arthur-redshift-etl pull request 134
-    Text(r"S3 ?Query Exception", True),
+    Pattern(r"S3 ?Query Exception", True),
     # botocore's messages for the same, if the stand-in reads S3:
     # https://github.com/boto/botocore/blob/develop/botocore/exceptions.py
-    Text(
+    Pattern(
         r"S3 can't be read from here: (?:Read timeout|Connect timeout|Could not connect|Connection was closed"
         r"|An error occurred while reading from response stream|IncompleteRead|\d+ read, but total bytes expected)",
         True,
     ),
-    Text(r"can't be read: (?:Connection reset|timed out)", True),
+    Pattern(r"can't be read: (?:Connection reset|timed out)", True),
     # a local file was deleted between its listing and its turn
-    Text(r"\A(?:ERROR: *)?/[^\n]* does not exist(?:\n|\Z)", True),
+    Pattern(r"\A(?:ERROR: *)?/[^\n]* does not exist(?:\n|\Z)", True),
 )
 
 # libpq's messages if no connection could be opened.
 # https://docs.aws.amazon.com/redshift/latest/mgmt/troubleshooting-connections.html
 _NO_CONNECTION = (
     # a cluster that is paused or restarting
-    Text(r"Connection refused|starting up|shutting down", True),
+    Pattern(r"Connection refused|starting up|shutting down", True),
     # github.com/exmergo/dex pull request 97: a workgroup that wakes up drops the first handshake
-    Text(r"server closed the connection unexpectedly|Connection reset|connection has been closed unexpectedly", True),
-    Text(r"SSL SYSCALL error: EOF|could not receive data", True),
+    Pattern(
+        r"server closed the connection unexpectedly|Connection reset|connection has been closed unexpectedly", True
+    ),
+    Pattern(r"SSL SYSCALL error: EOF|could not receive data", True),
     # https://man7.org/linux/man-pages/man3/getaddrinfo.3.html, EAI_AGAIN
-    Text(r"Temporary failure in name resolution", True),
-    Text(r"(?i)too many connections|connection limit .* exceeded", True),
+    Pattern(r"Temporary failure in name resolution", True),
+    Pattern(r"(?i)too many connections|connection limit .* exceeded", True),
 )
 # https://docs.aws.amazon.com/redshift/latest/mgmt/serverless-known-issues.html: a workgroup that sleeps takes a while
-_WAKING = Text(r"timeout expired|Connection timed out", True)
+_WAKING = Pattern(r"timeout expired|Connection timed out", True)
 
 
 def is_connection_lost(error: psycopg2.Error) -> bool:
@@ -90,19 +94,19 @@ def is_connection_lost(error: psycopg2.Error) -> bool:
     return error.pgcode is None or error.pgcode.startswith(("57P", "08"))
 
 
-def statement_passes(error: psycopg2.Error) -> bool:
+def is_transient_failure(error: psycopg2.Error) -> bool:
     """Tell whether a retry of the statement may succeed."""
-    return is_connection_lost(error) or error.pgcode in _CODES or _passes(str(error), _TEXTS)
+    return is_connection_lost(error) or error.pgcode in _CODES or _is_transient(str(error), _PATTERNS)
 
 
-def connection_passes(reason: str, host: str) -> bool:
+def is_transient_connection_failure(reason: str, host: str) -> bool:
     """Tell whether another attempt to connect to `host` may succeed."""
     waking = (_WAKING,) if ".redshift-serverless." in host else ()
-    return _passes(reason, (*_TEXTS, *_NO_CONNECTION, *waking))
+    return _is_transient(reason, (*_PATTERNS, *_NO_CONNECTION, *waking))
 
 
-def _passes(message: str, texts: tuple[Text, ...]) -> bool:
-    return next((text.passes for text in texts if re.search(text.pattern, message)), False)
+def _is_transient(message: str, patterns: tuple[Pattern, ...]) -> bool:
+    return next((one.is_transient for one in patterns if re.search(one.pattern, message)), False)
 
 
 # a failed COPY names one of two system tables, depending on the release
@@ -137,7 +141,7 @@ _TABLE_CODES = ("42P01", "42703")  # undefined table, undefined column
 _ADVICE = {  # by SQLSTATE
     "53100": "the cluster has no disk space left: drop or move data, or resize it",
     "22001": "give the column more room in sql_queries.py, then run create_tables.py and load again",
-    "2BP01": "drop what depends on the table first, or give the view WITH NO SCHEMA BINDING",
+    "2BP01": "drop the views that depend on the table first, or create them WITH NO SCHEMA BINDING",
     "23505": "if another create_tables.py is at work on the same tables: run it again",
     "42P07": "if another create_tables.py is at work on the same tables: run it again",
     "42804": "the tables are not those of sql_queries.py: run create_tables.py",
@@ -168,13 +172,13 @@ def statement_failed(
         return StatementFailed(f"{what} failed: {full} in {settings.path}{outcome}", error)
     if is_connection_lost(error):
         lost = f"the connection to the warehouse was lost ({first_line(error)})"
-        return StatementFailed(f"{what} failed: {lost}{outcome}", error, passes=True)
+        return StatementFailed(f"{what} failed: {lost}{outcome}", error, is_transient=True)
     said = _said(error, settings)
     advice = _advice(error, statement, parameters or {}, settings)
     kind = CopyFailed if _LOAD_FAILED.search(said) else StatementFailed
     # the file existed when it was listed, and the next try lists again
-    passes = statement_passes(error) or ("manifest" in (parameters or {}) and bool(_NO_FILE.search(said)))
-    return kind(f"{what} failed: {said}" + (f"\n{advice}" if advice else ""), error, passes=passes)
+    is_transient = is_transient_failure(error) or ("manifest" in (parameters or {}) and bool(_NO_FILE.search(said)))
+    return kind(f"{what} failed: {said}" + (f"\n{advice}" if advice else ""), error, is_transient=is_transient)
 
 
 def _is_disk_full(error: psycopg2.Error, settings: Settings) -> bool:
@@ -218,7 +222,7 @@ def _advice(error: psycopg2.Error, statement: str, parameters: Mapping[str, Any]
     reads = statement.reads if isinstance(statement, Copy) else ()
     if not makes_tables and (error.pgcode in _TABLE_CODES or _NO_TABLE.search(said)):
         return (
-            "if the tables are not there yet, or sql_queries.py was changed since they were made: "
+            "if the tables do not exist, or sql_queries.py has been changed since they were created: "
             "run create_tables.py first; docs/changing.md says how to keep the rows that are in them"
         )
     if error.pgcode == "42601" and not settings.is_local and _is_postgresql(error):
@@ -230,14 +234,14 @@ def _advice(error: psycopg2.Error, statement: str, parameters: Mapping[str, Any]
         return f"see [S3] {key} in {settings.path}"
     if _COUNT_OF_PATHS.search(said):
         return (
-            f"the columns of the table and [S3] LOG_JSONPATH in {settings.path} have to agree; "
+            f"the columns of the table and [S3] LOG_JSONPATH in {settings.path} must match; "
             "if sql_queries.py was changed: run create_tables.py"
         )
     if _ROLE_REFUSED.search(said):
         return (
             f"see [IAM_ROLE] ARN in {settings.path}: attach this role to the cluster or to the workgroup's "
-            "namespace, and let its trust policy name redshift.amazonaws.com and, for Serverless, "
-            "redshift-serverless.amazonaws.com"
+            "namespace, and allow redshift.amazonaws.com and, for Serverless, redshift-serverless.amazonaws.com in its "
+            "trust policy"
         )
     if _S3_REFUSED.search(said):
         key = " or ".join(reads or ("log_data", "log_jsonpath", "song_data")).upper()

@@ -26,12 +26,15 @@ class Unreachable(PipelineError):
 
 
 class StatementFailed(PipelineError):
-    """The warehouse refused a statement. `cause` is the driver's error, `passes` tells whether a retry may succeed."""
+    """The warehouse refused a statement.
 
-    def __init__(self, message: str, cause: psycopg2.Error, *, passes: bool = False) -> None:
+    `cause` is the driver's error, `is_transient` tells whether a retry may succeed.
+    """
+
+    def __init__(self, message: str, cause: psycopg2.Error, *, is_transient: bool = False) -> None:
         super().__init__(message)
         self.cause = cause
-        self.passes = passes
+        self.is_transient = is_transient
 
 
 class CopyFailed(StatementFailed):

@@ -26,11 +26,11 @@ AT_A_TIME = 128  # concurrent requests: S3 takes some 20 ms for each, whatever i
 BATCH_FILES, BATCH_BYTES = 2048, 32 << 20  # read at a time; bounds the memory
 CREDENTIALS_KEPT = dt.timedelta(minutes=5)  # boto3 refreshes them some 10 minutes before they expire
 
-GONE = "it is gone, or was moved since it was listed"  # the next listing finds it in its new place, or not at all
+GONE = "it has been deleted or moved since it was listed"  # the next listing finds it in its new place, or not at all
 
 # S3's message inside obstore's, and obstore's messages for transient failures
 _S3_SAYS = re.compile(r"<Code>(?P<code>\w+)</Code>.*?<Message>(?P<message>[^<]*)</Message>", re.DOTALL)
-_PASSES = re.compile(r"after [1-9]\d* retries|error sending request|response body error|timed out|\b5\d\d [A-Z]")
+_TRANSIENT = re.compile(r"after [1-9]\d* retries|error sending request|response body error|timed out|\b5\d\d [A-Z]")
 
 
 class SourceFile(NamedTuple):
@@ -115,7 +115,7 @@ def check_name(path: str) -> None:
     except UnicodeEncodeError as error:
         shown = path.encode(errors="backslashreplace").decode()
         raise PipelineError(
-            f"can't read {shown} by way of [S3] TEMP_DIR: its name is not UTF-8; rename it, or leave TEMP_DIR out"
+            f"can't read {shown} with [S3] TEMP_DIR: the file's name is not UTF-8; rename it, or leave TEMP_DIR out"
         ) from error
 
 
@@ -126,7 +126,7 @@ def _local_errors(what: str, name: str) -> Iterator[None]:
     except OSError as error:
         path = error.filename or name  # while walking, it is the folder
         if os.path.islink(path):  # noqa: PTH114
-            raise PipelineError(f"can't {what} {path}: it is a link that leads nowhere") from error
+            raise PipelineError(f"can't {what} {path}: it is a broken symbolic link") from error
         if isinstance(error, FileNotFoundError) and what != "write":
             raise Unreachable(f"can't {what} {path}: {GONE}") from error
         raise PipelineError(f"can't {what} {path}: {error.strerror}") from error
@@ -234,7 +234,7 @@ def _explained(error: Exception, failed: str, right: str) -> PipelineError:
     said = without_password(str(error).strip().split("\n")[0])
     s3 = _S3_SAYS.search(str(error))
     code = s3["code"] if s3 else ""
-    kind = Unreachable if _PASSES.search(said) else PipelineError
+    kind = Unreachable if _TRANSIENT.search(said) else PipelineError
     if code == "NoSuchBucket":
         return PipelineError(f"{failed}: there is no such bucket")
     if isinstance(error, FileNotFoundError):
@@ -246,7 +246,7 @@ def _explained(error: Exception, failed: str, right: str) -> PipelineError:
     if isinstance(error, PermissionDeniedError) or code or "403 Forbidden" in said:
         return PipelineError(f"{failed}: access denied; the AWS identity of this machine needs {right} there")
     if "configured region" in said:
-        return PipelineError(f"{failed}: the bucket is in another region than [S3] REGION says")
+        return PipelineError(f"{failed}: the bucket is not in the region of [S3] REGION")
     return kind(f"{failed}: {said}")
 
 

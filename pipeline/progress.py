@@ -74,7 +74,7 @@ class CopyWatch:
 
 
 @contextlib.contextmanager
-def said_if_slow(awaited: str) -> Iterator[None]:
+def announce_wait(awaited: str) -> Iterator[None]:
     """If the block takes long, print what it is waiting for."""
     timer = threading.Timer(SHOWN_AFTER, _say, [f"waiting for {awaited}"])
     timer.daemon = True

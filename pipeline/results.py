@@ -11,7 +11,7 @@ import psycopg2
 import sql_queries
 from pipeline.database_errors import name_of
 from pipeline.load_errors import read_first
-from pipeline.progress import said_if_slow
+from pipeline.progress import announce_wait
 from pipeline.run_log import say
 from pipeline.session import Parameters, Session
 from pipeline.summary import CopiedTable, Staged, Summary, TableChanges, Transformed
@@ -191,7 +191,7 @@ def count_files(session: Session, summary: Summary) -> Summary:
     if None not in summary.files.values():
         return summary
     files = dict(summary.files)
-    with contextlib.suppress(psycopg2.Error), said_if_slow("the number of files from the system table"):
+    with contextlib.suppress(psycopg2.Error), announce_wait("the number of files from the system table"):
         found = read_first(session.connection, [sql_queries.copied_file_counts])
         counts = {int(query): int(files_read) for query, files_read in found.rows if files_read}
         for number, statement in session.copies.items():

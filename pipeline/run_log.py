@@ -153,7 +153,7 @@ class RunLog:
         if self.report is not None:
             self._begin_report(self.report)
         self.target = {
-            "host": settings.place,
+            "host": settings.location,
             "database": settings.database,
             "schema": settings.schema or "public",
             "user": settings.user,
@@ -161,8 +161,8 @@ class RunLog:
         if settings.source is not None:
             self.source = {"log_data": settings.source.log_data, "song_data": settings.source.song_data}
         tables = f"{settings.database}.{settings.schema or 'public'}"
-        self.warehouse = f"{tables} on {settings.short_place}"
-        place = f"local ({_shown_path(str(settings.data_dir))})" if settings.is_local else settings.short_place
+        self.warehouse = f"{tables} on {settings.short_location}"
+        place = f"local ({_shown_path(str(settings.data_dir))})" if settings.is_local else settings.short_location
         where = f"{tables} on {place} (user {settings.user})"
         sources = ", ".join(_shown_path(path) for path in self.source.values())
         say(f"{sources} -> {where}" if sources else where, with_time=True)

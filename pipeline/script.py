@@ -26,7 +26,7 @@ from storage.local_files import user_path
 def is_transient(error: Exception) -> bool:
     """Tell whether a retry may succeed without any change by the user."""
     if isinstance(error, StatementFailed):
-        return error.passes
+        return error.is_transient
     return isinstance(error, (Unreachable, CommitUnanswered))
 
 
@@ -65,7 +65,7 @@ def check_commit_landed(settings: Settings, run: Run, mark: str) -> bool:
         session.execute(staging_lock)
         landed = session.rows(staging_marked) == [(mark,)]
         session.rollback()
-    run.found_out(Outcome.COMMITTED if landed else Outcome.UNCHANGED)
+    run.set_outcome(Outcome.COMMITTED if landed else Outcome.UNCHANGED)
     return landed
 
 
@@ -111,7 +111,7 @@ def run_with_signals(work: Callable[[], None], run: Run, status_of: Callable[[Ba
     worker.start()
     first = _next(inbox)
     if isinstance(first, signal.Signals):
-        return _ended_by(first, worker, run, inbox)
+        return _end_on_signal(first, worker, run, inbox)
     _ignore_signals()
     return status_of(worker.error)
 
@@ -130,7 +130,7 @@ def _next(inbox: Inbox) -> object:
             continue
 
 
-def _ended_by(number: signal.Signals, worker: _Worker, run: Run, inbox: Inbox) -> int:
+def _end_on_signal(number: signal.Signals, worker: _Worker, run: Run, inbox: Inbox) -> int:
     """End the run on a signal: wait for a commit in flight, print the outcome, cancel the running statement."""
     run.stop()
     if run.is_committing:
@@ -139,7 +139,7 @@ def _ended_by(number: signal.Signals, worker: _Worker, run: Run, inbox: Inbox) -
     _ignore_signals()
     # no more commits are sent, so the outcome is final
     leave_terminal_in_order()
-    message = f"{_WORDS[number]}; {run.said}"
+    message = f"{_WORDS[number]}; {run.outcome_text}"
     status = complain(message, 128 + number)
     if unwritten := run.log.end(status, message, run.outcome.name.lower()):
         complain(unwritten)
@@ -221,11 +221,11 @@ def _ended(error: BaseException | None, run: Run) -> int:
     try:
         message = _message(error, run)
     except BaseException as unexpected:
-        run.log.end(1, f"{type(unexpected).__name__}: {unexpected}; {run.said}", run.outcome.name.lower())
+        run.log.end(1, f"{type(unexpected).__name__}: {unexpected}; {run.outcome_text}", run.outcome.name.lower())
         raise
     status = complain(message) if message else 0
     unwritten = run.log.end(status, message, run.outcome.name.lower())
-    return complain(f"{unwritten}; {run.said}") if unwritten else status
+    return complain(f"{unwritten}; {run.outcome_text}") if unwritten else status
 
 
 def _message(error: BaseException | None, run: Run) -> str:
@@ -234,17 +234,17 @@ def _message(error: BaseException | None, run: Run) -> str:
     if isinstance(error, PipelineError):
         return _with_outcome(str(error), run)
     if isinstance(error, psycopg2.Error):
-        return f"the warehouse failed ({first_line(error)}); {run.said}"
+        return f"the warehouse failed ({first_line(error)}); {run.outcome_text}"
     if isinstance(error, OSError):
         # stdout is flushed at exit, which would fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         what = "its output was closed" if isinstance(error, BrokenPipeError) else f"it failed ({error})"
-        return f"{what}; {run.said}"
+        return f"{what}; {run.outcome_text}"
     raise error
 
 
 def _with_outcome(message: str, run: Run) -> str:
     """Add the outcome to a message that does not have it, if it is unknown."""
-    if run.outcome is Outcome.UNKNOWN and run.said not in message:
-        return f"{message}\n{run.said}"
+    if run.outcome is Outcome.UNKNOWN and run.outcome_text not in message:
+        return f"{message}\n{run.outcome_text}"
     return message

@@ -67,7 +67,7 @@ class Run:
         self._cancel: Callable[[], None] | None = None
 
     @property
-    def said(self) -> str:
+    def outcome_text(self) -> str:
         """The outcome in words."""
         return f"{self.outcome.value}: {self._advice}" if self.outcome is Outcome.UNKNOWN else self.outcome.value
 
@@ -85,7 +85,7 @@ class Run:
         if self._stopping.wait(seconds):
             raise Stopped
 
-    def found_out(self, outcome: Outcome) -> None:
+    def set_outcome(self, outcome: Outcome) -> None:
         """Record the outcome of a commit; if it landed, its summary becomes that of the run."""
         if outcome is Outcome.COMMITTED and self._summary is not None:
             self.log.summary = self._summary
@@ -93,7 +93,7 @@ class Run:
 
     @contextlib.contextmanager
     def committing(self, summary: Summary | None = None) -> Iterator[None]:
-        """Send a commit in the block; `outcome` is UNKNOWN until the block calls `found_out`.
+        """Send a commit in the block; `outcome` is UNKNOWN until the block calls `set_outcome`.
 
         `summary` becomes that of the run if the commit lands. Raise Stopped before the commit is sent if the run is
         stopping.
@@ -156,7 +156,7 @@ class Session:
     def source(self) -> Source:
         """The source settings. Raise ValueError if the settings were read without them."""
         if self.settings.source is None:
-            raise ValueError("these settings were read without their source")
+            raise ValueError("the settings of the source ([S3]) were not read")
         return self.settings.source
 
     @property
@@ -175,13 +175,13 @@ class Session:
                 cursor.execute(statement, parameters)
         except psycopg2.Error as error:
             self.run.check()  # cancelled, because the run is stopping
-            raise statement_failed(error, statement, parameters, self.settings, self.run.said) from error
+            raise statement_failed(error, statement, parameters, self.settings, self.run.outcome_text) from error
         except (TypeError, KeyError, ValueError) as error:  # raised by the driver for a bare %
             if "%" not in statement:
                 raise
             raise PipelineError(
                 f"{name_of(statement)} (sql_queries.py): a % that is meant as such is written %%, and %(name)s needs a "
-                f"value from the scripts ({type(error).__name__}: {error}); {self.run.said}"
+                f"value from the scripts ({type(error).__name__}: {error}); {self.run.outcome_text}"
             ) from error
         return cursor
 
@@ -211,7 +211,7 @@ class Session:
             self.connection.rollback()
         except psycopg2.Error as error:
             self.run.check()
-            raise statement_failed(error, "ROLLBACK", None, self.settings, self.run.said) from error
+            raise statement_failed(error, "ROLLBACK", None, self.settings, self.run.outcome_text) from error
 
     def mark_load(self) -> None:
         """Store a random mark in the transaction, which identifies this load for `check_commit_landed`."""
@@ -229,7 +229,9 @@ class Session:
             except psycopg2.Error as error:
                 # only an SQLSTATE proves that the warehouse answered
                 if error.pgcode is None or is_connection_lost(error):
-                    raise CommitUnanswered(f"COMMIT failed: {first_line(error)}; {self.run.said}", self.mark) from error
-                self.run.found_out(Outcome.UNCHANGED)
-                raise statement_failed(error, "COMMIT", None, self.settings, self.run.said) from error
-            self.run.found_out(Outcome.COMMITTED)
+                    raise CommitUnanswered(
+                        f"COMMIT failed: {first_line(error)}; {self.run.outcome_text}", self.mark
+                    ) from error
+                self.run.set_outcome(Outcome.UNCHANGED)
+                raise statement_failed(error, "COMMIT", None, self.settings, self.run.outcome_text) from error
+            self.run.set_outcome(Outcome.COMMITTED)

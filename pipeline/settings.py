@@ -83,14 +83,14 @@ class Settings:
         return self.host == "local"
 
     @property
-    def short_place(self) -> str:
+    def short_location(self) -> str:
         """The warehouse in short: "local", or the cluster's name and region."""
         if self.is_local or (region := _REGION_OF_HOST.search(self.host)) is None:
-            return "local" if self.is_local else self.place
+            return "local" if self.is_local else self.location
         return f"{self.host.split('.')[0]}.{region[1]}"
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The warehouse for messages: host and port, or the stand-in's folder."""
         return f"local ({self.data_dir})" if self.is_local else f"{self.host}:{self.port}"
 
@@ -214,7 +214,7 @@ def _temp_dir(values: ConfigValues, host: str) -> str:
     if not given:
         return ""
     if re.fullmatch(r"s3://[^/]+/*|/+", given):
-        raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} is a whole bucket or disk; give a folder of it")
+        raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} is a whole bucket or disk; name a folder in it")
     place = _location(values, "TEMP_DIR", host).rstrip("/")
     if place.startswith("s3://") and {"", ".", ".."} & set(place.removeprefix("s3://").split("/")):
         raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} has a folder without a name, or called . or ..")

@@ -11,7 +11,7 @@ import sql_queries
 from pipeline.errors import PipelineError
 from pipeline.file_store import file_store_of, head
 from pipeline.load_errors import LoadError, source_of
-from pipeline.progress import said_if_slow
+from pipeline.progress import announce_wait
 from pipeline.session import Session
 from pipeline.settings import Source
 
@@ -52,7 +52,7 @@ def compare_sample(session: Session) -> list[str]:
     lines = []
     for key in ("log_data", "song_data"):
         try:
-            with said_if_slow(f"a sample of the files under [S3] {key.upper()}"):
+            with announce_wait(f"a sample of the files under [S3] {key.upper()}"):
                 records = list(_records(session, getattr(session.source, key)))
                 columns, lengths = _columns(session, key)
         except PipelineError as error:
@@ -108,7 +108,7 @@ def _columns(session: Session, key: str) -> tuple[dict[str, str], dict[str, int]
 
 
 def staging_columns(session: Session, key: str) -> list[tuple[Any, ...]]:
-    """Return name, type and length of the columns that COPY fills from `log_data` or `song_data`, in its order."""
+    """Return the name, type and length of each column that COPY fills from `log_data` or `song_data`, in order."""
     [copy] = [copy for copy in sql_queries.copy_table_queries if copy.source == key]
     [(schema,)] = session.rows(sql_queries.chosen_schema)
     table = {"schema": schema, "table": copy.table}
@@ -208,7 +208,7 @@ def remark(session: Session, error: LoadError) -> str:
     """Explain an error that names no column, from the file itself; empty if there is nothing to add."""
     if error.column or error.code != BAD_LINE or not error.line.isdecimal():
         return ""
-    with said_if_slow(f"a look at {error.filename}"):
+    with announce_wait(f"a look at {error.filename}"):
         try:
             if error.reason.startswith(_OVERFLOW):
                 return _overflow(session, error)

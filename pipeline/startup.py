@@ -40,7 +40,7 @@ def _check_packages(script: str) -> None:
 
 
 def check_python(program: str) -> None:
-    """End the process with one line if this Python is too old for the project."""
+    """Exit with a one-line message if this Python is too old for the project."""
     if sys.version_info < OLDEST_PYTHON:
         needed, ours = (".".join(map(str, version[:2])) for version in (OLDEST_PYTHON, sys.version_info))
         sys.exit(f"{program}: this is Python {ours} ({sys.executable}); Python {needed} or newer is needed")

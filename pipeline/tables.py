@@ -1,4 +1,4 @@
-"""Which tables exist and what they hold: for create_tables.py, etl.py --ping and etl.py --status."""
+"""Find existing tables and count their rows, for create_tables.py, etl.py --ping and etl.py --status."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from psycopg2.extensions import AsIs
 import sql_queries
 from pipeline.errors import PipelineError, StatementFailed
 from pipeline.file_store import file_store_of
-from pipeline.progress import said_if_slow
+from pipeline.progress import announce_wait
 from pipeline.run_log import say
 from pipeline.session import Session
 from pipeline.summary import TABLES, counted, matched_share
@@ -59,9 +59,9 @@ def count_rows(session: Session, *, lock: bool = False) -> dict[str, int]:
     """
     if lock and (found := existing(session)):
         session.rollback()
-        with said_if_slow("a load or a reader to finish"):
+        with announce_wait("a load or a reader to finish"):
             session.execute(tables_lock, {"tables": AsIs(", ".join(name.written for name in found))})
-    with said_if_slow("the count of the rows" + ("" if lock else " (a load that is under way has to end first)")):
+    with announce_wait("the count of the rows" + ("" if lock else " (a load that is under way has to end first)")):
         counts = {
             name.written: session.rows(table_count, {"table": AsIs(name.written)})[0][0] for name in existing(session)
         }
@@ -85,7 +85,7 @@ def location_of(session: Session) -> str:
     """Return where the tables are: database, schema and warehouse."""
     [(schema,)] = session.rows(chosen_schema)
     session.rollback()
-    return f"{session.settings.database}.{schema} on {session.settings.place}"
+    return f"{session.settings.database}.{schema} on {session.settings.location}"
 
 
 def ping(session: Session) -> None:
@@ -130,7 +130,7 @@ def _source_problem(session: Session, copy: Copy) -> str:
     finally:
         session.rollback()
     try:
-        with said_if_slow(f"the first file under [S3] {key.upper()}"):
+        with announce_wait(f"the first file under [S3] {key.upper()}"):
             files = file_store_of(prefix, session.source.region).list(prefix)
             first = next(files, None)
         if first is None:

@@ -6,9 +6,9 @@ import re
 import psycopg2
 from psycopg2 import extensions
 
-from pipeline.database_errors import connection_passes, first_line, statement_failed
+from pipeline.database_errors import first_line, is_transient_connection_failure, statement_failed
 from pipeline.errors import PipelineError, Unreachable
-from pipeline.progress import said_if_slow
+from pipeline.progress import announce_wait
 from pipeline.settings import CredstashEntry, Settings
 from sql_queries import chosen_schema, schema_choice
 
@@ -36,7 +36,7 @@ def password(settings: Settings) -> str | None:
     """
     if settings.password or settings.credstash is None:
         return settings.password or None
-    with said_if_slow(f"AWS to answer credstash, which asks for {settings.credstash.key}"):
+    with announce_wait(f"AWS to answer credstash, which asks for {settings.credstash.key}"):
         return _credstash_password(settings, settings.credstash)
 
 
@@ -99,7 +99,7 @@ def _temporary_credentials(settings: Settings) -> tuple[str, str]:
         )
     ask = _workgroup_credentials if endpoint["service"] == "redshift-serverless" else _cluster_credentials
     try:
-        with said_if_slow(f"AWS to make temporary credentials for {endpoint['name']} in {endpoint['region']}"):
+        with announce_wait(f"AWS to make temporary credentials for {endpoint['name']} in {endpoint['region']}"):
             return ask(settings, endpoint["name"], endpoint["region"])
     except botocore.exceptions.ClientError as error:
         problem = f"AWS refused ({error})"
@@ -140,7 +140,7 @@ KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 60, 15, 4
 # parts of libpq's messages, and what to do about them
 _ADVICE = {
     "does not match host name": (
-        "the server's certificate is for another name than HOST: use the endpoint that AWS shows, or, through a "
+        "the server's certificate is for a name other than HOST: use the endpoint that AWS shows, or, through a "
         "tunnel or a name of your own, set [CLUSTER] SSLMODE = verify-ca"
     ),
     "certificate verify failed": (
@@ -149,8 +149,8 @@ _ADVICE = {
     ),
     "root certificate file": "set [CLUSTER] SSLROOTCERT to a file with root certificates, or leave it out",
     "does not support SSL": (
-        "the server has no TLS, so everything would go in the clear: see HOST and DB_PORT; only where that is "
-        "meant, set [CLUSTER] SSLMODE = prefer"
+        "the server has no TLS, so the password and all data would be sent unencrypted: see HOST and DB_PORT; if that "
+        "is intended, set [CLUSTER] SSLMODE = prefer"
     ),
     "password authentication failed": "see DB_USER and where the password comes from",
     "no password supplied": "give it in DB_PASSWORD, by [CREDSTASH] KEY, by IAM_AUTH, or in ~/.pgpass",
@@ -168,7 +168,7 @@ def connect_to_cluster(settings: Settings) -> extensions.connection:
     """
     user, secret = user_and_password(settings)
     try:
-        with said_if_slow(f"{settings.place} to take the connection"):
+        with announce_wait(f"{settings.location} to take the connection"):
             return psycopg2.connect(
                 host=settings.host,
                 port=settings.port,
@@ -186,9 +186,10 @@ def connect_to_cluster(settings: Settings) -> extensions.connection:
             )
     except psycopg2.OperationalError as error:
         reason = masked(" ".join(str(error).split()), secret)
-        kind = Unreachable if connection_passes(reason, settings.host) else PipelineError
+        kind = Unreachable if is_transient_connection_failure(reason, settings.host) else PipelineError
         raise kind(
-            f"can't connect to {settings.database} on {settings.place} as {user}: {reason}; {_advice(reason, settings)}"
+            f"can't connect to {settings.database} on {settings.location} as {user}: {reason}; "
+            f"{_advice(reason, settings)}"
         ) from None
 
 
@@ -247,7 +248,7 @@ def _connect_to_stand_in(settings: Settings) -> extensions.connection:
     import local_redshift  # imported here: needed for the stand-in only
 
     try:
-        with said_if_slow("the local server to start"):
+        with announce_wait("the local server to start"):
             return local_redshift.connect(settings.data_dir, settings.database, settings.user)
     except local_redshift.LocalRedshiftError as error:
         raise PipelineError(f"{error}\nsee [CLUSTER] DATA_DIR in {settings.path}") from error

@@ -196,14 +196,14 @@ class Warehouse:
                 etl.load(session, **options)
             return session.run.log.summary
 
-    def told(self, mode: str = "", **options: bool) -> str:
-        """As `load`; what was said."""
+    def output(self, mode: str = "", **options: bool) -> str:
+        """Load as `load` does; return what it printed."""
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
             self.load(mode, **options)
         return said.getvalue()
 
-    def told_failing(self, mode: str = "", **options: bool) -> str:
+    def failing_output(self, mode: str = "", **options: bool) -> str:
         """Return the output of a load that fails, with the error message at the end."""
         said = io.StringIO()
         with contextlib.redirect_stdout(said), pytest.raises(PipelineError) as raised:
@@ -213,7 +213,7 @@ class Warehouse:
     def refusal(self) -> str:
         """The message of a load that fails, by the script's own function, in this process."""
         with pytest.raises(PipelineError) as raised:
-            self.told()
+            self.output()
         return f"{raised.value}\n"
 
     def etl(self, code: int = 0) -> subprocess.CompletedProcess:
@@ -311,7 +311,7 @@ def copy_data_dir(data_dir: Path, copy: Path) -> Path:
     return copy
 
 
-def door_process(data_dir: Path) -> psutil.Process:
+def server_process(data_dir: Path) -> psutil.Process:
     """The process that serves a data directory."""
     served = str(data_dir.resolve())
     for process in psutil.process_iter(["cmdline"]):
@@ -330,7 +330,7 @@ def stop_server(data_dir: Path) -> None:
 def wait_until_stopped(data_dir: Path) -> None:
     """Wait, at most two minutes, until neither PostgreSQL nor the process that serves it is at the data any longer."""
     deadline = time.monotonic() + 120
-    while postgres.server_pid(data_dir / "data") is not None or not locks.is_free(data_dir / locks.DOOR):
+    while postgres.server_pid(data_dir / "data") is not None or not locks.is_free(data_dir / locks.PROCESS):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 

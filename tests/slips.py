@@ -52,7 +52,7 @@ TESTS = {
     "pipeline/file_store.py": (("test_temp_dir.py",),),
     "pipeline/packing.py": (("test_temp_dir.py",),),
     "pipeline/copy_plan.py": (("test_temp_dir.py",), ("test_changed_input.py",)),
-    "local_redshift/door/sort_keys.py": (
+    "local_redshift/sessions/sort_keys.py": (
         ("local_redshift/test_sort_keys.py",),
         ("test_window.py", "local_redshift/test_sql.py"),
     ),

@@ -20,7 +20,7 @@ from pipeline.script import run_script
 
 DENIED = (403, b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>")
 DISK_CALLS = {"open", "os.scandir", "os.listdir", "os.mkdir", "os.remove", "os.rename", "os.rmdir"}
-NO_HARM = "what is left there does no harm"
+NO_HARM = "the remaining files do no harm"
 COMMITTED = "everything had been committed"
 
 

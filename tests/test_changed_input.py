@@ -60,15 +60,15 @@ CHANGED["length"] = 1.5
 def test_renamed_field_fails_the_load(loaded: Warehouse, old: str, new: str, column: str) -> None:
     before = loaded.everything()
     loaded.write_log(rename(day(), old, new))
-    said = loaded.told_failing()
+    said = loaded.failing_output()
     assert f"20 plays, but none has a {column} (`$.{old}` in the JSONPaths file): was the field renamed?" in said
     assert "staged plays differ from the play of the same key in" in said
     assert loaded.everything() == before
     # new plays alone have no key in common with what was there
     loaded.write_log(rename(day(ts=event()["ts"] + 1), old, new))
-    assert f"none has a {column}" in loaded.told_failing()
+    assert f"none has a {column}" in loaded.failing_output()
     with pytest.raises(PipelineError, match=f"none has a {column}"):
-        loaded.told(replace=True)
+        loaded.output(replace=True)
     assert loaded.everything() == before
 
 
@@ -77,14 +77,14 @@ def test_no_play_of_twenty_with_a_value_fails_the_load(tables: Warehouse, field:
     tables.write_songs([song()])
     tables.write_log(day(20, **{field: None}))
     column = PLAY_FIELDS[field]
-    assert f"20 plays, but none has a {column} (`$.{field}` in the JSONPaths file)" in tables.told_failing()
+    assert f"20 plays, but none has a {column} (`$.{field}` in the JSONPaths file)" in tables.failing_output()
     assert tables.counts()["songplays"] == 0
 
 
 def test_each_column_that_many_plays_lack_is_a_warning(tables: Warehouse) -> None:
     tables.write_songs([song()])
     tables.write_log([*day(17), *day(3, sessionId=2, **dict.fromkeys(PLAY_FIELDS))])
-    said = tables.told()
+    said = tables.output()
     for field, column in PLAY_FIELDS.items():
         assert f"warning: 3 of 20 plays have no {column} (`$.{field}` in the JSONPaths file)\n" in said
 
@@ -94,7 +94,7 @@ def test_each_other_column_without_a_value_is_a_warning(tables: Warehouse) -> No
     of_songs = ("num_songs", "artist_latitude", "artist_longitude", "artist_location", "duration", "year")
     tables.write_log(day(20, **dict.fromkeys(of_events)))
     tables.write_song_file([song(song_id=f"SO{n}", **dict.fromkeys(of_songs)) for n in range(20)])
-    said = tables.told()
+    said = tables.output()
     columns = ("auth", "first_name", "gender", "last_name", "method", "registration", "status")
     for table, names in (("staging_events", columns), ("staging_songs", of_songs)):
         for column in names:
@@ -106,10 +106,10 @@ def test_renamed_day_among_many_is_noticed_only_alone(tables: Warehouse) -> None
     tables.write_songs([song()])
     tables.write_log(day(400), "2018-11-01")
     renamed = tables.write_log(day(20, sessionId=2, level=None), "2018-11-02")
-    assert "420 plays loaded into" in (said := tables.told()) and "warning" not in said
+    assert "420 plays loaded into" in (said := tables.output()) and "warning" not in said
     tables.create_tables()
     tables.configure({("S3", "LOG_DATA"): str(renamed)})
-    assert "none has a level" in tables.told_failing()
+    assert "none has a level" in tables.failing_output()
 
 
 def test_rule_that_is_taken_out_of_the_list_fails_nothing(tables: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_rule_that_is_taken_out_of_the_list_fails_nothing(tables: Warehouse, mon
     tables.write_log(day(20, level=None))
     rules = [query for query in sql_queries.check_queries if query != sql_queries.fields_check]
     monkeypatch.setattr(sql_queries, "check_queries", rules)
-    assert "20 plays loaded into" in tables.told()
+    assert "20 plays loaded into" in tables.output()
 
 
 @pytest.mark.parametrize(("hours", "loads"), [(23, True), (48, False)])
@@ -125,9 +125,9 @@ def test_timestamp_may_be_up_to_a_day_from_now(tables: Warehouse, hours: int, lo
     tables.write_songs([song()])
     tables.write_log([event(ts=int(time.time() + hours * 3600) * 1000)])
     if loads:
-        assert "1 play loaded into" in tables.told()
+        assert "1 play loaded into" in tables.output()
     else:
-        assert "is `ts` in milliseconds?" in tables.told_failing()
+        assert "is `ts` in milliseconds?" in tables.failing_output()
 
 
 def test_play_whose_user_was_taken_away_gets_it_back_by_replace(tables: Warehouse) -> None:
@@ -136,9 +136,9 @@ def test_play_whose_user_was_taken_away_gets_it_back_by_replace(tables: Warehous
     tables.load()
     before = tables.star()
     tables.query("UPDATE songplays SET user_id = NULL WHERE user_id = 8")
-    tables.told("verify")
-    assert "staged plays differ from the play of the same key in user_id: 1" in tables.told_failing()
-    tables.told(replace=True)
+    tables.output("verify")
+    assert "staged plays differ from the play of the same key in user_id: 1" in tables.failing_output()
+    tables.output(replace=True)
     assert tables.star() == before
 
 
@@ -148,7 +148,7 @@ def test_user_without_a_play_is_gone_until_an_event_of_theirs_is_loaded(tables: 
     tables.write_log([earlier, latest])
     tables.load()
     tables.write_log([latest | {"userId": "8"}])
-    tables.told(replace=True)
+    tables.output(replace=True)
     assert tables.query("SELECT user_id FROM users") == [(8,)]
     tables.write_log([earlier])
     tables.load()
@@ -158,7 +158,7 @@ def test_user_without_a_play_is_gone_until_an_event_of_theirs_is_loaded(tables: 
 def test_few_plays_without_a_field_are_loaded_with_a_warning(tables: Warehouse) -> None:
     tables.write_songs([song()])
     tables.write_log(day(19, location=None))
-    said = tables.told()
+    said = tables.output()
     assert "warning: 19 of 19 plays have no location (`$.location` in the JSONPaths file)\n" in said
     assert "19 plays loaded into" in said
 
@@ -166,7 +166,7 @@ def test_few_plays_without_a_field_are_loaded_with_a_warning(tables: Warehouse) 
 def test_few_plays_without_any_field_are_loaded(tables: Warehouse) -> None:
     tables.write_songs([song()])
     tables.write_log(day(19, **dict.fromkeys(PLAY_FIELDS)))
-    assert "19 plays loaded into" in tables.told()
+    assert "19 plays loaded into" in tables.output()
 
 
 @pytest.mark.parametrize(("lacking", "warned"), [(2, False), (3, True)])
@@ -175,7 +175,7 @@ def test_more_than_one_play_in_twenty_without_a_value_is_a_warning(
 ) -> None:
     tables.write_songs([song()])
     tables.write_log([*day(40 - lacking), *day(lacking, userAgent=None, sessionId=2)])
-    said = tables.told()
+    said = tables.output()
     assert (f"warning: {lacking} of 40 plays have no user_agent" in said) is warned
     assert "40 plays loaded into" in said
 
@@ -214,7 +214,7 @@ def test_play_with_other_values_is_a_conflict_until_it_replaces_the_old(
     before = loaded.everything()
     loaded.write_log([event(**{field: value}), *day()[1:]])
     loaded.write_songs([song(num_songs=10)])  # what changed of the songs is no reason for a conflict
-    said = loaded.told_failing()
+    said = loaded.failing_output()
     changed = f"loaded before in another version: {loaded.folder}/log-data/2018-11-01-events.json"
     assert said.count("loaded before in another version") == bool(loaded.values["S3", "TEMP_DIR"])
     lost = " (1 of them have lost a value)" if value is None or (field == "userId" and not value) else ""
@@ -222,18 +222,18 @@ def test_play_with_other_values_is_a_conflict_until_it_replaces_the_old(
     assert "python etl.py --replace loads it" in said
     assert (changed in said) is bool(loaded.values["S3", "TEMP_DIR"])
     assert loaded.everything() == before
-    said = loaded.told(replace=True)
+    said = loaded.output(replace=True)
     assert (
         "songplays 0 new, 1 changed, 19 unchanged; " in said
         and "\n0 plays loaded into " in said
         and ", 1 replaced in " in said
     )
     replaced = loaded.star()
-    loaded.told("verify")
+    loaded.output("verify")
     loaded.empty()
     loaded.load()
     assert loaded.star() == replaced
-    assert "0 plays loaded into" in loaded.told(replace=True, everything=True)
+    assert "0 plays loaded into" in loaded.output(replace=True, everything=True)
 
 
 def test_conflict_names_only_the_files_that_have_changed(tables: Warehouse) -> None:
@@ -243,7 +243,7 @@ def test_conflict_names_only_the_files_that_have_changed(tables: Warehouse) -> N
     tables.write_log([event(sessionId=2)], "2018-11-02")
     tables.load()
     changed = tables.write_log([event(level="paid")])
-    said = tables.told_failing(everything=True)
+    said = tables.failing_output(everything=True)
     assert re.findall(r"loaded before in another version: (.*)", said) == [str(changed)]
 
 
@@ -256,7 +256,7 @@ def test_ten_changed_files_are_named(tables: Warehouse, files: int, last: str) -
             tables.write_log([event(itemInSession=number, level=level)], f"day-{number:02}")
         if level == "free":
             tables.load()
-    lines = tables.told_failing().splitlines()
+    lines = tables.failing_output().splitlines()
     assert sum("loaded before in another version" in line for line in lines) == 10
     assert lines[-1].startswith(last)
 
@@ -266,7 +266,7 @@ def test_corrected_log_that_is_there_twice_is_one_conflict(tables: Warehouse) ->
     tables.write_log([event()])
     tables.load()
     tables.write_log([event(level="paid")] * 2)
-    assert "in level: 1, for example" in tables.told_failing()
+    assert "in level: 1, for example" in tables.failing_output()
 
 
 def test_plays_that_are_none_any_more_lose_no_value(tables: Warehouse) -> None:
@@ -274,7 +274,7 @@ def test_plays_that_are_none_any_more_lose_no_value(tables: Warehouse) -> None:
     tables.write_log(day(20))
     tables.load()
     tables.write_log(day(20, page="Home", song=None, artist=None, length=None))
-    tables.told(replace=True)
+    tables.output(replace=True)
     assert tables.counts()["songplays"] == 0
 
 
@@ -286,12 +286,12 @@ def test_replace_that_takes_many_values_away_fails(tables: Warehouse) -> None:
     tables.load()
     before = tables.everything()
     tables.write_log(rename(day(20), "userId", "user_id"))
-    assert "in user_id (20 of them have lost a value): 20, for example" in tables.told_failing()
+    assert "in user_id (20 of them have lost a value): 20, for example" in tables.failing_output()
     with pytest.raises(PipelineError, match=r"20 plays would lose their user_id: was the field renamed\?"):
-        tables.told(replace=True)
+        tables.output(replace=True)
     assert tables.everything() == before
     tables.write_log(rename(day(19), "userId", "user_id"))
-    tables.told(replace=True)
+    tables.output(replace=True)
     assert tables.query("SELECT COUNT(*) FROM songplays WHERE user_id IS NULL") == [(19,)]
 
 
@@ -301,7 +301,7 @@ def test_each_column_that_many_plays_would_lose_is_named_with_their_number(table
     tables.load()
     lacking = [{key: value for key, value in one.items() if key not in PLAY_FIELDS} for one in day(20)]
     tables.write_log([*lacking, event(itemInSession=20, **CHANGED), *day(100, sessionId=3)])
-    said = tables.told_failing(replace=True)
+    said = tables.failing_output(replace=True)
     for column in ("user_id", "level", "location", "user_agent", "song_title", "artist_name", "song_length"):
         assert f"20 plays would lose their {column}: was the field renamed?" in said
 
@@ -310,12 +310,12 @@ def test_each_column_that_many_plays_would_lose_is_named_with_their_number(table
 def test_many_events_without_a_play_are_a_warning(tables: Warehouse, events: int) -> None:
     tables.write_songs([song()])
     tables.write_log(day(events, page="Next Song"))
-    assert (f"warning: {events} of {events} events are no play\n" in tables.told()) is (events == 20)
+    assert (f"warning: {events} of {events} events are no play\n" in tables.output()) is (events == 20)
 
 
 def test_message_shows_no_value_of_a_conflict(loaded: Warehouse) -> None:
     loaded.write_log([event(song="Secret Song", location="Secret Place")])
-    said = loaded.told_failing()
+    said = loaded.failing_output()
     assert "in location song_title: 1," in said and "Secret" not in said
 
 
@@ -323,7 +323,8 @@ def test_conflict_names_each_column_that_differs_in_any_play(loaded: Warehouse) 
     loaded.write_log([event(itemInSession=n, **{field: CHANGED[field]}) for n, field in enumerate(CHANGED)])
     columns = "user_id level location user_agent song_title artist_name song_length"
     assert (
-        f"staged plays differ from the play of the same key in {columns}: 7, for example {KEY}" in loaded.told_failing()
+        f"staged plays differ from the play of the same key in {columns}: 7, for example {KEY}"
+        in loaded.failing_output()
     )
 
 
@@ -336,11 +337,11 @@ def test_value_beside_none_is_a_conflict_in_each_column(tables: Warehouse, lacks
     tables.write_log(first)
     tables.load()
     tables.write_log(second)
-    said = tables.told_failing()
+    said = tables.failing_output()
     assert "in user_id level location user_agent song_title artist_name song_length" in said
     assert ("(7 of them have lost a value): 7, " if lacks == "the staged play" else ": 7, ") in said
-    tables.told(replace=True)
-    tables.told("verify")
+    tables.output(replace=True)
+    tables.output("verify")
     [replaced] = tables.query(
         "SELECT COUNT(user_id), COUNT(level), COUNT(location), COUNT(user_agent), COUNT(song_title), "
         "COUNT(artist_name), COUNT(song_length) FROM songplays"
@@ -351,9 +352,9 @@ def test_value_beside_none_is_a_conflict_in_each_column(tables: Warehouse, lacks
 def test_two_versions_in_one_load_are_a_conflict(tables: Warehouse) -> None:
     tables.write_songs([song()])
     tables.write_log([event(level="free"), event(level="paid"), event(level="paid")])
-    assert "in level: 1, for example" in tables.told_failing()
+    assert "in level: 1, for example" in tables.failing_output()
     assert tables.counts()["songplays"] == 0
-    assert "2 staged events left out: of those with one key" in tables.told(replace=True)
+    assert "2 staged events left out: one event per key" in tables.output(replace=True)
     assert tables.query("SELECT level FROM songplays") == [("free",)]
     assert tables.query("SELECT level FROM users") == [("free",)]
 
@@ -384,7 +385,7 @@ def test_first_of_two_versions_by_their_values_counts(
     for staged in (versions, versions[::-1], versions[:1]):
         tables.empty()
         tables.write_log(staged)
-        tables.told(replace=True)
+        tables.output(replace=True)
         stars.append(tables.star())
     assert stars[0] == stars[1] == stars[2]
 
@@ -402,11 +403,11 @@ def test_earlier_column_decides_between_two_versions(tables: Warehouse, first: s
     same = {field: LOWER[field] for field in ORDER}
     counts = event(**same | {second: HIGHER[second]})
     tables.write_log([event(**same | {first: HIGHER[first]}), counts])
-    tables.told(replace=True)
+    tables.output(replace=True)
     star = tables.star()
     tables.empty()
     tables.write_log([counts])
-    tables.told(replace=True)
+    tables.output(replace=True)
     assert tables.star() == star
 
 
@@ -419,7 +420,7 @@ def test_replace_leaves_a_user_whose_latest_event_has_another_key(tables: Wareho
     tables.load()
     before = tables.query("SELECT * FROM users WHERE user_id = 7")
     tables.write_log([event(userId="8", **({"sessionId": event()["sessionId"], "itemInSession": 5} | other))])
-    tables.told(replace=True)
+    tables.output(replace=True)
     assert tables.query("SELECT * FROM users WHERE user_id = 7") == before
 
 
@@ -429,7 +430,7 @@ def test_user_whose_event_goes_to_another_is_taken_from_the_later_item_of_their_
     tables.write_log([earlier[1], earlier[0], event(ts=event()["ts"] + 1, itemInSession=9)])
     tables.load()
     tables.write_log([event(userId="8", ts=event()["ts"] + 1, itemInSession=9)])
-    tables.told(replace=True)
+    tables.output(replace=True)
     assert tables.query("SELECT level, last_item_in_session FROM users WHERE user_id = 7") == [("paid", 2)]
 
 
@@ -438,7 +439,7 @@ def test_inferred_artist_of_a_replaced_play_without_a_song_goes(tables: Warehous
     tables.write_log([event(song=None, artist="X")])
     tables.load()
     tables.write_log([event(song=None, artist="Y")])
-    tables.told(replace=True)
+    tables.output(replace=True)
     assert tables.query("SELECT name FROM artists WHERE artist_id LIKE 'EV%'") == [("Y",)]
 
 
@@ -448,7 +449,7 @@ def test_replaced_play_of_a_song_of_the_catalogue_leaves_the_other_plays_unread(
     tables.load()
     tables.write_log([event(level="paid")])
     tables.is_verbose = True
-    said = tables.told(replace=True)
+    said = tables.output(replace=True)
     assert "replaced_plays_delete: 1 row in" in said and "plays_to_rematch_insert" not in said
 
 
@@ -460,8 +461,8 @@ def test_event_that_is_no_play_any_more_takes_all_of_it_along(loaded: Warehouse)
     )
     loaded.load()  # a page that is no play says nothing of plays
     assert loaded.query("SELECT COUNT(*) FROM songs WHERE title = 'Lonely'") == [(1,)]
-    loaded.told(replace=True, everything=True)
-    loaded.told("verify")
+    loaded.output(replace=True, everything=True)
+    loaded.output("verify")
     assert loaded.counts() | {"songplays": 20, "songs": 1, "artists": 1, "time": 1} == loaded.counts()
 
 
@@ -470,8 +471,8 @@ def test_user_whose_latest_event_is_of_another_goes_back_to_the_latest_play(tabl
     tables.write_log([event(), event(ts=event()["ts"] + 5, level="paid")])
     tables.load()
     tables.write_log([event(ts=event()["ts"] + 5, level="paid", userId="8", firstName="Bea")])
-    tables.told(replace=True)
-    tables.told("verify")
+    tables.output(replace=True)
+    tables.output("verify")
     assert tables.query("SELECT user_id, first_name, level FROM users ORDER BY 1") == [
         (7, "Ada", "free"),
         (8, "Bea", "paid"),
@@ -489,7 +490,7 @@ def test_user_whose_latest_event_is_of_another_goes_back_to_the_latest_play(tabl
 def test_moment_that_cant_be_fails_the_load(tables: Warehouse, changed: object, question: str) -> None:
     tables.write_songs([song()])
     tables.write_log([one | {"ts": changed(one["ts"])} for one in day()])
-    assert question in tables.told_failing()
+    assert question in tables.failing_output()
     assert tables.counts()["songplays"] == 0
 
 
@@ -498,16 +499,16 @@ def test_impossible_timestamp_of_another_page_fails_the_load(tables: Warehouse, 
     tables.write_songs([song()])
     tables.write_log([event(), event(page="Home", ts=ts), event(page="Home", itemInSession=1)])
     year = dt.datetime.fromtimestamp(ts / 1000, dt.timezone.utc).year
-    assert f"1 other events are from {year}: is `ts` in milliseconds?" in tables.told_failing()
+    assert f"1 other events are from {year}: is `ts` in milliseconds?" in tables.failing_output()
     tables.write_log([event(ts=ts), event(itemInSession=1)])
-    assert f"1 plays begin in {year}: is `ts` in milliseconds?" in tables.told_failing()
+    assert f"1 plays begin in {year}: is `ts` in milliseconds?" in tables.failing_output()
 
 
 def test_timestamps_too_early_and_too_late_are_both_named(tables: Warehouse) -> None:
     tables.write_songs([song()])
     early, late = event()["ts"] // 1000, event()["ts"] * 10
     tables.write_log([event(ts=early + n, itemInSession=n) for n in range(2)] + [event(ts=late)])
-    said = tables.told_failing()
+    said = tables.failing_output()
     assert "2 plays begin in 1970: is `ts` in milliseconds?" in said
     assert "1 plays begin in 2458: is `ts` in milliseconds?" in said
 
@@ -518,7 +519,7 @@ def test_user_goes_back_to_a_play_of_their_own(tables: Warehouse) -> None:
     tables.write_log([event(level="free"), another, event(ts=event()["ts"] + 9, page="Home", itemInSession=2)])
     tables.load()
     tables.write_log([event(ts=event()["ts"] + 9, page="Home", itemInSession=2, userId="9")])
-    tables.told(replace=True)
+    tables.output(replace=True)
     assert tables.query("SELECT level, last_item_in_session FROM users WHERE user_id = 7") == [("free", 0)]
 
 
@@ -526,7 +527,7 @@ def test_play_stays_a_play_where_another_page_is_staged_with_its_key(tables: War
     tables.write_songs([song()])
     tables.write_log([event(), event(page="Home", song=None)])
     tables.load()
-    tables.told(replace=True)
+    tables.output(replace=True)
     assert tables.counts()["songplays"] == 1
 
 
@@ -538,7 +539,7 @@ def test_latest_play_of_a_user_is_told_by_session_and_item_too(tables: Warehouse
     tables.load()
     expected = [("free",)] if "itemInSession" in kept else [("old",)]
     tables.write_log([moved | {"userId": "8"}, event(sessionId=0, itemInSession=0, page="Home", level="older")])
-    tables.told(replace=True)
+    tables.output(replace=True)
     assert tables.query("SELECT level FROM users WHERE user_id = 7") == expected
 
 
@@ -551,14 +552,14 @@ def test_user_goes_back_to_a_play_of_the_moment_of_a_staged_event_if_it_is_later
     tables.write_log([event(sessionId=2, itemInSession=1, level="paid"), latest])
     tables.load()
     tables.write_log([latest | {"userId": "8"}, event(page="Home", level="other", **staged)])
-    tables.told(replace=True)
+    tables.output(replace=True)
     assert tables.query("SELECT level FROM users WHERE user_id = 7") == [("paid",)]
 
 
 def test_first_moment_that_can_be_is_loaded_and_named(tables: Warehouse) -> None:
     tables.write_songs([song()])
     tables.write_log([event(ts=946_684_800_000), event()])
-    said = tables.told()
+    said = tables.output()
     assert "\nstaged plays are from 2000-01-01 00:00:00 to 2018-11-01 20:57:10.796 UTC; " in said
 
 
@@ -588,12 +589,12 @@ def test_maxerror_leaves_out_as_many_bad_records_and_accounts_for_them(tables: W
     assert told["warnings"] == ["COPY staging_events left out 3 bad records"]
     assert tables.counts()["songplays"] == 2
     if temp_dir:  # the file counts as loaded; corrected, it is read again
-        assert "nothing is new" in tables.told()
+        assert "nothing is new" in tables.output()
     tables.write_log([*day(2), *(event(itemInSession=100 + n) for n in range(3))])
-    assert "3 plays loaded into" in (said := tables.told()) and "left out" not in said
+    assert "3 plays loaded into" in (said := tables.output()) and "left out" not in said
     tables.write_log(broken(2, 4), "2018-11-02")
     before = tables.everything()
-    said = tables.told_failing()
+    said = tables.failing_output()
     assert "staging_events_copy (sql_queries.py) failed: Load into table 'staging_events' failed" in said
     assert tables.everything() == before
 
@@ -603,7 +604,7 @@ def test_load_with_records_left_out_succeeds_where_no_view_of_them_can_be_read(t
     tables.write_songs([song()])
     tables.write_log(broken(1, 1))
     tables.query("DROP VIEW local_redshift.stl_load_errors; DROP VIEW local_redshift.sys_load_error_detail")
-    assert "can't be read from the system tables" in tables.run("etl.py").stdout
+    assert "can't read the load errors from the system tables" in tables.run("etl.py").stdout
     assert tables.counts()["songplays"] == 1
 
 
@@ -611,7 +612,7 @@ def test_message_is_about_the_copy_that_failed_not_about_records_left_out_before
     tables.configure({("S3", "MAXERROR"): "1"})
     tables.write_log(broken(1, 1))
     tables.write_song_file([song(), *[song(title=None)] * 2])
-    said = tables.told_failing()
+    said = tables.failing_output()
     assert "song-data/all.json, line 2, column title" in said and "events.json, line" not in said
 
 
@@ -624,7 +625,7 @@ def test_maxerror_counts_what_a_source_has_in_both_of_its_copies(
     tables.write_songs([song()])
     tables.write_log(broken(1, 1), "small")
     tables.write_log(broken(10, 3), "large")
-    assert "staging_events_copy: 4 records would be left out, and [S3] MAXERROR = 3" in tables.told_failing()
+    assert "staging_events_copy: 4 records would be left out, and [S3] MAXERROR = 3" in tables.failing_output()
     assert tables.counts()["songplays"] == 0 and len(left_out(tables)) == 4
 
 
@@ -632,11 +633,11 @@ def test_maxerror_is_for_each_source(tables: Warehouse) -> None:
     tables.configure({("S3", "MAXERROR"): "2"})
     tables.write_log([event(), *(event(userId="me", itemInSession=n) for n in (1, 2))])
     tables.write_song_file([song(), song(title=None), song(title=None)])
-    said = tables.told()
+    said = tables.output()
     assert "warning: COPY staging_events left out 2 bad records\n" in said
     assert "warning: COPY staging_songs left out 2 bad records\n" in said
     tables.write_song_file([song(), *[song(title=None)] * 3])
-    assert "Missing data for not-null field" in tables.told_failing()
+    assert "Missing data for not-null field" in tables.failing_output()
 
 
 @pytest.mark.parametrize("value", ["-1", "many", "100000", "1.5"])
@@ -653,7 +654,7 @@ def test_maxerror_written_into_the_sql_is_accounted_for(tables: Warehouse, monke
     monkeypatch.setattr(sql_queries, "copy_table_queries", by_hand)
     tables.write_songs([song()])
     tables.write_log(broken(2, 3))
-    said = tables.told()
+    said = tables.output()
     assert "3 records left out" in said and len(left_out(tables)) == 3
 
 
@@ -664,7 +665,7 @@ def test_replace_goes_with_no_mode_that_loads_nothing(tables: Warehouse) -> None
 
 def checked(tables: Warehouse) -> list[str]:
     """The lines of --check about fields, of a source that would load."""
-    said = tables.told("check")
+    said = tables.output("check")
     assert "everything would load, and nothing was changed (" in said.splitlines()[-1]
     return [line for line in said.splitlines() if line.startswith("[S3] ")]
 
@@ -770,9 +771,9 @@ def test_replace_leaves_users_alone_whose_latest_event_stays_theirs(tables: Ware
     row = "user_id, first_name, level, last_event_time"
     before = tables.query(f"SELECT {row} FROM users ORDER BY 1")
     tables.write_log([latest, event(sessionId=9, ts=ts + 10, level="new")])
-    tables.told(replace=True)
+    tables.output(replace=True)
     assert tables.query(f"SELECT {row} FROM users ORDER BY 1") == before
-    tables.told("verify")
+    tables.output("verify")
 
 
 def test_user_goes_back_to_the_play_that_is_latest_in_time_with_all_names(tables: Warehouse) -> None:
@@ -782,7 +783,7 @@ def test_user_goes_back_to_the_play_that_is_latest_in_time_with_all_names(tables
     tables.write_log([event(sessionId=9, level="old"), event(ts=ts + 10, sessionId=1, level="free"), moved])
     tables.load()
     tables.write_log([moved | {"userId": "8"}])
-    tables.told(replace=True)
+    tables.output(replace=True)
     found = tables.query("SELECT first_name, last_name, gender, level, last_session_id FROM users WHERE user_id = 7")
     assert found == [("Ada", "Berg", "F", "free", 1)]
 
@@ -794,7 +795,7 @@ def test_check_reads_at_most_five_thousand_records_of_a_source(tables: Warehouse
     # small enough that more of them are in the part of the file that is read
     kept = ("song_id", "artist_id", "title", "artist_name", "in_the_sample", "behind_it")
     tables.write_song_file([{key: value for key, value in one.items() if key in kept} for one in songs])
-    said = tables.told("check")
+    said = tables.output("check")
     assert "no column takes the field in_the_sample" in said and "behind_it" not in said
 
 

@@ -211,7 +211,7 @@ def test_each_column_that_a_check_asks_is_asked_by_verify(tables: Warehouse, dam
     tables.write_songs([song()])
     tables.load()
     tables.query(f"{damage}; COMMIT; SELECT 1")
-    assert wrong in tables.told_failing("verify")
+    assert wrong in tables.failing_output("verify")
 
 
 @pytest.mark.parametrize(
@@ -387,7 +387,7 @@ def test_damage_is_mended_by_deleting_the_moment_and_loading_its_log_again(table
     for table in ("songplays", "time"):
         tables.query(f"DELETE FROM {table} WHERE start_time = '{MOMENT}'")
     tables.load(everything=True)
-    tables.told("verify")
+    tables.output("verify")
     assert tables.star() == before
 
 
@@ -443,7 +443,7 @@ def test_verify_passes_where_an_artist_of_the_catalogue_has_inferred_songs(table
     tables.write_log([event(), event(song="Other", itemInSession=1), event(artist="X", itemInSession=2)])
     tables.write_songs([song()])
     tables.load()
-    assert "22 checks passed" in tables.told("verify")
+    assert "22 checks passed" in tables.output("verify")
 
 
 def test_verify_of_an_empty_star_passes(tables: Warehouse) -> None:

@@ -186,7 +186,7 @@ def test_files_are_counted_on_serverless_as_well(tables: Warehouse) -> None:
     tables.write_log([event()])
     tables.write_songs([song()])
     tables.query("DROP VIEW local_redshift.stl_load_commits; COMMIT; SELECT 1")
-    assert "read from 1 log file and 1 song file" in tables.told()
+    assert "read from 1 log file and 1 song file" in tables.output()
 
 
 def test_rerun_adds_and_changes_nothing(tables: Warehouse) -> None:
@@ -276,7 +276,7 @@ def test_play_that_moves_is_none_of_the_new_plays_that_match(tables: Warehouse) 
     load(tables, [event(song="Other", artist="X")], [song()])
     tables.write_songs([song(song_id="SO2", artist_id="AR2", title="Other", artist_name="X")])
     tables.write_log([event(song="Other", artist="X"), event(song="New", itemInSession=1)])
-    said = said_by(tables.told())
+    said = said_by(tables.output())
     assert said[-1] == "1 play loaded into the warehouse in # s"
     assert (
         "; 2 plays staged: 1 new, 1 already there; 0 of 1 play (0.0%) matched to the catalogue: it has no song"

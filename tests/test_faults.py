@@ -16,9 +16,9 @@ import pytest
 from helpers import (
     ROOT,
     Warehouse,
-    door_process,
     event,
     plain_cursor,
+    server_process,
     song,
     stop_server,
     unstamped,
@@ -307,7 +307,7 @@ def test_nothing_of_the_data_is_shown_however_a_copy_ends(
 
 def load_and_keep_failure(warehouse: Warehouse, failures: list[BaseException]) -> None:
     try:
-        warehouse.told()
+        warehouse.output()
     except BaseException as error:
         failures.append(error)
 
@@ -331,7 +331,7 @@ def test_process_of_the_local_server_is_killed(own_server: Warehouse, point: str
     """The script says that the connection was lost and tries again, with a new process; the star is right."""
     prepare(own_server)
     paused = Paused(own_server, point, "--wait", "0")
-    door_process(own_server.data_dir).kill()
+    server_process(own_server.data_dir).kill()
     errors = paused.finish(0)
     assert "server closed the connection unexpectedly" in errors and "trying again in 0 s (try 2 of 4)" in errors
     assert own_server.counts()["songplays"] == 1502

@@ -132,9 +132,9 @@ def assert_ends_in_the_star_of_the_model(warehouse: Warehouse, loads: list[Load]
             old, new = (keyed(star["songplays"], KEYS_OF["songplays"], MATCH) for star in (before, after))
             assert summary.plays_present == sum(old.get(key) == new[key] for key in staged & new.keys())
         else:
-            assert "staged plays differ from the play of the same key" in warehouse.told_failing()
+            assert "staged plays differ from the play of the same key" in warehouse.failing_output()
     assert_is_the_star_of(warehouse, history)
-    warehouse.told("verify")
+    warehouse.output("verify")
 
 
 # the columns that tell the rows of a table apart, by their places in `Warehouse.star`

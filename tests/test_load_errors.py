@@ -131,7 +131,7 @@ def test_check_reports_every_error_and_changes_nothing(tables: Warehouse) -> Non
 def test_check_groups_errors_by_source_column_and_reason(tables: Warehouse) -> None:
     log = tables.write_log([event(ts="soon"), *[event(userId=f"u{n}") for n in range(1000)], event()])
     tables.write_songs([song(), *[song(title=None)] * 4])
-    said = tables.told_failing("check")
+    said = tables.failing_output("check")
     lines = said.splitlines()
     assert (
         f"{log}, line 1, column ts timestamp: Invalid timestamp format or value [epochmillisecs] (error 1206)" in lines
@@ -160,7 +160,7 @@ def test_check_that_maxerror_ended_says_that_there_may_be_more(
             copy, options.replace("100000", "5") if f"COPY {source}" in copy else options
         ),
     )
-    said = tables.told_failing("check")
+    said = tables.failing_output("check")
     assert "25 records would not load" in said  # the other source is tried to its end
     assert "there may be more bad records" in said and "etl.py --check" not in said
 
@@ -176,12 +176,12 @@ def test_errors_of_an_older_session_of_the_same_number_are_not_taken_for_ours(
     old_errors(tables)
     if serverless:
         tables.query("DROP VIEW local_redshift.stl_load_errors")
-    assert "everything would load" in tables.told("check")
+    assert "everything would load" in tables.output("check")
     tables.write_log([event(userId="me")])
-    said = tables.told_failing()
+    said = tables.failing_output()
     assert "old.json" not in said and "column user_id" in said and "from this run: 1\n" in said
     assert len(read_csv(tables)) == 25
-    assert "1 record would not load" in tables.told_failing("check")
+    assert "1 record would not load" in tables.failing_output("check")
     listed = (tables.folder / "load_errors.csv").read_text()
     assert "events.json" in listed and "other.json" not in listed
 
@@ -223,9 +223,9 @@ def test_file_that_is_no_log_is_described(
     if source == "s3":
         upload(request.getfixturevalue("bucket"), tables.folder)
         tables.use("s3://sparkify")
-    said = tables.told_failing()
+    said = tables.failing_output()
     assert "Invalid JSON format" in said and looks in said
-    assert looks in tables.told_failing("check")
+    assert looks in tables.failing_output("check")
 
 
 @pytest.mark.stand_in_only
@@ -235,7 +235,7 @@ def test_missing_brace_is_told_with_the_line_where_the_record_began(tables: Ware
         path = tables.write_log([])
         path.write_text(f"{good}\n{good}\n{broken}\n{good}\n{good}\n")
         tables.write_songs([song()])
-        said = tables.told_failing()
+        said = tables.failing_output()
         assert f"the record begins at line {line}\n" in said
         assert not re.search(rf"{re.escape(str(path))}, line {line}:", said)
 
@@ -245,7 +245,7 @@ def test_blank_lines_at_the_beginning_are_no_reason(tables: Warehouse) -> None:
     path = tables.write_log([])
     path.write_text(f"\n \n{json.dumps(event())}\n{json.dumps(event())[:-1]}\n")
     tables.write_songs([song()])
-    assert "does not begin with" not in tables.told_failing()
+    assert "does not begin with" not in tables.failing_output()
 
 
 @pytest.mark.stand_in_only
@@ -255,7 +255,7 @@ def test_errors_of_songs_are_told_as_such_where_the_prefix_of_the_logs_has_them_
     tables.write_song_file([song(title=None)] * 4)
     (tables.folder / "song-data").rename(tables.folder / "log-data-songs")
     tables.configure({("S3", "LOG_DATA"): "log-data", ("S3", "SONG_DATA"): "log-data-songs"})
-    said = tables.told_failing("check")
+    said = tables.failing_output("check")
     assert said.count("[S3] SONG_DATA: 4 records like these 3:") == 2 and "[S3] LOG_DATA: 4" not in said
 
 
@@ -272,10 +272,10 @@ def test_errors_of_songs_are_told_as_such_where_the_prefix_of_the_logs_has_them_
 def test_overflow_names_the_column(tables: Warehouse, changes: dict[str, int], column: str) -> None:
     tables.write_log([event(), event(**changes)])
     tables.write_songs([song()])
-    assert f"the number is for column {column}\n" in tables.told_failing()
+    assert f"the number is for column {column}\n" in tables.failing_output()
     tables.write_log([event()])
     tables.write_songs([song(year=2**31)])
-    assert "the number is for column year\n" in tables.told_failing()
+    assert "the number is for column year\n" in tables.failing_output()
 
 
 @pytest.mark.stand_in_only
@@ -287,7 +287,7 @@ def test_overflow_in_a_file_that_only_the_cluster_can_read_names_the_columns_of_
     upload(bucket, tables.folder)
     tables.use("s3://sparkify")
     monkeypatch.setattr("pipeline.file_store._aws_credentials", no_credentials)
-    assert "for one of item_in_session, session_id, status, user_id\n" in tables.told_failing()
+    assert "for one of item_in_session, session_id, status, user_id\n" in tables.failing_output()
 
 
 def no_credentials() -> None:
@@ -344,4 +344,7 @@ def test_original_error_is_shown_where_neither_view_can_be_read(tables: Warehous
     tables.query("DROP VIEW local_redshift.stl_load_errors; DROP VIEW local_redshift.sys_load_error_detail")
     result = tables.etl(code=1)
     assert "Load into table 'staging_songs' failed." in result.stderr
-    assert 'can\'t be read from the system tables (relation "sys_load_error_detail" does not exist)' in result.stderr
+    assert (
+        'can\'t read the load errors from the system tables (relation "sys_load_error_detail" does not exist)'
+        in result.stderr
+    )

@@ -70,12 +70,12 @@ def test_plays_that_two_folders_have_are_told_apart_from_those_that_were_there(
     for folder in ("logs/2018", "logs-old/2018"):
         write(sourced.folder / folder / "a.json", event(), event(itemInSession=1))
     write(sourced.folder / "logs/b.json", event(itemInSession=2))
-    said = sourced.told()
+    said = sourced.output()
     assert "; 5 plays staged: 3 new, 0 already there, 2 staged more than once; " in said
     assert f"2 folders begin with [S3] LOG_DATA, and COPY reads all of them: {sourced.folder}/logs-old/, " in said
     write(sourced.folder / "logs/c.json", event(itemInSession=2), event(itemInSession=3))
     sourced.configure({("S3", "LOG_DATA"): "logs/"})
-    said = sourced.told(everything=True)
+    said = sourced.output(everything=True)
     assert "1 play loaded into" in said and "3 already there" in said and "folders begin" not in said
 
 
@@ -89,7 +89,7 @@ def test_files_beside_each_other_are_no_folders(sourced: Warehouse) -> None:
     for number in (1, 2):
         write(sourced.folder / f"logs/day-{number}.json", event())
     sourced.configure({("S3", "LOG_DATA"): "logs/day-"})
-    said = sourced.told()
+    said = sourced.output()
     assert ", 1 staged more than once" in said and "folders begin" not in said
 
 
@@ -98,10 +98,10 @@ def test_ping_takes_a_prefix_as_it_stands(tables: Warehouse, pattern: str) -> No
     tables.write_songs([song()])
     write(Path(f"{tables.folder}/{pattern}a.json"), event())
     tables.configure({("S3", "LOG_DATA"): pattern})
-    assert tables.told("ping").count("can be read") == 2
+    assert tables.output("ping").count("can be read") == 2
     tables.configure({("S3", "LOG_DATA"): pattern + "x"})
     with pytest.raises(PipelineError, match="no file's name begins with that"):
-        tables.told("ping")
+        tables.output("ping")
 
 
 def test_tilde_is_the_home_folder(tables: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from test_settings import config
 import etl
 import sql_queries
 from pipeline import script
-from pipeline.database_errors import connection_passes, statement_failed
+from pipeline.database_errors import is_transient_connection_failure, statement_failed
 from pipeline.errors import PipelineError, Unreachable
 from pipeline.script import is_transient, try_until_done
 from pipeline.session import Outcome, Run
@@ -380,7 +380,7 @@ def test_what_passes(
     ],
 )
 def test_which_connections_are_tried_again(reason: str, host: str, transient: bool) -> None:
-    assert connection_passes(reason, host) == transient
+    assert is_transient_connection_failure(reason, host) == transient
 
 
 def test_each_load_leaves_a_mark_of_its_own(tables: Warehouse) -> None:

@@ -68,7 +68,7 @@ def test_region_of_the_bucket_is_the_clusters_if_none_is_set(tmp_path: Path, hos
 def test_messages_name_a_cluster_by_its_name_and_region(tmp_path: Path) -> None:
     hosts = {"dwh.abc.us-west-2.redshift.amazonaws.com": "dwh.us-west-2", "dwh.example.com": "dwh.example.com:5439"}
     for host, short in hosts.items():
-        assert config(tmp_path, {"CLUSTER": {"HOST": host}}).short_place == short
+        assert config(tmp_path, {"CLUSTER": {"HOST": host}}).short_location == short
 
 
 @pytest.mark.parametrize("host", ["local", "Local", "LOCAL"])
@@ -138,9 +138,9 @@ def test_keys_may_be_written_in_small_letters(tmp_path: Path) -> None:
         ("S3", "LOG_DATA", "s3://", "[S3] LOG_DATA = s3:// must be s3://bucket/... or a path"),
         ("S3", "LOG_DATA", "s3:/bucket/x", "[S3] LOG_DATA = s3:/bucket/x must be s3://bucket/... or a path"),
         ("S3", "REGION", "Oregon", "[S3] REGION = Oregon is not a region of AWS"),
-        ("CLUSTER", "HOST", "local  # note", "[CLUSTER] HOST = local  # note: put the comment on a line of its own"),
-        ("S3", "LOG_DATA", "s3://b/l ; note", "[S3] LOG_DATA = s3://b/l ; note: put the comment on a line of its own"),
-        ("CLUSTER", "HOST", "a\n  DB_PORT = 1", "[CLUSTER] HOST goes on in the indented line below it"),
+        ("CLUSTER", "HOST", "local  # note", "[CLUSTER] HOST = local  # note: put the comment on its own line"),
+        ("S3", "LOG_DATA", "s3://b/l ; note", "[S3] LOG_DATA = s3://b/l ; note: put the comment on its own line"),
+        ("CLUSTER", "HOST", "a\n  DB_PORT = 1", "[CLUSTER] HOST continues on the indented line below it"),
     ],
 )
 def test_what_is_unknown_or_malformed_is_refused_by_name(

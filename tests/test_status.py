@@ -28,7 +28,7 @@ def played(tables: Warehouse) -> Warehouse:
 
 
 def test_status_shows_what_the_star_holds(played: Warehouse) -> None:
-    said = played.told("status")
+    said = played.output("status")
     lines = said.splitlines()
     first, last = "2018-11-01 20:57:10", "2018-11-02 20:57:10"
     assert lines[0] == f"  songplays  6 rows   {first} to {last} UTC"
@@ -49,12 +49,12 @@ def test_status_changes_nothing(played: Warehouse) -> None:
 
 
 def test_status_says_when_files_were_loaded_last(played: Warehouse) -> None:
-    assert "recorded only with [S3] TEMP_DIR" in played.told("status")
+    assert "recorded only with [S3] TEMP_DIR" in played.output("status")
     played.configure({("S3", "TEMP_DIR"): "temp"})
     played.load()
     assert re.search(
         r"^last load with TEMP_DIR at \d{4}-\d\d-\d\d \S+ UTC; 2 files loaded so far$",
-        played.told("status"),
+        played.output("status"),
         re.MULTILINE,
     )
 
@@ -72,11 +72,11 @@ def test_status_shows_thirty_days_to_the_last_play(tables: Warehouse) -> None:
     tables.write_songs([song()])
     tables.write_log([event(ts=event()["ts"] + days * DAY) for days in (0, 1, 30)])
     tables.load()
-    assert re.findall(r"^  (2018-\S+) +1 ", tables.told("status"), re.MULTILINE) == ["2018-11-02", "2018-12-01"]
+    assert re.findall(r"^  (2018-\S+) +1 ", tables.output("status"), re.MULTILINE) == ["2018-11-02", "2018-12-01"]
 
 
 def test_status_of_an_empty_star(tables: Warehouse) -> None:
-    said = tables.told("status")
+    said = tables.output("status")
     assert "  songplays  0 rows\n" in said and "plays by day" not in said and "most played" not in said
 
 
@@ -84,7 +84,7 @@ def test_status_shows_titles_that_fit_and_do_not_move_the_cursor(tables: Warehou
     tables.write_songs([song()])
     tables.write_log([event(song="\33[2J" + "x" * 100, artist=None)])
     tables.load()
-    last = tables.told("status").splitlines()[-1]
+    last = tables.output("status").splitlines()[-1]
     assert last == f"  1   [2J{'x' * 55}…"
 
 
@@ -98,13 +98,13 @@ def test_status_is_shown_in_any_encoding(played: Warehouse, encoding: str) -> No
 
 def test_status_needs_no_list_of_loaded_files(played: Warehouse) -> None:
     played.query("DROP TABLE loaded_files")
-    assert "recorded only with [S3] TEMP_DIR" in played.told("status")
+    assert "recorded only with [S3] TEMP_DIR" in played.output("status")
 
 
 def test_status_without_tables_says_what_to_do(tables: Warehouse) -> None:
     tables.query("DROP TABLE time")
     with pytest.raises(PipelineError, match=r"not there: time; run create_tables\.py"):
-        tables.told("status")
+        tables.output("status")
 
 
 def test_status_fits_a_terminal_of_80_columns(tables: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:

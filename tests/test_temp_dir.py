@@ -69,7 +69,7 @@ class Temp:
     def load(self, mode: str = "", **options: bool) -> str:
         """Load in this process; what was said."""
         self.sync()
-        return self.warehouse.told(mode, **options)
+        return self.warehouse.output(mode, **options)
 
     def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess:
         """Run etl.py."""
@@ -319,9 +319,9 @@ def test_local_name_that_is_no_text_is_one_message(tables: Warehouse) -> None:
         log.rename(os.fsdecode(os.fsencode(log.parent) + b"/caf\xe9.json"))
     except OSError:
         pytest.skip("names have to be UTF-8 here")
-    with pytest.raises(PipelineError, match=r"can't read \S+/caf\\udce9.json by way of .* its name is not UTF-8"):
+    with pytest.raises(PipelineError, match=r"can't read \S+/caf\\udce9.json with .* the file's name is not UTF-8"):
         temp.load()
-    assert "its name is not UTF-8" in temp.run("--check", code=1).stderr
+    assert "the file's name is not UTF-8" in temp.run("--check", code=1).stderr
 
 
 def test_packed_objects_are_removed_where_a_later_one_cant_be_written(
@@ -605,8 +605,8 @@ def test_temp_dir_that_cant_be_written_changes_nothing(many: Temp) -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("s3://bucket", "is a whole bucket or disk; give a folder of it"),
-        ("/", "is a whole bucket or disk; give a folder of it"),
+        ("s3://bucket", "is a whole bucket or disk; name a folder in it"),
+        ("/", "is a whole bucket or disk; name a folder in it"),
         ("s3://bucket/a//temp", "has a folder without a name, or called . or .."),
         ("s3://bucket/temp", "has to be where LOG_DATA is, in S3 or on this machine"),
         ("log-data/temp", "is itself under LOG_DATA; name another folder"),
@@ -671,7 +671,9 @@ def test_file_that_is_gone_is_named(tmp_path: Path) -> None:
     store = file_store_of("/", "us-west-2")
     files = list(store.list(f"{tmp_path}/"))
     (tmp_path / "one").unlink()
-    with pytest.raises(Unreachable, match=f"can't read {tmp_path}/one: it is gone, or was moved since it was listed"):
+    with pytest.raises(
+        Unreachable, match=f"can't read {tmp_path}/one: it has been deleted or moved since it was listed"
+    ):
         list(store.read(files))
 
 
@@ -700,9 +702,9 @@ def test_endpoint_of_s3_alone_is_taken(
     with monkeypatch.context() as alone:
         alone.setenv("AWS_ENDPOINT_URL_S3", aws["AWS_ENDPOINT_URL"])
         alone.delenv("AWS_ENDPOINT_URL")
-        assert "1 play loaded into" in tables.told()
-        tables.told("check")
-        assert tables.told("ping").count("can be read") == 2
+        assert "1 play loaded into" in tables.output()
+        tables.output("check")
+        assert tables.output("ping").count("can be read") == 2
 
 
 def test_file_that_is_half_written_goes(temp: Temp, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -751,7 +753,7 @@ def test_two_warehouses_of_one_mark_leave_each_others_files(temp: Temp, tmp_path
     copy_database(twin.data_dir, name, f"{name}twin")
     twin.configure(temp.warehouse.values | {("CLUSTER", "DB_NAME"): f"{name}twin"})
     paused = Paused(temp.warehouse, BEFORE_COPY)
-    assert twin.told().count("play loaded into") == 1
+    assert twin.output().count("play loaded into") == 1
     paused.finish(0)
     assert temp.warehouse.counts() == twin.counts() and temp.warehouse.counts()["songplays"] == 1
     assert temp.left() == []
@@ -778,7 +780,7 @@ def test_file_of_another_size_is_new_whatever_its_time_is(tables: Warehouse) -> 
     tables.load()
     tables.write_log([event(), event(itemInSession=1)])
     os.utime(log, ns=(10**18, 10**18))
-    assert "1 play loaded into" in tables.told()
+    assert "1 play loaded into" in tables.output()
 
 
 def test_file_that_changed_within_the_second_is_new(tables: Warehouse) -> None:
@@ -789,4 +791,4 @@ def test_file_that_changed_within_the_second_is_new(tables: Warehouse) -> None:
     tables.load()
     tables.write_log([event(itemInSession=2)])  # of the same size
     os.utime(log, ns=(10**18, 10**18 + 1000))
-    assert "1 play loaded into" in tables.told()
+    assert "1 play loaded into" in tables.output()

@@ -16,9 +16,9 @@ def in_background(
 ) -> Generator[Item, None, None]:
     """Yield the same items, produced by a thread that is at most `ahead` items in front.
 
-    An exception of the thread is raised here. `check` is called before each item, and every so many seconds while none
-    comes; what it raises ends the iteration. Close the iterator to end the thread early; if the thread is stuck, it is
-    abandoned.
+    An exception of the thread is raised here. `check` is called before each item, and every so many seconds while
+    waiting for one; an exception from it ends the iteration. Close the iterator to end the thread early; if the thread
+    is stuck, it is abandoned.
     """
     producer = _Producer(items, ahead)
     try:

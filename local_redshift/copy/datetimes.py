@@ -53,7 +53,7 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 def parse(value: str, template: str) -> dt.datetime | None:
-    """Return the timestamp that `value` means in the format `template`; None if it does not match.
+    """Return the timestamp of `value` in the format `template`; None if it does not match.
 
     A template is a string with YYYY, MM, DD, HH or HH24, HH12, MI, SS, MON, YY, AM and OF in it. Seconds may have up to
     six digits of a fraction.
@@ -133,13 +133,15 @@ EPOCH_UNITS = {"epochsecs": 1, "epochmillisecs": 1000}  # TIMEFORMAT: units a se
 def epoch_formatter(units_a_second: int) -> Callable[[list[int | None]], list[str | None]]:
     """Return a function that formats whole numbers of units since 1970 as UTC timestamps.
 
-    It does what `from_epoch` and isoformat do, in a tenth of the time. It raises OverflowError outside the years 1 to
-    9999.
+    The result is that of `from_epoch` and isoformat, in a tenth of the time. It raises OverflowError outside the years
+    1 to 9999.
     """
     minute = 60 * units_a_second
     epoch = _EPOCH.replace(tzinfo=None)
-    minutes: Texts[int, str] = Texts(lambda n: (epoch + dt.timedelta(minutes=n)).isoformat(" ", "minutes") + ":")
-    seconds: Texts[int, str] = Texts(lambda n: _seconds(n, units_a_second))
+    minutes: FormatCache[int, str] = FormatCache(
+        lambda n: (epoch + dt.timedelta(minutes=n)).isoformat(" ", "minutes") + ":"
+    )
+    seconds: FormatCache[int, str] = FormatCache(lambda n: _seconds(n, units_a_second))
 
     def texts(values: list[int | None]) -> list[str | None]:
         return [None if n is None else minutes[n // minute] + seconds[n % minute] for n in values]
@@ -156,7 +158,7 @@ Value = TypeVar("Value")
 Text = TypeVar("Text")
 
 
-class Texts(dict[Value, Text]):
+class FormatCache(dict[Value, Text]):
     """A cache of formatted values."""
 
     def __init__(self, make: Callable[[Value], Text]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from local_redshift.copy.columns import Column
 from local_redshift.copy.statement import CopyStatement
-from local_redshift.door.backend import Backend
+from local_redshift.sessions.backend import Backend
 
 ADMIN_ID = 100  # the userid of a cluster's first admin user
 SLICE = 0  # the stand-in has one slice: one error ends a COPY, so one row is logged
@@ -109,5 +109,5 @@ def raw_text(text: str) -> str:
 
 
 def storable(text: str) -> str:
-    """Return a string without what the server can't store: NUL and halves of surrogate pairs."""
+    """Return a string without characters that the server can't store: NUL and halves of surrogate pairs."""
     return text.encode("utf-8", "replace").decode().replace("\0", "?")

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import msgspec
 
 from local_redshift.copy.columns import INTEGER_RANGES, MOST_BYTES, ValueRefused, surely_fits
-from local_redshift.copy.datetimes import EPOCH_UNITS, Texts, epoch_formatter
+from local_redshift.copy.datetimes import EPOCH_UNITS, FormatCache, epoch_formatter
 from local_redshift.copy.jsonpaths import JsonPath
 from local_redshift.copy.numeric import literal_overflow
 from local_redshift.copy.piece import Piece
@@ -108,7 +108,7 @@ class _FastField:
         self.key = key
         self._column = column
         self._converter = converter
-        self._texts = Texts(self._text)
+        self._texts = FormatCache(self._text)
         self._get = attrgetter(self.name)
         is_text = column.type in ("varchar", "bpchar")
         self._mapped = column.type not in _NATIVE or (is_text and copy.changes_text)
@@ -124,7 +124,7 @@ class _FastField:
             self._as_written = (float,)
 
     def definition(self) -> tuple[Any, ...]:
-        """Return the field of the record: name, type and, unless it is NOT NULL, a default."""
+        """Return the decoder's field for this column: name, type and, unless it is NOT NULL, a default."""
         decoded = self._type()
         return (self.name, decoded) if self._column.not_null else (self.name, decoded | None, None)
 
@@ -153,7 +153,7 @@ class _FastField:
         return self._mapped
 
     def finish(self, records: list[msgspec.Struct]) -> None:
-        """Convert what decoding could not. Raise _DoesNotFit for values that need the exact path."""
+        """Convert values that the decoder did not. Raise _DoesNotFit for values that need the exact path."""
         if self._mapped:
             texts = self._all_texts(list(map(self._get, records)))
             deque(map(setattr, records, repeat(self.name), texts), maxlen=0)

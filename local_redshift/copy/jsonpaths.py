@@ -26,7 +26,7 @@ class PathError(Exception):
 def parse_jsonpaths(data: bytes, name: str) -> list[JsonPath] | None:
     """Return the paths of the JSONPaths file `name`; None if its key is not "jsonpaths" (then 'auto' is used).
 
-    Raise SourceError, saying what is wrong, if the file is malformed.
+    Raise SourceError, with the problem, if the file is malformed.
     """
     try:
         document = json.loads(data)
@@ -37,7 +37,7 @@ def parse_jsonpaths(data: bytes, name: str) -> list[JsonPath] | None:
     if "jsonpaths" not in document:
         return None
     if len(document) > 1:
-        raise _invalid(name, 'it has other keys beside "jsonpaths"')
+        raise _invalid(name, 'it has other keys besides "jsonpaths"')
     paths = document["jsonpaths"]
     if not isinstance(paths, list) or not paths:
         raise _invalid(name, '"jsonpaths" is not an array of paths')

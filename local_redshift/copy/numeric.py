@@ -72,7 +72,7 @@ def to_decimal(field: Field) -> str | None:
     if text is None:
         return None
     if type(field.value) is FloatLiteral:
-        # DG copy-usage_notes-copy-from-json.html: a number goes through binary floating point
+        # DG copy-usage_notes-copy-from-json.html: a number is converted to binary floating point
         number = float(text)
         exact = Decimal(repr(number)) if math.isfinite(number) else None
     else:

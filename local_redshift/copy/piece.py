@@ -1,4 +1,4 @@
-"""A piece of what a COPY loads: rows for the server, and the files that end with them."""
+"""A piece of a COPY's data: rows for the server, and the files that end with them."""
 
 from typing import NamedTuple
 

@@ -13,9 +13,9 @@ from local_redshift.copy.piece import ROW_FORMAT
 from local_redshift.copy.progress import CopyProgress
 from local_redshift.copy.statement import CopyStatement, parse_copy
 from local_redshift.copy.table import TargetTable, find_table
-from local_redshift.door.backend import Backend, BackendLost
 from local_redshift.errors import Cancelled, NoSuchObject, RedshiftError, SourceError
 from local_redshift.program import Program
+from local_redshift.sessions.backend import Backend, BackendLost
 from local_redshift.sources import Store, objects_to_load, read_ahead, read_object, store_of
 from local_redshift.sql import Token, quote
 
@@ -37,13 +37,13 @@ class CopySession(Protocol):
     program: Program
 
     def system(self) -> Backend:
-        """A second session on PostgreSQL, in autocommit: what it writes outlives a rollback."""
+        """Return a second session on PostgreSQL, in autocommit: its writes survive a rollback."""
 
     def is_cancelled(self) -> bool:
         """Tell whether the COPY is to end."""
 
     def inform(self, message: str) -> None:
-        """Send the client a message of the severity INFO."""
+        """Send the client a message with the severity INFO."""
 
 
 def run_copy(session: CopySession, statement: list[Token]) -> None:
@@ -163,7 +163,7 @@ class _CopyRun:
         return str(self._system.query(f"SELECT $1::{sql_type}::text", text)[0][0])
 
     def _report(self, copy_id: CopyId, progress: CopyProgress) -> None:
-        """Log and report what was loaded, as a cluster does."""
+        """Log and report the load as a cluster does."""
         table = self._copy.table
         self._backend.query(_REMEMBER, self._query, progress.rows)
         progress.tell("completed")

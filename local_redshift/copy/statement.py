@@ -113,7 +113,7 @@ class _Parser:
         self._take("FROM")
         source = self._string("FROM", "what to load")
         if not source:
-            raise SyntaxRefused("COPY: what to load is empty")
+            raise SyntaxRefused("COPY: the source is empty")
         copy = CopyStatement(schema, table, columns, source)
         self._check_format()
         while self.at < len(self.tokens):
@@ -126,10 +126,8 @@ class _Parser:
         if "JSON" in words:
             return
         # DG copy-parameters-data-format.html: delimited text is the default format
-        named = next(
-            (word for word in words if word in OTHER_FORMATS), "delimited text (the format where none is named)"
-        )
-        raise NotSupported(f"the local stand-in does not imitate COPY of {named}: it loads FORMAT AS JSON")
+        named = next((word for word in words if word in OTHER_FORMATS), "delimited text (the default format)")
+        raise NotSupported(f"the local stand-in does not support COPY of {named}: it loads FORMAT AS JSON")
 
     def _columns(self) -> tuple[str, ...] | None:
         if self._word() != "(":
@@ -189,7 +187,7 @@ class _Parser:
         if self.at < len(self.tokens) and self.tokens[self.at].kind == "string":
             copy = replace(copy, json=self._string("JSON"))
         if copy.json == "noshred":
-            raise NotSupported("the local stand-in does not imitate JSON 'noshred'")
+            raise NotSupported("the local stand-in does not support JSON 'noshred'")
         return copy
 
     def _maxerror(self, copy: CopyStatement) -> CopyStatement:

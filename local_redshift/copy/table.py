@@ -9,8 +9,8 @@ from local_redshift import messages
 from local_redshift.copy.columns import Column
 from local_redshift.copy.statement import CopyStatement
 from local_redshift.copy.values import TYPES
-from local_redshift.door.backend import Backend
 from local_redshift.errors import NoSuchColumn, NotSupported, RedshiftError
+from local_redshift.sessions.backend import Backend
 from local_redshift.sql import MAX_VARCHAR, quote
 
 _FIND_COLUMNS = """

@@ -110,8 +110,8 @@ def _iso(moment: dt.datetime, with_zone: bool) -> str:
 
 
 def _by_server(text: str, field: Field) -> str | None:
-    # DG automatic-recognition.html: what CAST accepts, but no epochs; so the only bare numbers are YYYYMMDD and YYMMDD,
-    # and HHMISS for a time. PostgreSQL's words ("now", "infinity") are rejected, and so are seven digits of a fraction.
+    # DG automatic-recognition.html: the formats of CAST, but no epochs; so the only bare numbers are YYYYMMDD and
+    # YYMMDD, and HHMISS for a time. PostgreSQL's words ("now", "infinity") and seven digits of a fraction are rejected.
     is_epoch = NUMBER.fullmatch(text) and "." not in text and not _BARE_DATE.fullmatch(text)
     if is_epoch or not re.search(r"\d", text) or re.search(r"\.\d{7}", text):
         return None

@@ -26,11 +26,11 @@ def make_private_dir(path: Path, account: pwd.struct_passwd | None) -> None:
 
 
 def check_owner(path: Path, account: pwd.struct_passwd | None) -> None:
-    """Raise ServerError if the folder belongs to somebody other than the server's account."""
+    """Raise ServerError if the folder does not belong to the server's account."""
     owner = os.getuid() if account is None else account.pw_uid
     found = path.lstat()
     if path.is_symlink():
-        raise ServerError(f"{path} is a link, which the server's folder must not be: name what it leads to as DATA_DIR")
+        raise ServerError(f"{path} is a link, and the server's folder must not be one: set DATA_DIR to its target")
     if found.st_uid != owner:
         raise ServerError(
             f"{path} belongs to {_user_name(found.st_uid)}, but the server would run as {_user_name(owner)}: "
@@ -98,7 +98,7 @@ def let_account_reach(account: pwd.struct_passwd | None, *paths: Path) -> None:
 def _say_chmod(folder: Path, old: int, new: int, account: pwd.struct_passwd) -> None:
     print(
         f"local_redshift: chmod {stat.S_IMODE(new):o} {folder} (it was {stat.S_IMODE(old):o}): the server, which runs "
-        f"as {account.pw_name} where we are root, has to pass through",
+        f"as {account.pw_name} because this user is root, has to traverse it",
         file=sys.stderr,
         flush=True,
     )

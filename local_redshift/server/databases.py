@@ -2,11 +2,11 @@
 
 import contextlib
 
-from local_redshift.door.backend import BackendError
 from local_redshift.errors import ServerError
-from local_redshift.server import catalogue
+from local_redshift.server import system_tables
 from local_redshift.server.installation import ADMIN
 from local_redshift.server.postgres import Postgres
+from local_redshift.sessions.backend import BackendError
 from local_redshift.sql import quote
 
 # Wait until nobody else installs the catalog in this database. PostgreSQL finishes the statement of a killed process,
@@ -28,13 +28,13 @@ def end_left_over_sessions(postgres: Postgres) -> None:
 
 
 def make_database(postgres: Postgres, name: str, user: str) -> None:
-    """Create the user, the database and Redshift's catalog in it, as far as they are missing.
+    """Create the user, the database and Redshift's catalog in it, if they are missing.
 
     Raise BackendError for a name that PostgreSQL refuses.
     """
     for given in (name, user):
         if len(given.encode()) > MAX_NAME:
-            raise ServerError(f"the local stand-in does not imitate names longer than {MAX_NAME} bytes: {given}")
+            raise ServerError(f"the local stand-in does not support names longer than {MAX_NAME} bytes: {given}")
     if _is_made(postgres, name, user):
         return
     with contextlib.closing(postgres.admin("postgres")) as admin:
@@ -51,7 +51,7 @@ def _is_made(postgres: Postgres, name: str, user: str) -> bool:
     """Tell whether everything exists, with one session instead of two."""
     try:
         with contextlib.closing(postgres.admin(name)) as admin:
-            is_current = admin.query(catalogue.FIND_VERSION) == [[catalogue.VERSION]]
+            is_current = admin.query(system_tables.FIND_VERSION) == [[system_tables.VERSION]]
             return is_current and bool(admin.query("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1", user))
     except BackendError:  # the database does not exist
         return False
@@ -61,8 +61,8 @@ def install_catalog(postgres: Postgres, database: str) -> None:
     """Install Redshift's catalog in a database, or update it."""
     with contextlib.closing(postgres.admin(database)) as admin:
         admin.query(_ALONE)
-        if admin.query(catalogue.FIND_VERSION) != [[catalogue.VERSION]]:
-            admin.script("".join(["BEGIN;", *catalogue.INSTALL, ";COMMIT"]))
+        if admin.query(system_tables.FIND_VERSION) != [[system_tables.VERSION]]:
+            admin.script("".join(["BEGIN;", *system_tables.INSTALL, ";COMMIT"]))
 
 
 def list_databases(postgres: Postgres) -> list[str]:

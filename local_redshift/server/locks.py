@@ -1,6 +1,6 @@
 """Locks on files. The kernel releases them when a process ends, however it ends.
 
-`users.lock` is shared by all processes that use a data directory. `door.lock` belongs to the process that serves it,
+`users.lock` is shared by all processes that use a data directory. `process.lock` belongs to the process that serves it,
 and `start.lock` to the one that starts that process.
 """
 
@@ -8,7 +8,7 @@ import fcntl
 import os
 from pathlib import Path
 
-USERS, DOOR, START = "users.lock", "door.lock", "start.lock"
+USERS, PROCESS, START = "users.lock", "process.lock", "start.lock"
 SHARED, EXCLUSIVE = fcntl.LOCK_SH, fcntl.LOCK_EX
 
 

@@ -9,12 +9,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from local_redshift.door.backend import Backend, BackendError, BackendLost
 from local_redshift.errors import ServerError
 from local_redshift.program import environment_without_aws
 from local_redshift.server.accounts import as_account, check_owner, let_account_reach, make_private_dir, server_account
 from local_redshift.server.installation import ADMIN, binaries, detached, install
 from local_redshift.server.settings import SETTINGS
+from local_redshift.sessions.backend import Backend, BackendError, BackendLost
 
 START_SECONDS = 60
 SESSION_SECONDS = 20  # until a server that recovers from a crash has to take a session
@@ -60,7 +60,7 @@ class Postgres:
         return self.session({"user": ADMIN, "database": database})
 
     def start(self) -> bool:
-        """Start PostgreSQL; return False if it runs already. Raise ServerError if it can't be started."""
+        """Start PostgreSQL; return False if it is already running. Raise ServerError if it can't be started."""
         with self._starting:
             if self.is_stopping:
                 raise ServerError("the local server is stopping")
@@ -83,7 +83,7 @@ class Postgres:
         return True
 
     def _start_once(self, deadline: float) -> bool:
-        """Start PostgreSQL; return False if an earlier server, or children of one, still have to end."""
+        """Start PostgreSQL; return False if an earlier server or one of its children is still shutting down."""
         if server_pid(self.pgdata) is not None and time.monotonic() < deadline:
             return self._accepts()
         install(self.data_dir, self.pgdata)

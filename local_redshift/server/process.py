@@ -17,7 +17,7 @@ from local_redshift.server import locks
 from local_redshift.server.postgres import Postgres, stop
 
 READY = "ready"
-LOG = "door.log"
+LOG = "process.log"
 RECURSION_LIMIT = 3000  # COPY's records may be nested to 1,000 levels, SUPER's limit, which is also Python's default
 
 
@@ -28,10 +28,10 @@ def main(folder: str) -> None:
     # the parent may run for long, and should not have to wait for this process
     if os.fork() != 0:
         os._exit(0)
-    if locks.try_lock(data_dir / locks.DOOR, locks.EXCLUSIVE) is None:
+    if locks.try_lock(data_dir / locks.PROCESS, locks.EXCLUSIVE) is None:
         return  # another process serves it
     postgres = Postgres(data_dir)
-    importing = threading.Thread(target=_import_door, args=[data_dir])
+    importing = threading.Thread(target=_import_sessions, args=[data_dir])
     importing.start()  # while PostgreSQL starts
     try:
         is_left_over = not postgres.start()
@@ -47,12 +47,12 @@ def main(folder: str) -> None:
     os._exit(0)  # at once, because a script is waiting
 
 
-def _import_door(data_dir: Path) -> None:
+def _import_sessions(data_dir: Path) -> None:
     """Import what the first client needs. It takes 0.1 s, mostly for the grammar.
 
     Import errors are reported by `_serve`, which imports the same modules.
     """
-    importlib.import_module("local_redshift.door.listener")
+    importlib.import_module("local_redshift.sessions.listener")
     from local_redshift.sql import prepare, remember
 
     if not remember(data_dir):
@@ -61,8 +61,8 @@ def _import_door(data_dir: Path) -> None:
 
 
 def _serve(postgres: Postgres, is_left_over: bool) -> None:
-    from local_redshift.door.listener import Listener
     from local_redshift.server.databases import end_left_over_sessions
+    from local_redshift.sessions.listener import Listener
     from local_redshift.sql import keep
 
     if is_left_over:

@@ -21,7 +21,7 @@ SETTINGS = {
     # a statement may contain a credential, so statements are never logged
     "log_min_error_statement": "panic",
     # A warehouse of one user that loads in bulk. What was committed survives a crash of the server and of
-    # the machine: fsync, full_page_writes and synchronous_commit are as they come.
+    # the machine: fsync, full_page_writes and synchronous_commit have their defaults.
     "wal_level": "minimal",  # a table emptied in the same transaction is loaded without a log
     "max_wal_senders": "0",
     "wal_init_zero": "off",

@@ -59,7 +59,7 @@ def _file_errors(name: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         if os.path.lexists(name):
-            raise SourceError(f"{name} is a link that leads nowhere") from error
+            raise SourceError(f"{name} is a broken symbolic link") from error
         raise NoSuchObject(f"{name} does not exist") from error
     except OSError as error:
         raise SourceError(f"{error.filename or name} can't be read: {error.strerror or error}") from error

@@ -16,7 +16,7 @@ BLOCK_BYTES = 1 << 20  # bytes read at a time; more take more memory
 def blocks(store: Store, name: str, stream: BinaryIO, compression: str | None) -> Iterator[bytes]:
     """Yield the decompressed bytes of an open object, a block at a time, so that its size does not matter.
 
-    Raise SourceError if the compression is not what the COPY says, or the object is truncated.
+    Raise SourceError if the compression is not the one in the COPY, or the object is truncated.
     """
     with stream, store.reading(name):
         try:
@@ -29,7 +29,7 @@ def blocks(store: Store, name: str, stream: BinaryIO, compression: str | None) -
 
 
 def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the same bytes in blocks that end with a line, unless a line is longer than a block."""
+    """Regroup the bytes into blocks that end at a line break, unless a line is longer than a block."""
     rest = b""
     for piece in pieces:
         end = piece.rfind(b"\n") + 1 or (len(piece) if len(rest) + len(piece) > BLOCK_BYTES else 0)

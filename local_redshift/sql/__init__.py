@@ -1,8 +1,8 @@
 """Translate Redshift's SQL to PostgreSQL's: tokens, statements, queries, and definitions of tables."""
 
+from local_redshift.sql.cache import keep, prepare, remember, translate
 from local_redshift.sql.catalog import MAX_VARCHAR, Catalog, Columns, ColumnType
 from local_redshift.sql.keys import FOREIGN, keys
-from local_redshift.sql.memory import keep, prepare, remember, translate
 from local_redshift.sql.system_queries import postgres_query, reads_system_tables_alone, with_own_catalog
 from local_redshift.sql.table_statements import (
     Attributes,

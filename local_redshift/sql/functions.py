@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlglot import exp
 
-from local_redshift.errors import NoSuchFunction, NotSupported, SyntaxRefused, not_imitated, not_in_redshift
+from local_redshift.errors import NoSuchFunction, NotSupported, SyntaxRefused, not_in_redshift, not_supported
 from local_redshift.sql.catalog import MOMENT, NUMBER, TEXT
 from local_redshift.sql.relations import Scopes
 from local_redshift.sql.types import cast, text_of
@@ -214,8 +214,8 @@ _OF_THE_SYSTEM = re.compile(
     r"|(TERMINATE|CANCEL)_BACKEND)"
 )
 
-# functions of a cluster that are not imitated: few pipelines use them
-_NOT_IMITATED = frozenset(
+# functions of a cluster that are not supported: few pipelines use them
+_NOT_SUPPORTED = frozenset(
     "ADDBBOX APPROXIMATE ARRAY ARRAYS_OVERLAP ARRAY_CONCAT ARRAY_CONTAINS ARRAY_DISTINCT ARRAY_EXCEPT ARRAY_FLATTEN "
     "ARRAY_INTERSECTION ARRAY_POSITION ARRAY_POSITIONS ARRAY_SORT ARRAY_UNION BPCHARCMP BTTEXT_PATTERN_CMP "
     "CHANGE_QUERY_PRIORITY CHANGE_SESSION_PRIORITY CHANGE_USER_PRIORITY CHECKSUM COLLATE DEFAULT_IAM_ROLE "
@@ -284,8 +284,8 @@ def _call(node: exp.Anonymous, scopes: Scopes, reads_tables: bool) -> None:
 
 
 def _other_function(node: exp.Anonymous, name: str, reads_tables: bool) -> None:
-    if name in _NOT_IMITATED or name.startswith(("ST_", "H3_")):
-        raise not_imitated(name)
+    if name in _NOT_SUPPORTED or name.startswith(("ST_", "H3_")):
+        raise not_supported(name)
     if name not in LEADER_ONLY and not _OF_THE_SYSTEM.fullmatch(name):
         raise NoSuchFunction(f"function {name.lower()}() does not exist: Redshift has none of this name")
     if reads_tables:
@@ -368,7 +368,7 @@ def _function(name: str, *arguments: exp.Expr) -> exp.Anonymous:
 def _decode(node: exp.Anonymous, scopes: Scopes) -> None:
     # https://docs.aws.amazon.com/redshift/latest/dg/r_DECODE_expression.html: NULL matches NULL
     if len(node.expressions) < 3:
-        raise NoSuchFunction("function decode needs an expression, and a value and a result at least")
+        raise NoSuchFunction("function decode needs at least an expression, a value and a result")
     value, *rest = node.expressions
     _as_one_type([*rest[1::2], rest[-1]] if len(rest) % 2 else rest[1::2], scopes)
     rest = node.expressions[1:]
@@ -406,7 +406,7 @@ def _case(node: exp.Case, scopes: Scopes, reads_tables: bool) -> None:
 
 
 def _as_one_type(nodes: list[exp.Expr], scopes: Scopes) -> None:
-    """Convert numbers and timestamps beside text to text (guess: the guide says nothing about them)."""
+    """Convert numbers and timestamps to text if other arguments are text (guess: the guide does not say)."""
     if len(nodes) < 2 or all(isinstance(node, (exp.Null, exp.Literal)) for node in nodes):
         return
     kinds = [found.kind if (found := scopes.type_of(node)) is not None else None for node in nodes]
@@ -478,9 +478,9 @@ def _division(node: exp.Div, scopes: Scopes, reads_tables: bool) -> None:
 def _qualified(node: exp.Dot, scopes: Scopes, reads_tables: bool) -> None:
     """Handle a function with a schema: only those of the system have one, since there are no user-defined ones."""
     if not isinstance(node.expression, (exp.Anonymous, exp.Case, exp.Cast)):
-        raise not_imitated("navigation of SUPER (a.b.c)")
+        raise not_supported("navigation of SUPER (a.b.c)")
     if node.this.name != "pg_catalog":
-        raise not_imitated(f"functions of your own: {node.this.name}.{node.expression.name}")
+        raise not_supported(f"user-defined functions: {node.this.name}.{node.expression.name}")
     node.replace(node.expression.copy())
 
 

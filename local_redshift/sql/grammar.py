@@ -1,6 +1,6 @@
 """Parse queries to trees as Redshift's SQL, and write trees as PostgreSQL's, with sqlglot.
 
-The parser knows no functions: every call keeps its name, and functions.py alone decides what becomes of it.
+The parser knows no functions: every call keeps its name, and only functions.py decides how it is translated.
 """
 
 import logging
@@ -52,7 +52,7 @@ class Grammar(Redshift):
             return None
 
     class Generator(PostgresGenerator):
-        """Writes a tree that contains only what PostgreSQL has."""
+        """Writes a tree that contains only PostgreSQL's constructs."""
 
         TRANSFORMS: ClassVar = {
             **PostgresGenerator.TRANSFORMS,
@@ -97,5 +97,5 @@ def parse(sql: str) -> exp.Expr:
 
 
 def write(tree: exp.Expr) -> str:
-    """Write a tree as a statement. It must contain only what PostgreSQL has."""
+    """Write a tree as a statement. It must contain only PostgreSQL's constructs."""
     return Grammar().generate(tree, copy=False, comments=False, normalize_functions=False)

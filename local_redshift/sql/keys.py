@@ -94,10 +94,10 @@ def check_keys(statement: list[Token], catalog: Catalog) -> None:
     if is_created:
         _check_attributes([token.word for token in without_query(code(statement))])
         if own_columns and not like_table(statement):
-            check_places(statement, own_columns)
+            check_key_columns(statement, own_columns)
 
 
-def check_places(statement: list[Token], columns: Collection[str]) -> None:
+def check_key_columns(statement: list[Token], columns: Collection[str]) -> None:
     """Raise NoSuchColumn or SyntaxRefused for distribution and sort keys that do not suit the columns."""
     given = attributes(statement)
     sort_key = given.sort_key or []

@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
 
 from sqlglot import exp
 
-from local_redshift.errors import RedshiftError, SyntaxRefused, not_imitated
+from local_redshift.errors import RedshiftError, SyntaxRefused, not_supported
 from local_redshift.sql import grammar
 from local_redshift.sql.catalog import Catalog
 from local_redshift.sql.relations import Scopes, cte_named, from_items
@@ -68,7 +68,7 @@ def fold(nodes: list[exp.Expr], catalog: Catalog) -> None:
         elif isinstance(node, (exp.Table, exp.Column)) and node.args.get("catalog") is not None:
             database = node.text("catalog").lower()
             if database != catalog.database:
-                raise not_imitated(f"tables of another database: {database}.{node.text('db')}")
+                raise not_supported(f"tables of another database: {database}.{node.text('db')}")
             node.set("catalog", None)
 
 
@@ -97,7 +97,7 @@ def _fold_name(name: exp.Identifier) -> None:
 
 
 def late_binding_views(tree: exp.Expr, catalog: Catalog) -> bool:
-    """Replace late-binding views by their queries; return whether there were any."""
+    """Replace late-binding views by their queries; return whether any were replaced."""
     found = False
     for table in list(tree.find_all(exp.Table)) if catalog.has_late_binding_views else []:
         is_read = isinstance(table.this, exp.Identifier) and not _is_written_to(table) and cte_named(table) is None
@@ -194,7 +194,7 @@ def group_by_all(select: exp.Select) -> None:
     https://docs.aws.amazon.com/redshift/latest/dg/r_GROUP_BY_clause.html
     """
     if any(item.is_star for item in select.expressions):
-        raise not_imitated("GROUP BY ALL with a star")
+        raise not_supported("GROUP BY ALL with a star")
     grouped = [n for n, item in enumerate(select.expressions, start=1) if not _holds_aggregate(item)]
     select.set("group", exp.Group(expressions=[exp.Literal.number(n) for n in grouped]) if grouped else None)
 
@@ -211,7 +211,7 @@ def _leave_out(select: exp.Select, excluded: set[str], scopes: Scopes) -> None:
     for item in select.expressions:
         expanded = scopes.expanded(select, item) if item.is_star else None
         if item.is_star and expanded is None:
-            raise not_imitated("EXCLUDE with a star whose columns are not known")
+            raise not_supported("EXCLUDE with a star whose columns are not known")
         if expanded is not None:
             kept += [exp.column(name, table=source or None) for source, name, _ in expanded if name not in excluded]
         elif item.alias_or_name not in excluded:

@@ -1,4 +1,4 @@
-"""Check that a query contains only what Redshift has. Everything else is refused by name.
+"""Check that a query contains only Redshift's constructs. Everything else is refused by name.
 
 https://docs.aws.amazon.com/redshift/latest/dg/c_redshift-and-postgres-sql.html
 """
@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from local_redshift.errors import RedshiftError, SyntaxRefused, not_imitated, not_in_redshift
+from local_redshift.errors import RedshiftError, SyntaxRefused, not_in_redshift, not_supported
 from local_redshift.sql.relations import from_items
 
-# The kinds of nodes that are accepted. NOT_IN_REDSHIFT or NOT_IMITATED names each of the others.
+# The kinds of nodes that are accepted. NOT_IN_REDSHIFT or NOT_SUPPORTED names each of the others.
 _CLAUSES = (
     exp.Select, exp.From, exp.Where, exp.Group, exp.Having, exp.Qualify, exp.Order, exp.Ordered, exp.Limit, exp.Offset,
     exp.Join, exp.With, exp.CTE, exp.Subquery, exp.Union, exp.Except, exp.Intersect, exp.Values, exp.Tuple,
@@ -32,8 +32,8 @@ _EXPRESSIONS = (
 )  # fmt: skip
 ALLOWED = frozenset(_CLAUSES + _EXPRESSIONS)
 
-# https://docs.aws.amazon.com/redshift/latest/dg/c_unsupported-postgresql-features.html, and what is not in the guide's
-# syntax
+# https://docs.aws.amazon.com/redshift/latest/dg/c_unsupported-postgresql-features.html, and constructs that are not in
+# the guide's syntax
 NOT_IN_REDSHIFT: dict[type[exp.Expr], str] = {
     exp.Array: "ARRAY[...]",
     exp.ArrayContainsAll: "the operator @>",
@@ -60,7 +60,7 @@ NOT_IN_REDSHIFT: dict[type[exp.Expr], str] = {
     exp.TableFromRows: "ROWS FROM",
     exp.WithTableHint: "a hint of a table",
 }
-NOT_IMITATED: dict[type[exp.Expr], str] = {
+NOT_SUPPORTED: dict[type[exp.Expr], str] = {
     exp.Bracket: "navigation of SUPER (a.b[0])",
     exp.Connect: "CONNECT BY",
     exp.IntervalSpan: "an interval from one part TO another",
@@ -87,15 +87,15 @@ _NEEDS_FRAME = frozenset(
 
 
 def check(nodes: list[exp.Expr]) -> None:
-    """Raise NotSupported for the first part of a query that Redshift does not have, or that is not imitated."""
+    """Raise NotSupported for the first part of a query that Redshift does not have, or that is not supported."""
     for node in nodes:
         kind = type(node)
         if kind in NOT_IN_REDSHIFT:
             raise not_in_redshift(NOT_IN_REDSHIFT[kind])
-        if kind in NOT_IMITATED:
-            raise not_imitated(NOT_IMITATED[kind])
+        if kind in NOT_SUPPORTED:
+            raise not_supported(NOT_SUPPORTED[kind])
         if kind not in ALLOWED:
-            raise not_imitated(node.sql(dialect="redshift")[:40])
+            raise not_supported(node.sql(dialect="redshift")[:40])
         rule = _RULES.get(kind)
         if rule is not None:
             rule(node)
@@ -106,7 +106,7 @@ def _select(node: exp.Select) -> None:
         if value and part in _SELECT_PARTS_REFUSED:
             raise not_in_redshift(_SELECT_PARTS_REFUSED[part])
         if value and part not in _SELECT_PARTS:
-            raise not_imitated(part.upper())
+            raise not_supported(part.upper())
     if not node.expressions:
         raise SyntaxRefused("syntax error: SELECT needs at least one expression")
     distinct = node.args.get("distinct")
@@ -116,10 +116,10 @@ def _select(node: exp.Select) -> None:
 
 def _table(node: exp.Table) -> None:
     if node.db and node.db.lower() in _aliases_beside(node):
-        raise not_imitated("the unnesting of SUPER in FROM")
+        raise not_supported("the unnesting of SUPER in FROM")
     for part, what in (("pivots", "PIVOT and UNPIVOT"), ("changes", "CHANGES"), ("version", "VERSION")):
         if node.args.get(part):
-            raise not_imitated(what)
+            raise not_supported(what)
     for part, what in (
         ("sample", "TABLESAMPLE"),
         ("only", "ONLY"),
@@ -215,12 +215,12 @@ def _identifier(node: exp.Identifier) -> None:
     if len(node.this.encode()) > 127:
         raise SyntaxRefused(f"the name {node.this[:20]}... is longer than 127 bytes")
     if len(node.this.encode()) > 63:
-        raise not_imitated(f"names longer than 63 bytes: {node.this}")
+        raise not_supported(f"names longer than 63 bytes: {node.this}")
 
 
 def _column(node: exp.Column) -> None:
     if node.args.get("join_mark"):
-        raise not_imitated("the outer join operator (+)")
+        raise not_supported("the outer join operator (+)")
 
 
 def _adjacent_strings(node: exp.Concat) -> None:
@@ -231,7 +231,7 @@ def _adjacent_strings(node: exp.Concat) -> None:
 def _limit(node: exp.Limit) -> None:
     options = node.args.get("limit_options")
     if options is not None:
-        raise not_imitated("LIMIT with options")
+        raise not_supported("LIMIT with options")
 
 
 _RULES: dict[type[exp.Expr], Callable[..., None]] = {

@@ -3,7 +3,7 @@
 https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_ConfigurationRef.html
 """
 
-from local_redshift.errors import RedshiftError, not_imitated, not_in_redshift
+from local_redshift.errors import RedshiftError, not_in_redshift, not_supported
 from local_redshift.sql.tokens import Token, code, spaced
 
 # parameters of both
@@ -52,7 +52,7 @@ def set_parameter(statement: list[Token]) -> list[Token]:
         if {"TRUE", "ON"} & set(words) or any(
             token.value.lower() in ("true", "on") for token in code(statement) if token.kind == "string"
         ):
-            raise not_imitated(f"{name}: names are folded to lower case")
+            raise not_supported(f"{name}: names are folded to lower case")
         return [Token("word", "SELECT WHERE false")]
     if name in PARAMETERS:
         return _renamed(statement, name)
@@ -136,7 +136,7 @@ def show(statement: list[Token]) -> list[Token]:
         "MODEL",
         "DATASHARES",
     ):
-        raise not_imitated(f"SHOW {name}")
+        raise not_supported(f"SHOW {name}")
     return statement
 
 

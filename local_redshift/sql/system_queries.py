@@ -44,7 +44,7 @@ def reads_system_tables_alone(statement: list[Token]) -> bool:
 
 def postgres_query(statement: list[Token], catalog: Catalog) -> str:
     """Translate a query of the system catalog, or return it unchanged if that is not possible."""
-    from local_redshift.sql.queries import translate_system_query  # imported here: loading the grammar takes 0.1 s
+    from local_redshift.sql.dml import translate_system_query  # imported here: loading the grammar takes 0.1 s
 
     try:
         return translate_system_query(statement, catalog)

@@ -140,7 +140,7 @@ def created_table(statement: list[Token]) -> str:
     parts = [tokens[at].name]
     while [token.word for token in tokens[at + 1 : at + 2]] == ["."]:
         if at + 2 >= len(tokens):
-            raise SyntaxRefused("CREATE TABLE needs a name behind the dot")
+            raise SyntaxRefused("CREATE TABLE needs a name after the dot")
         parts.append(tokens[at + 2].name)
         at += 2
     return ".".join(quote(part) for part in parts[-2:])

@@ -3,11 +3,11 @@
 https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html
 """
 
-from local_redshift.errors import NoSuchTable, NotSupported, SyntaxRefused, not_imitated, not_in_redshift
+from local_redshift.errors import NoSuchTable, NotSupported, SyntaxRefused, not_in_redshift, not_supported
 from local_redshift.sql.catalog import MAX_VARCHAR, Catalog, Columns
-from local_redshift.sql.keys import check_keys, check_places
+from local_redshift.sql.dml import translate_expression, translate_query
+from local_redshift.sql.keys import check_key_columns, check_keys
 from local_redshift.sql.names import BARE_COLUMNS, RESERVED_AS_NAMES
-from local_redshift.sql.queries import translate_expression, translate_query
 from local_redshift.sql.table_statements import index_of_name, split_name, without_query
 from local_redshift.sql.tokens import Token, closing, code, name_text, quote, spaced, split_list, text
 
@@ -74,7 +74,7 @@ _TABLE_ATTRIBUTES = "DISTSTYLE DISTKEY SORTKEY COMPOUND INTERLEAVED ENCODE BACKU
 
 
 def create_table(statement: list[Token], catalog: Catalog) -> str:
-    """Translate CREATE TABLE with columns, LIKE or AS, leaving out what only a cluster has."""
+    """Translate CREATE TABLE with columns, LIKE or AS. Parts that have no meaning here are left out."""
     tokens = code(statement)
     name_at = index_of_name(tokens)
     head, rest = tokens[:name_at], tokens[name_at:]
@@ -115,15 +115,15 @@ def table_name(tokens: list[Token], catalog: Catalog) -> tuple[str, list[Token]]
             raise SyntaxRefused(f'syntax error at or near "{part}": it is a reserved word; put it in double quotes')
     if len(parts) == 3:
         if parts[0] != catalog.database:
-            raise not_imitated(f"tables of another database: {'.'.join(parts)}")
+            raise not_supported(f"tables of another database: {'.'.join(parts)}")
         parts = parts[1:]
     if any(len(part.encode()) > MAX_NAME for part in parts):
-        raise not_imitated(f"names longer than {MAX_NAME} bytes: {'.'.join(parts)}")
+        raise not_supported(f"names longer than {MAX_NAME} bytes: {'.'.join(parts)}")
     return ".".join(quote(part) for part in parts), rest
 
 
 def _query_of(statement: list[Token]) -> list[Token]:
-    """Return what follows the AS of a CREATE TABLE ... AS."""
+    """Return the tokens after the AS of a CREATE TABLE ... AS."""
     return statement[len(without_query(statement)) + 1 :]
 
 
@@ -146,7 +146,7 @@ def _definitions(tokens: list[Token], catalog: Catalog, table: str) -> str:
     not_null: set[str] = set()
     for definition in split_list(tokens[1:-1]):
         if not definition:
-            raise NotSupported("a column definition is empty: is there a comma too many?")
+            raise NotSupported("a column definition is empty: remove a comma")
         word = definition[0].word
         if word in ("PRIMARY", "UNIQUE", "FOREIGN", "CONSTRAINT", "CHECK") or _is_exclusion(definition):
             not_null |= _table_constraint(definition)
@@ -192,7 +192,7 @@ def column(definition: list[Token], catalog: Catalog, table: str) -> str:
     if first.kind == "word" and first.word in RESERVED_AS_NAMES and first.word not in BARE_COLUMNS:
         raise SyntaxRefused(f'syntax error at or near "{first.text}": it is a reserved word; put it in double quotes')
     if len(first.name.encode()) > MAX_NAME:
-        raise not_imitated(f"names longer than {MAX_NAME} bytes: {first.name}")
+        raise not_supported(f"names longer than {MAX_NAME} bytes: {first.name}")
     name = quote(first.name)
     sql_type, check, rest = _column_type(name, definition[1:], table)
     if [token.word for token in rest[:1]] == ["["]:
@@ -230,7 +230,7 @@ def _column_type(name: str, tokens: list[Token], table: str) -> tuple[str, list[
             return f"pg_catalog.numeric({precision},{scale})", [], rest
     named = " ".join(token.text for token in tokens[:1]) or "(nothing)"
     if named.upper() in ("GEOMETRY", "GEOGRAPHY", "HLLSKETCH", "INTERVAL"):
-        raise not_imitated(f"the type {named}: column {name}")
+        raise not_supported(f"the type {named}: column {name}")
     raise NotSupported(_UNSUPPORTED.format(table=table, column=name[1:-1], type=named))
 
 
@@ -279,7 +279,7 @@ def _column_attributes(tokens: list[Token], sql_type: str, catalog: Catalog) -> 
             attribute, tokens = _default(tokens, catalog)
             attributes.append(attribute)
         else:
-            raise not_imitated(f"the column attribute {tokens[0].text}")
+            raise not_supported(f"the column attribute {tokens[0].text}")
     return attributes
 
 
@@ -336,10 +336,10 @@ def alter_table(statement: list[Token], catalog: Catalog, *, autocommit: bool) -
     if words[:1] == ["ALTER"] and "TYPE" in words and "ENCODE" not in words:
         return _alter_column_type(head, action, autocommit)
     if {"DISTSTYLE", "DISTKEY", "SORTKEY", "ENCODE"} & set(words):
-        check_places(statement, _columns_of(name, catalog))
-        return _NOTHING  # distribution has no meaning here; sort keys are handled by door/utility.py
+        check_key_columns(statement, _columns_of(name, catalog))
+        return _NOTHING  # distribution has no meaning here; sort keys are handled by sessions/utility.py
     if words[:1] == ["APPEND"] or words[:2] in (["SET", "LOCATION"], ["SET", "FILE"], ["SET", "TABLE"]):
-        raise not_imitated(f"ALTER TABLE {' '.join(words[:1] if words[0] == 'APPEND' else words[:2])}")
+        raise not_supported(f"ALTER TABLE {' '.join(words[:1] if words[0] == 'APPEND' else words[:2])}")
     raise not_in_redshift(f"ALTER TABLE ... {' '.join(words)}".rstrip())
 
 

@@ -1,16 +1,16 @@
-"""Translate Redshift's SQL to PostgreSQL's, and refuse by name what Redshift does not have.
+"""Translate Redshift's SQL to PostgreSQL's, and refuse other SQL by name.
 
-Queries are in queries.py, table definitions in tables.py; all other statements are here.
+Queries are in dml.py, table definitions in tables.py; all other statements are here.
 """
 
 import itertools
 
-from local_redshift.errors import NotSupported, SyntaxRefused, not_imitated, not_in_redshift
+from local_redshift.errors import NotSupported, SyntaxRefused, not_in_redshift, not_supported
 from local_redshift.sql.catalog import Catalog
 from local_redshift.sql.settings import reset, set_parameter, show, with_own_schema
 from local_redshift.sql.tokens import Token, code, name_text, quote, spaced, split_list, text
 
-VERBS = ("SELECT", "WITH", "(", "INSERT", "UPDATE", "DELETE", "MERGE")  # lengths of queries
+VERBS = ("SELECT", "WITH", "(", "INSERT", "UPDATE", "DELETE", "MERGE")  # verbs of queries
 STATEMENTS = (
     *VERBS,
     *(
@@ -57,7 +57,7 @@ _KINDS = {
 _KINDS_NOT_IMITATED = (
     "EXTERNAL MATERIALIZED FUNCTION PROCEDURE LIBRARY MODEL DATASHARE IDENTITY MASKING RLS SYNONYM INTEGRATION".split()
 )
-NOT_IMITATED = (
+NOT_SUPPORTED = (
     "PIVOT (",
     "UNPIVOT (",
     "CONNECT BY",
@@ -109,7 +109,7 @@ def _needs_grammar(words: list[str]) -> bool:
 
 def _by_grammar(statement: list[Token], words: list[str], catalog: Catalog, autocommit: bool) -> str:
     # imported here: loading the grammar takes 0.1 s, which a run of cached queries saves
-    from local_redshift.sql.queries import translate_query
+    from local_redshift.sql.dml import translate_query
     from local_redshift.sql.tables import alter_table, create_table
     from local_redshift.sql.views import create_view
 
@@ -132,9 +132,9 @@ def _refuse(words: list[str]) -> None:
     for phrase in NOT_IN_REDSHIFT:
         if f" {phrase} " in spaced:
             raise not_in_redshift(phrase.strip(" ()"))
-    for phrase in NOT_IMITATED:
+    for phrase in NOT_SUPPORTED:
         if f" {phrase} " in spaced:
-            raise not_imitated(phrase.rstrip(" ("))
+            raise not_supported(phrase.rstrip(" ("))
     if words[0] in _KINDS:
         _refuse_kind(words)
 
@@ -144,7 +144,7 @@ def _refuse_kind(words: list[str]) -> None:
     passed = ("OR", "REPLACE", "TEMP", "TEMPORARY", "LOCAL")
     rest = [word for word in words[1:5] if word not in passed] or [""]
     if rest[0] in _KINDS_NOT_IMITATED:
-        raise not_imitated(f"{words[0]} {rest[0]}{' VIEW' if rest[0] == 'MATERIALIZED' else ''}")
+        raise not_supported(f"{words[0]} {rest[0]}{' VIEW' if rest[0] == 'MATERIALIZED' else ''}")
     if rest[0] not in _KINDS[words[0]]:
         raise not_in_redshift(f"{words[0]} {rest[0]}".strip())
     if rest[0] != "TABLE" and {"TEMP", "TEMPORARY"} & set(words[1:3]):

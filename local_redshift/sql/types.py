@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html
 
 from sqlglot import exp
 
-from local_redshift.errors import not_imitated, not_in_redshift
+from local_redshift.errors import not_in_redshift, not_supported
 from local_redshift.sql.catalog import ColumnType
 
 D = exp.DType
@@ -36,7 +36,7 @@ _TEXTS = {
     D.NCHAR: "pg_catalog.bpchar",
     D.BPCHAR: "pg_catalog.bpchar",
 }
-_NOT_IMITATED = {
+_NOT_SUPPORTED = {
     D.GEOMETRY: "GEOMETRY",
     D.GEOGRAPHY: "GEOGRAPHY",
     D.HLLSKETCH: "HLLSKETCH",
@@ -44,7 +44,7 @@ _NOT_IMITATED = {
 
 
 def text_of(node: exp.Expr) -> exp.Expr:
-    """Convert an expression to text, as Redshift does where text is expected."""
+    """Convert an expression to text, as Redshift does for an argument of type text."""
     if isinstance(node, exp.Literal) and node.is_string:
         return node
     return exp.Cast(this=node, to=exp.Var(this="pg_catalog.text"))
@@ -68,8 +68,8 @@ def cast(node: exp.Cast, source: ColumnType | None) -> None:
     elif to.this in (D.VARBINARY, D.BINARY):
         node.replace(exp.Anonymous(this="local_redshift.varbyte", expressions=[node.this.copy()]))
         return
-    elif to.this in _NOT_IMITATED:
-        raise not_imitated(f"the type {_NOT_IMITATED[to.this]}")
+    elif to.this in _NOT_SUPPORTED:
+        raise not_supported(f"the type {_NOT_SUPPORTED[to.this]}")
     else:
         raise not_in_redshift(f"the type {to.sql(dialect='postgres')}")
     if isinstance(node, exp.TryCast):

@@ -8,7 +8,7 @@ from sqlglot import exp
 from local_redshift.errors import RedshiftError, SyntaxRefused
 from local_redshift.sql import grammar, refusals
 from local_redshift.sql.catalog import Catalog
-from local_redshift.sql.queries import translate_query
+from local_redshift.sql.dml import translate_query
 from local_redshift.sql.relations import cte_named
 from local_redshift.sql.system_queries import SYSTEM_PREFIXES
 from local_redshift.sql.table_statements import is_late_binding, name_and_columns, without_binding

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from local_redshift.errors import RedshiftError, not_imitated
+from local_redshift.errors import RedshiftError, not_supported
 from local_redshift.sql.relations import Scopes
 from local_redshift.sql.types import text_of
 
@@ -43,7 +43,7 @@ def _listagg(call: exp.Anonymous) -> None:
     delimiter = text_of(given[1].copy()) if len(given) == 2 else exp.Literal.string("")
     if window is not None:
         if is_distinct:
-            raise not_imitated("LISTAGG(DISTINCT ...) OVER")
+            raise not_supported("LISTAGG(DISTINCT ...) OVER")
         joined = exp.Anonymous(this="pg_catalog.string_agg", expressions=[text_of(value.copy()), delimiter])
         whole.replace(
             _over(joined, window, [term.copy() for term in ordered], "UNBOUNDED PRECEDING", "UNBOUNDED FOLLOWING")
@@ -119,7 +119,7 @@ def _ignore_nulls(call: exp.Anonymous) -> None:
         window.set("this", exp.Anonymous(this=call.this, expressions=[value, *(one.copy() for one in given[1:])]))
         return
     if name == "NTH_VALUE" or len(given) > 2 or (len(given) == 2 and given[1].name != "1"):
-        raise not_imitated(f"IGNORE NULLS of {name} with more than one argument")
+        raise not_supported(f"IGNORE NULLS of {name} with more than one argument")
     ours = exp.Anonymous(
         this=f"local_redshift.{'first' if name in ('FIRST_VALUE', 'LEAD') else 'last'}_not_null", expressions=[value]
     )
@@ -173,10 +173,10 @@ def qualified(select: exp.Select, scopes: Scopes) -> exp.Select:
 
 
 def _tested(condition: exp.Expr) -> tuple[exp.Expr, exp.Expr]:
-    """Return what the inner SELECT computes for QUALIFY, and the outer condition on it.
+    """Return an expression that the inner SELECT computes for QUALIFY, and the outer condition on it.
 
-    For a window function compared with a number that is the function's value: PostgreSQL then stops numbering rows of a
-    partition that can't qualify.
+    If a window function is compared with a number, the expression is the function: PostgreSQL then stops numbering rows
+    of a partition that can't qualify.
     """
     given = exp.column("qualifying")
     is_comparison = isinstance(condition, (exp.EQ, exp.LT, exp.LTE))
@@ -194,7 +194,7 @@ def _columns(select: exp.Select, scopes: Scopes) -> list[tuple[str, exp.Expr]]:
             continue
         expanded = scopes.expanded(select, item)
         if expanded is None:
-            raise not_imitated("QUALIFY with a star whose columns are not known")
+            raise not_supported("QUALIFY with a star whose columns are not known")
         columns += [(name, exp.column(name, table=source or None)) for source, name, _ in expanded]
     return columns
 

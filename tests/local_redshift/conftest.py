@@ -11,9 +11,9 @@ import pytest
 
 import local_redshift
 from local_redshift.client import hand_over
-from local_redshift.door.listener import Listener
-from local_redshift.door.protocol import PORT
 from local_redshift.server.postgres import Postgres
+from local_redshift.sessions.listener import Listener
+from local_redshift.sessions.protocol import PORT
 
 folders = itertools.count()
 

@@ -267,7 +267,7 @@ REFUSED = [
     ("SELECT id FROM p ORDER BY id, time, action", errors.SyntaxError, 'near ","'),
     # https://github.com/aws/amazon-redshift-jdbc-driver/issues/155
     ("SELECT current_catalog", errors.UndefinedColumn, 'column "current_catalog" does not exist'),
-    ("SELECT * FROM stl_undone", errors.UndefinedTable, "does not imitate every system view of a cluster"),
+    ("SELECT * FROM stl_undone", errors.UndefinedTable, "does not support every system view of a cluster"),
 ]
 
 

@@ -159,6 +159,7 @@ class BothWays:
         connection.commit()
         self._connection = connection
         self._folder = folder
+        self._shown = "TO_HEX(c)" if column.startswith("VARBYTE") else "c::VARCHAR"  # bytes need not be text
 
     def loaded(self, files: list[list[int]], options: str) -> tuple[list[tuple], list[tuple]]:
         """The rows and the load errors of files with the kinds of these numbers."""
@@ -170,7 +171,7 @@ class BothWays:
             ]
             (self._folder / f"{number:03}").write_bytes(b"".join(lines))
         self._cursor.execute(f"COPY kinds FROM '{self._folder}/' JSON 'auto' {options}")
-        self._cursor.execute("SELECT n, c::VARCHAR FROM kinds ORDER BY n")
+        self._cursor.execute(f"SELECT n, {self._shown} FROM kinds ORDER BY n")
         rows = self._cursor.fetchall()
         self._cursor.execute("SELECT pg_last_copy_id()")
         [(query,)] = self._cursor.fetchall()

@@ -9,7 +9,7 @@ import pytest
 from helpers import plain_cursor
 from psycopg2 import errors
 
-from local_redshift.door.listener import REPORTS
+from local_redshift.sessions.listener import REPORTS
 
 # a folder's names may be any bytes
 local_only = pytest.mark.parametrize("source", ["local"], indirect=True)
@@ -134,7 +134,7 @@ def test_prefix_is_a_plain_prefix_of_names(copy) -> None:
 def test_link_that_leads_nowhere_is_told_as_one(copy, tmp_path: Path) -> None:
     (tmp_path / "data1").symlink_to("nowhere")
     copy.create("c INT")
-    assert "data1 is a link that leads nowhere" in str(copy.refusal())
+    assert "data1 is a broken symbolic link" in str(copy.refusal())
 
 
 @local_only

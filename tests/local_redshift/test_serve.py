@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from helpers import ROOT, door_process
+from helpers import ROOT, server_process
 from psycopg2 import errors
 
 import local_redshift
@@ -254,7 +254,7 @@ def test_clients_are_let_in_again_after_it_ran_out_of_descriptors(own_data_dir: 
     url = re.search(r"postgresql://\S+", process.stdout.readline())[0]
     address = ("127.0.0.1", int(re.search(r":(\d+)/", url)[1]))
     many = [socket.create_connection(address) for _ in range(100)]
-    door = door_process(own_data_dir)
+    door = server_process(own_data_dir)
     while (left := door.num_fds()) < 69:
         assert process.poll() is None, left
     for client in many:

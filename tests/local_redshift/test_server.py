@@ -16,10 +16,10 @@ import pytest
 from helpers import (
     ROOT,
     copy_data_dir,
-    door_process,
     plain_connection,
     plain_cursor,
     run_as_admin,
+    server_process,
     stop_server,
     wait_until_stopped,
 )
@@ -97,7 +97,7 @@ def test_stale_pid_file_of_another_program_is_no_trouble(own_data_dir: Path) -> 
 
 def test_killed_process_of_the_server_is_replaced(own_data_dir: Path) -> None:
     first = user_of(own_data_dir)
-    door_process(own_data_dir).kill()
+    server_process(own_data_dir).kill()
     second = user_of(own_data_dir)
     first.kill()
     second.kill()

@@ -6,7 +6,7 @@ DO $$
 DECLARE
     source text;
 BEGIN
-    -- text goes into a DECIMAL column (seen), into INTEGER and TIMESTAMP it does not (seen)
+    -- text is assigned to a DECIMAL column (seen), but not to INTEGER and TIMESTAMP (seen)
     FOREACH source IN ARRAY '{text,varchar}'::text[] LOOP
         IF NOT EXISTS (
             SELECT FROM pg_cast WHERE castsource = source::regtype AND casttarget = 'numeric'::regtype
@@ -28,10 +28,11 @@ CREATE CAST (bytea AS text) WITH FUNCTION local_redshift.varbyte_text;
 CREATE CAST (bytea AS varchar) WITH FUNCTION local_redshift.varbyte_text;
 CREATE CAST (bytea AS bpchar) WITH FUNCTION local_redshift.varbyte_text;
 
--- an integer where a boolean is wanted (guess)
+-- an integer as a boolean (guess)
 UPDATE pg_cast SET castcontext = 'i' WHERE castsource = 'int4'::regtype AND casttarget = 'bool'::regtype;
 
--- Text beside a number is read as a number (guess: published pipelines rely on it), beside a timestamp as a timestamp.
+-- Text combined with a number is read as a number (guess: published pipelines rely on it), with a timestamp as a
+-- timestamp.
 DO $$
 DECLARE
     other text;

@@ -1,5 +1,5 @@
 -- https://docs.aws.amazon.com/redshift/latest/dg/Date_functions_header.html
--- Date parts arrive by their full names in the singular; other spellings have been replaced.
+-- Date parts arrive by their full names in the singular; abbreviations and plurals have been replaced.
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/r_GETDATE.html, r_SYSDATE.html
 CREATE FUNCTION local_redshift.getdate() RETURNS timestamp LANGUAGE sql STABLE
@@ -181,8 +181,8 @@ CREATE FUNCTION local_redshift.interval_cmp(a interval, b interval) RETURNS inte
 RETURN (a > b)::integer - (a < b)::integer;
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/r_TO_TIMESTAMP.html, r_TO_DATE_function.html: 30 February is 2 March
--- unless the third argument says strict. Text is read as far as its format goes, even if it is longer or has other
--- separators: 319 rows of a cluster were made with 'YYYYMMDD HHMISS' from 1542837407796 (seen).
+-- unless is_strict is true. Characters beyond the format and different separators are ignored: 319 rows of a cluster were
+-- made with 'YYYYMMDD HHMISS' from 1542837407796 (seen).
 CREATE FUNCTION local_redshift.lenient(value text, format text) RETURNS timestamp LANGUAGE plpgsql STABLE STRICT AS $$
 DECLARE
     names text[] := ARRAY(

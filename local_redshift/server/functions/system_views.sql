@@ -1,5 +1,5 @@
--- The views that people look at. https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_system-tables.html: columns in
--- the guide's order. What the stand-in does not know is 0 or blank: encodings, distribution, queries other than COPY.
+-- Views for users. https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_system-tables.html: columns in the guide's
+-- order. Values that the stand-in does not know are 0 or blank: encodings, distribution, queries other than COPY.
 
 CREATE VIEW local_redshift.user_tables AS
 SELECT

@@ -5,9 +5,9 @@ They are stored in tables of the stand-in, from which the catalog shows them (se
 
 import json
 
-from local_redshift.door.backend import Backend
-from local_redshift.door.catalog import qualified
 from local_redshift.errors import RedshiftError
+from local_redshift.sessions.backend import Backend
+from local_redshift.sessions.catalog import qualified
 from local_redshift.sql import FOREIGN, Attributes, Token, code, keys, split_name
 
 # values of pg_class.reldiststyle: https://docs.aws.amazon.com/redshift/latest/dg/c_choosing_dist_sort.html
@@ -131,12 +131,12 @@ def forget_key(backend: Backend, table: str, statement: list[Token]) -> None:
 
 
 def forget_dropped_columns(backend: Backend) -> None:
-    """Forget the keys whose columns are gone."""
+    """Delete the keys of dropped columns."""
     backend.query(_FORGET_DROPPED)
 
 
 def inherit(backend: Backend, table: str, parent: str) -> list[str]:
-    """Store what a table made LIKE another inherits; return its sort key.
+    """Store the attributes that a table made LIKE another inherits; return its sort key.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html: distribution style and sort keys, no keys.
     """

@@ -1,17 +1,17 @@
 """Statements other than queries: they have neither parameters nor rows.
 
-This is also where the stand-in does what a cluster does for them and PostgreSQL does not.
+Effects of these statements that only a cluster has are also imitated here.
 """
 
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from local_redshift.door import declarations, dependencies, late_binding, sort_keys
-from local_redshift.door.backend import BackendLost
-from local_redshift.door.catalog import SessionCatalog
 from local_redshift.errors import NoSuchColumn, NotSupported, RedshiftError, SyntaxRefused
 from local_redshift.program import HANDOVER, Program
+from local_redshift.sessions import declarations, dependencies, late_binding, sort_keys
+from local_redshift.sessions.backend import BackendLost
+from local_redshift.sessions.catalog import SessionCatalog
 from local_redshift.sql import (
     Attributes,
     Token,
@@ -28,7 +28,7 @@ from local_redshift.sql import (
 )
 
 if TYPE_CHECKING:
-    from local_redshift.door.session import Session
+    from local_redshift.sessions.session import Session
 
 ENDS_TRANSACTION = ("COMMIT", "END", "ROLLBACK", "ABORT")
 QUERIES = "SELECT WITH ( INSERT UPDATE DELETE MERGE EXPLAIN DECLARE FETCH SHOW".split()
@@ -104,7 +104,7 @@ def _set(session: "Session", statement: list[Token]) -> str:
     if text(tokens[1:4]) != "local_redshift.program":
         return _run(session, statement)
     if not session.is_private:
-        raise NotSupported("the environment of a client is that of `serve`")
+        raise NotSupported("clients can't set the environment: COPY uses that of `serve`")
     try:
         session.program = Program.from_json(tokens[5].value)
     except (IndexError, KeyError, TypeError, json.JSONDecodeError) as error:

@@ -2,9 +2,9 @@
 
 import json
 
-from local_redshift.door.backend import Backend
-from local_redshift.door.catalog import qualified
 from local_redshift.errors import RedshiftError
+from local_redshift.sessions.backend import Backend
+from local_redshift.sessions.catalog import qualified
 from local_redshift.sql import Token, code, split_list
 
 _CHILDREN = """

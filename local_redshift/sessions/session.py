@@ -1,4 +1,4 @@
-"""The session of one client, by the simple and the extended protocol.
+"""One client's session, over the simple and the extended query protocol.
 
 https://www.postgresql.org/docs/current/protocol-flow.html
 """
@@ -9,10 +9,13 @@ import traceback
 from collections.abc import Callable, Collection, Iterator
 from typing import ClassVar, NamedTuple
 
-from local_redshift.door import late_binding, utility
-from local_redshift.door.backend import FAILED, IDLE, Backend, BackendError, BackendLost
-from local_redshift.door.catalog import SessionCatalog
-from local_redshift.door.protocol import (
+from local_redshift.errors import AbortedTransaction, NoTransaction, RedshiftError, SyntaxRefused
+from local_redshift.messages import as_redshift_says
+from local_redshift.program import Program
+from local_redshift.sessions import late_binding, utility
+from local_redshift.sessions.backend import FAILED, IDLE, Backend, BackendError, BackendLost
+from local_redshift.sessions.catalog import SessionCatalog
+from local_redshift.sessions.protocol import (
     Fields,
     Message,
     ProtocolViolation,
@@ -26,9 +29,6 @@ from local_redshift.door.protocol import (
     wait_for,
     with_varbyte,
 )
-from local_redshift.errors import AbortedTransaction, NoTransaction, RedshiftError, SyntaxRefused
-from local_redshift.messages import as_redshift_says
-from local_redshift.program import Program
 from local_redshift.sql import (
     Token,
     code,
@@ -93,7 +93,7 @@ class Session:
         backend.on_notice = self._pass_notice
 
     def greet(self) -> None:
-        """Tell the client that it is logged in, and the parameters of its session."""
+        """Confirm the login, and send the parameters of the session."""
         self._client.write(b"R", b"\0\0\0\0")
         self._say_setting("server_version", SERVER_VERSION)
         for name in SETTINGS:
@@ -149,7 +149,7 @@ class Session:
         self._system = None
 
     def inform(self, message: str) -> None:
-        """Send the client a message of the severity INFO."""
+        """Send the client a message with the severity INFO."""
         self._client.write(b"N", encoded_fields({"S": "INFO", "V": "INFO", "C": "00000", "M": message}))
 
     def is_cancelled(self) -> bool:

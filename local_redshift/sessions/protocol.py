@@ -124,7 +124,7 @@ class Stream:
             self.flush()
 
     def flush(self) -> None:
-        """Send what was written."""
+        """Send everything that was written."""
         if self._to_send:
             self.socket.sendall(self._to_send)
             self._to_send = bytearray()
@@ -182,7 +182,7 @@ def integers(body: bytes, form: str) -> tuple[int, ...]:
 
 
 def fields_of(body: bytes) -> Fields:
-    """Decode the fields of an ErrorResponse or NoticeResponse, by their one-letter codes."""
+    """Decode the fields of an ErrorResponse or NoticeResponse; their keys are one letter."""
     parts = [part.decode(errors="replace") for part in body.split(b"\0") if part]
     return {part[0]: part[1:] for part in parts}
 

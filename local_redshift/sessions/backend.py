@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from local_redshift.door.protocol import (
+from local_redshift.sessions.protocol import (
     Fields,
     Message,
     Stream,
@@ -150,7 +150,7 @@ class Backend:
             return Result(rows, tag)
 
     def script(self, sql: str) -> None:
-        """Run several statements at once, outside a transaction. Raise BackendError for the first that fails."""
+        """Run several statements of one message, outside a transaction. Raise BackendError for the first that fails."""
         self.stream.write(b"Q", text(sql))
         for _ in self._answers(b"Z"):
             pass

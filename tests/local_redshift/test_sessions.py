@@ -11,22 +11,22 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from helpers import door_process, plain_connection, stop_server
+from helpers import plain_connection, server_process, stop_server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import local_redshift
 from local_redshift.client import get_server
-from local_redshift.door.protocol import SOCKET_NAME, startup_message
 from local_redshift.program import Program
+from local_redshift.sessions.protocol import SOCKET_NAME, startup_message
 
 USER = "awsuser"
 
 
 @pytest.fixture(scope="module")
 def address(data_dir: Path) -> str:
-    """The path of the private socket of a server whose database "door" is there."""
-    connection = local_redshift.connect(data_dir, "door")
+    """The path of the private socket of a server whose database "sessions" is there."""
+    connection = local_redshift.connect(data_dir, "sessions")
     folder = connection.get_dsn_parameters()["host"]
     connection.close()
     return f"{folder}/{SOCKET_NAME}"
@@ -50,7 +50,7 @@ def received(client: socket.socket) -> bytes:
 
 
 def logged_in(client: socket.socket) -> None:
-    client.sendall(startup_message({"user": USER, "database": "door"}))
+    client.sendall(startup_message({"user": USER, "database": "sessions"}))
     answered = b""
     while not re.search(rb"Z\0\0\0\x05I$", answered):
         answered += (part := client.recv(1 << 16))
@@ -84,7 +84,7 @@ def test_messages_of_any_kind_end_in_answers_or_one_error(address: str, data_dir
         with contextlib.suppress(OSError):  # it may be cut off in the middle
             client.sendall(b"".join(sent) + message(b"S", b"") + message(b"X", b""))
         received(client)
-    assert "Traceback" not in (data_dir / "door.log").read_text()
+    assert "Traceback" not in (data_dir / "process.log").read_text()
 
 
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -95,7 +95,7 @@ def test_bytes_of_any_kind_before_the_login_let_nobody_in(address: str, data_dir
             client.sendall(sent)
         client.shutdown(socket.SHUT_WR)
         assert b"Z\0\0\0\x05" not in received(client)
-    assert "Traceback" not in (data_dir / "door.log").read_text()
+    assert "Traceback" not in (data_dir / "process.log").read_text()
 
 
 @pytest.mark.parametrize("length", [-1, 0, 3, 10_001, 1 << 30])
@@ -114,7 +114,7 @@ def test_length_of_a_message_is_bounded(address: str, length: int) -> None:
 
 
 def test_a_hundred_clients_are_served_at_once(data_dir: Path, address: str) -> None:
-    connections = [local_redshift.connect(data_dir, "door") for _ in range(100)]
+    connections = [local_redshift.connect(data_dir, "sessions") for _ in range(100)]
 
     def ask(connection: psycopg2.extensions.connection) -> int:
         with connection.cursor() as cursor:
@@ -135,7 +135,7 @@ def test_client_that_does_not_read_its_answer_keeps_nobody_waiting(address: str)
 
 
 def running(data_dir: Path, query: str) -> int:
-    with contextlib.closing(plain_connection(data_dir, "door")) as plain, plain.cursor() as cursor:
+    with contextlib.closing(plain_connection(data_dir, "sessions")) as plain, plain.cursor() as cursor:
         cursor.execute(
             "SELECT COUNT(*) FROM pg_catalog.pg_stat_activity "
             "WHERE state = 'active' AND query LIKE %s AND pid <> pg_backend_pid()",
@@ -157,14 +157,14 @@ def test_statement_of_a_client_that_vanishes_ends(data_dir: Path, address: str) 
 
 def test_aws_settings_are_handed_over_and_not_shown(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "never-to-be-seen")
-    connection = local_redshift.connect(data_dir, "door")
+    connection = local_redshift.connect(data_dir, "sessions")
     assert "never-to-be-seen" in Program.this().as_json()
     assert "never-to-be-seen" not in connection.dsn + repr(connection)
-    with contextlib.closing(plain_connection(data_dir, "door")) as plain, plain.cursor() as cursor:
+    with contextlib.closing(plain_connection(data_dir, "sessions")) as plain, plain.cursor() as cursor:
         cursor.execute("SELECT query FROM pg_catalog.pg_stat_activity")
         assert "never-to-be-seen" not in str(cursor.fetchall())
     connection.close()
-    for log in ("door.log", "server.log"):
+    for log in ("process.log", "server.log"):
         assert "never-to-be-seen" not in (data_dir / log).read_text()
 
 
@@ -174,7 +174,7 @@ def test_killed_server_leaves_no_session_behind(own_data_dir: Path) -> None:
     cursor.execute("CREATE TABLE t (a INT)")
     connection.commit()
     cursor.execute("LOCK t; INSERT INTO t VALUES (1)")
-    door_process(own_data_dir).kill()
+    server_process(own_data_dir).kill()
     with pytest.raises(psycopg2.OperationalError):
         cursor.execute("SELECT 1")
     again = local_redshift.connect(own_data_dir)
@@ -186,7 +186,7 @@ def test_killed_server_leaves_no_session_behind(own_data_dir: Path) -> None:
 
 
 def test_connection_is_the_drivers_own(data_dir: Path) -> None:
-    connection = local_redshift.connect(data_dir, "door")
+    connection = local_redshift.connect(data_dir, "sessions")
     assert type(connection) is psycopg2.extensions.connection
     assert type(connection.cursor()) is psycopg2.extensions.cursor
     connection.close()
@@ -196,7 +196,7 @@ def test_connection_is_the_drivers_own(data_dir: Path) -> None:
 def test_aws_setting_that_is_none_fails_the_copy_and_leaves_the_session(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection = local_redshift.connect(data_dir, "door")
+    connection = local_redshift.connect(data_dir, "sessions")
     cursor = connection.cursor()
     cursor.execute("CREATE TABLE regions (a INT)")
     connection.commit()
@@ -204,7 +204,7 @@ def test_aws_setting_that_is_none_fails_the_copy_and_leaves_the_session(
         if profile is not None:
             monkeypatch.setenv("AWS_PROFILE", profile)
             connection.close()
-            connection = local_redshift.connect(data_dir, "door")
+            connection = local_redshift.connect(data_dir, "sessions")
             cursor = connection.cursor()
         with pytest.raises(psycopg2.errors.InternalError_, match="S3 can't be read from here"):
             cursor.execute(f"COPY regions FROM 's3://b/k' IAM_ROLE 'r' REGION '{region}' JSON 'auto'")
@@ -216,7 +216,7 @@ def test_aws_setting_that_is_none_fails_the_copy_and_leaves_the_session(
 
 def test_database_and_user_that_were_dropped_are_made_again(data_dir: Path) -> None:
     local_redshift.connect(data_dir, "passing", "passer").close()
-    connection = local_redshift.connect(data_dir, "door")
+    connection = local_redshift.connect(data_dir, "sessions")
     connection.autocommit = True
     cursor = connection.cursor()
     cursor.execute("DROP DATABASE passing")
@@ -266,7 +266,7 @@ def test_statement_of_a_client_may_have_any_name(address: str) -> None:
 
 @pytest.mark.parametrize("function", ["query_to_xml('SELECT 1', true, true, '')", "pg_read_file('/etc/hostname')"])
 def test_query_of_the_catalog_reads_no_files(data_dir: Path, function: str) -> None:
-    connection = local_redshift.connect(data_dir, "door")
+    connection = local_redshift.connect(data_dir, "sessions")
     with pytest.raises(psycopg2.Error, match="Redshift has none of this name"):
         connection.cursor().execute(f"SELECT {function} FROM pg_catalog.pg_class LIMIT 1")
     connection.close()

@@ -115,9 +115,7 @@ def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = Fa
 
 
 def _is_same(answer: object, earlier: object) -> bool:
-    """Tell whether two answers are the same, including the order of columns, on which * and INSERT without a list
-    depend.
-    """
+    """Tell whether two catalog lookups gave the same. The order of columns counts, for * and INSERT without a list."""
     if isinstance(answer, dict) and isinstance(earlier, dict):
         return list(answer.items()) == list(earlier.items())
     return answer == earlier

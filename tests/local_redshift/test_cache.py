@@ -10,7 +10,7 @@ import pytest
 from helpers import ROOT, stop_server
 
 import local_redshift
-from local_redshift.sql.memory import FILE
+from local_redshift.sql.cache import FILE
 
 RUN = """
 import json, sys

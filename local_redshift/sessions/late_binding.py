@@ -8,9 +8,9 @@ query is stored separately, and replaces the view in statements that read it (sq
 
 import json
 
-from local_redshift.door.backend import Backend
-from local_redshift.door.catalog import SessionCatalog
 from local_redshift.errors import RedshiftError
+from local_redshift.sessions.backend import Backend
+from local_redshift.sessions.catalog import SessionCatalog
 from local_redshift.sql import (
     Token,
     created_view,

@@ -9,8 +9,12 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from local_redshift.door.backend import BackendError
-from local_redshift.door.protocol import (
+from local_redshift.errors import ServerError
+from local_redshift.program import Program
+from local_redshift.server.databases import list_databases, make_database
+from local_redshift.server.postgres import Postgres
+from local_redshift.sessions.backend import BackendError
+from local_redshift.sessions.protocol import (
     ADDRESS,
     CANCEL,
     ENCRYPTION_REFUSED,
@@ -26,11 +30,7 @@ from local_redshift.door.protocol import (
     Stream,
     integers,
 )
-from local_redshift.door.session import Session, fatal_error
-from local_redshift.errors import ServerError
-from local_redshift.program import Program
-from local_redshift.server.databases import list_databases, make_database
-from local_redshift.server.postgres import Postgres
+from local_redshift.sessions.session import Session, fatal_error
 
 REPORTS = "local_redshift reports"  # the name of the sessions that write to the system tables
 LOGIN_SECONDS = 60  # as PostgreSQL's authentication_timeout
@@ -184,7 +184,7 @@ class Listener:
         except (BackendError, ServerError) as error:
             answer = {"refused": str(error)}
         except (OSError, OverflowError) as error:
-            answer = {"refused": getattr(error, "strerror", None) or "it is no number of a port"}
+            answer = {"refused": getattr(error, "strerror", None) or "not a valid port number"}
         client.write_encoded(json.dumps(answer).encode() + b"\n")
         client.flush()
         if listening is not None:

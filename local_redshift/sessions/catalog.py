@@ -2,7 +2,7 @@
 
 import functools
 
-from local_redshift.door.backend import Backend
+from local_redshift.sessions.backend import Backend
 from local_redshift.sql import Columns, ColumnType, quote
 
 _COLUMNS = """

@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/redshift/latest/dg/t_Sorting_data.html
 
 import json
 
-from local_redshift.door.backend import Backend
+from local_redshift.sessions.backend import Backend
 from local_redshift.sql import quote
 
 # https://docs.aws.amazon.com/redshift/latest/dg/r_ANALYZE.html: in percent of the table's rows
