@@ -95,7 +95,11 @@ SQL_TESTS = (
     (
         r"(replaced?|earlier|kept|count_staged)_\w+|staged\w*_counts\w*|changed_files|repeated_plays|copied_files\w*"
         r"|table_columns",
-        (("test_changed_input.py",), ("test_local_files.py", "test_load_errors.py", "test_status.py")),
+        (
+            ("test_changed_input.py",),
+            ("test_local_files.py", "test_load_errors.py", "test_status.py", "test_etl.py"),
+            ("test_incremental.py",),
+        ),
     ),
     (r"(loaded|known|new|record)_files\w*", (("test_temp_dir.py", "test_declared.py"),)),
     (
