@@ -32,8 +32,7 @@ class Passed:
 
 
 def check_load(session: Session, staged: Staged, loaded: Transformed) -> Passed:
-    """Check the rows that the load touched: its window of timestamps or, if earlier plays were matched again, all
-    plays.
+    """Check the plays in the load's window of timestamps and, if earlier plays were matched again, all plays.
 
     Raise PipelineError, naming each violation; then nothing may be committed.
     """

@@ -29,9 +29,8 @@ class PackedObject:
     """A packed object: its name, its files, and the line at which each of them begins."""
 
     name: str = ""
-    starts: "array[int]" = field(
-        default_factory=lambda: array("Q")
-    )  # names compactly: a list of hundreds of thousands would be large
+    # an array, since a list of hundreds of thousands of lines would take far more memory
+    starts: "array[int]" = field(default_factory=lambda: array("Q"))
     files: list[str] = field(default_factory=list)
     lines: int = 0
 

@@ -56,7 +56,7 @@ def sql_slips(source: str) -> Iterator[Slip]:
     """The slips in sql_queries.py: in each statement as it is in the end, and in the lists that say what runs."""
     names: dict = {}
     exec(compile(source, "sql_queries.py", "exec"), names)
-    columns = re.compile(rf"(?<![a-z])({'|'.join(template_columns(names))})(?![a-z])")
+    columns = re.compile(rf"(?<![a-z_])({'|'.join(sorted(template_columns(names)))})(?![a-z_])")
     for name, statement in names.items():
         if not isinstance(statement, names["Statement"]) or name.startswith("_"):
             continue

@@ -206,5 +206,5 @@ def _plain(escape: bytes) -> bytes:
 
 
 def _no_source() -> str:
-    """Fail if called: objects and arrays, which are loaded as written, never take the fast path."""
-    return ""
+    """Raise _DoesNotFit: objects and arrays are loaded as written, which only the exact path knows."""
+    raise _DoesNotFit

@@ -64,8 +64,8 @@ _DECODER = json.JSONDecoder(parse_int=IntegerLiteral, parse_float=FloatLiteral, 
 class RecordReader:
     """Splits a file into records as its bytes arrive.
 
-    A malformed record ends with the line on which it stops being JSON, and reading continues on the next line. (Where
-    Redshift continues is not known.)
+    A malformed record ends with the line on which it stops being JSON, and reading continues on the next line; junk
+    between records ends at the next brace or bracket. (Where Redshift continues is not known.)
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class RecordReader:
 
     @property
     def between_records(self) -> bool:
-        """Whether everything that was read has been split, and a line has just ended."""
+        """Whether everything that was read has been split into records."""
         return not self._text and self._decoder.getstate() == (b"", 0)
 
     def pass_over(self, data: bytes) -> None:

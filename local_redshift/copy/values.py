@@ -15,12 +15,15 @@ from local_redshift.copy.columns import Column, ValueRefused
 from local_redshift.copy.field import Field, ParseOnServer, found_text, scalar_text, text_of
 from local_redshift.copy.jsonpaths import MISSING
 from local_redshift.copy.numeric import NUMBER, to_decimal, to_float, to_integer
+from local_redshift.copy.records import FloatLiteral
 from local_redshift.copy.statement import CopyStatement
 from local_redshift.copy.texts import SURROGATES, to_char, to_varchar
 
 _TRUE = ("t", "true", "y", "yes", "1")  # DG r_Boolean_type.html
 _FALSE = ("f", "false", "n", "no", "0")
 _BARE_DATE = re.compile(r"\d{6}|\d{8}", re.ASCII)
+# PostgreSQL's names of moments, and a fraction that it would round
+_ONLY_POSTGRESQL = re.compile(r"\b(now|today|tomorrow|yesterday|epoch|infinity|allballs)\b|\.\d{7}", re.IGNORECASE)
 
 # DG limitations-super.html. A database can be set to accept strings of 16,000,000 bytes.
 _MAX_SUPER_DEPTH = 1000
@@ -91,7 +94,9 @@ def _to_timestamp(field: Field) -> str | None:
     if template == "auto":
         found = _by_server(text, field)
     else:
-        moment = _moment(text, template)
+        # a number is read as binary floating point, as for DECIMAL
+        shortest = repr(float(text)) if type(field.value) is FloatLiteral else text
+        moment = _moment(shortest, template)
         found = None if moment is None else _iso(moment, with_zone)
     if found is None and not field.copy.acceptanydate:
         shown = datetimes.SHOWN.get(template, template)
@@ -111,11 +116,12 @@ def _iso(moment: dt.datetime, with_zone: bool) -> str:
 
 def _by_server(text: str, field: Field) -> str | None:
     # DG automatic-recognition.html: the formats of CAST, but no epochs; so the only bare numbers are YYYYMMDD and
-    # YYMMDD, and HHMISS for a time. PostgreSQL's words ("now", "infinity") and seven digits of a fraction are rejected.
+    # YYMMDD, and HHMISS for a time
+    text = text.strip()
     is_epoch = NUMBER.fullmatch(text) and "." not in text and not _BARE_DATE.fullmatch(text)
-    if is_epoch or not re.search(r"\d", text) or re.search(r"\.\d{7}", text):
+    if is_epoch or not re.search(r"\d", text) or _ONLY_POSTGRESQL.search(text):
         return None
-    return field.parse_on_server(text.strip(), field.column.type)
+    return field.parse_on_server(text, field.column.type)
 
 
 def _to_time(field: Field) -> str | None:

@@ -83,7 +83,7 @@ class Postgres:
         return True
 
     def _start_once(self, deadline: float) -> bool:
-        """Start PostgreSQL; return False if an earlier server or one of its children is still shutting down."""
+        """Start PostgreSQL, unless one is running; return False if that one still starts, recovers or shuts down."""
         if server_pid(self.pgdata) is not None and time.monotonic() < deadline:
             return self._accepts()
         install(self.data_dir, self.pgdata)

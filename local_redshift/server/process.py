@@ -18,7 +18,7 @@ from local_redshift.server.postgres import Postgres, stop
 
 READY = "ready"
 LOG = "process.log"
-RECURSION_LIMIT = 3000  # COPY's records may be nested to 1,000 levels, SUPER's limit, which is also Python's default
+RECURSION_LIMIT = 3000  # a SUPER may be nested to 1,000 levels, more than Python's default of 1,000 calls allows
 
 
 def main(folder: str) -> None:

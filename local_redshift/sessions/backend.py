@@ -168,7 +168,11 @@ class Backend:
         self.stream.write(b"H" if self.is_pipelined else b"S")
 
     def _answers(self, last: bytes, skipped: int = 0) -> Iterator[Message]:
-        """Yield the answers up to one of the kind `last`, then raise BackendError if one of them was an error."""
+        """Yield the answers up to ReadyForQuery, then raise BackendError if one of them was an error.
+
+        In a pipeline, which has no ReadyForQuery yet, an error is raised at once, and the answers end with one of the
+        kind `last`, after `skipped` others of that kind.
+        """
         refused: Fields | None = None
         while True:
             message = self.next()

@@ -230,7 +230,8 @@ def with_varbyte(rows: bytes, columns: Collection[int]) -> bytes:
         number = 0
         while at < end:
             (size,) = _LENGTH.unpack_from(rows, at)
-            skipped = 2 if size >= 0 and number in columns else 0
+            is_prefixed = number in columns and rows.startswith(b"\\x", at + 4, at + 4 + max(size, 0))
+            skipped = 2 if is_prefixed else 0
             after = at + 4 + max(size, 0)
             changed += _LENGTH.pack(size - skipped) + rows[at + 4 + skipped : after]
             at, number = after, number + 1

@@ -165,9 +165,8 @@ def _insert(tree: exp.Insert, catalog: Catalog) -> exp.Expr:
     while isinstance(query, exp.Subquery):
         query = query.this
     if isinstance(query, exp.Select) and query.args.get("distinct") and not query.args.get("limit"):
-        query.set(
-            "order", None
-        )  # it may order by what is not in the list (seen), and rows of a table have no order anyway
+        # a cluster lets it order by what is not in the list (seen), and rows of a table have no order anyway
+        query.set("order", None)
     return tree
 
 

@@ -18,8 +18,8 @@ from local_redshift.sql.types import cast, text_of
 class Function(NamedTuple):
     """A function: its name in PostgreSQL, and its arguments.
 
-    Each letter is an argument: t is converted to text, a dot stands for any other. Arguments after a question mark are
-    optional, and a star at the end stands for any number more.
+    Each letter is an argument: t is converted to text, b is too unless it is a VARBYTE, a dot stands for any other.
+    Arguments after a question mark are optional, and a star at the end stands for any number more.
     """
 
     name: str
@@ -35,9 +35,9 @@ class Function(NamedTuple):
         """The largest number of arguments."""
         return float("inf") if self.arguments.endswith("*") else len(self.arguments.replace("?", ""))
 
-    def wants_text(self, n: int) -> bool:
-        """Tell whether the n-th argument is converted to text."""
-        return self.arguments.replace("?", "")[n : n + 1] == "t"
+    def kind(self, n: int) -> str:
+        """Return the letter of the n-th argument; empty past the last."""
+        return self.arguments.replace("?", "")[n : n + 1]
 
 
 def _listed(table: str) -> dict[str, Function]:
@@ -70,7 +70,7 @@ _TABLE = _listed("""
     CEIL/CEILING .
     CHARINDEX tt                         local_redshift.charindex
     CHR .
-    CONCAT tt                            local_redshift.concat
+    CONCAT bb                            local_redshift.concat
     CONVERT_TIMEZONE t.?.                local_redshift.convert_timezone
     COS .
     COT .
@@ -124,7 +124,7 @@ _TABLE = _listed("""
     LAST_VALUE .
     LEAD .?..
     LEFT t.                              pg_catalog.left
-    LEN/LENGTH/CHAR_LENGTH/CHARACTER_LENGTH/TEXTLEN t local_redshift.len
+    LEN/LENGTH/CHAR_LENGTH/CHARACTER_LENGTH/TEXTLEN b local_redshift.len
     LN .
     LOG .
     LOWER t
@@ -140,7 +140,7 @@ _TABLE = _listed("""
     NTH_VALUE ..
     NTILE .
     NULLIF ..
-    OCTET_LENGTH t
+    OCTET_LENGTH b
     PERCENT_RANK -
     PERCENTILE_CONT .
     PERCENTILE_DISC .
@@ -176,7 +176,7 @@ _TABLE = _listed("""
     STDDEV_POP .
     STRPOS tt
     STRTOL t.                            local_redshift.strtol
-    SUBSTR/SUBSTRING t.?.                substr
+    SUBSTR/SUBSTRING b.?.                substr
     SUM .
     TAN .
     TIMEOFDAY -
@@ -278,9 +278,14 @@ def _call(node: exp.Anonymous, scopes: Scopes, reads_tables: bool) -> None:
     if not function.least <= len(given) <= function.most:
         raise NoSuchFunction(f"function {name.lower()} with {len(given)} arguments does not exist")
     for n, argument in enumerate(given):
-        if function.wants_text(n):
+        if function.kind(n) == "t" or (function.kind(n) == "b" and not _is_bytes(argument, scopes)):
             argument.replace(text_of(argument.copy()))
     node.set("this", function.name)
+
+
+def _is_bytes(node: exp.Expr, scopes: Scopes) -> bool:
+    kind = scopes.type_of(node)
+    return kind is not None and kind.name == "bytea"
 
 
 def _other_function(node: exp.Anonymous, name: str, reads_tables: bool) -> None:
@@ -440,7 +445,9 @@ def _avg(node: exp.Anonymous, scopes: Scopes) -> None:
 
 
 def _concat_operator(node: exp.DPipe, scopes: Scopes, reads_tables: bool) -> None:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_concat_op.html
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_concat_op.html, r_VARBYTE_OPERATORS.html
+    if _is_bytes(node, scopes):
+        return
     for side in (node.this, node.expression):
         if not isinstance(side, exp.DPipe):
             side.replace(text_of(side.copy()))
@@ -458,7 +465,8 @@ def _trim(node: exp.Trim, scopes: Scopes, reads_tables: bool) -> None:
 
 
 def _substring(node: exp.Substring, scopes: Scopes, reads_tables: bool) -> None:
-    arguments = [text_of(node.this.copy()), (node.args.get("start") or exp.Literal.number(1)).copy()]
+    value = node.this.copy() if _is_bytes(node, scopes) else text_of(node.this.copy())
+    arguments = [value, (node.args.get("start") or exp.Literal.number(1)).copy()]
     if node.args.get("length") is not None:
         arguments.append(node.args["length"].copy())
     node.replace(_function("substr", *arguments))

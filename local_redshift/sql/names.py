@@ -79,8 +79,11 @@ def _check_bare(name: exp.Identifier) -> None:
         raise SyntaxRefused(f'syntax error at or near "{name.this}": it is a reserved word; put it in double quotes')
     if word in NOT_BEFORE_COMMA and isinstance(column, exp.Column) and not column.table:
         item = column.parent if isinstance(column.parent, exp.Ordered) else column
-        is_listed = isinstance(item.parent, NOT_BEFORE_COMMA[word]) and item in item.parent.expressions[:-1]
-        if is_listed and not item.args.get("desc"):
+        listed = item.parent
+        if not isinstance(listed, NOT_BEFORE_COMMA[word]) or isinstance(listed.parent, exp.Window):
+            return
+        has_direction = item.args.get("desc") is not None  # ASC or DESC stands between the name and the comma
+        if item in listed.expressions[:-1] and not has_direction:
             raise SyntaxRefused(f'syntax error at or near ",": put {name.this} in double quotes')
 
 

@@ -190,6 +190,15 @@ class Scopes:
     def _of_text(self, node: exp.Expr) -> ColumnType | None:
         return ColumnType("text")
 
+    def _of_text_or_bytes(self, node: exp.Expr) -> ColumnType | None:
+        """Return the type of `||` or SUBSTRING: that of its arguments, if all are VARBYTE."""
+        sides = [node.this, node.expression] if isinstance(node, exp.DPipe) else [node.this]
+        return self._bytes_or_text(sides)
+
+    def _bytes_or_text(self, nodes: list[exp.Expr]) -> ColumnType:
+        kinds = {kind.name if (kind := self.type_of(node)) is not None else "" for node in nodes}
+        return ColumnType("bytea" if kinds == {"bytea"} else "text")
+
     def _of_case(self, node: exp.Case) -> ColumnType | None:
         results = [branch.args["true"] for branch in node.args["ifs"]] + [node.args.get("default")]
         return self.common([result for result in results if result is not None])
@@ -205,6 +214,8 @@ class Scopes:
             return self.common(node.expressions)
         if name in ("MIN", "MAX", "ABS", "NULLIF", "ANY_VALUE") and node.expressions:
             return self.type_of(node.expressions[0])
+        if name in ("CONCAT", "SUBSTR", "SUBSTRING"):
+            return self._bytes_or_text(node.expressions[: 2 if name == "CONCAT" else 1])
         if name == "TRUNC" and len(node.expressions) == 2:
             inner, places = self.type_of(node.expressions[0]), node.expressions[1].name
             is_decimal = inner is not None and inner.name == "numeric" and places.isdigit()
@@ -310,18 +321,21 @@ _CAST_NAMES = {
     exp.DType.TIMESTAMPTZ: "timestamptz",
     exp.DType.TIME: "time",
     exp.DType.BOOLEAN: "bool",
+    exp.DType.VARBINARY: "bytea",
+    exp.DType.BINARY: "bytea",
 }
 
 _CALL_TYPES = {
     **dict.fromkeys(
-        "LOWER UPPER TRIM BTRIM LTRIM RTRIM CONCAT REPLACE SPLIT_PART SUBSTRING SUBSTR LEFT RIGHT INITCAP LPAD RPAD "
-        "REPEAT REVERSE CUT TO_CHAR REGEXP_REPLACE REGEXP_SUBSTR JSON_EXTRACT_PATH_TEXT TRANSLATE MD5 LISTAGG".split(),
+        "LOWER UPPER TRIM BTRIM LTRIM RTRIM REPLACE SPLIT_PART LEFT RIGHT INITCAP LPAD RPAD REPEAT REVERSE CUT TO_CHAR "
+        "REGEXP_REPLACE REGEXP_SUBSTR JSON_EXTRACT_PATH_TEXT TRANSLATE MD5 LISTAGG".split(),
         ColumnType("text"),
     ),
     **dict.fromkeys("LEN LENGTH CHARINDEX STRPOS REGEXP_COUNT DATE_PART_YEAR".split(), ColumnType("int4")),
     **dict.fromkeys("COUNT DATEDIFF ROW_NUMBER RANK DENSE_RANK".split(), ColumnType("int8")),
     **dict.fromkeys("GETDATE SYSDATE DATEADD DATE_TRUNC ADD_MONTHS".split(), ColumnType("timestamp")),
     **dict.fromkeys("LAST_DAY NEXT_DAY TO_DATE".split(), ColumnType("date")),
+    **dict.fromkeys("FROM_HEX TO_VARBYTE VARBYTE".split(), ColumnType("bytea")),
 }
 
 _TYPE_RULES: dict[type[exp.Expr], Callable[..., ColumnType | None]] = {
@@ -333,9 +347,9 @@ _TYPE_RULES: dict[type[exp.Expr], Callable[..., ColumnType | None]] = {
     exp.Alias: Scopes._of_inner,
     exp.Window: Scopes._of_inner,
     exp.WithinGroup: Scopes._of_inner,
-    exp.DPipe: Scopes._of_text,
+    exp.DPipe: Scopes._of_text_or_bytes,
     exp.Trim: Scopes._of_text,
-    exp.Substring: Scopes._of_text,
+    exp.Substring: Scopes._of_text_or_bytes,
     exp.Case: Scopes._of_case,
     exp.Anonymous: Scopes._of_call,
     exp.Subquery: Scopes._of_subquery,

@@ -45,7 +45,7 @@ ENCODINGS = (
 
 
 def attributes(statement: list[Token]) -> Attributes:
-    """Return the attributes that a statement gives a table. Raise SyntaxRefused for an unknown encoding."""
+    """Return the attributes that a statement gives a table. Raise SyntaxRefused if one of them is not valid."""
     tokens = without_query(code(statement))
     words = [token.word for token in tokens]
     style, distkey = None, None

@@ -54,7 +54,7 @@ _KINDS = {
     "DROP": "TABLE VIEW SCHEMA DATABASE USER GROUP ROLE".split(),
     "ALTER": "TABLE SCHEMA DATABASE USER GROUP ROLE DEFAULT".split(),
 }
-_KINDS_NOT_IMITATED = (
+_KINDS_NOT_SUPPORTED = (
     "EXTERNAL MATERIALIZED FUNCTION PROCEDURE LIBRARY MODEL DATASHARE IDENTITY MASKING RLS SYNONYM INTEGRATION".split()
 )
 NOT_SUPPORTED = (
@@ -143,7 +143,7 @@ def _refuse_kind(words: list[str]) -> None:
     """Refuse to create, alter or drop objects that Redshift, or the stand-in, does not have."""
     passed = ("OR", "REPLACE", "TEMP", "TEMPORARY", "LOCAL")
     rest = [word for word in words[1:5] if word not in passed] or [""]
-    if rest[0] in _KINDS_NOT_IMITATED:
+    if rest[0] in _KINDS_NOT_SUPPORTED:
         raise not_supported(f"{words[0]} {rest[0]}{' VIEW' if rest[0] == 'MATERIALIZED' else ''}")
     if rest[0] not in _KINDS[words[0]]:
         raise not_in_redshift(f"{words[0]} {rest[0]}".strip())

@@ -172,6 +172,13 @@ STATEMENTS = [
         "CREATE TEMP TABLE m (timestamp TIMESTAMP); SELECT EXTRACT(hour FROM timestamp) FROM m ORDER BY timestamp",
         [],
     ),
+    # a name of a type is refused only just before a comma of a list
+    (
+        "CREATE TEMP TABLE q (time TIME, n INT); "
+        "SELECT n FROM q ORDER BY time ASC, n; SELECT n FROM q ORDER BY time DESC, n; "
+        "SELECT RANK() OVER (ORDER BY time, n) FROM q ORDER BY n, time",
+        [],
+    ),
     # seen: 319 rows of a notebook were made by it
     ("SELECT TO_TIMESTAMP(1542837407796, 'YYYYMMDD HHMISS')::DATE::VARCHAR", [("1549-01-13",)]),
     # DG r_TO_DATE_function: one rule for days that a month lacks
@@ -240,7 +247,7 @@ REFUSED = [
         errors.InternalError_,
         'constraint "nosuch" of relation "p" does not exist',
     ),
-    ("COPY p FROM '' JSON 'auto'", errors.SyntaxError, "what to load is empty"),
+    ("COPY p FROM '' JSON 'auto'", errors.SyntaxError, "the source is empty"),
     # accepted before, and refused by a cluster
     ("ALTER TABLE missing ADD PRIMARY KEY (a)", errors.UndefinedTable, 'relation "missing" does not exist'),
     ("ALTER TABLE p ADD FOREIGN KEY (zz) REFERENCES c", errors.UndefinedColumn, 'column "zz" named in key'),

@@ -243,6 +243,12 @@ def test_varbyte_is_sent_as_hexadecimal_digits(url: str, client: str) -> None:
     assert CLIENTS[client](url, statements) == [("1", digits, "x", digits)]
 
 
+@pytest.mark.parametrize("client", CLIENTS)
+def test_varbyte_is_assigned_to_a_varchar(url: str, client: str) -> None:
+    statements = ["CREATE TABLE v (c VARCHAR)", "INSERT INTO v SELECT 'abc'::VARBYTE", "SELECT c FROM v"]
+    assert CLIENTS[client](url, statements) == [("abc",)]
+
+
 def test_varbyte_of_many_rows_is_sent_as_hexadecimal_digits(url: str) -> None:
     by_psycopg2(url, ["CREATE TABLE v (a INT, b VARBYTE)", "INSERT INTO v VALUES (1, 'abc'::VARBYTE), (2, NULL)"])
     for _ in range(14):

@@ -82,6 +82,7 @@ def test_refusal_lists_what_is_taken(copy) -> None:
         # DG r_DATEFORMAT_and_TIMEFORMAT_strings.html
         ("JSON 'auto' TIMEFORMAT 'YYYY-MM-DD HH:MI:SSOF'", "TIMEFORMAT can't have a time zone"),
         ("JSON 'auto' TIMEFORMAT AS 'YYYY-MM-DD HH:MI:SS TZ'", "TIMEFORMAT can't have a time zone"),
+        ("JSON 'auto' TIMEFORMAT AS 'yyyy-mm-dd hh:mi:ssof'", "TIMEFORMAT can't have a time zone"),
         ("JSON 'auto' IAM_ROLE default ACCESS_KEY_ID 'a' SECRET_ACCESS_KEY 'b'", "only one of"),
         ("JSON 'auto' SECRET_ACCESS_KEY 'b'", "go together"),
     ],

@@ -227,7 +227,10 @@ ERRORS = [  # fact, column, the value, options, err_code, err_reason, type, col_
     ("guess: the option's word", "TIMESTAMP", "1e999", "TIMEFORMAT 'epochmillisecs'", 1206, TS.format("epochmillisecs"), "timestamp", "0"),
     ("DG: 'auto' knows no epochs", "TIMESTAMP", "1541105830796", "TIMEFORMAT 'auto'", 1206, TS.format("auto"), "timestamp", "0"),
     ("seen: more than six digits", "TIMESTAMP", '"2018-11-01 20:57:10.1234567"', "TIMEFORMAT 'auto'", 1206, TS.format("auto"), "timestamp", "0"),
+    ("DG: 'auto' knows no epochs", "TIMESTAMP", '"1541101230 "', "TIMEFORMAT 'auto'", 1206, TS.format("auto"), "timestamp", "0"),
     ("PostgreSQL's words are none of Redshift's", "TIMESTAMP", '"now"', "TIMEFORMAT 'auto'", 1206, TS.format("auto"), "timestamp", "0"),
+    ("PostgreSQL's words are none of Redshift's", "TIMESTAMP", '"tomorrow 04:05"', "TIMEFORMAT 'auto'", 1206, TS.format("auto"), "timestamp", "0"),
+    ("PostgreSQL's words are none of Redshift's", "DATE", '"Today 1"', "DATEFORMAT 'auto'", 1205, NO_DATE.format("auto"), "date", "0"),
     ("DG: the words are case-sensitive", "TIMESTAMP", "0", "TIMEFORMAT 'EPOCHSECS'", 1206, TS.format("EPOCHSECS"), "timestamp", "0"),
     ("guess", "TIME", '"25:00"', "", 1206, "Invalid time format or value [HH24:MI:SS]", "time", "0"),
     ("seen", "INT NOT NULL", "null", "", 1213, "Missing data for not-null field", "int4", "0"),
@@ -361,6 +364,18 @@ def test_every_type_is_tried() -> None:
     tried = {row[6] for row in ERRORS}
     shown = {"bpchar": "char", "jsonb": "super", "timestamptz": "timestampt", "bytea": "varbyte"}
     assert tried == {shown.get(name, name) for name in TYPES}
+
+
+@local_only
+def test_functions_of_varbyte_take_bytes_that_are_not_text(copy) -> None:
+    # https://docs.aws.amazon.com/redshift/latest/dg/varbyte-functions.html, r_VARBYTE_OPERATORS.html
+    copy.load("c VARBYTE", '{"c": "ff00fe"}')
+    copy.cursor.execute("SELECT LEN(c), OCTET_LENGTH(c), LEN(SUBSTRING(c, 2)), LEN(CONCAT(c, c)), LEN(c || c) FROM t")
+    assert copy.cursor.fetchall() == [(3, 3, 2, 6, 6)]
+    copy.cursor.execute(
+        "SELECT TO_HEX(SUBSTRING(c, 2, 1)), TO_HEX(CONCAT(c, FROM_HEX('aa'))), TO_HEX(c || 'b'::VARBYTE || c) FROM t"
+    )
+    assert copy.cursor.fetchall() == [("00", "ff00feaa", "ff00fe62ff00fe")]
 
 
 def test_varbyte_is_loaded_from_hexadecimal_digits(copy) -> None:

@@ -17,16 +17,16 @@ BEGIN
 END $$;
 
 -- the text of a VARBYTE: its bytes as UTF-8. PostgreSQL's own conversion would show hexadecimal digits.
--- https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html; that an INSERT converts it too is a guess
 CREATE FUNCTION local_redshift.varbyte_text(value bytea) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN convert_from(value, 'UTF8');
 
 DROP CAST IF EXISTS (bytea AS text);
 DROP CAST IF EXISTS (bytea AS varchar);
 DROP CAST IF EXISTS (bytea AS bpchar);
-CREATE CAST (bytea AS text) WITH FUNCTION local_redshift.varbyte_text;
-CREATE CAST (bytea AS varchar) WITH FUNCTION local_redshift.varbyte_text;
-CREATE CAST (bytea AS bpchar) WITH FUNCTION local_redshift.varbyte_text;
+CREATE CAST (bytea AS text) WITH FUNCTION local_redshift.varbyte_text AS ASSIGNMENT;
+CREATE CAST (bytea AS varchar) WITH FUNCTION local_redshift.varbyte_text AS ASSIGNMENT;
+CREATE CAST (bytea AS bpchar) WITH FUNCTION local_redshift.varbyte_text AS ASSIGNMENT;
 
 -- an integer as a boolean (guess)
 UPDATE pg_cast SET castcontext = 'i' WHERE castsource = 'int4'::regtype AND casttarget = 'bool'::regtype;

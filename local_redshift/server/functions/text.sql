@@ -3,12 +3,18 @@
 CREATE FUNCTION local_redshift.len(value text) RETURNS integer LANGUAGE sql IMMUTABLE
 RETURN char_length(value);
 
+CREATE FUNCTION local_redshift.len(value bytea) RETURNS integer LANGUAGE sql IMMUTABLE
+RETURN octet_length(value);
+
 CREATE FUNCTION local_redshift.charindex(part text, value text) RETURNS integer LANGUAGE sql IMMUTABLE
 RETURN strpos(value, part);
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/r_CONCAT.html: NULL if either is NULL
 CREATE FUNCTION local_redshift.concat(a text, b text) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN pg_catalog.textcat(a, b);
+
+CREATE FUNCTION local_redshift.concat(a bytea, b bytea) RETURNS bytea LANGUAGE sql IMMUTABLE
+RETURN a OPERATOR(pg_catalog.||) b;
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/REGEXP_REPLACE.html: replaces all matches; $1 is the first group
 CREATE FUNCTION local_redshift.regexp_replace(
