@@ -7,16 +7,14 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from local_redshift.copy.columns import Column
 from local_redshift.copy.error_log import LoadErrors
-from local_redshift.copy.exact import ExactRows
+from local_redshift.copy.exact import ExactRows, FileRead, Piece
 from local_redshift.copy.fast import FastRows
-from local_redshift.copy.field import ParseOnServer
 from local_redshift.copy.jsonpaths import JsonPath
-from local_redshift.copy.piece import FileRead, Piece
 from local_redshift.copy.records import RecordReader
 from local_redshift.copy.statement import CopyStatement
-from local_redshift.copy.values import Converter
+from local_redshift.copy.target import Column
+from local_redshift.copy.values import Converter, ParseOnServer
 from local_redshift.sources import BLOCK_BYTES, ObjectRead, Store, blocks, whole_lines
 
 

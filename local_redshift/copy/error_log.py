@@ -7,8 +7,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from local_redshift.copy.columns import Column
 from local_redshift.copy.statement import CopyStatement
+from local_redshift.copy.target import Column
 from local_redshift.sessions.backend import Backend
 
 ADMIN_ID = 100  # the userid of a cluster's first admin user

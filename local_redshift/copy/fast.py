@@ -14,13 +14,18 @@ from typing import Annotated, Any
 
 import msgspec
 
-from local_redshift.copy.columns import INTEGER_RANGES, MOST_BYTES, ValueRefused, surely_fits
 from local_redshift.copy.datetimes import EPOCH_UNITS, FormatCache, epoch_formatter
+from local_redshift.copy.exact import Piece
 from local_redshift.copy.jsonpaths import JsonPath
-from local_redshift.copy.numeric import literal_overflow
-from local_redshift.copy.piece import Piece
 from local_redshift.copy.records import FloatLiteral, IntegerLiteral
-from local_redshift.copy.values import Converter
+from local_redshift.copy.values import (
+    INTEGER_RANGES,
+    MOST_BYTES,
+    Converter,
+    ValueRefused,
+    literal_overflow,
+    surely_fits,
+)
 
 MEMO_SIZE = 100_000  # strings cached per column; limits the memory
 _NATIVE = {"varchar": str, "float8": float, "bool": bool} | dict.fromkeys(INTEGER_RANGES, int)

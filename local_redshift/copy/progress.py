@@ -9,7 +9,7 @@ import threading
 import time
 
 from local_redshift.copy.error_log import CopyId, LoadErrors, storable
-from local_redshift.copy.piece import Piece
+from local_redshift.copy.exact import Piece
 from local_redshift.sessions.backend import Backend
 
 SECONDS = 1  # seconds between two updates

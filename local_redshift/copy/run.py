@@ -8,11 +8,11 @@ from local_redshift import messages
 from local_redshift.copy.background import in_background
 from local_redshift.copy.encoder import Encoder
 from local_redshift.copy.error_log import CopyId, LoadErrors, log_load_errors
+from local_redshift.copy.exact import ROW_FORMAT
 from local_redshift.copy.jsonpaths import JsonPath, parse_jsonpaths
-from local_redshift.copy.piece import ROW_FORMAT
 from local_redshift.copy.progress import CopyProgress
 from local_redshift.copy.statement import CopyStatement, parse_copy
-from local_redshift.copy.table import TargetTable, find_table
+from local_redshift.copy.target import TargetTable, find_table
 from local_redshift.errors import Cancelled, NoSuchObject, RedshiftError, SourceError
 from local_redshift.program import Program
 from local_redshift.sessions.backend import Backend, BackendLost

@@ -1,4 +1,4 @@
-"""Find the table that a COPY loads, and the columns that it fills.
+"""The table that a COPY loads, and the columns that it fills.
 
 https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-column-mapping.html
 """
@@ -6,10 +6,8 @@ https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-column-mapping.ht
 from dataclasses import dataclass
 
 from local_redshift import messages
-from local_redshift.copy.columns import Column
 from local_redshift.copy.statement import CopyStatement
-from local_redshift.copy.values import TYPES
-from local_redshift.errors import NoSuchColumn, NotSupported, RedshiftError
+from local_redshift.errors import NoSuchColumn, RedshiftError
 from local_redshift.sessions.backend import Backend
 from local_redshift.sql import MAX_VARCHAR, quote
 
@@ -20,6 +18,28 @@ JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
 WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
 """
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a COPY fills. `type` is PostgreSQL's internal name, `length` bytes."""
+
+    name: str
+    type: str
+    length: int = 0
+    precision: int = 0
+    scale: int = 0
+    not_null: bool = False
+
+    @property
+    def shown_type(self) -> str:
+        """The type as stl_load_errors shows it (cut to 10 characters there)."""
+        return {"bpchar": "char", "jsonb": "super", "bytea": "varbyte"}.get(self.type, self.type)
+
+    @property
+    def shown_length(self) -> str:
+        """The length as stl_load_errors shows it: "256", "0" and "18, 0" were seen."""
+        return f"{self.precision}, {self.scale}" if self.type == "numeric" else str(self.length)
 
 
 @dataclass(frozen=True)
@@ -34,8 +54,7 @@ class TargetTable:
 def find_table(backend: Backend, copy: CopyStatement) -> TargetTable:
     """Look up the table on the server.
 
-    Raise RedshiftError if it does not exist, NoSuchColumn for an unknown column, and NotSupported for a column that
-    JSON can't fill.
+    Raise RedshiftError if it does not exist, NoSuchColumn for an unknown column.
     """
     sql_name = quote(copy.table) if copy.schema is None else f"{quote(copy.schema)}.{quote(copy.table)}"
     found = [[str(value) for value in row] for row in backend.query(_FIND_COLUMNS, sql_name)]
@@ -71,6 +90,4 @@ def _column(name: str, sql_type: str, modifier: int, not_null: bool) -> Column:
     if sql_type == "numeric":
         packed = modifier - 4 if modifier > 0 else (38 << 16) | 18
         return Column(name, sql_type, 0, packed >> 16, packed & 0x7FF, not_null)
-    if sql_type not in TYPES:
-        raise NotSupported(f"column {name} has the type {sql_type}, which COPY from JSON can't fill")
     return Column(name, sql_type, not_null=not_null)
