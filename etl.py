@@ -121,12 +121,12 @@ def check_source(session: Session) -> None:
         raise PipelineError("\n".join([found, saved, *more]))
     if gave_up:
         raise PipelineError("\n".join([*gave_up, "the system table has no row about it"]))
-    session.run.log.succeed("everything would load, and nothing was changed")
+    session.run.log.succeed("every record can be copied, and nothing was changed")
 
 
 # modes other than loading, with their help texts
 MODES: dict[str, tuple[Callable[[Session], None], str]] = {
-    "check": (check_source, "dry run: only check that everything would load"),
+    "check": (check_source, "dry run: only check that every record can be copied"),
     "ping": (ping, "only check that warehouse, tables and source can be reached"),
     "status": (status, "only show the contents of the star schema"),
     "verify": (verify_star, "only check the whole star schema, and change nothing"),

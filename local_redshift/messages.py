@@ -23,6 +23,7 @@ EXTERNAL = 8001  # S3 and IAM failures, in the DETAIL block
 
 # Load errors: err_reason
 VARCHAR_TOO_LONG = "String length exceeds DDL length"  # seen
+VARBYTE_TOO_LONG = VARCHAR_TOO_LONG  # guess
 CHAR_TOO_LONG = "Char length exceeds DDL length"  # DG r_STL_LOAD_ERRORS.html
 INTEGER_LITERAL_OVERFLOW = "Overflow, Column type: {type}"  # seen for Integer
 INTEGER_OVERFLOW = "Overflow ({type} valid range {low} to {high})"  # seen for Integer
@@ -35,6 +36,7 @@ INVALID_TIME = "Invalid time format or value [HH24:MI:SS]"  # guess
 INVALID_BOOLEAN = "Invalid boolean value"  # guess
 INVALID_FLOAT = "Invalid float format or value"  # guess
 INVALID_SUPER = "Invalid JSON for SUPER"  # guess
+SUPER_TOO_LARGE = "A string of more than 65535 bytes, or more than 1000 levels, in a SUPER"  # guess
 INVALID_VARBYTE = "Invalid hexadecimal digits for VARBYTE"  # guess
 NOT_NULL = "Missing data for not-null field"  # seen
 INVALID_UTF8 = (  # seen; the guide prints UTF-8

@@ -46,8 +46,15 @@ _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(\.\d{1,6})?)?", re.ASCII)
 def _pattern(template: str) -> re.Pattern[str]:
     parts = []
     at = 0
-    for match in _FORMAT_TOKEN.finditer(template):
-        parts += [re.escape(template[at : match.start()]), _FORMAT_PARTS[match[0].upper()]]
+    found = list(_FORMAT_TOKEN.finditer(template))
+    numbers = [match for match in found if match[0].upper() not in ("MON", "AM", "PM", "OF")]
+    starts, ends = {match.start() for match in numbers}, {match.end() for match in numbers}
+    for match in found:
+        part = _FORMAT_PARTS[match[0].upper()]
+        # where nothing separates two numbers, both have all their digits (guess)
+        if match.end() in starts or match.start() in ends:
+            part = part.replace(r"\d{1,2}", r"\d{2}")
+        parts += [re.escape(template[at : match.start()]), part]
         at = match.end()
     return re.compile("".join([*parts, re.escape(template[at:])]), re.ASCII)
 
@@ -130,8 +137,8 @@ def from_epoch(value: str, units_a_second: int) -> dt.datetime | None:
 EPOCH_UNITS = {"epochsecs": 1, "epochmillisecs": 1000}  # TIMEFORMAT: units a second
 
 
-def epoch_formatter(units_a_second: int) -> Callable[[list[int | None]], list[str | None]]:
-    """Return a function that formats whole numbers of units since 1970 as UTC timestamps.
+def epoch_formatter(units_a_second: int, zone: str) -> Callable[[list[int | None]], list[str | None]]:
+    """Return a function that formats whole numbers of units since 1970 as UTC timestamps, followed by `zone`.
 
     The result is that of `from_epoch` and isoformat, in a tenth of the time. It raises OverflowError outside the years
     1 to 9999.
@@ -141,7 +148,7 @@ def epoch_formatter(units_a_second: int) -> Callable[[list[int | None]], list[st
     minutes: FormatCache[int, str] = FormatCache(
         lambda n: (epoch + dt.timedelta(minutes=n)).isoformat(" ", "minutes") + ":"
     )
-    seconds: FormatCache[int, str] = FormatCache(lambda n: _seconds(n, units_a_second))
+    seconds: FormatCache[int, str] = FormatCache(lambda n: _seconds(n, units_a_second) + zone)
 
     def texts(values: list[int | None]) -> list[str | None]:
         return [None if n is None else minutes[n // minute] + seconds[n % minute] for n in values]

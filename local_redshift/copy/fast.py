@@ -120,7 +120,9 @@ class _FastField:
         self._wide = False  # accept long strings, and count their bytes afterwards
         self._epoch_texts = None
         if column.type in ("timestamp", "timestamptz") and copy.timeformat in EPOCH_UNITS:
-            self._epoch_texts = epoch_formatter(EPOCH_UNITS[copy.timeformat])
+            # a TIMESTAMPTZ without a zone would be in the zone of the session
+            zone = "+00:00" if column.type == "timestamptz" else ""
+            self._epoch_texts = epoch_formatter(EPOCH_UNITS[copy.timeformat], zone)
         # number types that are loaded as written in the file, which is not known here
         self._as_written: tuple[type, ...] = ()
         if is_text:

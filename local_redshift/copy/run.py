@@ -22,12 +22,19 @@ from local_redshift.sql import Token, quote
 PIECES_AHEAD = 4  # prepared while PostgreSQL processes earlier ones: both processors are busy
 CHECK_SECONDS = 0.1  # while no rows come: between two looks at whether the COPY was cancelled
 
-_START = "SELECT nextval('local_redshift.query_ids')::integer, clock_timestamp()::timestamp::text"
+_START = """
+SELECT
+    nextval('local_redshift.query_ids')::integer,
+    (clock_timestamp() AT TIME ZONE 'UTC')::text,
+    current_setting('timezone')
+"""
 _REMEMBER = (
     "SELECT set_config('local_redshift.last_copy_id', $1, false),"
     " set_config('local_redshift.last_copy_count', $2, false)"
 )
 _IS_VALID = "SELECT pg_input_is_valid($1, $2)"
+# a time without a zone is in the zone of the session that runs the COPY
+_PARSE = "SELECT set_config('timezone', $2, true), $1::text::{sql_type}::text"
 
 
 class CopySession(Protocol):
@@ -63,8 +70,8 @@ class _CopyRun:
         self._backend = session.backend
         self._system = session.system()
         self._copy = copy
-        query, started = self._backend.query(_START)[0]
-        self._query, self._started = int(str(query)), str(started)
+        query, started, zone = self._backend.query(_START)[0]
+        self._query, self._started, self._zone = int(str(query)), str(started), str(zone)
         self._errors = LoadErrors(copy)
 
     def run(self) -> None:
@@ -160,7 +167,7 @@ class _CopyRun:
     def _parse_on_server(self, text: str, sql_type: str) -> str | None:
         if self._system.query(_IS_VALID, text, sql_type) != [["t"]]:
             return None
-        return str(self._system.query(f"SELECT $1::{sql_type}::text", text)[0][0])
+        return str(self._system.query(_PARSE.format(sql_type=sql_type), text, self._zone)[0][1])
 
     def _report(self, copy_id: CopyId, progress: CopyProgress) -> None:
         """Log and report the load as a cluster does."""

@@ -9,10 +9,15 @@ from local_redshift import messages
 from local_redshift.copy.statement import CopyStatement
 from local_redshift.errors import NoSuchColumn, RedshiftError
 from local_redshift.sessions.backend import Backend
-from local_redshift.sql import MAX_VARCHAR, quote
+from local_redshift.sql import MAX_VARBYTE, MAX_VARCHAR, quote
 
 _FIND_COLUMNS = """
-SELECT a.attrelid, a.attname, t.typname, a.atttypmod, a.attnotnull, a.attidentity
+SELECT
+    a.attrelid, a.attname, t.typname, a.atttypmod, a.attnotnull, a.attidentity,
+    (
+        SELECT substring(pg_catalog.pg_get_constraintdef(oid) FROM '<= ([0-9]+)') FROM pg_catalog.pg_constraint
+        WHERE conrelid = a.attrelid AND contype = 'c' AND conkey = ARRAY[a.attnum]
+    ) AS most_bytes
 FROM pg_catalog.pg_attribute AS a
 JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
 WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped
@@ -57,12 +62,12 @@ def find_table(backend: Backend, copy: CopyStatement) -> TargetTable:
     Raise RedshiftError if it does not exist, NoSuchColumn for an unknown column.
     """
     sql_name = quote(copy.table) if copy.schema is None else f"{quote(copy.schema)}.{quote(copy.table)}"
-    found = [[str(value) for value in row] for row in backend.query(_FIND_COLUMNS, sql_name)]
+    found = [["" if value is None else value for value in row] for row in backend.query(_FIND_COLUMNS, sql_name)]
     if not found:
         raise RedshiftError(messages.NO_TABLE.format(table=copy.table))
     all_columns = {
-        name: (_column(name, sql_type, int(modifier), not_null == "t"), identity)
-        for _, name, sql_type, modifier, not_null, identity in found
+        name: (_column(name, sql_type, int(modifier), not_null == "t", most_bytes), identity)
+        for _, name, sql_type, modifier, not_null, identity, most_bytes in found
     }
     return TargetTable(int(found[0][0]), sql_name, tuple(_filled(all_columns, copy)))
 
@@ -81,12 +86,14 @@ def _filled(all_columns: dict[str, tuple[Column, str]], copy: CopyStatement) -> 
     return [all_columns[name][0] for name in listed]
 
 
-def _column(name: str, sql_type: str, modifier: int, not_null: bool) -> Column:
+def _column(name: str, sql_type: str, modifier: int, not_null: bool, most_bytes: str) -> Column:
     if sql_type == "text":  # of a CREATE TABLE AS
         return Column(name, "varchar", MAX_VARCHAR, not_null=not_null)
     if sql_type in ("varchar", "bpchar"):
         length = modifier - 4 if modifier > 0 else MAX_VARCHAR
         return Column(name, sql_type, length, not_null=not_null)
+    if sql_type == "bytea":  # its length is in the check of its bytes; a CREATE TABLE AS has none
+        return Column(name, sql_type, int(most_bytes or MAX_VARBYTE), not_null=not_null)
     if sql_type == "numeric":
         packed = modifier - 4 if modifier > 0 else (38 << 16) | 18
         return Column(name, sql_type, 0, packed >> 16, packed & 0x7FF, not_null)

@@ -335,6 +335,7 @@ _ONLY_POSTGRESQL = re.compile(r"\b(now|today|tomorrow|yesterday|epoch|infinity|a
 # DG limitations-super.html. A database can be set to accept strings of 16,000,000 bytes.
 _MAX_SUPER_DEPTH = 1000
 _MAX_SUPER_STRING = 65_535
+_REJECTED_BY_JSONB = re.compile(r"\\u|\d{1000}|[eE][+-]?\d{4}")
 
 
 def _to_date(field: Field) -> str | None:
@@ -409,9 +410,11 @@ def _to_time(field: Field) -> str | None:
 def _to_super(field: Field) -> str:
     value = field.value
     text = json.dumps(value) if type(value) is str else _text_of(field)
-    # jsonb rejects \u0000 and lone surrogates; SUPER is said to accept them
-    is_bad = _SURROGATES.search(text) or _exceeds_super(value)
-    if is_bad or field.parse_on_server(text, "jsonb") is None:
+    if _exceeds_super(value):
+        raise ValueRefused(messages.BAD_SUPER, messages.SUPER_TOO_LARGE)
+    # jsonb rejects \u0000, lone surrogates and numbers of thousands of digits; SUPER is said to accept them
+    is_bad = _SURROGATES.search(text)
+    if is_bad or (_REJECTED_BY_JSONB.search(text) and field.parse_on_server(text, "jsonb") is None):
         raise ValueRefused(messages.BAD_SUPER, messages.INVALID_SUPER)
     return text
 
@@ -435,6 +438,8 @@ def _to_varbyte(field: Field) -> str | None:
     text = _text_of(field)
     if not re.fullmatch(r"(?:[0-9a-fA-F]{2})*", text):
         raise ValueRefused(messages.BAD_DIGIT, messages.INVALID_VARBYTE)
+    if len(text) > 2 * field.column.length:
+        raise ValueRefused(messages.TOO_LONG, messages.VARBYTE_TOO_LONG, shows_value=False)
     return f"\\x{text}"
 
 

@@ -22,12 +22,14 @@ JOIN pg_catalog.pg_am ON pg_am.oid = relam
 WHERE amname = 'brin' AND indrelid = $1::text::regclass
 """
 
-# BOOLEAN is the only type of a sort key that BRIN does not support
+# BRIN does not support BOOLEAN, and refuses rows whose least and greatest values take more than a page of 8 KB
 _SORTABLE = """
 SELECT attname
 FROM pg_catalog.pg_attribute
 JOIN json_array_elements_text($2) WITH ORDINALITY AS given (name, place) ON name = attname
-WHERE attrelid = $1::text::regclass AND atttypid <> 'boolean'::regtype
+WHERE attrelid = $1::text::regclass
+    AND atttypid NOT IN ('boolean'::regtype, 'bytea'::regtype, 'text'::regtype)
+    AND (atttypid NOT IN ('varchar'::regtype, 'bpchar'::regtype) OR atttypmod BETWEEN 5 AND 504)
 ORDER BY place
 """
 

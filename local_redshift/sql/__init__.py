@@ -1,7 +1,7 @@
 """Translate Redshift's SQL to PostgreSQL's: tokens, statements, queries, and definitions of tables."""
 
 from local_redshift.sql.cache import keep, prepare, remember, translate
-from local_redshift.sql.catalog import MAX_VARCHAR, Catalog, Columns, ColumnType
+from local_redshift.sql.catalog import MAX_VARBYTE, MAX_VARCHAR, Catalog, Columns, ColumnType
 from local_redshift.sql.keys import FOREIGN, keys
 from local_redshift.sql.system_queries import postgres_query, reads_system_tables_alone, with_own_catalog
 from local_redshift.sql.table_statements import (
@@ -20,6 +20,7 @@ from local_redshift.sql.tokens import Token, closing, code, quote, split_list, s
 
 __all__ = [
     "FOREIGN",
+    "MAX_VARBYTE",
     "MAX_VARCHAR",
     "Attributes",
     "Catalog",

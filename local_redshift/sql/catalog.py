@@ -3,6 +3,7 @@
 from typing import NamedTuple, Protocol
 
 MAX_VARCHAR = 65535  # bytes
+MAX_VARBYTE = 16_777_216  # bytes
 
 TEXT, NUMBER, MOMENT, OTHER = "text", "number", "moment", "other"
 

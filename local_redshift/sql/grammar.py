@@ -25,9 +25,12 @@ class Grammar(Redshift):
     """A dialect of sqlglot: parses Redshift's SQL, and writes PostgreSQL's."""
 
     class Tokenizer(Redshift.Tokenizer):
-        """Splits SQL into tokens. ABSTIME, a cluster's type of pg_user.valuntil, is a timestamp here."""
+        """Splits SQL into tokens. ABSTIME, the type of pg_user.valuntil, is a timestamp here, and BYTEA is no type."""
 
-        KEYWORDS: ClassVar = {**Redshift.Tokenizer.KEYWORDS, "ABSTIME": sqlglot.TokenType.TIMESTAMPTZ}
+        KEYWORDS: ClassVar = {
+            **{word: kind for word, kind in Redshift.Tokenizer.KEYWORDS.items() if word != "BYTEA"},
+            "ABSTIME": sqlglot.TokenType.TIMESTAMPTZ,
+        }
 
     class Parser(RedshiftParser):
         """Parses a statement. Function calls keep their names."""

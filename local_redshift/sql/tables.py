@@ -4,7 +4,7 @@ https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html
 """
 
 from local_redshift.errors import NoSuchTable, NotSupported, SyntaxRefused, not_in_redshift, not_supported
-from local_redshift.sql.catalog import MAX_VARCHAR, Catalog, Columns
+from local_redshift.sql.catalog import MAX_VARBYTE, MAX_VARCHAR, Catalog, Columns
 from local_redshift.sql.dml import translate_expression, translate_query
 from local_redshift.sql.keys import check_key_columns, check_keys
 from local_redshift.sql.names import BARE_COLUMNS, RESERVED_AS_NAMES
@@ -55,7 +55,7 @@ TEXT_TYPES = {
 }
 # https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html
 BYTES_TYPES = ("VARBYTE", "VARBINARY", "BINARY VARYING")
-DEFAULT_VARBYTE, MAX_VARBYTE = 64_000, 16_777_216
+DEFAULT_VARBYTE = 64_000
 DECIMAL_TYPES = ("DECIMAL", "NUMERIC", "DEC")
 
 # Redshift's lengths count bytes, PostgreSQL's characters, so a check counts bytes. Blanks past the length pass, since

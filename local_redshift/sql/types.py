@@ -66,7 +66,10 @@ def cast(node: exp.Cast, source: ColumnType | None) -> None:
     elif to.this in _PLAIN and not to.args.get("nested"):
         node.set("to", exp.Var(this=_PLAIN[to.this]))
     elif to.this in (D.VARBINARY, D.BINARY):
-        node.replace(exp.Anonymous(this="local_redshift.varbyte", expressions=[node.this.copy()]))
+        value = exp.Anonymous(this="local_redshift.varbyte", expressions=[node.this.copy()])
+        if sizes:  # a longer value is cut, as in r_VARBYTE_type.html
+            value = exp.Anonymous(this="substr", expressions=[value, *map(exp.Literal.number, ("1", sizes[0]))])
+        node.replace(value)
         return
     elif to.this in _NOT_SUPPORTED:
         raise not_supported(f"the type {_NOT_SUPPORTED[to.this]}")

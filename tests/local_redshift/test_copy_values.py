@@ -108,6 +108,7 @@ VALUES = [  # fact, column, the value in the file, options after JSON 'auto', wh
     ("guess: negative", "TIMESTAMP", "-1", "TIMEFORMAT 'epochsecs'", dt.datetime(1969, 12, 31, 23, 59, 59)),
     ("guess: fractional", "TIMESTAMP", "1.5", "TIMEFORMAT 'epochsecs'", dt.datetime(1970, 1, 1, 0, 0, 1, 500000)),
     ("guess: a TIMESTAMP keeps its clock", "TIMESTAMP", '"2018-11-01 20:57:10-05:30"', "TIMEFORMAT 'auto'", dt.datetime(2018, 11, 1, 20, 57, 10)),
+    ("DG r_DATEFORMAT", "TIMESTAMP", '"20080215102030"', "TIMEFORMAT 'YYYYMMDDHH24MISS'", dt.datetime(2008, 2, 15, 10, 20, 30)),
     ("DG", "TIMESTAMPTZ", "0", "TIMEFORMAT 'epochsecs'", dt.datetime(1970, 1, 1, tzinfo=UTC)),
     ("DG", "TIMESTAMPTZ", '"2018-11-01 20:57:10+02"', "", dt.datetime(2018, 11, 1, 18, 57, 10, tzinfo=UTC)),
     ("DG automatic-recognition", "TIMESTAMP", '"2019-02-11T05:09:12.195Z"', "TIMEFORMAT 'auto'", dt.datetime(2019, 2, 11, 5, 9, 12, 195000)),
@@ -188,6 +189,7 @@ INT4_RANGE = "Overflow (Integer valid range -2147483648 to 2147483647)"
 UTF8 = "String contains invalid or unsupported UTF8 codepoints. Bad UTF8 hex sequence: {}"
 NO_DATE = "Date value did not match format specified [{}]"
 TS = "Invalid timestamp format or value [{}]"
+SUPER_LIMIT = "A string of more than 65535 bytes, or more than 1000 levels, in a SUPER"
 LONG = '"' + "x" * 40 + '"'
 
 # fmt: off
@@ -252,12 +254,16 @@ ERRORS = [  # fact, column, the value, options, err_code, err_reason, type, col_
     ("guess: a lone surrogate escape", "VARCHAR", r'"\ud83d"', "", 1220, UTF8.format("ed a0 bd (error 5)"), "varchar", "256"),
     ("DG multi-byte", "CHAR(9)", '"é"', "", 1220, "Multibyte character not supported for CHAR (Hint: try using VARCHAR). Invalid char: c3 a9", "char", "9"),
     ("seen", "VARCHAR", r'"\u0000x"', "", 1218, "Invalid null byte - field longer than 1 byte", "varchar", "256"),
-    ("guess", "VARBYTE", '"xy"', "", 1207, "Invalid hexadecimal digits for VARBYTE", "varbyte", "0"),
+    ("guess", "VARBYTE", '"xy"', "", 1207, "Invalid hexadecimal digits for VARBYTE", "varbyte", "64000"),
+    ("guess: as for VARCHAR", "VARBYTE(2)", '"616263"', "", 1204, "String length exceeds DDL length", "varbyte", "2"),
+    ("guess: numbers beside each other have all their digits", "TIMESTAMP", '"2008021510"', "TIMEFORMAT 'YYYYMMDDHH24MISS'", 1206, TS.format("YYYYMMDDHH24MISS"), "timestamp", "0"),
+    ("guess: numbers beside each other have all their digits", "DATE", '"150208"', "DATEFORMAT 'DDMMYYYY'", 1205, NO_DATE.format("DDMMYYYY"), "date", "0"),
+    ("guess: numbers beside each other have all their digits", "DATE", '"2008021"', "DATEFORMAT 'YYYYMMDD'", 1205, NO_DATE.format("YYYYMMDD"), "date", "0"),
     ("guess", "TIMETZ", '"25:00"', "", 1206, "Invalid time format or value [HH24:MI:SS]", "timetz", "0"),
     ("DG automatic-recognition: no epochs", "DATE", "1541105830", "DATEFORMAT 'auto'", 1205, NO_DATE.format("auto"), "date", "0"),
-    ("DG limitations-super", "SUPER", '["' + "x" * 65_536 + '"]', "", 1224, "Invalid JSON for SUPER", "super", "0"),
-    ("DG limitations-super: bytes", "SUPER", '{"a": "' + "\u00e9" * 32_768 + '"}', "", 1224, "Invalid JSON for SUPER", "super", "0"),
-    ("DG limitations-super", "SUPER", "[" * 1001 + "]" * 1001, "", 1224, "Invalid JSON for SUPER", "super", "0"),
+    ("DG limitations-super", "SUPER", '["' + "x" * 65_536 + '"]', "", 1224, SUPER_LIMIT, "super", "0"),
+    ("DG limitations-super: bytes", "SUPER", '{"a": "' + "\u00e9" * 32_768 + '"}', "", 1224, SUPER_LIMIT, "super", "0"),
+    ("DG limitations-super", "SUPER", "[" * 1001 + "]" * 1001, "", 1224, SUPER_LIMIT, "super", "0"),
     ("code DG", "SUPER", r'"\ud83d"', "", 1224, "Invalid JSON for SUPER", "super", "0"),
 ]
 # fmt: on
@@ -364,6 +370,41 @@ def test_every_type_is_tried() -> None:
     tried = {row[6] for row in ERRORS}
     shown = {"bpchar": "char", "jsonb": "super", "timestamptz": "timestampt", "bytea": "varbyte"}
     assert tried == {shown.get(name, name) for name in TYPES}
+
+
+@local_only
+def test_time_with_a_zone_is_the_same_moment_by_each_format(copy) -> None:
+    # an epoch is in UTC, a time without a zone in the zone of the session
+    copy.create("c TIMESTAMPTZ")
+    copy.cursor.execute("SET timezone TO 'America/New_York'")
+    for value, options in (
+        ('"2008-02-15 10:20:30"', ""),
+        ('"2008-02-15 10:20:30"', "TIMEFORMAT 'auto'"),
+        ('"Feb 15 2008 10:20:30"', "TIMEFORMAT 'auto'"),
+        ("1203088830", "TIMEFORMAT 'epochsecs'"),
+        ('"1203088830"', "TIMEFORMAT 'epochsecs'"),
+    ):
+        copy.source.put("data.json", f'{{"c": {value}}}')
+        copy.run(options=f"JSON 'auto' {options}")
+    copy.cursor.execute("SELECT DISTINCT EXTRACT(epoch FROM c) FROM t")
+    assert copy.cursor.fetchall() == [(1203088830,)]
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        # https://docs.aws.amazon.com/redshift/latest/dg/r_FROM_VARBYTE.html, r_TO_VARBYTE.html, r_VARBYTE_type.html
+        ("FROM_VARBYTE(FROM_HEX('4d'), 'binary')", "01001101"),
+        ("TO_HEX(TO_VARBYTE('01001101', 'binary'))", "4d"),
+        ("TO_HEX(TO_VARBYTE('4', 'hex'))", "04"),
+        ("TO_HEX(5::SMALLINT::VARBYTE)", "0005"),
+        ("TO_HEX('aa'::CHAR(4)::VARBYTE)", "61612020"),
+        ("TO_HEX('abcdef'::VARBYTE(2))", "6162"),
+    ],
+)
+def test_varbyte_is_converted_as_the_guide_shows(copy, expression: str, expected: str) -> None:
+    copy.cursor.execute(f"SELECT {expression}")
+    assert copy.cursor.fetchall() == [(expected,)]
 
 
 @local_only

@@ -45,6 +45,8 @@ def plan(connection: psycopg2.extensions.connection, query: str) -> str:
         ('(a INT, "b c" DATE ENCODE raw SORTKEY)', ["b c"]),
         ("(a BOOLEAN, b SMALLINT) SORTKEY (a, b)", ["b"]),  # of BOOLEAN there are two values: nothing to pass over
         ("(a BOOLEAN) SORTKEY (a)", []),
+        # values this long do not fit into the index
+        ("(a VARCHAR(500), b VARCHAR(501), c VARBYTE, d CHAR(4)) SORTKEY (a, b, c, d)", ["a", "d"]),
         ("(a INT) SORTKEY AUTO", []),
         ("(a INT)", []),
         ("DISTSTYLE ALL SORTKEY (a) AS SELECT 1 AS a, 2 AS sortkey", ["a"]),

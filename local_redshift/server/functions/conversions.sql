@@ -105,22 +105,59 @@ RETURN convert_to(value, 'UTF8');
 CREATE FUNCTION local_redshift.varbyte(value bytea) RETURNS bytea LANGUAGE sql IMMUTABLE
 RETURN value;
 
-CREATE FUNCTION local_redshift.to_varbyte(value text, format text) RETURNS bytea LANGUAGE sql IMMUTABLE
-RETURN CASE lower(format)
-    WHEN 'hex' THEN decode(value, 'hex')
-    WHEN 'base64' THEN decode(value, 'base64')
-    ELSE convert_to(value, 'UTF8')
-END;
+-- a CHAR keeps the blanks that pad it; an integer is big-endian
+CREATE FUNCTION local_redshift.varbyte(value bpchar) RETURNS bytea LANGUAGE sql IMMUTABLE
+RETURN bpcharsend(value);
 
-CREATE FUNCTION local_redshift.from_varbyte(value bytea, format text) RETURNS text LANGUAGE sql IMMUTABLE
-RETURN CASE lower(format)
-    WHEN 'hex' THEN encode(value, 'hex')
-    WHEN 'base64' THEN encode(value, 'base64')
-    ELSE convert_from(value, 'UTF8')
-END;
+CREATE FUNCTION local_redshift.varbyte(value smallint) RETURNS bytea LANGUAGE sql IMMUTABLE
+RETURN int2send(value);
 
+CREATE FUNCTION local_redshift.varbyte(value integer) RETURNS bytea LANGUAGE sql IMMUTABLE
+RETURN int4send(value);
+
+CREATE FUNCTION local_redshift.varbyte(value bigint) RETURNS bytea LANGUAGE sql IMMUTABLE
+RETURN int8send(value);
+
+-- an odd number of digits gets a zero before them
 CREATE FUNCTION local_redshift.from_hex(value text) RETURNS bytea LANGUAGE sql IMMUTABLE
-RETURN decode(value, 'hex');
+RETURN decode(CASE WHEN length(value) % 2 = 1 THEN '0' || value ELSE value END, 'hex');
+
+CREATE FUNCTION local_redshift.check_format(format text) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF lower(format) NOT IN ('hex', 'base64', 'binary', 'utf8', 'utf-8') THEN
+        RAISE EXCEPTION 'the format % is not hex, base64, binary or utf-8', format;
+    END IF;
+END $$;
+
+CREATE FUNCTION local_redshift.to_varbyte(value text, format text) RETURNS bytea LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+DECLARE
+    bits text := lpad(value, (length(value) + 7) / 8 * 8, '0');
+BEGIN
+    PERFORM local_redshift.check_format(format);
+    RETURN CASE lower(format)
+        WHEN 'hex' THEN local_redshift.from_hex(value)
+        WHEN 'base64' THEN decode(value, 'base64')
+        WHEN 'binary' THEN decode((
+            SELECT string_agg(pg_catalog.lpad(pg_catalog.to_hex(substr(bits, at, 8)::bit(8)::integer), 2, '0'), '' ORDER BY at)
+            FROM generate_series(1, length(bits), 8) AS at
+        ), 'hex')
+        ELSE convert_to(value, 'UTF8')
+    END;
+END $$;
+
+CREATE FUNCTION local_redshift.from_varbyte(value bytea, format text) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+    PERFORM local_redshift.check_format(format);
+    RETURN CASE lower(format)
+        WHEN 'hex' THEN encode(value, 'hex')
+        WHEN 'base64' THEN encode(value, 'base64')
+        WHEN 'binary' THEN (
+            SELECT string_agg(get_byte(value, at)::bit(8)::text, '' ORDER BY at)
+            FROM generate_series(0, length(value) - 1) AS at
+        )
+        ELSE convert_from(value, 'UTF8')
+    END;
+END $$;
 
 CREATE FUNCTION local_redshift.to_hex(value bytea) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN encode(value, 'hex');

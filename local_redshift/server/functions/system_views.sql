@@ -68,7 +68,7 @@ SELECT
     ordinal_position::integer,
     column_default::text,
     is_nullable::text,
-    data_type::text,
+    CASE data_type WHEN 'bytea' THEN 'binary varying' ELSE data_type END::text AS data_type,
     character_maximum_length::integer,
     numeric_precision::integer,
     numeric_precision_radix::integer,
