@@ -24,8 +24,8 @@ from pipeline.tables import ping, status
 def load(session: Session, everything: bool = False, replace: bool = False) -> None:
     """Stage, transform, check and commit, in one transaction.
 
-    With [S3] TEMP_DIR only new files are staged, unless `everything` says otherwise. With `replace`, plays that are
-    staged with other values replace the old ones.
+    With [S3] TEMP_DIR only new files are staged, unless `everything` says otherwise. With `replace`, a staged
+    play with different values replaces the loaded one.
     """
     log = session.run.log
     log.expected = len(EVERY_LOAD) + len(sql_queries.replace_queries) * replace

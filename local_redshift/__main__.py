@@ -3,8 +3,8 @@
     python -m local_redshift [--config dwh.cfg] [psql's options]
     python -m local_redshift [--config dwh.cfg] serve [--port 5439]
 
-Run it in the folder of the project. Without --config the warehouse is the one of --data-dir. COPY reads with
-the AWS settings of the shell that this runs in.
+Run it in the folder of the project. Without --config it opens the warehouse in --data-dir. COPY uses the AWS settings
+of the shell that this runs in.
 """
 
 import argparse

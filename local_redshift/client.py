@@ -88,7 +88,7 @@ def _library_path() -> list[str]:
 
 
 class Server:
-    """The process that serves `data_dir`. `get_server` returns the one object that this process has for it."""
+    """The process that serves `data_dir`. `get_server` returns it; a program has one per data directory."""
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir

@@ -60,7 +60,7 @@ SOME_NOT_LOADED = (
 )
 NOLOAD_COMPLETED = "Load into table '{table}' completed, {count} record(s) scanned successfully."  # guess
 
-_TYPES = {"bytea": "binary varying", "jsonb": "super"}  # a cluster's names of PostgreSQL's types
+_TYPES = {"bytea": "binary varying", "jsonb": "super"}  # PostgreSQL's types, and the names that Redshift shows for them
 
 CANCELLED = "Query ({query}) cancelled on user's request"  # guess
 

@@ -24,7 +24,7 @@ _environment = threading.RLock()  # os.environ is shared by all threads
 
 
 class Program:
-    """The environment variables and the folder of a program."""
+    """The AWS environment variables and the working directory of a client's program."""
 
     def __init__(self, variables: Mapping[str, str], folder: Path) -> None:
         self._variables = dict(variables)

@@ -84,7 +84,7 @@ def verify_star(session: Session) -> None:
     for query in sql_queries.verify_queries:
         session.rollback()
         checks += _checks(session, [query], window)
-    advice = "\ndocs/runs.md says how to correct that, at 'Checking the whole star'"
+    advice = "\nto fix this, see 'Checking the whole star' in docs/runs.md"
     passed = _report(checks, "nothing was changed", advice)
     session.run.log.succeed(f"{passed.text} in {session.run.log.warehouse}")
 

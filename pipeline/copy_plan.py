@@ -1,4 +1,7 @@
-"""Plan the COPYs of a run: whole prefixes or, with [S3] TEMP_DIR, manifests of the new files, packed."""
+"""Plan the COPYs of a run: whole prefixes or, with [S3] TEMP_DIR, manifests of the new files.
+
+Small files are packed together.
+"""
 
 import contextlib
 import datetime as dt

@@ -168,8 +168,8 @@ def statement_failed(
     outcome = f"; {outcome}" if outcome else ""
     what = name_of(statement) + (" (sql_queries.py)" if isinstance(statement, Statement) else "")
     if settings.is_local and _is_disk_full(error, settings):
-        full = f"the disk of {settings.data_dir} is full; free some space, or name another folder as [CLUSTER] DATA_DIR"
-        return StatementFailed(f"{what} failed: {full} in {settings.path}{outcome}", error)
+        full = f"the disk that holds {settings.data_dir} is full; free some space, or set [CLUSTER] DATA_DIR"
+        return StatementFailed(f"{what} failed: {full} in {settings.path} to another folder{outcome}", error)
     if is_connection_lost(error):
         lost = f"the connection to the warehouse was lost ({first_line(error)})"
         return StatementFailed(f"{what} failed: {lost}{outcome}", error, is_transient=True)

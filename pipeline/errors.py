@@ -1,12 +1,12 @@
-"""What can go wrong with a run; each class carries the one message that the user gets.
+"""The exceptions that end a run; each carries the message that the user gets.
 
 BaseException
-├── Stopped                     somebody ended the run by Ctrl-C or SIGTERM
+├── Stopped                     the user ended the run by Ctrl-C or SIGTERM
 └── Exception
-    └── PipelineError           something the user can mend
+    └── PipelineError           an error that the user can fix
         ├── Unreachable         the warehouse, or S3, did not answer
         ├── StatementFailed     the warehouse refused a statement
-        │   └── CopyFailed      a COPY met records that it could not load
+        │   └── CopyFailed      COPY rejected records
         └── CommitUnanswered    the answer to a commit was lost
 """
 

@@ -194,7 +194,7 @@ def run_script(
     Return the exit status: 0 done, 1 failed, 130 or 143 ended by Ctrl-C or SIGTERM.
     """
     log = RunLog(arguments.report, arguments.verbose, mode)
-    run = Run("run it again, that does no harm", log) if waits else Run(log=log)
+    run = Run("run it again; that does no harm", log) if waits else Run(log=log)
     stamp_lines()
 
     def do_all() -> None:

@@ -91,7 +91,7 @@ class Settings:
 
     @property
     def location(self) -> str:
-        """The warehouse for messages: host and port, or the stand-in's folder."""
+        """How messages name the warehouse: host and port, or the stand-in's folder."""
         return f"local ({self.data_dir})" if self.is_local else f"{self.host}:{self.port}"
 
 
@@ -109,7 +109,7 @@ def read_settings(path: str | Path = DEFAULT_CONFIG, *, needs_source: bool = Fal
         port=port,
         database=database,
         user=values.get("CLUSTER", "DB_USER", "" if iam_auth and host != "local" else None),
-        # Redshift folds names, also in quotes. https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
+        # Redshift folds names to lower case, even quoted ones. https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
         schema=values.get("CLUSTER", "SCHEMA", "").lower(),
         iam_auth=iam_auth,
         sslmode=_sslmode(values),
@@ -223,7 +223,7 @@ def _temp_dir(values: ConfigValues, host: str) -> str:
     for key in ("LOG_DATA", "SONG_DATA"):
         if place.startswith("s3://") != values.get("S3", key).startswith("s3://"):
             raise PipelineError(
-                f"{values.path}: [S3] TEMP_DIR = {given} has to be where {key} is, in S3 or on this machine"
+                f"{values.path}: [S3] TEMP_DIR = {given} and {key} must both be in S3, or both on this machine"
             )
         if f"{place}/".startswith(_location(values, key, host)):
             raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} is itself under {key}; name another folder")

@@ -141,12 +141,12 @@ def _compared(records: list[dict[str, object]], columns: dict[str, str], lengths
                 fields.setdefault(key, Field()).add(value)
     for key in sorted(fields.keys() - columns.keys()):
         share = _share(fields[key].records, len(records))
-        yield f"no column takes the field {_shown(key)}, which {share} of the records have"
+        yield f"no column is loaded from the field {_shown(key)}, which {share} of the records have"
     present = {key for record in records for key in record}
     for key in sorted(columns.keys() - present):
-        yield f"no record has the field {_shown(key)}, which a column takes"
+        yield f"no record has the field {_shown(key)}, which a column is loaded from"
     for key in sorted(columns.keys() & present - fields.keys() if len(records) >= MANY else ()):
-        yield f"no record has a value in the field {_shown(key)}, which a column takes"
+        yield f"no record has a value in the field {_shown(key)}, which a column is loaded from"
     for key, column in columns.items():
         if found := fields.get(key):
             yield from _odd(_shown(key), column, found, lengths.get(column, 0))
@@ -163,7 +163,7 @@ def _odd(key: str, column: str, found: Field, length: int) -> Iterator[str]:
         kinds = ", ".join(f"{kind} in {_share(count, found.records)}" for kind, count in found.kinds.most_common())
         yield f"the field {key} varies: {kinds}"
     if length and found.longest > NEARLY_FULL * length:
-        yield f"the longest text of {key} has {found.longest:,} bytes, and column {column} takes {length:,}"
+        yield f"the longest value of {key} has {found.longest:,} bytes; column {column} holds {length:,}"
 
 
 def _share(count: int, total: int) -> str:
@@ -174,7 +174,7 @@ def _share(count: int, total: int) -> str:
     return "more than 99%" if 99 < percent < 100 else f"{percent:.0f}%"
 
 
-LOOKED_AT = 64 << 20  # bytes of a file that are read at most, to find the start of a record
+LOOKED_AT = 64 << 20  # bytes of a file to read at most while looking for the start of a record
 
 BAD_LINE = "1216"  # https://docs.aws.amazon.com/redshift/latest/dg/r_Load_Error_Reference.html
 _OVERFLOW = "Overflow, Column type: "
@@ -182,7 +182,7 @@ _LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 # Redshift's names of types (Integer was seen; the others are in the errors of its casts)
 _TYPES = {"Short": "smallint", "Integer": "integer", "Long": "bigint"}
 
-# beginnings of files, what they mean, and what to do about it
+# the first bytes of files in other formats, and the message about each
 _BEGINNINGS = (
     (b"\x1f\x8b", "the file is compressed by gzip, which COPY reads only where the statement says GZIP"),
     (b"BZh", "the file is compressed by bzip2, which COPY reads only where the statement says BZIP2"),

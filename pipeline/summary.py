@@ -1,4 +1,4 @@
-"""The staged records and the changes of each table, for the report and in words."""
+"""Summary of a run: the staged records and the changes of each table, as JSON and as text."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -68,9 +68,9 @@ class Staged:
 
 
 class TableChanges(NamedTuple):
-    """The changes of a table, in rows.
+    """The rows of a table that a load added, changed, removed or left unchanged.
 
-    `unchanged` counts the other rows that the load read. It includes inferred songs that got another artist.
+    `unchanged` covers only rows that the load read. It includes inferred songs whose artist changed.
     """
 
     new: int = 0

@@ -1,4 +1,4 @@
-"""Connect to the warehouse of the config, cluster or stand-in, and find the password."""
+"""Look up the password, and connect to the warehouse of the config: a cluster or the stand-in."""
 
 import os
 import re
@@ -36,7 +36,7 @@ def password(settings: Settings) -> str | None:
     """
     if settings.password or settings.credstash is None:
         return settings.password or None
-    with announce_wait(f"AWS to answer credstash, which asks for {settings.credstash.key}"):
+    with announce_wait(f"credstash to fetch {settings.credstash.key} from AWS"):
         return _credstash_password(settings, settings.credstash)
 
 

@@ -88,7 +88,10 @@ TESTS = {
 SQL_TESTS = (
     (r"conflicts_check", (("test_changed_input.py", "-kconflict or version"), ("test_changed_input.py",))),
     (r"lost_values_check", (("test_changed_input.py", "-klose or takes_many"), ("test_changed_input.py",))),
-    (r"(fields|moments)_check|\w+_warning", (("test_changed_input.py", "-knoticed or warning or fails"),)),
+    (
+        r"(fields|moments)_check|\w+_warning",
+        (("test_changed_input.py", "-knoticed or warning or fails or few or named"),),
+    ),
     (
         r"(replaced?|earlier|kept|count_staged)_\w+|staged\w*_counts\w*|changed_files|repeated_plays|copied_files\w*"
         r"|table_columns",
@@ -109,7 +112,7 @@ SQL_TESTS = (
     (r"\w*to_rematch\w*", (("test_window.py",), ("test_checks.py", "test_incremental.py"))),
     (r"\w+_summary", (("test_etl.py", "test_window.py", "test_readme.py", "test_messages.py"),)),
     (r"schema_choice|chosen_schema|existing_table", (("test_on_cluster.py",), ("test_create_tables.py",))),
-    (r"\w+_(drop|create)|table_count|tables_lock", (("test_create_tables.py",), ("test_etl.py",))),
+    (r"\w+_table_(drop|create)|table_count|tables_lock", (("test_create_tables.py",), ("test_etl.py",))),
     (r"staging_mark\w*|copy_count|session_number", (("test_retry.py",), ("test_etl.py",))),
     (r".*", (("test_etl.py", "test_window.py"), ("test_sql_queries.py", "test_incremental.py", "test_concurrency.py"))),
 )

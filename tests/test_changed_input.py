@@ -98,7 +98,7 @@ def test_each_other_column_without_a_value_is_a_warning(tables: Warehouse) -> No
     columns = ("auth", "first_name", "gender", "last_name", "method", "registration", "status")
     for table, names in (("staging_events", columns), ("staging_songs", of_songs)):
         for column in names:
-            assert f"warning: 20 of 20 records have no {column}, which is a column of {table}\n" in said
+            assert f"warning: 20 of 20 records have no value for {table}.{column}\n" in said
     assert said.count("warning: ") == len(columns) + len(of_songs)
 
 
@@ -187,8 +187,8 @@ def test_column_without_a_value_in_many_records_is_a_warning(tables: Warehouse, 
     report = tables.folder / "report.json"
     said = tables.run("etl.py", "--report", str(report)).stdout
     texts = [
-        f"{records} of {records} records have no auth, which is a column of staging_events",
-        f"{records} of {records} records have no artist_latitude, which is a column of staging_songs",
+        f"{records} of {records} records have no value for staging_events.auth",
+        f"{records} of {records} records have no value for staging_songs.artist_latitude",
     ]
     assert [text for text in texts if text in said] == (texts if warned else [])
     assert json.loads(report.read_text())["warnings"] == (texts if warned else [])
@@ -513,6 +513,15 @@ def test_timestamps_too_early_and_too_late_are_both_named(tables: Warehouse) -> 
     assert "1 plays begin in 2458: is `ts` in milliseconds?" in said
 
 
+def test_timestamps_too_early_are_named_for_plays_and_for_other_pages(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    of_plays, of_others = 300_000_000_000, 200_000_000_000
+    tables.write_log([event(ts=of_plays), event(page="Logout", ts=of_others), event(itemInSession=1)])
+    said = tables.failing_output()
+    assert "1 plays begin in 1979: is `ts` in milliseconds?" in said
+    assert "1 other events are from 1976: is `ts` in milliseconds?" in said
+
+
 def test_user_goes_back_to_a_play_of_their_own(tables: Warehouse) -> None:
     tables.write_songs([song()])
     another = event(userId="8", level="paid", ts=event()["ts"] + 2, itemInSession=1)
@@ -689,10 +698,10 @@ def test_check_names_what_no_column_takes_and_what_no_record_has(
     tables.write_log([event(device="phone"), *rename(day(3), "userId", "user_id")])
     tables.write_songs([{key: value for key, value in song(genre="Jazz").items() if key != "year"}])
     assert sampled() == [
-        "[S3] LOG_DATA: no column takes the field device, which 25% of the records have",
-        "[S3] LOG_DATA: no column takes the field user_id, which 75% of the records have",
-        "[S3] SONG_DATA: no column takes the field genre, which 100% of the records have",
-        "[S3] SONG_DATA: no record has the field year, which a column takes",
+        "[S3] LOG_DATA: no column is loaded from the field device, which 25% of the records have",
+        "[S3] LOG_DATA: no column is loaded from the field user_id, which 75% of the records have",
+        "[S3] SONG_DATA: no column is loaded from the field genre, which 100% of the records have",
+        "[S3] SONG_DATA: no record has the field year, which a column is loaded from",
     ]
 
 
@@ -702,7 +711,7 @@ def test_check_names_fields_whose_type_varies_and_texts_that_nearly_fill_their_c
     tables.write_log([*day(199), event(itemInSession=500, userId=7, song="é" * 500)])
     tables.write_songs([song()])
     assert sampled() == [
-        "[S3] LOG_DATA: the longest text of song has 1,000 bytes, and column song takes 1,024",
+        "[S3] LOG_DATA: the longest value of song has 1,000 bytes; column song holds 1,024",
         "[S3] LOG_DATA: the field userId varies: text in more than 99%, number in less than 1%",
     ]
 
@@ -710,7 +719,7 @@ def test_check_names_fields_whose_type_varies_and_texts_that_nearly_fill_their_c
 def test_check_names_fields_that_are_null_in_all_of_many_records(tables: Warehouse) -> None:
     tables.write_songs([song()])
     tables.write_log(day(20, level=None))
-    assert checked(tables) == ["[S3] LOG_DATA: no record has a value in the field level, which a column takes"]
+    assert checked(tables) == ["[S3] LOG_DATA: no record has a value in the field level, which a column is loaded from"]
 
 
 def test_check_is_silent_where_all_agrees(tables: Warehouse) -> None:
@@ -727,7 +736,7 @@ def test_check_is_silent_about_the_real_data(tables: Warehouse) -> None:
 def test_check_looks_at_the_first_and_the_last_of_many_files(tables: Warehouse) -> None:
     tables.write_songs([song(song_id=f"SO{n}") | ({"odd": 1} if n in (0, 199) else {}) for n in range(200)])
     tables.write_log([event()])
-    assert checked(tables) == ["[S3] SONG_DATA: no column takes the field odd, which 4% of the records have"]
+    assert checked(tables) == ["[S3] SONG_DATA: no column is loaded from the field odd, which 4% of the records have"]
 
 
 def test_check_takes_any_names_and_paths(tables: Warehouse) -> None:
@@ -739,8 +748,8 @@ def test_check_takes_any_names_and_paths(tables: Warehouse) -> None:
     tables.write_log([{key: value for key, value in event().items() if key != "artist"} | odd])
     tables.write_songs([song(**{f"user{n}@example.org": 1 for n in range(30)})])
     said = checked(tables)
-    assert said[0] == f"[S3] LOG_DATA: no column takes the field {'x' * 80}..., which 100% of the records have"
-    assert said[1] == "[S3] LOG_DATA: no column takes the field ?k?[31m, which 100% of the records have"
+    assert said[0] == f"[S3] LOG_DATA: no column is loaded from the field {'x' * 80}..., which 100% of the records have"
+    assert said[1] == "[S3] LOG_DATA: no column is loaded from the field ?k?[31m, which 100% of the records have"
     assert len(said) == 2 + 21 and said[-1] == "[S3] SONG_DATA: and 10 more like these"
 
 
@@ -796,7 +805,7 @@ def test_check_reads_at_most_five_thousand_records_of_a_source(tables: Warehouse
     kept = ("song_id", "artist_id", "title", "artist_name", "in_the_sample", "behind_it")
     tables.write_song_file([{key: value for key, value in one.items() if key in kept} for one in songs])
     said = tables.output("check")
-    assert "no column takes the field in_the_sample" in said and "behind_it" not in said
+    assert "no column is loaded from the field in_the_sample" in said and "behind_it" not in said
 
 
 def test_check_shows_each_bad_record_whatever_maxerror_is(tables: Warehouse) -> None:

@@ -238,7 +238,7 @@ def test_disk_full(tmp_path: Path) -> None:
         lines = [event(itemInSession=n, userAgent=f"{n} " + "x" * 900) for n in range(1, 30_001)]
         warehouse.write_log(lines, "2018-11-02")
         result = warehouse.etl(code=1)
-        assert f"the disk of {disk}/data is full; free some space" in result.stderr
+        assert f"the disk that holds {disk}/data is full; free some space" in result.stderr
         assert result.stderr.count("etl.py: ") == 1  # not tried again: it does not pass by itself
         subprocess.run(["mount", "-o", "remount,size=1g", str(disk)], check=True)
         assert warehouse.everything() == before

@@ -341,7 +341,7 @@ def test_renamed_field_fails_as_is_shown_until_the_paths_have_it(project: Projec
     command = [sys.executable, str(project.root / "etl.py"), "--config", str(project.warehouse.config)]
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert failed.returncode == 1 and shown in failed.stderr
-    assert "no column takes the field user_id" in project.run("etl.py", "--check")
+    assert "no column is loaded from the field user_id" in project.run("etl.py", "--check")
     project.apply(re.search(r"```diff\n(.*?)```", text, re.DOTALL)[1])
     assert "77 plays loaded into" in project.run("etl.py")
     assert project.psql("SELECT DISTINCT user_id FROM songplays") == "7\n"

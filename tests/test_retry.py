@@ -149,7 +149,7 @@ def test_what_a_failed_try_told_is_not_in_the_report_of_the_next(
     lose_answers(monkeypatch, landing=False)
     log = load(tables).log
     assert log.tries == 2
-    assert log.warnings == ["20 of 20 records have no auth, which is a column of staging_events"]
+    assert log.warnings == ["20 of 20 records have no value for staging_events.auth"]
     assert [step.name for step in log.steps].count("staging_events_copy") == 1
 
 

@@ -174,7 +174,7 @@ def silent_aws(aws: dict[str, str]) -> Iterator[dict[str, str]]:
     ("changes", "said"),
     [
         ({("CLUSTER", "IAM_AUTH"): "yes"}, "waiting for AWS to make temporary credentials for dwh in us-west-2"),
-        ({("CREDSTASH", "KEY"): "dwh.password"}, "waiting for AWS to answer credstash, which asks for dwh.password"),
+        ({("CREDSTASH", "KEY"): "dwh.password"}, "waiting for credstash to fetch dwh.password from AWS"),
     ],
 )
 def test_aws_that_never_answers(warehouse: Warehouse, silent_aws: dict[str, str], changes: dict, said: str) -> None:

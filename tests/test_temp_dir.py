@@ -608,7 +608,7 @@ def test_temp_dir_that_cant_be_written_changes_nothing(many: Temp) -> None:
         ("s3://bucket", "is a whole bucket or disk; name a folder in it"),
         ("/", "is a whole bucket or disk; name a folder in it"),
         ("s3://bucket/a//temp", "has a folder without a name, or called . or .."),
-        ("s3://bucket/temp", "has to be where LOG_DATA is, in S3 or on this machine"),
+        ("s3://bucket/temp", "and LOG_DATA must both be in S3, or both on this machine"),
         ("log-data/temp", "is itself under LOG_DATA; name another folder"),
         ("songs", "is itself under SONG_DATA; name another folder"),
         ("x" * 200, "has more than 180 bytes"),
@@ -622,7 +622,7 @@ def test_temp_dir_that_makes_no_sense_is_refused(tables: Warehouse, value: str, 
 def test_temp_dir_is_in_s3_if_the_data_are(tables: Warehouse) -> None:
     tables.use("s3://sparkify")
     tables.configure({("S3", "TEMP_DIR"): "temp"})
-    assert "has to be where LOG_DATA is, in S3 or on this machine" in tables.refusal()
+    assert "and LOG_DATA must both be in S3, or both on this machine" in tables.refusal()
 
 
 @pytest.mark.parametrize(

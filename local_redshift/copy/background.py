@@ -14,9 +14,9 @@ PATIENCE = 0.2  # seconds for the thread to end; it may be waiting for S3
 def in_background(
     items: Iterator[Item], ahead: int, check: Callable[[], None], seconds: float
 ) -> Generator[Item, None, None]:
-    """Yield the same items, produced by a thread that is at most `ahead` items in front.
+    """Yield `items`, produced by a thread that is at most `ahead` items ahead.
 
-    An exception of the thread is raised here. `check` is called before each item, and every so many seconds while
+    An exception of the thread is raised here. `check` is called before each item, and every `seconds` seconds while
     waiting for one; an exception from it ends the iteration. Close the iterator to end the thread early; if the thread
     is stuck, it is abandoned.
     """

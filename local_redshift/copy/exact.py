@@ -24,7 +24,7 @@ class FileRead(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Rows in ROW_FORMAT, their number, and the files that end with them."""
+    """Rows in ROW_FORMAT, their number, and the files whose last rows they are."""
 
     rows: bytes
     row_count: int

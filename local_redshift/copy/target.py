@@ -87,7 +87,7 @@ def _filled(all_columns: dict[str, tuple[Column, str]], copy: CopyStatement) -> 
 
 
 def _column(name: str, sql_type: str, modifier: int, not_null: bool, most_bytes: str) -> Column:
-    if sql_type == "text":  # of a CREATE TABLE AS
+    if sql_type == "text":  # only CREATE TABLE AS makes text columns
         return Column(name, "varchar", MAX_VARCHAR, not_null=not_null)
     if sql_type in ("varchar", "bpchar"):
         length = modifier - 4 if modifier > 0 else MAX_VARCHAR

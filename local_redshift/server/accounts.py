@@ -66,8 +66,8 @@ def _make_account() -> None:
         subprocess.run(command, check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise ServerError(
-            f"PostgreSQL does not run as root, and the account {SERVER_ACCOUNT} can't be made "
-            f"({getattr(error, 'stderr', None) or error}): make it, or run as an ordinary user"
+            f"PostgreSQL does not run as root, and the account {SERVER_ACCOUNT} could not be created "
+            f"({getattr(error, 'stderr', None) or error}): create it, or run as an ordinary user"
         ) from error
 
 

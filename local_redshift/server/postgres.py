@@ -56,7 +56,7 @@ class Postgres:
                 time.sleep(0.05)  # it is recovering from a crash
 
     def admin(self, database: str) -> Backend:
-        """Open a session of the superuser."""
+        """Open a session as the superuser."""
         return self.session({"user": ADMIN, "database": database})
 
     def start(self) -> bool:

@@ -237,7 +237,7 @@ CREATE TABLE local_redshift.late_binding_views (
 GRANT SELECT ON ALL TABLES IN SCHEMA local_redshift TO PUBLIC;
 """
 
-# Raises Redshift's error in the check of a column's length.
+# The constraints on the bytes of columns call it to raise Redshift's error.
 MESSAGES = """
 CREATE FUNCTION local_redshift.too_long(type text) RETURNS boolean
 LANGUAGE plpgsql AS $$

@@ -1,7 +1,7 @@
 """A session on PostgreSQL, which runs the statements of one client and the stand-in's own queries.
 
-All of them use the extended protocol, so that an own query can run between two statements of a client without ending
-its transaction: only a Sync does that.
+All of them use the extended protocol, in which only a Sync ends a client's transaction. So the stand-in's own queries
+can run between two statements of the client.
 https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
 """
 
@@ -125,7 +125,10 @@ class Backend:
         raise BackendLost(self)
 
     def query(self, sql: str, *values: object) -> list[list[str | None]]:
-        """Run an own query, with values for $1, $2, ...; return its rows as text. Notices are not passed on."""
+        """Run a query of the stand-in's own, with values for $1, $2, ...; return its rows as text.
+
+        Its notices are not passed on to the client.
+        """
         with self._lock:
             on_notice, self.on_notice = self.on_notice, lambda message: None
             try:
@@ -150,7 +153,10 @@ class Backend:
             return Result(rows, tag)
 
     def script(self, sql: str) -> None:
-        """Run several statements of one message, outside a transaction. Raise BackendError for the first that fails."""
+        """Run several statements, sent as one message, while no transaction is open.
+
+        Raise BackendError for the first that fails.
+        """
         self.stream.write(b"Q", text(sql))
         for _ in self._answers(b"Z"):
             pass

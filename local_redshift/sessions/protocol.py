@@ -161,8 +161,9 @@ def text(value: str) -> bytes:
 
 
 def texts(body: bytes, count: int) -> tuple[list[str], bytes]:
-    """Decode so many strings at the start of a body; return them and the rest. Raise ProtocolViolation if there are
-    fewer.
+    """Decode the first `count` strings of a body; return them and the remaining bytes.
+
+    Raise ProtocolViolation if there are fewer.
     """
     parts = body.split(b"\0", count)
     if len(parts) <= count:

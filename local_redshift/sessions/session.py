@@ -40,7 +40,7 @@ from local_redshift.sql import (
 )
 
 SERVER_VERSION = "8.0.2"  # seen
-# what a cluster says of a session beside that
+# the other parameters that a cluster reports when a client connects
 SETTINGS = (
     "client_encoding",
     "DateStyle",
@@ -209,7 +209,7 @@ class Session:
         self._sync()
 
     def _run(self, statement: list[Token], is_only: bool) -> None:
-        """Run a statement of the simple protocol."""
+        """Run a statement sent by the simple query protocol."""
         if not is_only:
             self._executed += 1
         if utility.is_utility(statement):

@@ -45,7 +45,7 @@ class Grammar(Redshift):
         }
 
         def _parse_approximate(self) -> exp.Expr | None:
-            # counts exactly, which is also an approximation
+            # APPROXIMATE is left out: an exact count is also an approximation
             start = self._index - 1
             call = self._parse_function()
             named = call.find(exp.Anonymous) if call else None

@@ -197,7 +197,7 @@ def group_by_all(select: exp.Select) -> None:
     https://docs.aws.amazon.com/redshift/latest/dg/r_GROUP_BY_clause.html
     """
     if any(item.is_star for item in select.expressions):
-        raise not_supported("GROUP BY ALL with a star")
+        raise not_supported("GROUP BY ALL with SELECT *")
     grouped = [n for n, item in enumerate(select.expressions, start=1) if not _holds_aggregate(item)]
     select.set("group", exp.Group(expressions=[exp.Literal.number(n) for n in grouped]) if grouped else None)
 
@@ -214,7 +214,7 @@ def _leave_out(select: exp.Select, excluded: set[str], scopes: Scopes) -> None:
     for item in select.expressions:
         expanded = scopes.expanded(select, item) if item.is_star else None
         if item.is_star and expanded is None:
-            raise not_supported("EXCLUDE with a star whose columns are not known")
+            raise not_supported("EXCLUDE with SELECT * from a table whose columns are not known")
         if expanded is not None:
             kept += [exp.column(name, table=source or None) for source, name, _ in expanded if name not in excluded]
         elif item.alias_or_name not in excluded:

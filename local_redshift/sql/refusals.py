@@ -87,7 +87,7 @@ _NEEDS_FRAME = frozenset(
 
 
 def check(nodes: list[exp.Expr]) -> None:
-    """Raise NotSupported for the first part of a query that Redshift does not have, or that is not supported."""
+    """Raise NotSupported for the first construct that Redshift lacks, or that the stand-in does not support."""
     for node in nodes:
         kind = type(node)
         if kind in NOT_IN_REDSHIFT:
@@ -179,7 +179,7 @@ def _window(node: exp.Window) -> None:
 
 def _frame(frame: exp.WindowSpec) -> None:
     if (frame.args.get("kind") or "").upper() != "ROWS":
-        raise not_in_redshift(f"{frame.args.get('kind')} in the frame of a window: only ROWS")
+        raise not_in_redshift(f"{frame.args.get('kind')} in the frame of a window, which must use ROWS")
     if frame.args.get("exclude"):
         raise not_in_redshift("EXCLUDE in the frame of a window")
 

@@ -62,7 +62,7 @@ def set_parameter(statement: list[Token]) -> list[Token]:
 
 
 def with_own_schema(statement: list[Token]) -> list[Token]:
-    """Add the schemas that are always searched to a statement that sets search_path.
+    """Append the schemas that are always searched to a SET search_path.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
     """

@@ -14,7 +14,7 @@ from local_redshift.sql.tokens import Token, closing, code, name_text, quote, sp
 MAX_CHAR = 4096
 MAX_PRECISION = 38
 
-# PostgreSQL's names of Redshift's types. Types with a length or a precision are below.
+# Redshift's types, and what PostgreSQL calls them. Types with a length or a precision are below.
 PLAIN_TYPES = {
     "SMALLINT": "int2",
     "INT2": "int2",
@@ -201,7 +201,7 @@ def column(definition: list[Token], catalog: Catalog, table: str) -> str:
 
 
 def _column_type(name: str, tokens: list[Token], table: str) -> tuple[str, list[str], list[Token]]:
-    """Return the type, the check of its bytes if it has a length, and the remaining tokens."""
+    """Return the type, the constraint on its bytes if it has a length, and the remaining tokens."""
     for count in (4, 3, 2, 1):
         words = " ".join(token.word for token in tokens[:count])
         rest = tokens[count:]

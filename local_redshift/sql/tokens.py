@@ -106,7 +106,7 @@ def name_text(token: Token) -> str:
 
 
 def spaced(tokens: list[Token]) -> list[Token]:
-    """Return the tokens without comments, with blanks between: a comment would hide what follows on its line."""
+    """Return the tokens separated by blanks, without comments: a comment would hide the rest of its line."""
     return [part for token in code(tokens) for part in (token, Token("space", " "))]
 
 

@@ -60,7 +60,7 @@ def _listagg(call: exp.Anonymous) -> None:
 
 
 def _over(call: exp.Expr, window: exp.Window, ordered: list[exp.Expr], start: str, end: str) -> exp.Window:
-    """Return a call over the partitions of a window, in an order, with a frame of rows."""
+    """Return `call` over the partitions of `window`, in the order given, with ROWS BETWEEN `start` AND `end`."""
     (start_value, start_side), (end_value, end_side) = (bound.rsplit(" ", 1) for bound in (start, end))
     return exp.Window(
         this=call,
@@ -173,10 +173,10 @@ def qualified(select: exp.Select, scopes: Scopes) -> exp.Select:
 
 
 def _tested(condition: exp.Expr) -> tuple[exp.Expr, exp.Expr]:
-    """Return an expression that the inner SELECT computes for QUALIFY, and the outer condition on it.
+    """Split a QUALIFY condition into an expression for the inner SELECT and a condition for the outer one.
 
-    If a window function is compared with a number, the expression is the function: PostgreSQL then stops numbering rows
-    of a partition that can't qualify.
+    If the condition compares a window function with a number, the inner SELECT computes only the function: PostgreSQL
+    then stops numbering a partition's rows early.
     """
     given = exp.column("qualifying")
     is_comparison = isinstance(condition, (exp.EQ, exp.LT, exp.LTE))
@@ -194,7 +194,7 @@ def _columns(select: exp.Select, scopes: Scopes) -> list[tuple[str, exp.Expr]]:
             continue
         expanded = scopes.expanded(select, item)
         if expanded is None:
-            raise not_supported("QUALIFY with a star whose columns are not known")
+            raise not_supported("QUALIFY with SELECT * from a table whose columns are not known")
         columns += [(name, exp.column(name, table=source or None)) for source, name, _ in expanded]
     return columns
 
