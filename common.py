@@ -62,8 +62,8 @@ def wait_for_lock(session: Session, lock: str, awaited: str) -> None:
 def copy(session: Session, statement: Copy, parameters: Parameters) -> None:
     """Run a COPY, and note it in the run log.
 
-    Raise PipelineError if it meets bad records, or leaves out more than [S3] MAXERROR allows; load_errors.csv has them
-    then, and the transaction is rolled back.
+    Raise PipelineError if COPY rejects records, or leaves out more than [S3] MAXERROR allows; then the transaction is
+    rolled back, and load_errors.csv lists the records.
     """
     with session.step(statement) as step:
         session.connection.notices.clear()
@@ -90,7 +90,7 @@ _LEFT_OUT = re.compile(r"completed, (\d+) record\(s\) could not be loaded")
 def _count_left_out(session: Session, statement: Copy) -> None:
     """Count the bad records that a COPY left out, as its notice says. Raise PipelineError if there are too many.
 
-    MAXERROR is for one COPY, and a source may have two.
+    MAXERROR counts for one COPY, and a source may need two.
     """
     table = statement.table
     found = sum(int(match[1]) for notice in session.connection.notices if (match := _LEFT_OUT.search(notice)))
@@ -107,7 +107,9 @@ def _count_left_out(session: Session, statement: Copy) -> None:
 
 
 def _with_load_errors(session: Session, message: str) -> str:
-    """Save the load errors; return the first bad record, the message of the failure, and where the other errors are."""
+    """Save the load errors. Return the first bad record, the message of the failure, and where the other errors are
+    listed.
+    """
     first, saved = save_load_errors(session)
     return "\n".join(part for part in (first, message, saved) if part)
 

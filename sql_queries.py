@@ -95,8 +95,8 @@ CREATE TABLE staging_songs (
     year             INTEGER
 ) DISTSTYLE EVEN""")
 
-# The fact: one row per NextSong event. Its natural key is start_time, session_id and item_in_session. The last three
-# columns are the event's own names and length, by which a play finds its song when the catalogue gets it later.
+# The fact table: one row per NextSong event. Its natural key is start_time, session_id and item_in_session. The last
+# three columns are the event's own title, artist name and length: if the catalogue gets the song later, they find it.
 songplays_table_create = Statement("""
 CREATE TABLE songplays (
     songplay_id     BIGINT IDENTITY(0, 1),
@@ -131,7 +131,8 @@ CREATE TABLE users (
 ) DISTSTYLE ALL SORTKEY (user_id)""")
 
 # One row per song of the catalogue, and one per song that was played but is not in it (its id starts with EV). Plays
-# are matched by artist_name: songs of one artist may have different names for the artist, of which artists has one.
+# are matched by artist_name, because an artist's songs may give the artist different names, and artists has only one of
+# them.
 songs_table_create = Statement("""
 CREATE TABLE songs (
     song_id     VARCHAR(64)       NOT NULL,
@@ -180,8 +181,8 @@ CREATE TABLE IF NOT EXISTS loaded_files (
 
 # COPY INTO STAGING ----------------------------------------------------------------------------------------------------
 
-# Loads queue up at this lock; only they use the staging tables. DELETE, because TRUNCATE would commit and release the
-# lock.
+# Loads queue up at this lock; nothing else uses the staging tables. DELETE, because TRUNCATE would commit, which
+# releases the lock.
 staging_lock = Statement("LOCK staging_events, staging_songs")
 staging_events_clear = Statement("DELETE FROM staging_events")
 staging_songs_clear = Statement("DELETE FROM staging_songs")
@@ -217,8 +218,8 @@ STATUPDATE ON""",
     reads=("song_data",),
 )
 
-# Options that a run adds to these: for the objects that it packs; with MAXERROR, for the bad records that may be left
-# out; with --check, to parse everything, load nothing, and report as many errors as COPY can.
+# Options that a run adds to these: for packed objects; with MAXERROR, to leave out bad records; with --check, to parse
+# everything, load nothing, and report as many errors as COPY can.
 packed_option = "GZIP"
 maxerror_option = "MAXERROR %(maxerror)s"
 check_option = "NOLOAD\nMAXERROR 100000"
@@ -250,7 +251,7 @@ INSERT INTO loaded_files (source, file, version, loaded_at)
 SELECT source, file, version, GETDATE()
 FROM new_files""")
 
-# Hashes, because the names of hundreds of thousands of files would be large.
+# Hashes, because the names of hundreds of thousands of files would take too much memory.
 known_files = Statement("SELECT MD5(file || '|' || version) FROM loaded_files WHERE source = %(source)s")
 
 # Random id of this warehouse. A load uses it to delete only its own leftovers from TEMP_DIR.
@@ -337,8 +338,8 @@ _WINDOW = "start_time BETWEEN %(first)s AND %(last)s"
 # CHANGES OF THE CATALOGUE ---------------------------------------------------------------------------------------------
 
 # Songs, artists and users are upserted in three steps: new and changed rows go into a temporary table, their old
-# versions are deleted, the new ones inserted. Columns are always listed: a table that got a column by ALTER TABLE has
-# another order. When several versions share a key, a total ordering picks the winner, so the order of loads does not
+# versions are deleted, and the new ones are inserted. Columns are always listed, because ALTER TABLE may have put them
+# in another order. If several versions share a key, a total order picks the winner, so that the order of loads does not
 # matter. Ids that start with EV are inferred: for songs and artists that were played but are not in the catalogue.
 
 # One row per song id that is new or has changed: the most complete version; ties are decided by the values.
@@ -384,9 +385,9 @@ QUALIFY ROW_NUMBER() OVER (
 EXCEPT
 SELECT artist_id, name, location, latitude, longitude FROM artists""")
 
-# One row per song or artist (the other id is NULL) whose earlier plays may match another one from now on: songs that
-# share title and artist name with a version that this run adds or removes, and artists who had the lowest id of a name,
-# which plays without a song in the catalogue get, and no longer have it.
+# One row per song or artist (the other id is NULL) whose earlier plays may match a different one from now on. These are
+# songs that share title and artist name with a version that this run adds or removes, and artists who no longer have
+# the lowest id of a name, which plays of songs outside the catalogue get.
 to_rematch_create = Statement("""
 CREATE TEMP TABLE to_rematch DISTSTYLE ALL AS
 WITH before AS (
@@ -434,8 +435,8 @@ JOIN namesakes ON namesakes.id_before = artists.artist_id AND namesakes.id_befor
 
 to_rematch_count = Statement("SELECT COUNT(*) FROM to_rematch")
 
-# One row per title, artist name and length of the earlier plays to match again, with their song and artist so far.
-# Nearly always empty; else all plays are read.
+# One row per title, artist name and length of the earlier plays to match again, with the song and artist they have now.
+# Nearly always empty; otherwise all plays are read.
 plays_to_rematch_create = Statement("""
 CREATE TEMP TABLE plays_to_rematch DISTSTYLE ALL AS
 SELECT song_title, artist_name, song_length, song_id, artist_id FROM songplays WHERE 1 = 0""")
@@ -456,8 +457,9 @@ _SAME_EVENT = (
     " AND events.item_in_session = songplays.item_in_session"
 )
 
-# One row per staged event whose key is that of a play, with a number for each of PLAY_COLUMNS: 0 if both have the same
-# value or none, 1 if they differ, 2 if the event lacks the play's value. The greatest is that of the event.
+# One row per staged event whose key belongs to a play, with a number for each of PLAY_COLUMNS: 0 if the values are the
+# same or both missing, 1 if they differ, 2 if the event lacks a value that the play has. The greatest of these is that
+# of the event.
 _CHANGES = ",\n        ".join(
     f"CASE WHEN events.{staged} = songplays.{kept} OR (events.{staged} IS NULL AND songplays.{kept} IS NULL) THEN 0"
     f" WHEN events.{staged} IS NULL THEN 2 ELSE 1 END AS {kept}_change"
@@ -475,7 +477,7 @@ WITH compared AS (
     WHERE songplays.{_WINDOW}
 )"""
 
-# One row per play whose event is staged with other values, or is no longer a play.
+# One row per play whose event is staged with different values, or is no longer a play.
 replaced_plays_create = Statement(f"""
 CREATE TEMP TABLE replaced_plays DISTSTYLE ALL AS{_COMPARED}
 SELECT *
@@ -487,7 +489,7 @@ DELETE FROM songplays
 USING replaced_plays
 WHERE songplays.songplay_id = replaced_plays.songplay_id AND songplays.{_WINDOW}""")
 
-# Their inferred songs and artists, which stay only if other plays have them.
+# Their inferred songs and artists, which are kept only if other plays have them.
 replaced_to_rematch_insert = Statement("""
 INSERT INTO to_rematch (song_id, artist_id)
 SELECT DISTINCT
@@ -496,7 +498,7 @@ SELECT DISTINCT
 FROM replaced_plays
 WHERE LEFT(song_id, 2) = 'EV' OR LEFT(artist_id, 2) = 'EV'""")
 
-# Their timestamps, unless another play has the same.
+# Their timestamps, unless another play has the same one.
 replaced_times_delete = Statement(f"""
 DELETE FROM time
 USING replaced_plays
@@ -703,9 +705,9 @@ artists_table_analyze = Statement("ANALYZE artists (artist_id)")
 songplays_table_analyze = Statement("ANALYZE songplays (start_time)")
 time_table_analyze = Statement("ANALYZE time (start_time)")
 
-# Match earlier plays again: update those that have another song or artist now. Their inferred songs and artists are
-# deleted, and those that still have a play are inserted again, with the artist they have now. play_songs covers all
-# their plays: plays_to_rematch has all plays of these ids.
+# Match earlier plays again: update those whose song or artist is now a different one. Their inferred songs and artists
+# are deleted first; those that still have a play are inserted again, with their present artist. play_songs covers all
+# of these plays, because plays_to_rematch has all plays of these ids.
 songplays_table_update = Statement(f"""
 UPDATE songplays
 SET song_id = play_songs.song_id, artist_id = play_songs.artist_id
@@ -737,7 +739,7 @@ def _check(*rules: str) -> Statement:
 
 
 def _not_in(parent: str, child: str, key: str, wrong: str, found: str = "COUNT(*)", where: str = "") -> str:
-    """Return a rule against keys in `child` that `parent` lacks; `where` narrows down the rows of `child`."""
+    """Return a rule against keys in `child` that `parent` lacks; `where` limits the rows of `child`."""
     return f"""
 SELECT '{wrong}' AS wrong, {found} AS found, CAST(MIN({child}.{key}) AS VARCHAR) AS example
 FROM {child}
@@ -768,7 +770,7 @@ SELECT 'inferred {table} without a play' AS wrong, COUNT(*) AS found, MIN({key})
 FROM (SELECT {key} FROM {among} WHERE LEFT({key}, 2) = 'EV' EXCEPT SELECT {key} FROM {plays}) AS unplayed"""
 
 
-# One row per column that is empty in all of at least 20 staged plays: the field of the logs was renamed.
+# One row per column that has no value in any of 20 or more staged plays: the field of the logs was renamed.
 fields_check = _check(
     *(
         f"""
@@ -846,8 +848,8 @@ HAVING COUNT(*) >= 20"""
     )
 )
 
-# Every staged play and every upserted row has arrived. Catalogue ids that start with EV would be mistaken for
-# inferred ones.
+# Every staged play and every upserted row has arrived. Catalogue ids must not start with EV, or they would be mistaken
+# for inferred ones.
 staged_check = _check(
     f"""
 SELECT
@@ -865,7 +867,7 @@ WHERE events.page = 'NextSong' AND songplays.start_time IS NULL""",
     _not_in("artists", "new_artists", "artist_id", "upserted rows missing from artists"),
 )
 
-# The small tables, as a whole.
+# The small tables, in full.
 dimensions_check = _check(
     _twice("users", "user_id", "duplicate user_id in users"),
     _twice("songs", "song_id", "duplicate song_id in songs"),
@@ -889,7 +891,7 @@ WHERE {_WINDOW}
     AND NOT EXISTS (SELECT 1 FROM songplays WHERE songplays.start_time = time.start_time AND songplays.{_WINDOW})""",
 )
 
-# Each play has a song of its title and artist name, and the artist of that song. Plays that agree in these are checked
+# Each play has a song with its title and artist name, and that song's artist. Plays that agree in these are checked
 # once.
 plays_check = _check(
     f"""
@@ -984,7 +986,7 @@ WHERE hour <> EXTRACT(hour FROM start_time)
 
 # Each row is a warning: its text, the number of staged records that it concerns, and the number of all.
 
-# One row per column that is empty in more than one staged play in twenty.
+# One row per column that has no value in more than one of twenty staged plays.
 missing_values_warning = _check(
     *(
         f"""
@@ -1001,7 +1003,7 @@ SELECT 'events are no play' AS wrong, events AS found, events AS total
 FROM staged_counts
 WHERE events >= 20 AND plays = 0""")
 
-# One row per staged column that is empty in all of at least 20 records.
+# One row per staged column that has no value in any of 20 or more records.
 empty_columns_warning = _check(
     *(
         f"""
@@ -1039,8 +1041,8 @@ SELECT
     (SELECT COUNT(*) FROM songs WHERE LEFT(song_id, 2) = 'EV') AS inferred_songs,
     (SELECT COUNT(*) FROM artists WHERE LEFT(artist_id, 2) = 'EV') AS inferred_artists""")
 
-# With --replace, numbers of: plays with new values; users with a new row or none; users without one; other users that
-# were upserted; timestamps that were removed.
+# With --replace, the numbers of plays with new values, users whose row has changed or is gone, users whose row is gone,
+# other upserted users, and removed timestamps.
 replaced_summary = Statement(f"""
 SELECT
     (SELECT COUNT(*) FROM replaced_plays WHERE page = 'NextSong') AS changed_plays,
@@ -1084,8 +1086,7 @@ SELECT 'artists', COUNT(*), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR) FROM ar
 UNION ALL
 SELECT 'time', COUNT(*), CAST(MIN(start_time) AS VARCHAR), CAST(MAX(start_time) AS VARCHAR) FROM time""")
 
-# The five songs that were played most, and on each row how many plays there are and how many have a song of the
-# catalogue.
+# The five songs played most. Each row also has the number of plays, and how many of them have a song of the catalogue.
 most_played_songs = Statement("""
 SELECT
     songs.title, songs.artist_name, played.plays,
@@ -1249,7 +1250,7 @@ insert_table_queries = [
     time_table_analyze,
 ]
 
-# if earlier plays may match another song now, which is rare; plays_to_rematch_insert runs before the others
+# if earlier plays may match a different song now, which is rare; plays_to_rematch_insert runs before the others
 rematch_queries = [
     songplays_table_update,
     inferred_songs_delete,

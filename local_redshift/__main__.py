@@ -100,7 +100,7 @@ def _opened(warehouse: Warehouse) -> tuple[Server, str]:
 
 
 def _serve(warehouse: Warehouse, port: int) -> int:
-    """Accept clients until Ctrl-C or SIGTERM. Further signals are ignored."""
+    """Accept clients until Ctrl-C or SIGTERM. Ignore any further signal."""
     # The signal is written to the pipe directly. A handler in Python could run just before the read, which would then
     # block.
     stopping, stop = os.pipe()

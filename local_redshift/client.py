@@ -1,4 +1,4 @@
-"""Connect to the stand-in with psycopg2, starting the process that serves a data directory if need be."""
+"""Connect to the stand-in with psycopg2. If need be, start the process that serves the data directory."""
 
 import atexit
 import contextlib
@@ -117,8 +117,9 @@ class Server:
             raise ServerError(f"DATA_DIR {self.data_dir} can't be used: {error.strerror}") from error
 
     def request(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Send the server a request, starting it again if it is gone; return its answer. Raise ServerError if that
-        fails.
+        """Send the server a request, and return its answer. If the server is gone, start it again.
+
+        Raise ServerError if that fails.
         """
         problem: Exception | None = None
         for _ in range(TRIES):
@@ -132,7 +133,9 @@ class Server:
 
     @contextlib.contextmanager
     def ask(self, asked: dict[str, Any]) -> Iterator[tuple[socket.socket, dict[str, Any]]]:
-        """Send the server a request; yield the answer, and the connection, for whose length some requests last."""
+        """Send the server a request. Yield its answer and the connection, since some requests last as long as the
+        connection.
+        """
         body = json.dumps(asked).encode()
         with socket.socket(socket.AF_UNIX) as connected:
             connected.connect(str(self.socket_dir / SOCKET_NAME))
@@ -163,7 +166,7 @@ class Server:
             time.sleep(0.01)
 
     def release(self) -> None:
-        """Stop using the server. The last process to do so waits until it has stopped, at most STOP_SECONDS."""
+        """Stop using the server. The last process to do so waits up to STOP_SECONDS for the server to stop."""
         if self._users_lock is None:
             return
         atexit.unregister(self.release)
@@ -193,5 +196,5 @@ class Server:
 
 @functools.cache
 def get_server(data_dir: Path) -> Server:
-    """Return the server of `data_dir`, which need not run. There is one object per process and directory."""
+    """Return the server of `data_dir`, which may not be running. A program gets the same object each time."""
     return Server(data_dir)

@@ -108,10 +108,10 @@ class NoSuchObject(SourceError):
 
 
 def not_in_redshift(what: str) -> NotSupported:
-    """Return the error for something that a cluster refuses, too."""
+    """Return the error for something that Redshift does not have."""
     return NotSupported(f"Redshift does not support {what}, so the stand-in refuses it")
 
 
 def not_supported(what: str) -> NotSupported:
-    """Return the error for something that a cluster accepts."""
+    """Return the error for something that a cluster accepts, but the stand-in does not."""
     return NotSupported(f"the local stand-in does not support {what}")

@@ -1,7 +1,7 @@
 """Redshift's load error codes and the wording of its messages, each with its source. They are written nowhere else.
 
 DG is https://docs.aws.amazon.com/redshift/latest/dg/. "Seen" means in a row or log that somebody published; "guess"
-marks what is not known (see README.md, "What is not known of the real thing").
+marks what is not known (see README.md, "Where Redshift's behaviour is not known").
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The program that a COPY reads for: its AWS settings, and its folder, in which relative paths start."""
+"""The program for which a COPY reads: its AWS settings, and its working directory, where relative paths start."""
 
 import contextlib
 import functools
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import boto3
 
-# The start of the statement with which a program sends its settings to the server; a string follows. It is never
-# forwarded to PostgreSQL.
+# A program sends the server its settings by a statement that starts with this; a string follows. The statement never
+# reaches PostgreSQL.
 HANDOVER = "SET local_redshift.program TO"
 
 # other variables that boto3 reads

@@ -22,12 +22,12 @@ class Passed:
 
     @property
     def text(self) -> str:
-        """The number of checks as text."""
+        """The number of checks that passed, in words."""
         return f"{counted(self.rules, 'check')} passed"
 
     @property
     def lines(self) -> Sequence[str]:
-        """The same in one line."""
+        """The same, as the lines to print."""
         return ()
 
 
@@ -75,8 +75,8 @@ def warn_of_load(session: Session) -> None:
 def verify_star(session: Session) -> None:
     """Check the whole star schema. Raise PipelineError, naming each violation.
 
-    Each query runs in its own transaction, so that nobody has to wait for all of them. None reads the staging tables,
-    which loads lock.
+    Each query runs in its own transaction, so that other sessions wait for one query at most. No query reads the
+    staging tables, which loads lock.
     """
     session.run.log.expected = len(sql_queries.verify_queries)
     window = whole_star(session)

@@ -34,11 +34,11 @@ from sql_queries import Copy
 
 WORDS = {"log_data": "log files", "song_data": "song files"}
 
-# The only names that are ever deleted under TEMP_DIR are our own: warehouse, start of the run, file.
+# Under TEMP_DIR only names of this form are ever deleted: warehouse, start of the run, file.
 _OURS = re.compile(
     r"etl-(?P<warehouse>[0-9a-f]{16}|check)/(?P<begun>\d{8}T\d{6})-[0-9a-f]{16}/[\w-]+\.(?:manifest|json\.gz)"
 )
-_ABANDONED = dt.timedelta(days=1)  # other warehouses' files are leftovers if they are older
+_ABANDONED = dt.timedelta(days=1)  # files of other warehouses are leftovers once they are this old
 _BEGUN = "%Y%m%dT%H%M%S"
 
 
@@ -213,7 +213,7 @@ def _packed(
 
 
 class _PackWatch:
-    """Count the packed files; raise Stopped in the middle of packing if the run is to stop."""
+    """Counts the packed files; raises Stopped in the middle of packing if the run is to stop."""
 
     def __init__(self, session: Session, files: int) -> None:
         self._session = session
@@ -277,7 +277,7 @@ class TempFolder:
             raise type(error)(f"{error}; see [S3] TEMP_DIR in {self._config}") from error
 
     def clear_left_over(self) -> None:
-        """Delete what killed runs have left: files of this warehouse's loads, and any old files."""
+        """Delete what killed runs left behind: files of this warehouse's loads, and old files of any."""
         with self._named(), announce_wait("the list of files under TEMP_DIR"):
             found = [file.name for file in self._store.list(f"{self._temp_dir}/etl-")]
         self._delete([name for name in found if self._is_left_over(name.removeprefix(f"{self._temp_dir}/"))])

@@ -1,6 +1,6 @@
-"""Explain errors of the warehouse: what failed, what to do, and whether a retry may succeed.
+"""Explain the warehouse's errors: what failed, what to do, and whether a retry may succeed.
 
-The patterns are published messages of Redshift, S3 and libpq, each with its source.
+The patterns are published messages of Redshift, S3 and libpq; each has its source beside it.
 """
 
 import os
@@ -46,7 +46,7 @@ _PATTERNS = (
     # a table while the load waits for its lock.
     Pattern(r"\A(?:ERROR: *)?(?:1023|1018)\b", True),
     Pattern(r"Serializable isolation violation|conflict with concurrent transaction", True),
-    # https://repost.aws/knowledge-center/http-5xx-errors-s3: all of S3's 5xx can and should be tried again
+    # https://repost.aws/knowledge-center/http-5xx-errors-s3: any 5xx answer of S3 should be retried
     Pattern(r"S3ServiceException:[^\n]*,Status 5\d\d,", True),
     # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: S3 gave up waiting for a slow connection
     Pattern(r"S3ServiceException:[^\n]*,Error RequestTimeout,", True),
@@ -56,7 +56,7 @@ _PATTERNS = (
     Pattern(r"S3CurlException:[^\n]*,\s*CurlError (?:6|7|18|28|35|52|55|56),", True),
     # github.com/harrystech/arthur-redshift-etl pull request 134
     Pattern(r"S3 ?Query Exception", True),
-    # botocore's messages for the same, if the stand-in reads S3:
+    # the same failures as botocore words them, for COPYs of the stand-in:
     # https://github.com/boto/botocore/blob/develop/botocore/exceptions.py
     Pattern(
         r"S3 can't be read from here: (?:Read timeout|Connect timeout|Could not connect|Connection was closed"
@@ -73,7 +73,7 @@ _PATTERNS = (
 _NO_CONNECTION = (
     # a cluster that is paused or restarting
     Pattern(r"Connection refused|starting up|shutting down", True),
-    # github.com/exmergo/dex pull request 97: a workgroup that wakes up drops the first handshake
+    # github.com/exmergo/dex pull request 97: a workgroup that is waking up drops the first handshake
     Pattern(
         r"server closed the connection unexpectedly|Connection reset|connection has been closed unexpectedly", True
     ),
@@ -182,7 +182,7 @@ def statement_failed(
 
 
 def _is_disk_full(error: psycopg2.Error, settings: Settings) -> bool:
-    """Tell whether the local server's disk is full. If the server died of it, only its log says so."""
+    """Tell whether the local server's disk is full. If the server died because of that, only its log says so."""
     if _NO_SPACE in str(error):
         return True
     if not is_connection_lost(error):
@@ -271,7 +271,7 @@ def own_credentials() -> str:
 
 
 def own_endpoint() -> str:
-    """Describe the S3 server that the environment points to, without passwords; empty if it is AWS's."""
+    """Describe the S3 server that the environment points to, without passwords; empty if it is AWS's own."""
     for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
         if url := os.environ.get(name):
             return f"through {name} = {without_password(url)}"

@@ -26,7 +26,7 @@ AT_A_TIME = 128  # concurrent requests: S3 takes some 20 ms for each, whatever i
 BATCH_FILES, BATCH_BYTES = 2048, 32 << 20  # read at a time; bounds the memory
 CREDENTIALS_KEPT = dt.timedelta(minutes=5)  # boto3 refreshes them some 10 minutes before they expire
 
-GONE = "it has been deleted or moved since it was listed"  # the next listing finds it in its new place, or not at all
+GONE = "it has been deleted or moved since it was listed"  # the next listing finds its new place, or nothing
 
 # S3's message inside obstore's, and obstore's messages for transient failures
 _S3_SAYS = re.compile(r"<Code>(?P<code>\w+)</Code>.*?<Message>(?P<message>[^<]*)</Message>", re.DOTALL)
@@ -153,9 +153,9 @@ class S3FileStore:
         yield from self._listed_by_boto3(prefix, last)
 
     def _listed(self, prefix: str) -> Iterator[FoundFile]:
-        """List with obstore, whose prefixes are folders: start at the first name that begins with `prefix`.
+        """List with obstore, whose prefixes are folders, from the first name that begins with `prefix`.
 
-        Names arrive sorted, so the first that does not begin with the prefix ends the listing.
+        Names arrive sorted, so the first one that does not begin with the prefix ends the listing.
         """
         key = self._key(prefix)
         folder, _, beginning = key.rpartition("/")
@@ -168,7 +168,7 @@ class S3FileStore:
                     return
 
     def _listed_by_boto3(self, prefix: str, last: FoundFile | None) -> Iterator[FoundFile]:
-        """List the rest with boto3, which accepts any name but takes four times as long."""
+        """List the other names with boto3, which accepts any name but takes four times as long."""
         import boto3
         from botocore.exceptions import BotoCoreError, ClientError
 

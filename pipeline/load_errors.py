@@ -85,7 +85,7 @@ class LoadError(NamedTuple):
     query: str
 
     def traced(self, packed: Mapping[str, PackedObject]) -> "LoadError":
-        """Return this error with the file and line that were packed, if it is in a packed object."""
+        """Return this error with the file and line of the source, if its record was in a packed object."""
         origin = origin_of(self.filename, self.line, packed)
         return self._replace(filename=origin.file, line=str(origin.line)) if origin else self
 
@@ -109,7 +109,7 @@ class Table(NamedTuple):
     rows: list[list[str]]
 
     def traced(self, packed: Mapping[str, PackedObject]) -> "Table":
-        """Return this table with two more columns if anything was packed: the source file and line of each error."""
+        """Return this table with two more columns if any object was packed: the source file and line of each error."""
         at = {name: self.columns.index(name) for name in (*_FILE_COLUMNS, "line_number") if name in self.columns}
         file = next((at[name] for name in _FILE_COLUMNS if name in at), None)
         if not packed or file is None:

@@ -13,7 +13,7 @@ from pipeline.load_errors import PackedObject
 
 
 class FileList:
-    """Names and sizes of files, stored compactly: a list of tuples took three times the memory."""
+    """Names and sizes of files, stored compactly: a list of tuples takes three times the memory."""
 
     def __init__(self) -> None:
         self._names: list[str] = []
@@ -79,8 +79,8 @@ Write = Callable[[str, IO[bytes]], str]
 def pack(store: FileStore, files: FileList, write: Write, done: Done) -> Packed:
     """Pack the files into objects of about equal size. `write` names them, and `done` is called after each file.
 
-    A file that is not a sequence of complete JSON objects is left out: it could spoil its neighbours, and COPY reports
-    it by its own name.
+    A file that is not a sequence of complete JSON objects is left out, because it could spoil the files packed beside
+    it. COPY reads it by itself, and names it if it fails.
     """
     count = min(MOST_OBJECTS, max(1, files.size // PACKED_BYTES))
     share = math.ceil(files.size / count)

@@ -48,7 +48,7 @@ class CopyWatch:
         self._queries = list(copy_progress_queries)
 
     def __call__(self) -> SoFar | None:
-        """Return the progress; None if no system table has it."""
+        """Return the progress; None if no system table shows it."""
         for query in list(self._queries):
             try:
                 found = self._ask(query)

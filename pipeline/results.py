@@ -18,7 +18,7 @@ from pipeline.summary import CopiedTable, Staged, Summary, TableChanges, Transfo
 
 
 def describe_staged(session: Session, files: Mapping[str, int], replaces: bool) -> Staged:
-    """Return the figures of the staged records. `files` has the numbers of files by source, if they are known."""
+    """Return the figures of the staged records. `files` is the number of files by source, if known."""
     copied: dict[str, CopiedTable] = {}
     for statement in sql_queries.copy_table_queries:
         steps = [step for step in session.run.log.steps if step.name == statement.name]
@@ -117,7 +117,7 @@ def measure(
 
 
 class Replaced(NamedTuple):
-    """The effects of --replace, as `replaced_summary` counts them."""
+    """What --replace did, as `replaced_summary` counts it."""
 
     changed_plays: int = 0
     differing_users: int = 0
@@ -184,9 +184,9 @@ def summarize(session: Session, staged: Staged, loaded: Transformed) -> Summary:
 
 
 def count_files(session: Session, summary: Summary) -> Summary:
-    """Return the summary with the numbers of files that COPY read, as far as the system tables have them.
+    """Return the summary with the numbers of files that COPY read, as far as the system tables list them.
 
-    Call it after the commit: an unreadable system table aborts the transaction.
+    Call it after the commit, because reading a system table without permission aborts the transaction.
     """
     if None not in summary.files.values():
         return summary
@@ -214,7 +214,7 @@ def say_folders_read(session: Session) -> None:
 
 
 def _files_read(session: Session) -> set[str]:
-    """Return the log files that the session's COPYs have read; none if no system table has them."""
+    """Return the log files that the session's COPYs have read; none if no system table lists them."""
     names: set[str] = set()
     with contextlib.suppress(psycopg2.Error):
         for copy in session.copies:

@@ -173,7 +173,7 @@ class RunLog:
         return time.monotonic() - self._begun
 
     def _begin_report(self, report: Path) -> None:
-        """Write that the run is in progress: a killed run must not leave the report of an earlier one behind."""
+        """Write that the run is in progress, so that a killed run does not leave an earlier one's report behind."""
         try:
             report = report.absolute() if _is_device(report) else report.resolve()
             _check_writable(report)
@@ -200,7 +200,7 @@ class RunLog:
 
     @property
     def position(self) -> tuple[int, int] | None:
-        """The number of the running step and the number of all steps; None if that is not known."""
+        """The number of the running step and the number of all steps; None if they are not known."""
         number = len(self.steps) + 1
         return (number, max(self.expected, number)) if self.expected else None
 
@@ -239,7 +239,7 @@ class RunLog:
         self.detail(f"  failed  {result}" if result.found else f"  ok  {result.name}")
 
     def succeed(self, text: str) -> None:
-        """Print how the run ended, which was well."""
+        """Print how the run ended if it ended well."""
         say(f"{text} ({self.seconds:.1f} s)", colour=GREEN)
 
     def sum_up(self) -> None:
@@ -251,7 +251,7 @@ class RunLog:
         say(f"{self.summary.loaded(self.warehouse)} in {self.seconds:.1f} s{warned}", colour=GREEN)
 
     def warn(self, text: str) -> None:
-        """Note and print a warning, which fails nothing."""
+        """Note and print a warning; the run goes on."""
         self.warnings.append(text)
         say(f"warning: {text}", colour=YELLOW)
 

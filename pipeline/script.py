@@ -117,7 +117,7 @@ def run_with_signals(work: Callable[[], None], run: Run, status_of: Callable[[Ba
 
 
 def _ignore_signals() -> None:
-    """Ignore further signals: the last message is out."""
+    """Ignore further signals, once the last message has been printed."""
     for number in _WORDS:
         signal.signal(number, signal.SIG_IGN)
 
@@ -208,7 +208,7 @@ def run_script(
 
 
 def note_doubts(settings: Settings) -> None:
-    """Print a note about settings that are valid but probably unintended."""
+    """Print a note about settings that are valid but probably not intended."""
     if settings.host in ("localhost", "127.0.0.1") and settings.sslmode == "verify-full":
         say(
             f"{settings.path}: [CLUSTER] HOST = {settings.host} is a cluster that is reached through this machine; "

@@ -52,8 +52,8 @@ class Outcome(enum.Enum):
 class Run:
     """All tries of one script, from the command line to the exit status.
 
-    The script works in one thread; `stop` is called from another. `outcome` is set by the commit or, if its answer was
-    lost, by the next try. `advice` tells the user what to do if the outcome stays unknown.
+    The script works in one thread; another one calls `stop`. `outcome` is set by the commit or, if its answer was lost,
+    by the next try. `advice` tells the user what to do if the outcome stays unknown.
     """
 
     def __init__(self, advice: str = "look before you run it again", log: RunLog | None = None) -> None:
@@ -109,7 +109,7 @@ class Run:
             self.is_committing = False
 
     def stop(self) -> None:
-        """Stop the run: no commit is sent from now on."""
+        """Stop the run: from now on no commit is sent."""
         with self._lock:
             self._stopping.set()
 

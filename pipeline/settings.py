@@ -1,4 +1,4 @@
-"""Settings: the values of dwh.cfg, checked before anything is connected."""
+"""Settings: the values of dwh.cfg, checked before any connection is opened."""
 
 import os
 import re
@@ -39,7 +39,7 @@ class CredstashEntry:
 
 @dataclass(frozen=True)
 class Source:
-    """The sources as COPY takes them, and the role and region for a cluster to read them."""
+    """The sources as COPY reads them, and the role and region with which a cluster reads them."""
 
     log_data: str
     log_jsonpath: str
@@ -209,7 +209,7 @@ def _maxerror(values: ConfigValues) -> int:
 
 
 def _temp_dir(values: ConfigValues, host: str) -> str:
-    """Return [S3] TEMP_DIR, which has to be in S3 if the data are there, otherwise on this machine."""
+    """Return [S3] TEMP_DIR. It must be in S3 if the data are there, otherwise on this machine."""
     given = values.get("S3", "TEMP_DIR", "")
     if not given:
         return ""

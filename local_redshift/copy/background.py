@@ -36,7 +36,7 @@ def in_background(
 
 
 class _Producer(Generic[Item]):
-    """A thread that puts items into a queue: None at their end, an exception if one ends them."""
+    """A thread that puts items into a queue: None after the last one, or the exception that ended them."""
 
     def __init__(self, items: Iterator[Item], ahead: int) -> None:
         self.made: queue.Queue[Item | BaseException | None] = queue.Queue(ahead)

@@ -68,7 +68,7 @@ def parse(value: str, template: str) -> dt.datetime | None:
     try:
         match = _pattern(template).fullmatch(value)
         return _moment(match.groupdict()) if match else None
-    except (ValueError, re.error):  # no such day, or a format that names a part twice
+    except (ValueError, re.error):  # no such day, or a format that has a part twice
         return None
 
 
@@ -121,7 +121,7 @@ def _zone(zone: str) -> dt.timezone:
 def from_epoch(value: str, units_a_second: int) -> dt.datetime | None:
     """Return the UTC timestamp of a number of seconds or milliseconds since 1970; None if it is not such a number.
 
-    Fractions and negative numbers are accepted (guess), years past 9999 are not.
+    Fractions and negative numbers are accepted (guess), but no years after 9999.
     """
     if not _EPOCH_NUMBER.fullmatch(value.strip(" ")):
         return None

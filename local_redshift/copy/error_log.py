@@ -48,7 +48,7 @@ class CopyId:
 
 
 class LoadErrors:
-    """The load errors of a COPY so far, and how many it tolerates."""
+    """The load errors of a COPY so far, and how many MAXERROR allows."""
 
     def __init__(self, copy: CopyStatement) -> None:
         # DG copy-parameters-data-load.html: with 0 and with 1 the first error ends the COPY

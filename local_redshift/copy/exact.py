@@ -10,7 +10,8 @@ from local_redshift.copy.jsonpaths import MISSING, JsonPath, PathError, follow, 
 from local_redshift.copy.records import BadRecord, Record
 from local_redshift.copy.values import Converter, ValueRefused, literal_overflow
 
-# The rows' format for PostgreSQL's COPY: CSV, but with the escapes of JSON, which the fast way makes good use of
+# The format of the rows for PostgreSQL's COPY: CSV, but with JSON's escapes, so that the fast path can use a JSON
+# encoder.
 ROW_FORMAT = "FORMAT csv, QUOTE '\"', ESCAPE E'\\\\', NULL 'null'"
 
 ROWS_AT_ONCE = 1000  # sent to the server as one piece

@@ -123,7 +123,7 @@ class _FastField:
             # a TIMESTAMPTZ without a zone would be in the zone of the session
             zone = "+00:00" if column.type == "timestamptz" else ""
             self._epoch_texts = epoch_formatter(EPOCH_UNITS[copy.timeformat], zone)
-        # number types that are loaded as written in the file, which is not known here
+        # types of numbers that are loaded as written in the file; the decoder does not keep that
         self._as_written: tuple[type, ...] = ()
         if is_text:
             self._as_written = (int, float)
@@ -199,7 +199,7 @@ class _FastField:
 
 
 def _without_json_escapes(lines: bytes) -> bytes:
-    """Return the lines with control characters unescaped: CSV has escapes for quote and backslash only.
+    """Return the lines with control characters unescaped, since CSV has escapes only for quote and backslash.
 
     Raise _DoesNotFit for a NUL, which the server can't store.
     """

@@ -12,7 +12,7 @@ from local_redshift.errors import SourceError
 
 JsonPath = tuple[str | int, ...]  # member names and array indexes, starting at the root, such as ("a", 0, "b")
 
-MISSING = object()  # the result for a path whose member a record lacks
+MISSING = object()  # the value of a path that leads to nothing in a record
 
 # a star would be a wildcard, which Redshift rejects
 _DOT_STEP = re.compile(r"\.([^'.*\[\]]+)((?:\[\d+\])*)")
@@ -102,7 +102,7 @@ def follow(path: JsonPath, value: object) -> object:
 
 
 def source_text(path: JsonPath, text: str) -> str:
-    """Return the source text of the value at `path`, which must match, in the record `text`."""
+    """Return the source text of the value at `path` in the record `text`. The path must match."""
     for step in path:
         if isinstance(step, int):
             text = list(elements(text))[step]

@@ -1,4 +1,4 @@
-"""Split a file into records: JSON objects, with the lines they end on.
+"""Split a file into records: JSON objects, with the line on which each ends.
 
 Objects are separated by white space only; they may span lines, and several may share one.
 https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-format.html
@@ -140,7 +140,7 @@ class RecordReader:
         return bad, end
 
     def _broken_off(self, at: int, error: json.JSONDecodeError, final: bool) -> tuple[BadRecord | None, int] | None:
-        """Handle a record that may only be incomplete; return None if it is malformed."""
+        """Handle a record that may just be incomplete; return None if it is malformed."""
         near_end = error.pos >= len(self._text) - LONGEST_TOKEN
         if not near_end and not error.msg.startswith("Unterminated string"):
             return None

@@ -181,7 +181,7 @@ class _CopyRun:
             self._session.inform(messages.SOME_NOT_LOADED.format(table=table, count=len(self._errors.found)))
 
     def _add_detail(self, error: SourceError) -> None:
-        """Add the DETAIL block of a cluster to the error, unless no cluster has such an error."""
+        """Add a cluster's DETAIL block to the error, unless a cluster has no such error."""
         if self._copy.source.startswith("s3://") and error.process:
             process = f"{error.process} [pid={self._backend.process}]"
             error.detail = messages.detail_block(

@@ -70,7 +70,7 @@ FLAGS = (
 ).split()
 COMPRESSIONS = ("GZIP", "BZIP2")
 TEXTS = ("REGION", "TIMEFORMAT", "DATEFORMAT")
-# compression of columns has no meaning here: accepted, without effect
+# column encodings have no effect here, so options about them are accepted and ignored
 NO_EFFECT = ("COMPUPDATE", "COMPROWS")
 AUTHORIZATION = ("IAM_ROLE", "CREDENTIALS", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
 
@@ -91,8 +91,8 @@ TAKEN = (
 def parse_copy(statement: list[Token]) -> CopyStatement:
     """Parse the tokens of a COPY.
 
-    Raise NotSupported, with a list of the supported ones, for another option or format, and SyntaxRefused for a syntax
-    error; neither message ever contains a credential.
+    Raise NotSupported, which lists the supported ones, for another option or format, and SyntaxRefused for a syntax
+    error. Neither message ever contains a credential.
     """
     return _Parser(code(statement)).parse()
 

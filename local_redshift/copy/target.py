@@ -92,7 +92,7 @@ def _column(name: str, sql_type: str, modifier: int, not_null: bool, most_bytes:
     if sql_type in ("varchar", "bpchar"):
         length = modifier - 4 if modifier > 0 else MAX_VARCHAR
         return Column(name, sql_type, length, not_null=not_null)
-    if sql_type == "bytea":  # its length is in the check of its bytes; a CREATE TABLE AS has none
+    if sql_type == "bytea":  # the constraint on its bytes has its length; CREATE TABLE AS makes none
         return Column(name, sql_type, int(most_bytes or MAX_VARBYTE), not_null=not_null)
     if sql_type == "numeric":
         packed = modifier - 4 if modifier > 0 else (38 << 16) | 18

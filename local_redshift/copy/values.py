@@ -29,7 +29,7 @@ INTEGER_RANGES = {  # by type: its name in messages, minimum and maximum
     "int4": ("Integer", -(2**31), 2**31 - 1),
     "int8": ("Long", -(2**63), 2**63 - 1),
 }
-MOST_BYTES = 4  # of a character in UTF-8, at most
+MOST_BYTES = 4  # the most bytes of one character in UTF-8
 
 
 class ValueRefused(Exception):
@@ -329,7 +329,7 @@ def _bad_sequence(there: bytes) -> tuple[bytes, int]:
 # Dates and times, SUPER, VARBYTE
 
 _BARE_DATE = re.compile(r"\d{6}|\d{8}", re.ASCII)
-# PostgreSQL's names of moments, and a fraction that it would round
+# names of moments that only PostgreSQL knows, and fractions that it would round
 _ONLY_POSTGRESQL = re.compile(r"\b(now|today|tomorrow|yesterday|epoch|infinity|allballs)\b|\.\d{7}", re.IGNORECASE)
 
 # DG limitations-super.html. A database can be set to accept strings of 16,000,000 bytes.
@@ -420,7 +420,7 @@ def _to_super(field: Field) -> str:
 
 
 def _exceeds_super(value: object) -> bool:
-    """Tell whether a value has a string too long, or is nested too deeply, for SUPER."""
+    """Tell whether a value has too long a string, or too many levels, for SUPER."""
     level, depth = [value], 0
     while level:
         if any(type(one) is str and len(one.encode(errors="replace")) > _MAX_SUPER_STRING for one in level):

@@ -1,4 +1,4 @@
-"""The account that the server runs as if we are root, and the folders it has to reach."""
+"""The account that the server runs as if the user is root, and the folders that it must reach."""
 
 import contextlib
 import fcntl
@@ -46,7 +46,7 @@ def _user_name(uid: int) -> str:
 
 
 def server_account() -> pwd.struct_passwd | None:
-    """Return the account to run the server as if we are root, created if need be; None if we are not."""
+    """If the user is root, return the account to run the server as, created if need be; otherwise None."""
     if os.getuid() != 0:
         return None
     with contextlib.suppress(KeyError):
@@ -79,10 +79,11 @@ def as_account(account: pwd.struct_passwd | None) -> dict[str, Any]:
 
 
 def let_account_reach(account: pwd.struct_passwd | None, *paths: Path) -> None:
-    """If we are root, let the server's account pass through the folders above its files.
+    """If the user is root, let the server's account pass through the folders above its files.
 
     Only the permission to pass through (x) is added, and only where it is missing: nobody can list more than before.
-    Each change is reported on stderr, since the folder may belong to anybody. The first of the paths is our own.
+    Each change is reported on stderr, since the folder may belong to somebody else. The first path is the stand-in's
+    own.
     """
     if account is None:
         return

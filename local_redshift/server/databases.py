@@ -48,7 +48,7 @@ def make_database(postgres: Postgres, name: str, user: str) -> None:
 
 
 def _is_made(postgres: Postgres, name: str, user: str) -> bool:
-    """Tell whether everything exists, with one session instead of two."""
+    """Tell whether everything exists already; this takes one session instead of two."""
     try:
         with contextlib.closing(postgres.admin(name)) as admin:
             is_current = admin.query(system_tables.FIND_VERSION) == [[system_tables.VERSION]]

@@ -53,14 +53,14 @@ class Postgres:
             except BackendError as error:
                 if error.fields.get("C") != CANNOT_CONNECT_NOW or time.monotonic() > deadline:
                     raise
-                time.sleep(0.05)  # it is recovering from a crash
+                time.sleep(0.05)  # it is still recovering from a crash
 
     def admin(self, database: str) -> Backend:
         """Open a session as the superuser."""
         return self.session({"user": ADMIN, "database": database})
 
     def start(self) -> bool:
-        """Start PostgreSQL; return False if it is already running. Raise ServerError if it can't be started."""
+        """Start PostgreSQL; return False if it was already running. Raise ServerError if it can't be started."""
         with self._starting:
             if self.is_stopping:
                 raise ServerError("the local server is stopping")
@@ -77,7 +77,7 @@ class Postgres:
         try:
             Backend(self.socket_dir / SOCKET_NAME, {"user": ADMIN, "database": "postgres"}).close()
         except BackendError as error:
-            return error.fields.get("C") != CANNOT_CONNECT_NOW  # or it has too many sessions
+            return error.fields.get("C") != CANNOT_CONNECT_NOW  # too many sessions also means that it runs
         except BackendLost:
             return False
         return True

@@ -25,7 +25,7 @@ def main(folder: str) -> None:
     """Serve a data directory. Print READY once clients can connect, or the reason why they can't."""
     data_dir = Path(folder)
     sys.setrecursionlimit(RECURSION_LIMIT)
-    # the parent may run for long, and should not have to wait for this process
+    # the parent may run for a long time, and should not have to wait for this process
     if os.fork() != 0:
         os._exit(0)
     if locks.try_lock(data_dir / locks.PROCESS, locks.EXCLUSIVE) is None:

@@ -2,8 +2,8 @@
 
 import sys
 
-# Shared memory of parallel queries. Linux's default, files in /dev/shm, fails if that is small (as in a container) or
-# read-only. macOS has no such folder, and narrow limits for the alternative.
+# Shared memory of parallel queries. Linux's default is files in /dev/shm, and fails where that is small (as in a
+# container) or read-only. macOS has no such folder, and tight limits for the alternative.
 SHARED_MEMORY = "sysv" if sys.platform.startswith("linux") else "posix"
 
 SETTINGS = {

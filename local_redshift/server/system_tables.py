@@ -7,7 +7,7 @@ from pathlib import Path
 
 VERSION = "12"  # change it with the statements below, so that older data directories are updated
 
-# Rename an older version's schema first, since views, defaults and length checks of the user may depend on it.
+# Rename an older version's schema first, since the user's views, defaults and length constraints may depend on it.
 # functions/carry_over.sql copies its data, and drops it if possible.
 SCHEMA = """
 DO $$

@@ -30,7 +30,7 @@ from local_redshift.sessions.protocol import (
 IDLE, IN_TRANSACTION, FAILED = "I", "T", "E"  # values of ReadyForQuery
 
 _STATUS_AFTER = {"BEGIN": IN_TRANSACTION, "START TRANSACTION": IN_TRANSACTION, "COMMIT": IDLE, "ROLLBACK": IDLE}
-_OWN = f"local_redshift_{secrets.token_hex(4)}"  # name of the statement and portal of own queries; no client uses it
+_OWN = f"local_redshift_{secrets.token_hex(4)}"  # of the stand-in's own statement and portal
 _NO_LIMIT = b"\0\0\0\0"
 _LARGEST = 1 << 30  # size of PostgreSQL's messages
 
@@ -52,7 +52,7 @@ class BackendLost(Exception):
 
 
 class Result(NamedTuple):
-    """The rows of an own query, as text, and its command tag."""
+    """The rows of a query, as text, and its command tag."""
 
     rows: list[list[str | None]]
     tag: str
@@ -61,7 +61,8 @@ class Result(NamedTuple):
 class Backend:
     """A session on PostgreSQL; `status` is the state of its transaction.
 
-    While `is_pipelined` is set, own queries run in the client's sequence of messages, without a Sync of their own.
+    While `is_pipelined` is set, the stand-in's own queries run within the client's sequence of messages, without a Sync
+    of their own.
     """
 
     def __init__(self, socket_path: Path, parameters: Mapping[str, str]) -> None:
@@ -74,7 +75,7 @@ class Backend:
         self.before_wait: Callable[[], None] = lambda: None
         self.on_notice: Callable[[Message], None] = lambda message: None
         self._path = str(socket_path)
-        self._lock = threading.RLock()  # the thread that makes a COPY's rows may run queries, too
+        self._lock = threading.RLock()  # the thread that makes a COPY's rows may run queries as well
         connected = socket.socket(socket.AF_UNIX)
         try:
             connected.connect(self._path)
@@ -224,9 +225,9 @@ class Backend:
             self.query("SELECT 1 / 0")
 
     def copy_in(self, sql: str, rows: Iterable[bytes]) -> None:
-        """Run a COPY ... FROM STDIN of the rows. An exception from the rows ends it and is raised here.
+        """Run a COPY ... FROM STDIN with these rows. An exception that they raise ends it, and is raised here.
 
-        Raise BackendError if PostgreSQL refuses them.
+        Raise BackendError if PostgreSQL refuses the rows.
         """
         self._begin(sql)
         self.stream.write(b"H")

@@ -83,12 +83,12 @@ class Listener:
         while listening.fileno() >= 0:
             try:
                 client, _ = listening.accept()
-            except OSError:  # closed, or no free file descriptors for the moment
+            except OSError:  # closed, or out of file descriptors for the moment
                 time.sleep(ACCEPT_AGAIN)
                 continue
             try:
                 threading.Thread(target=self._serve, args=[client, access], daemon=True).start()
-            except RuntimeError:  # no free threads: this client is refused
+            except RuntimeError:  # out of threads: this client is refused
                 client.close()
 
     def _serve(self, connected: socket.socket, access: Access | None) -> None:
@@ -118,7 +118,7 @@ class Listener:
                 del self._sessions[key]
 
     def _log_in(self, client: Stream, access: Access | None) -> Session | None:
-        """Log the client in; return its session, or None if it was refused or had another request."""
+        """Log the client in. Return its session, or None if it was refused or only had a request."""
         while True:
             body = _startup(client)
             (code,) = integers(body, "i")

@@ -65,7 +65,7 @@ class Stream:
 
     @property
     def buffered(self) -> int:
-        """The number of bytes received but not taken yet."""
+        """The number of bytes received and not yet taken."""
         return len(self._received)
 
     def receive(self) -> bool:
@@ -206,7 +206,7 @@ def columns_of(row: bytes) -> list[str | None]:
 
 
 def varbyte_columns(description: bytes) -> tuple[bytes, list[int]]:
-    """Give the BYTEA columns of a RowDescription the type VARBYTE; return it, and which of them are sent as text."""
+    """Declare the BYTEA columns of a RowDescription to be VARBYTE. Return it, and the numbers of those sent as text."""
     described, found = bytearray(description), []
     at = 2
     for number in range(*integers(description, "h")):

@@ -374,7 +374,7 @@ class Session:
 
     @contextlib.contextmanager
     def _refusals_told(self) -> Iterator[None]:
-        """Report an error in the block to the client, and skip its messages up to the next Sync."""
+        """Report an error in the block to the client, and skip the client's messages up to the next Sync."""
         try:
             yield
         except RedshiftError as error:

@@ -22,7 +22,7 @@ JOIN pg_catalog.pg_am ON pg_am.oid = relam
 WHERE amname = 'brin' AND indrelid = $1::text::regclass
 """
 
-# BRIN does not support BOOLEAN, and refuses rows whose least and greatest values take more than a page of 8 KB
+# BRIN does not support BOOLEAN, and refuses rows if a column's minimum and maximum take more than a page of 8 KB
 _SORTABLE = """
 SELECT attname
 FROM pg_catalog.pg_attribute

@@ -1,6 +1,6 @@
-"""Statements other than queries: they have neither parameters nor rows.
+"""Statements other than queries, which have neither parameters nor rows.
 
-Effects of these statements that only a cluster has are also imitated here.
+What only a cluster does for such a statement is done here, too.
 """
 
 import json

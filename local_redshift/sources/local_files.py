@@ -14,7 +14,8 @@ from storage.local_files import walk
 class LocalStore:
     """Files on this machine; see Store."""
 
-    # reading a small file takes less time than handing it to a thread: so few threads, and many files at a time
+    # reading a small file takes less time than handing it to a thread, so there are few threads, with many files at a
+    # time
     readers = 2
     batch = 64
 

@@ -13,7 +13,7 @@ AHEAD = 4  # batches a reader may be ahead: with SMALL and Store.batch this boun
 
 
 class ObjectRead(NamedTuple):
-    """The next object: its bytes if it is small, None if it has to be streamed."""
+    """The next object: its bytes if it is small, or None if it is too large to be read whole."""
 
     object: SourceObject
     data: bytes | None

@@ -1,4 +1,4 @@
-"""Read objects from S3, with errors in Redshift's words."""
+"""Read objects from S3, with Redshift's error messages."""
 
 import io
 from collections.abc import Iterator
@@ -104,7 +104,7 @@ def _bucket_and_key(name: str) -> tuple[str, str]:
 
 @contextmanager
 def _s3_errors(context: str, location: str = "s3_utility.cpp:840", process: str = "padbmaster") -> Iterator[None]:
-    """Convert boto3's errors in the block to a SourceError in Redshift's words."""
+    """Convert boto3's errors in the block to a SourceError with Redshift's message."""
     try:
         yield
     except ClientError as error:

@@ -115,7 +115,9 @@ def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = Fa
 
 
 def _is_same(answer: object, earlier: object) -> bool:
-    """Tell whether two catalog lookups gave the same. The order of columns counts, for * and INSERT without a list."""
+    """Tell whether two catalog lookups gave the same columns, in the same order: * and INSERT without a list depend on
+    it.
+    """
     if isinstance(answer, dict) and isinstance(earlier, dict):
         return list(answer.items()) == list(earlier.items())
     return answer == earlier

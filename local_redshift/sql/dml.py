@@ -81,7 +81,7 @@ def _rewritten(tree: exp.Expr, catalog: Catalog) -> exp.Expr:
 
 
 def _is_of_a_user(table: exp.Table) -> bool:
-    """Tell whether a table's rows are read by the compute nodes: not a system table, and not only written to."""
+    """Tell whether the compute nodes read the table's rows: it is not a system table, and not only written to."""
     if not isinstance(table.this, exp.Identifier) or table.db in _SYSTEM_SCHEMAS:
         return False
     if cte_named(table) is not None:
@@ -91,7 +91,7 @@ def _is_of_a_user(table: exp.Table) -> bool:
 
 
 def _name_outputs(selects: list[exp.Select]) -> None:
-    """Name the expressions of a SELECT as Redshift does; after rewriting they would have other names."""
+    """Name the expressions of a SELECT as Redshift does, since rewriting them changes PostgreSQL's names for them."""
     for select in selects:
         for item in select.expressions:
             if not isinstance(item, (exp.Alias, exp.Column, exp.Star, exp.Literal)):

@@ -255,7 +255,7 @@ _ONLY_EXTRACTED = ("dow", "doy", "epoch", "timezone", "timezone_hour", "timezone
 
 
 def rewrite(tree: exp.Expr, scopes: Scopes, *, reads_tables: bool) -> None:
-    """Replace function calls, operators on text and casts by PostgreSQL's."""
+    """Replace function calls, casts and operators on text by PostgreSQL's."""
     for node in reversed(list(tree.walk())):
         rule = _NODE_RULES.get(type(node))
         if rule is not None:
@@ -265,7 +265,7 @@ def rewrite(tree: exp.Expr, scopes: Scopes, *, reads_tables: bool) -> None:
 def _call(node: exp.Anonymous, scopes: Scopes, reads_tables: bool) -> None:
     name = node.name.upper()
     if "." in name:
-        return  # already one of ours
+        return  # already one of the stand-in's own
     special = _SPECIAL.get(name)
     if special is not None:
         special(node, scopes)
@@ -306,7 +306,7 @@ def _of_the_leader(name: str) -> NotSupported:
 
 
 def check_values(tree: exp.Expr) -> None:
-    """Raise NotSupported if CURRENT_TIMESTAMP or the like, functions of the leader node, are used with tables."""
+    """Raise NotSupported for CURRENT_TIMESTAMP and the like, functions of the leader node, in a query of tables."""
     for node in tree.find_all(exp.Var):
         if node.name in LEADER_ONLY:
             raise _of_the_leader(node.name)
@@ -484,7 +484,7 @@ def _division(node: exp.Div, scopes: Scopes, reads_tables: bool) -> None:
 
 
 def _qualified(node: exp.Dot, scopes: Scopes, reads_tables: bool) -> None:
-    """Handle a function with a schema: only those of the system have one, since there are no user-defined ones."""
+    """Handle a function with a schema, which can only be the system's: there are no user-defined functions."""
     if not isinstance(node.expression, (exp.Anonymous, exp.Case, exp.Cast)):
         raise not_supported("navigation of SUPER (a.b.c)")
     if node.this.name != "pg_catalog":
@@ -497,7 +497,7 @@ def _cast(node: exp.Cast, scopes: Scopes, reads_tables: bool) -> None:
 
 
 def _not(node: exp.Not, scopes: Scopes, reads_tables: bool) -> None:
-    # sqlglot makes `NOT a IS NULL` of `a IS NOT NULL`, which is not valid everywhere
+    # sqlglot turns `a IS NOT NULL` into `NOT a IS NULL`, which is not valid everywhere
     if isinstance(node.parent, (exp.Binary, exp.Cast)) and not isinstance(node.parent, exp.Connector):
         node.replace(exp.Paren(this=node.copy()))
 

@@ -15,7 +15,7 @@ from sqlglot.parsers.redshift import RedshiftParser
 
 from local_redshift.errors import NotSupported, SyntaxRefused
 
-# sqlglot logs statements that it can't parse, and returns them as text: we refuse these
+# sqlglot logs statements that it can't parse, and returns them as text; `parse` refuses them
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
 
 _SYNTAX_OF_THEIR_OWN = ("CAST", "CONVERT", "EXTRACT", "POSITION", "SUBSTRING", "TRIM", "TRY_CAST")

@@ -34,7 +34,7 @@ RESERVED_AS_NAMES = RESERVED | frozenset(
     "TABLE THEN TO TRAILING TRUE UNION UNIQUE USER USING VERBOSE WHEN WHERE WITH".split()
 )
 
-# they look like columns, and are values of the session
+# these look like columns, but are values of the session
 _VALUES = {
     "sysdate": "local_redshift.sysdate()",
     "default": "DEFAULT",
@@ -178,7 +178,7 @@ def leave_out(selects: list[exp.Select], scopes: Scopes) -> bool:
 
 
 def _after_star(select: exp.Select) -> set[str]:
-    """Return the names of an EXCLUDE after a star; without parentheses it extends to the end of the list."""
+    """Return the names of an EXCLUDE after a star. Without parentheses they extend to the end of the SELECT list."""
     for n, item in enumerate(select.expressions):
         star = item.this if isinstance(item, exp.Column) else item
         first = star.args.get("except_") if isinstance(star, exp.Star) else None

@@ -224,7 +224,7 @@ def _column(node: exp.Column) -> None:
 
 
 def _adjacent_strings(node: exp.Concat) -> None:
-    # two strings with a newline between them are one
+    # two strings with a newline between them form one
     node.replace(exp.Literal.string("".join(part.name for part in node.expressions)))
 
 

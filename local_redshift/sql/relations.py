@@ -5,6 +5,7 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from local_redshift.sql.catalog import MOMENT, OTHER, TEXT, WHOLE, Catalog, Columns, ColumnType
+from local_redshift.sql.types import POSTGRES_TYPES
 
 
 class Scopes:
@@ -168,7 +169,7 @@ class Scopes:
         if kind == exp.DType.DECIMAL:
             sizes = [int(size.name) for size in node.to.expressions if size.name.isdigit()]
             return ColumnType("numeric", sizes[0] if sizes else 18, sizes[1] if len(sizes) > 1 else 0)
-        name = _CAST_NAMES.get(kind)
+        name = POSTGRES_TYPES.get(kind)
         return ColumnType(name) if name else None
 
     def _of_arithmetic(self, node: exp.Binary) -> ColumnType | None:
@@ -302,28 +303,6 @@ def _written_type(name: str) -> ColumnType:
     numbers = [int(size) for size in sizes.rstrip(")").split(",") if size.isdigit()]
     return ColumnType(base, *numbers) if base == "numeric" and len(numbers) == 2 else ColumnType(base)
 
-
-_CAST_NAMES = {
-    exp.DType.SMALLINT: "int2",
-    exp.DType.INT: "int4",
-    exp.DType.BIGINT: "int8",
-    exp.DType.FLOAT: "float4",
-    exp.DType.DOUBLE: "float8",
-    exp.DType.VARCHAR: "varchar",
-    exp.DType.TEXT: "text",
-    exp.DType.CHAR: "bpchar",
-    exp.DType.NVARCHAR: "varchar",
-    exp.DType.NCHAR: "bpchar",
-    exp.DType.BPCHAR: "bpchar",
-    exp.DType.DATE: "date",
-    exp.DType.TIMESTAMP: "timestamp",
-    exp.DType.DATETIME: "timestamp",
-    exp.DType.TIMESTAMPTZ: "timestamptz",
-    exp.DType.TIME: "time",
-    exp.DType.BOOLEAN: "bool",
-    exp.DType.VARBINARY: "bytea",
-    exp.DType.BINARY: "bytea",
-}
 
 _CALL_TYPES = {
     **dict.fromkeys(

@@ -10,31 +10,31 @@ from local_redshift.sql.catalog import ColumnType
 
 D = exp.DType
 
-# PostgreSQL's types, with their schema, since a table may have a type's name
-_PLAIN = {
-    D.SMALLINT: "pg_catalog.int2",
-    D.INT: "pg_catalog.int4",
-    D.BIGINT: "pg_catalog.int8",
-    D.FLOAT: "pg_catalog.float4",
-    D.DOUBLE: "pg_catalog.float8",
-    D.BOOLEAN: "pg_catalog.bool",
-    D.DATE: "pg_catalog.date",
-    D.TIMESTAMP: "pg_catalog.timestamp",
-    D.DATETIME: "pg_catalog.timestamp",
-    D.TIMESTAMPTZ: "pg_catalog.timestamptz",
-    D.TIME: "pg_catalog.time",
-    D.TIMETZ: "pg_catalog.timetz",
-    D.INTERVAL: "pg_catalog.interval",
-    D.SUPER: "pg_catalog.jsonb",
-    D.NAME: "pg_catalog.name",
-}
-_TEXTS = {
-    D.VARCHAR: "pg_catalog.varchar",
-    D.NVARCHAR: "pg_catalog.varchar",
-    D.TEXT: "pg_catalog.varchar",
-    D.CHAR: "pg_catalog.bpchar",
-    D.NCHAR: "pg_catalog.bpchar",
-    D.BPCHAR: "pg_catalog.bpchar",
+# the types that a cast can name, by what PostgreSQL calls them
+POSTGRES_TYPES = {
+    D.SMALLINT: "int2",
+    D.INT: "int4",
+    D.BIGINT: "int8",
+    D.FLOAT: "float4",
+    D.DOUBLE: "float8",
+    D.BOOLEAN: "bool",
+    D.DATE: "date",
+    D.TIMESTAMP: "timestamp",
+    D.DATETIME: "timestamp",
+    D.TIMESTAMPTZ: "timestamptz",
+    D.TIME: "time",
+    D.TIMETZ: "timetz",
+    D.INTERVAL: "interval",
+    D.SUPER: "jsonb",
+    D.NAME: "name",
+    D.VARCHAR: "varchar",
+    D.NVARCHAR: "varchar",
+    D.TEXT: "varchar",
+    D.CHAR: "bpchar",
+    D.NCHAR: "bpchar",
+    D.BPCHAR: "bpchar",
+    D.VARBINARY: "bytea",
+    D.BINARY: "bytea",
 }
 _NOT_SUPPORTED = {
     D.GEOMETRY: "GEOMETRY",
@@ -59,18 +59,19 @@ def cast(node: exp.Cast, source: ColumnType | None) -> None:
         node.set("to", exp.Var(this=f"pg_catalog.{to.name.lower()}"))
         return
     sizes = [size.name.upper() for size in to.expressions]
-    if to.this in _TEXTS:
-        _to_text(node, _TEXTS[to.this], sizes)
+    name = POSTGRES_TYPES.get(to.this)
+    if name in ("varchar", "bpchar"):
+        _to_text(node, name, sizes)
     elif to.this == D.DECIMAL:
         _to_decimal(node, sizes, source)
-    elif to.this in _PLAIN and not to.args.get("nested"):
-        node.set("to", exp.Var(this=_PLAIN[to.this]))
-    elif to.this in (D.VARBINARY, D.BINARY):
+    elif name == "bytea":
         value = exp.Anonymous(this="local_redshift.varbyte", expressions=[node.this.copy()])
         if sizes:  # a longer value is cut, as in r_VARBYTE_type.html
             value = exp.Anonymous(this="substr", expressions=[value, *map(exp.Literal.number, ("1", sizes[0]))])
         node.replace(value)
         return
+    elif name is not None and not to.args.get("nested"):
+        node.set("to", exp.Var(this=f"pg_catalog.{name}"))  # with the schema, since a table may have a type's name
     elif to.this in _NOT_SUPPORTED:
         raise not_supported(f"the type {_NOT_SUPPORTED[to.this]}")
     else:
@@ -88,7 +89,7 @@ def _to_text(node: exp.Cast, name: str, sizes: list[str]) -> None:
             )
             node.set("this", shortened)
         name += f"({sizes[0]})"
-    node.set("to", exp.Var(this=name))
+    node.set("to", exp.Var(this=f"pg_catalog.{name}"))
 
 
 def _to_decimal(node: exp.Cast, sizes: list[str], source: ColumnType | None) -> None:
