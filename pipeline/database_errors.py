@@ -142,8 +142,8 @@ _ADVICE = {  # by SQLSTATE
     "53100": "the cluster has no disk space left: drop or move data, or resize it",
     "22001": "give the column more room in sql_queries.py, then run create_tables.py and load again",
     "2BP01": "drop the views that depend on the table first, or create them WITH NO SCHEMA BINDING",
-    "23505": "if another create_tables.py is at work on the same tables: run it again",
-    "42P07": "if another create_tables.py is at work on the same tables: run it again",
+    "23505": "if another create_tables.py was running on the same tables, run this one again",
+    "42P07": "if another create_tables.py was running on the same tables, run this one again",
     "42804": "the tables are not those of sql_queries.py: run create_tables.py",
 }
 

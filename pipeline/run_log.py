@@ -239,7 +239,7 @@ class RunLog:
         self.detail(f"  failed  {result}" if result.found else f"  ok  {result.name}")
 
     def succeed(self, text: str) -> None:
-        """Print how the run ended if it ended well."""
+        """Print the message of success, with the elapsed time."""
         say(f"{text} ({self.seconds:.1f} s)", colour=GREEN)
 
     def sum_up(self) -> None:

@@ -52,7 +52,7 @@ class Source:
     def copy_parameters(self) -> dict[str, str | int]:
         """Return the values for the placeholders of the COPY statements.
 
-        COPY's MAXERROR is the number of the first error that fails it, one more than ours.
+        A COPY fails when it reaches MAXERROR errors; ours is the number of errors allowed, so COPY gets one more.
         https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-load.html#copy-maxerror
         """
         texts = {name: value for name, value in vars(self).items() if name not in ("temp_dir", "maxerror")}

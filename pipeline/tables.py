@@ -145,9 +145,9 @@ def _source_problem(session: Session, copy: Copy) -> str:
     return ""
 
 
-BAR = 40  # columns of a terminal that the longest bar takes
-SECONDS = len("2018-11-01 08:31:59")  # of a timestamp, whose fraction is not shown
-SHOWN = 60  # characters of a song's title and artist
+BAR = 40  # width of the longest bar, in characters
+SECONDS = len("2018-11-01 08:31:59")  # length of a timestamp as shown, without its fraction
+SHOWN = 60  # characters of a song's title and artist, at most
 
 
 class Star(NamedTuple):
@@ -215,9 +215,9 @@ def _show_tables(star: Star) -> None:
         span = f"   {seen}{first[:SECONDS]} to {last[:SECONDS]} UTC" if first and last else ""
         say(f"  {name:<10} {rows:>{width},} {'row ' if rows == 1 else 'rows'}{span}")
     if star.last_load:
-        say(f"last load with TEMP_DIR at {star.last_load} UTC; {counted(star.files_loaded, 'file')} loaded so far")
+        say(f"last load that used TEMP_DIR: {star.last_load} UTC; {counted(star.files_loaded, 'file')} loaded so far")
     else:
-        say("the time of the last load is recorded only with [S3] TEMP_DIR")
+        say("the time of the last load is recorded only if [S3] TEMP_DIR is set")
 
 
 def _show_bars(rows: list[tuple[str, int]]) -> None:

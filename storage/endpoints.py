@@ -1,4 +1,4 @@
-"""S3 endpoints, as the environment names them."""
+"""URLs of S3 endpoints, without their passwords."""
 
 import re
 

@@ -49,11 +49,11 @@ def test_status_changes_nothing(played: Warehouse) -> None:
 
 
 def test_status_says_when_files_were_loaded_last(played: Warehouse) -> None:
-    assert "recorded only with [S3] TEMP_DIR" in played.output("status")
+    assert "recorded only if [S3] TEMP_DIR is set" in played.output("status")
     played.configure({("S3", "TEMP_DIR"): "temp"})
     played.load()
     assert re.search(
-        r"^last load with TEMP_DIR at \d{4}-\d\d-\d\d \S+ UTC; 2 files loaded so far$",
+        r"^last load that used TEMP_DIR: \d{4}-\d\d-\d\d \S+ UTC; 2 files loaded so far$",
         played.output("status"),
         re.MULTILINE,
     )
@@ -98,7 +98,7 @@ def test_status_is_shown_in_any_encoding(played: Warehouse, encoding: str) -> No
 
 def test_status_needs_no_list_of_loaded_files(played: Warehouse) -> None:
     played.query("DROP TABLE loaded_files")
-    assert "recorded only with [S3] TEMP_DIR" in played.output("status")
+    assert "recorded only if [S3] TEMP_DIR is set" in played.output("status")
 
 
 def test_status_without_tables_says_what_to_do(tables: Warehouse) -> None:

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
-PATIENCE = 0.2  # seconds for the thread to end; it may be waiting for S3
+PATIENCE = 0.2  # seconds to wait for the thread to end; it may be waiting for S3
 
 
 def in_background(

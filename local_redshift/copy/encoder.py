@@ -103,7 +103,7 @@ def _lines(data: bytes) -> int:
 def _are_whole(files: list[SmallFile]) -> bool:
     """Tell whether each file holds whole records, so that their contents can be joined.
 
-    A record that is cut off can't be continued by the next file, which starts with a brace: that would be malformed.
+    The first and last characters tell: if a record is cut off, the brace that begins the next file makes it malformed.
     """
     texts = [file.data.strip(b" \t\r\n") for file in files]
     return all(text == b"" or (text[:1] == b"{" and text[-1:] == b"}") for text in texts)

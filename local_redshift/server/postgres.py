@@ -77,7 +77,7 @@ class Postgres:
         try:
             Backend(self.socket_dir / SOCKET_NAME, {"user": ADMIN, "database": "postgres"}).close()
         except BackendError as error:
-            return error.fields.get("C") != CANNOT_CONNECT_NOW  # too many sessions also means that it runs
+            return error.fields.get("C") != CANNOT_CONNECT_NOW  # "too many sessions" also means that it is running
         except BackendLost:
             return False
         return True

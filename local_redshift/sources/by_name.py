@@ -7,7 +7,9 @@ from local_redshift.sources.stores import Credentials, Store
 
 
 def store_of(name: str, program: Program, region: str | None, credentials: Credentials | None) -> Store:
-    """Return the store of an object or prefix for a program. Region and credentials are for S3."""
+    """Return the store that holds an object or prefix, with the program's settings. Region and credentials are for S3
+    only.
+    """
     if name.startswith("s3://"):
         from local_redshift.sources.s3 import S3Store  # imported here: only loads from S3 need boto3
 

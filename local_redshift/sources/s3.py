@@ -65,8 +65,8 @@ class S3Store:
     def open(self, name: str) -> BinaryIO:
         bucket, key = _bucket_and_key(name)
         with self._key_errors(name):
-            # In a `with`, botocore's stream returns the one beneath it, which does not check that everything has
-            # arrived.
+            # Used in a `with`, botocore's stream returns the raw stream beneath it, which does not notice a truncated
+            # download.
             return io.BufferedReader(self._client.get_object(Bucket=bucket, Key=key)["Body"])
 
     def head(self, name: str, limit: int) -> bytes:

@@ -292,7 +292,7 @@ def _other_function(node: exp.Anonymous, name: str, reads_tables: bool) -> None:
     if name in _NOT_SUPPORTED or name.startswith(("ST_", "H3_")):
         raise not_supported(name)
     if name not in LEADER_ONLY and not _OF_THE_SYSTEM.fullmatch(name):
-        raise NoSuchFunction(f"function {name.lower()}() does not exist: Redshift has none of this name")
+        raise NoSuchFunction(f"function {name.lower()}() does not exist: Redshift has no function of this name")
     if reads_tables:
         raise _of_the_leader(name)
 

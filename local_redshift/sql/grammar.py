@@ -55,7 +55,7 @@ class Grammar(Redshift):
             return None
 
     class Generator(PostgresGenerator):
-        """Writes a tree that contains only PostgreSQL's constructs."""
+        """Writes SQL from a tree that contains only PostgreSQL's constructs."""
 
         TRANSFORMS: ClassVar = {
             **PostgresGenerator.TRANSFORMS,

@@ -21,7 +21,7 @@ class Scopes:
     def sources(self, select: exp.Select) -> dict[str, Columns | None]:
         """Return the columns of each table in FROM, by alias; None if they are not known."""
         if id(select) not in self._sources:
-            self._sources[id(select)] = {}  # a query that refers to itself gets nothing
+            self._sources[id(select)] = {}  # ends the recursion: a query that refers to itself has no columns
             self._sources[id(select)] = self._find_sources(select)
         return self._sources[id(select)]
 

@@ -315,7 +315,7 @@ def _default(tokens: list[Token], catalog: Catalog) -> tuple[str, list[Token]]:
 
 
 def alter_table(statement: list[Token], catalog: Catalog, *, autocommit: bool) -> str:
-    """Translate ALTER TABLE, as far as Redshift has it.
+    """Translate the forms of ALTER TABLE that Redshift has.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_ALTER_TABLE.html
     """

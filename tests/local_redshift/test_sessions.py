@@ -267,6 +267,6 @@ def test_statement_of_a_client_may_have_any_name(address: str) -> None:
 @pytest.mark.parametrize("function", ["query_to_xml('SELECT 1', true, true, '')", "pg_read_file('/etc/hostname')"])
 def test_query_of_the_catalog_reads_no_files(data_dir: Path, function: str) -> None:
     connection = local_redshift.connect(data_dir, "sessions")
-    with pytest.raises(psycopg2.Error, match="Redshift has none of this name"):
+    with pytest.raises(psycopg2.Error, match="Redshift has no function of this name"):
         connection.cursor().execute(f"SELECT {function} FROM pg_catalog.pg_class LIMIT 1")
     connection.close()
