@@ -289,7 +289,9 @@ def _overflow(session: Session, error: LoadError) -> str:
     if not fitting:
         return ""
     return (
-        f"the number is for column {fitting[0]}" if record else f"the number is for one column of {', '.join(fitting)}"
+        f"the number is for column {fitting[0]}"
+        if record
+        else f"the number is for one of the columns {', '.join(fitting)}"
     )
 
 
