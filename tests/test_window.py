@@ -176,6 +176,17 @@ def test_play_has_the_artist_of_its_song_though_another_has_the_name_too(tables:
     assert found == [(event()["song"], "AR2"), ("Third", "AR1")]
 
 
+def test_plays_leave_a_song_whose_old_artist_name_ended_in_blanks(tables: Warehouse) -> None:
+    tables.write_songs([song(artist_name=f"{event()['artist']}  ")])
+    tables.write_log([event()])
+    tables.load()
+    assert tables.query("SELECT song_id FROM songplays") == [(song()["song_id"],)]
+    tables.write_songs([song(artist_name="A")])
+    tables.load()
+    [(song_id,)] = tables.query("SELECT song_id FROM songplays")
+    assert song_id.startswith("EV")
+
+
 def test_plays_move_to_a_song_of_which_the_duration_alone_has_changed(tables: Warehouse) -> None:
     tables.write_log([event(length=206.0)])
     tables.write_songs([song(song_id="SO1", duration=220.0), song(song_id="SO2", duration=200.0)])
