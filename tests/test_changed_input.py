@@ -313,6 +313,15 @@ def test_many_events_without_a_play_are_a_warning(tables: Warehouse, events: int
     assert (f"warning: {events} of {events} events are no play\n" in tables.output()) is (events == 20)
 
 
+def test_events_that_are_no_longer_plays_may_lose_all_values(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    tables.write_log(day())
+    tables.load()
+    tables.write_log([*day(page="Home", **dict.fromkeys(CHANGED)), event(itemInSession=20)])
+    tables.output(replace=True)
+    assert tables.counts()["songplays"] == 1
+
+
 def test_message_shows_no_value_of_a_conflict(loaded: Warehouse) -> None:
     loaded.write_log([event(song="Secret Song", location="Secret Place")])
     said = loaded.failing_output()
