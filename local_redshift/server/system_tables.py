@@ -5,7 +5,7 @@ Every session has this schema in its search_path, before pg_catalog.
 
 from pathlib import Path
 
-VERSION = "12"  # change it with the statements below, so that older data directories are updated
+VERSION = "13"  # change it with the statements below, so that older data directories are updated
 
 # Rename an older version's schema first, since the user's views, defaults and length constraints may depend on it.
 # functions/carry_over.sql copies its data, and drops it if possible.

@@ -466,6 +466,43 @@ SELECT
 FROM information_schema.columns
 WHERE table_schema NOT LIKE 'local\\_redshift%';
 
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_TABLES.html, r_SVV_COLUMNS.html
+CREATE VIEW local_redshift.svv_tables AS
+SELECT
+    table_catalog::text,
+    table_schema::text,
+    table_name::text,
+    table_type::text,
+    ''::text AS remarks
+FROM local_redshift.information_schema_tables;
+
+CREATE VIEW local_redshift.svv_columns AS
+SELECT
+    table_catalog::text,
+    table_schema::text,
+    table_name::text,
+    column_name::text,
+    ordinal_position::integer,
+    column_default::text,
+    is_nullable::text,
+    data_type::text,
+    character_maximum_length::integer,
+    numeric_precision::integer,
+    numeric_precision_radix::integer,
+    numeric_scale::integer,
+    datetime_precision::integer,
+    ''::text AS interval_type,
+    ''::text AS interval_precision,
+    ''::text AS character_set_catalog,
+    ''::text AS character_set_schema,
+    ''::text AS character_set_name,
+    ''::text AS collation_catalog,
+    ''::text AS collation_schema,
+    ''::text AS collation_name,
+    ''::text AS domain_name,
+    ''::text AS remarks
+FROM local_redshift.information_schema_columns;
+
 CREATE VIEW local_redshift.information_schema_views AS
 SELECT
     current_database() AS table_catalog, schemaname AS table_schema, viewname AS table_name, definition AS view_definition,

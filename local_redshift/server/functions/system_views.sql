@@ -48,45 +48,6 @@ LEFT JOIN pg_catalog.pg_attribute ON attrelid = user_tables.oid
     AND attnum = (string_to_array(sort_key::text, ' ')::integer[])[1]
 WHERE pg_relation_size(user_tables.oid) > 0;
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_TABLES.html, r_SVV_COLUMNS.html
-CREATE VIEW local_redshift.svv_tables AS
-SELECT
-    table_catalog::text,
-    table_schema::text,
-    table_name::text,
-    table_type::text,
-    ''::text AS remarks
-FROM information_schema.tables
-WHERE table_schema <> 'local_redshift';
-
-CREATE VIEW local_redshift.svv_columns AS
-SELECT
-    table_catalog::text,
-    table_schema::text,
-    table_name::text,
-    column_name::text,
-    ordinal_position::integer,
-    column_default::text,
-    is_nullable::text,
-    CASE data_type WHEN 'bytea' THEN 'binary varying' ELSE data_type END::text AS data_type,
-    character_maximum_length::integer,
-    numeric_precision::integer,
-    numeric_precision_radix::integer,
-    numeric_scale::integer,
-    datetime_precision::integer,
-    ''::text AS interval_type,
-    ''::text AS interval_precision,
-    ''::text AS character_set_catalog,
-    ''::text AS character_set_schema,
-    ''::text AS character_set_name,
-    ''::text AS collation_catalog,
-    ''::text AS collation_schema,
-    ''::text AS collation_name,
-    ''::text AS domain_name,
-    ''::text AS remarks
-FROM information_schema.columns
-WHERE table_schema <> 'local_redshift';
-
 -- https://docs.aws.amazon.com/redshift/latest/dg/r_STV_SLICES.html: one slice
 CREATE VIEW local_redshift.stv_slices AS
 SELECT 0 AS node, 0 AS slice, 0 AS localslice, 'D'::char(1) AS type;
