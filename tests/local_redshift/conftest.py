@@ -79,6 +79,16 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
     return S3Source(f"s3://copies/{next(folders)}", bucket)
 
 
+@pytest.fixture(scope="module")
+def connection(data_dir: Path, request: pytest.FixtureRequest) -> Iterator[psycopg2.extensions.connection]:
+    """A connection to a database of the test module's own, with the tables that its TABLES creates."""
+    made = local_redshift.connect(data_dir, request.module.__name__.rpartition("test_")[2])
+    made.cursor().execute(request.module.TABLES)
+    made.commit()
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="session")
 def copy_connection(data_dir: Path) -> Iterator[psycopg2.extensions.connection]:
     connection = local_redshift.connect(data_dir, "copies")

@@ -3,14 +3,9 @@
 DG is https://docs.aws.amazon.com/redshift/latest/dg/.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import psycopg2
 import pytest
 from psycopg2 import errors
-
-import local_redshift
 
 TABLES = """
 CREATE TABLE p (id INT PRIMARY KEY, b VARCHAR(20) ENCODE zstd, UNIQUE (b));
@@ -26,15 +21,6 @@ CREATE TABLE i (a INT, b DATE, c BOOLEAN) DISTSTYLE ALL INTERLEAVED SORTKEY (a, 
 CREATE VIEW bound AS SELECT a FROM i;
 CREATE VIEW late AS SELECT a, b FROM public.i WITH NO SCHEMA BINDING
 """
-
-
-@pytest.fixture(scope="module")
-def connection(data_dir: Path) -> Iterator[psycopg2.extensions.connection]:
-    made = local_redshift.connect(data_dir, "catalog")
-    made.cursor().execute(TABLES)
-    made.commit()
-    yield made
-    made.close()
 
 
 QUERIES = [
@@ -53,6 +39,10 @@ QUERIES = [
         "SELECT relname, indkey, indisprimary FROM pg_catalog.pg_index JOIN pg_class ON pg_class.oid = indrelid "
         "ORDER BY 3 DESC",
         [("p", "1", True), ("p", "2", False)],
+    ),
+    (
+        "SELECT column_name, data_type FROM svv_columns WHERE table_name = 'c' AND ordinal_position > 3 ORDER BY 1",
+        [("s", "super"), ("v", "binary varying")],
     ),
     # JDBC's getPrimaryKeys: https://github.com/pgjdbc/pgjdbc, PgDatabaseMetaData
     (

@@ -4,14 +4,10 @@ The pages are of https://docs.aws.amazon.com/redshift/latest/dg/; "seen" is what
 """
 
 import datetime as dt
-from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 
 import psycopg2
 import pytest
-
-import local_redshift
 
 TABLES = """
 DROP TABLE IF EXISTS plays, winsales;
@@ -26,15 +22,6 @@ INSERT INTO winsales VALUES (30001, 3, 'b', 10), (10001, 1, 'c', 10), (10005, 1,
     (10006, 1, 'c', 10), (20001, 2, 'b', 20), (40005, 4, 'a', 10), (20002, 2, 'c', 20), (30003, 3, 'b', 15),
     (30004, 3, 'b', 20), (30007, 3, 'c', 30);
 """
-
-
-@pytest.fixture(scope="module")
-def connection(data_dir: Path) -> Iterator[psycopg2.extensions.connection]:
-    made = local_redshift.connect(data_dir, "queries")
-    made.cursor().execute(TABLES)
-    made.commit()
-    yield made
-    made.close()
 
 
 def midnight(*day: int) -> dt.datetime:

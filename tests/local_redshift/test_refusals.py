@@ -3,27 +3,15 @@
 The pages are of https://docs.aws.amazon.com/redshift/latest/dg/; "seen" is what a cluster printed, a "guess" is neither.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import psycopg2
 import pytest
 from psycopg2 import errors
 
-import local_redshift
-
-
-@pytest.fixture(scope="module")
-def connection(data_dir: Path) -> Iterator[psycopg2.extensions.connection]:
-    made = local_redshift.connect(data_dir, "refusals")
-    made.cursor().execute(
-        "DROP TABLE IF EXISTS t, u, child CASCADE;"
-        "CREATE TABLE t (a INT, b VARCHAR(20), j SUPER, n INT NOT NULL); CREATE TABLE u (a INT PRIMARY KEY);"
-        "CREATE TABLE child (a INT REFERENCES u (a)); CREATE VIEW v AS SELECT a FROM t"
-    )
-    made.commit()
-    yield made
-    made.close()
+TABLES = """
+DROP TABLE IF EXISTS t, u, child CASCADE;
+CREATE TABLE t (a INT, b VARCHAR(20), j SUPER, n INT NOT NULL); CREATE TABLE u (a INT PRIMARY KEY);
+CREATE TABLE child (a INT REFERENCES u (a)); CREATE VIEW v AS SELECT a FROM t
+"""
 
 
 IN_ITS_WORDS = [  # page, statement, psycopg2's class, what a cluster says
