@@ -409,12 +409,12 @@ def _to_time(field: Field) -> str | None:
 
 def _to_super(field: Field) -> str:
     value = field.value
-    text = json.dumps(value) if type(value) is str else _text_of(field)
+    text = json.dumps(value, ensure_ascii=False) if type(value) is str else _text_of(field)
     if _exceeds_super(value):
         raise ValueRefused(messages.BAD_SUPER, messages.SUPER_TOO_LARGE)
     # jsonb rejects \u0000, lone surrogates and numbers of thousands of digits; SUPER is said to accept them
-    is_bad = _SURROGATES.search(text)
-    if is_bad or (_REJECTED_BY_JSONB.search(text) and field.parse_on_server(text, "jsonb") is None):
+    may_be_bad = _REJECTED_BY_JSONB.search(text)
+    if _SURROGATES.search(text) or (may_be_bad and field.parse_on_server(text, "jsonb") is None):
         raise ValueRefused(messages.BAD_SUPER, messages.INVALID_SUPER)
     return text
 

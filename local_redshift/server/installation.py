@@ -65,7 +65,7 @@ def install(data_dir: Path, pgdata: Path) -> None:
 def detached() -> dict[str, Any]:
     """Return the arguments of subprocess that detach a program from the terminal.
 
-    It gets a session of its own, so that a Ctrl-C at the terminal ends only the script, which then stops the server
-    properly.
+    The program gets its own session, so that a Ctrl-C at the terminal reaches only the script. The script then stops
+    the server properly.
     """
     return {"stdin": subprocess.DEVNULL, "start_new_session": True, "cwd": "/"}

@@ -231,9 +231,8 @@ def with_varbyte(rows: bytes, columns: Collection[int]) -> bytes:
         number = 0
         while at < end:
             (size,) = _LENGTH.unpack_from(rows, at)
-            is_prefixed = number in columns and rows.startswith(b"\\x", at + 4, at + 4 + max(size, 0))
-            skipped = 2 if is_prefixed else 0
             after = at + 4 + max(size, 0)
+            skipped = 2 if number in columns and rows.startswith(b"\\x", at + 4, after) else 0
             changed += _LENGTH.pack(size - skipped) + rows[at + 4 + skipped : after]
             at, number = after, number + 1
         _LENGTH.pack_into(changed, start + 1, len(changed) - start - 1)

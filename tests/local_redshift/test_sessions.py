@@ -1,4 +1,4 @@
-"""What the server bears: messages that are none, clients that vanish, and being killed."""
+"""The server survives malformed messages, clients that vanish, and being killed."""
 
 import contextlib
 import re
@@ -41,7 +41,7 @@ def connected(address: str) -> Iterator[socket.socket]:
 
 
 def received(client: socket.socket) -> bytes:
-    """What comes until the other end closes."""
+    """Return everything received until the other end closes."""
     parts = []
     with contextlib.suppress(ConnectionResetError):
         while part := client.recv(1 << 16):

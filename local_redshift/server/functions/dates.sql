@@ -150,35 +150,27 @@ CREATE FUNCTION local_redshift.date_part_year(value date) RETURNS integer LANGUA
 RETURN extract(year FROM value)::integer;
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/r_DATE_CMP.html and similar
-CREATE FUNCTION local_redshift.date_cmp(a date, b date) RETURNS integer LANGUAGE sql IMMUTABLE
-RETURN (a > b)::integer - (a < b)::integer;
-
-CREATE FUNCTION local_redshift.date_cmp_timestamp(a date, b timestamp) RETURNS integer LANGUAGE sql IMMUTABLE
-RETURN (a > b)::integer - (a < b)::integer;
-
-CREATE FUNCTION local_redshift.timestamp_cmp(a timestamp, b timestamp) RETURNS integer LANGUAGE sql IMMUTABLE
-RETURN (a > b)::integer - (a < b)::integer;
-
-CREATE FUNCTION local_redshift.timestamp_cmp_date(a timestamp, b date) RETURNS integer LANGUAGE sql IMMUTABLE
-RETURN (a > b)::integer - (a < b)::integer;
-
-CREATE FUNCTION local_redshift.date_cmp_timestamptz(a date, b timestamptz) RETURNS integer LANGUAGE sql STABLE
-RETURN (a > b)::integer - (a < b)::integer;
-
-CREATE FUNCTION local_redshift.timestamp_cmp_timestamptz(a timestamp, b timestamptz) RETURNS integer LANGUAGE sql STABLE
-RETURN (a > b)::integer - (a < b)::integer;
-
-CREATE FUNCTION local_redshift.timestamptz_cmp(a timestamptz, b timestamptz) RETURNS integer LANGUAGE sql IMMUTABLE
-RETURN (a > b)::integer - (a < b)::integer;
-
-CREATE FUNCTION local_redshift.timestamptz_cmp_date(a timestamptz, b date) RETURNS integer LANGUAGE sql STABLE
-RETURN (a > b)::integer - (a < b)::integer;
-
-CREATE FUNCTION local_redshift.timestamptz_cmp_timestamp(a timestamptz, b timestamp) RETURNS integer LANGUAGE sql STABLE
-RETURN (a > b)::integer - (a < b)::integer;
-
-CREATE FUNCTION local_redshift.interval_cmp(a interval, b interval) RETURNS integer LANGUAGE sql IMMUTABLE
-RETURN (a > b)::integer - (a < b)::integer;
+DO $$
+DECLARE
+    signature text[];
+BEGIN
+    FOREACH signature SLICE 1 IN ARRAY '{
+        {date_cmp, date, date},
+        {date_cmp_timestamp, date, timestamp},
+        {date_cmp_timestamptz, date, timestamptz},
+        {timestamp_cmp, timestamp, timestamp},
+        {timestamp_cmp_date, timestamp, date},
+        {timestamp_cmp_timestamptz, timestamp, timestamptz},
+        {timestamptz_cmp, timestamptz, timestamptz},
+        {timestamptz_cmp_date, timestamptz, date},
+        {timestamptz_cmp_timestamp, timestamptz, timestamp},
+        {interval_cmp, interval, interval}
+    }'::text[] LOOP
+        EXECUTE pg_catalog.format(
+            'CREATE FUNCTION local_redshift.%s(a %s, b %s) RETURNS integer LANGUAGE sql STABLE '
+            'RETURN (a > b)::integer - (a < b)::integer', signature[1], signature[2], signature[3]);
+    END LOOP;
+END $$;
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/r_TO_TIMESTAMP.html, r_TO_DATE_function.html: 30 February is 2 March
 -- unless is_strict is true. Characters beyond the format and different separators are ignored: 319 rows of a cluster were
