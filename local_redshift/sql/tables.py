@@ -1,72 +1,35 @@
-"""Translate CREATE TABLE and ALTER TABLE: types, attributes, and keys that are not enforced.
+"""Translate CREATE TABLE, ALTER TABLE and CREATE VIEW; keys are not enforced.
 
-https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html
+https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html, r_CREATE_VIEW.html
 """
 
-from local_redshift.errors import NoSuchTable, NotSupported, SyntaxRefused, not_in_redshift, not_supported
-from local_redshift.sql.catalog import MAX_VARBYTE, MAX_VARCHAR, Catalog, Columns
+from sqlglot import exp
+
+from local_redshift.errors import (
+    NoSuchTable,
+    NotSupported,
+    RedshiftError,
+    SyntaxRefused,
+    not_in_redshift,
+    not_supported,
+)
+from local_redshift.sql import grammar, refusals
+from local_redshift.sql.catalog import Catalog, Columns
 from local_redshift.sql.dml import translate_expression, translate_query
 from local_redshift.sql.keys import check_key_columns, check_keys
 from local_redshift.sql.names import BARE_COLUMNS, RESERVED_AS_NAMES
-from local_redshift.sql.table_statements import index_of_name, split_name, without_query
-from local_redshift.sql.tokens import Token, closing, code, name_text, quote, spaced, split_list, text
-
-MAX_CHAR = 4096
-MAX_PRECISION = 38
-
-# Redshift's types, and what PostgreSQL calls them. Types with a length or a precision are below.
-PLAIN_TYPES = {
-    "SMALLINT": "int2",
-    "INT2": "int2",
-    "INTEGER": "int4",
-    "INT": "int4",
-    "INT4": "int4",
-    "BIGINT": "int8",
-    "INT8": "int8",
-    "REAL": "float4",
-    "FLOAT4": "float4",
-    "DOUBLE PRECISION": "float8",
-    "FLOAT8": "float8",
-    "FLOAT": "float8",
-    "BOOLEAN": "bool",
-    "BOOL": "bool",
-    "DATE": "date",
-    "TIMESTAMP": "timestamp",
-    "TIMESTAMP WITHOUT TIME ZONE": "timestamp",
-    "TIMESTAMPTZ": "timestamptz",
-    "TIMESTAMP WITH TIME ZONE": "timestamptz",
-    "TIME": "time",
-    "TIME WITHOUT TIME ZONE": "time",
-    "TIMETZ": "timetz",
-    "TIME WITH TIME ZONE": "timetz",
-    "DATETIME": "timestamp",
-    "SUPER": "jsonb",
-}
-# default lengths in bytes: https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html
-TEXT_TYPES = {
-    "VARCHAR": ("varchar", 256),
-    "CHARACTER VARYING": ("varchar", 256),
-    "NVARCHAR": ("varchar", 256),
-    "TEXT": ("varchar", 256),
-    "CHAR": ("bpchar", 1),
-    "CHARACTER": ("bpchar", 1),
-    "NCHAR": ("bpchar", 1),
-    "BPCHAR": ("bpchar", 256),
-}
-# https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html
-BYTES_TYPES = ("VARBYTE", "VARBINARY", "BINARY VARYING")
-DEFAULT_VARBYTE = 64_000
-DECIMAL_TYPES = ("DECIMAL", "NUMERIC", "DEC")
-
-# Redshift's lengths count bytes, PostgreSQL's characters, so a check counts bytes. Blanks past the length pass, since
-# Redshift truncates them. too_long() is called only to raise Redshift's error.
-_BYTES_CHECK = (
-    "CONSTRAINT {check} CHECK ((octet_length({column}) <= {n}) IS NOT FALSE "
-    "OR octet_length(rtrim({column})) <= {n} OR local_redshift.too_long('{type}'))"
+from local_redshift.sql.relations import cte_named
+from local_redshift.sql.system_queries import SYSTEM_PREFIXES
+from local_redshift.sql.table_statements import (
+    index_of_name,
+    is_late_binding,
+    name_and_columns,
+    split_name,
+    without_binding,
+    without_query,
 )
-
-# wording of a cluster, in redshift_connector's tests
-_UNSUPPORTED = 'Column "{table}.{column}" has unsupported type "{type}".'
+from local_redshift.sql.tokens import Token, closing, code, name_text, quote, spaced, split_arguments, split_list, text
+from local_redshift.sql.types import UNSUPPORTED, column_type
 
 MAX_NAME = 63  # bytes; Redshift's limit is 127, and PostgreSQL would truncate
 _NOTHING = "SELECT WHERE false"
@@ -194,66 +157,10 @@ def column(definition: list[Token], catalog: Catalog, table: str) -> str:
     if len(first.name.encode()) > MAX_NAME:
         raise not_supported(f"names longer than {MAX_NAME} bytes: {first.name}")
     name = quote(first.name)
-    sql_type, check, rest = _column_type(name, definition[1:], table)
+    sql_type, check, rest = column_type(name, definition[1:], table)
     if [token.word for token in rest[:1]] == ["["]:
-        raise NotSupported(_UNSUPPORTED.format(table=table, column=first.name, type=f"{definition[1].text}[]"))
+        raise NotSupported(UNSUPPORTED.format(table=table, column=first.name, type=f"{definition[1].text}[]"))
     return " ".join([name, sql_type, *_column_attributes(rest, sql_type, catalog), *check])
-
-
-def _column_type(name: str, tokens: list[Token], table: str) -> tuple[str, list[str], list[Token]]:
-    """Return the type, the constraint on its bytes if it has a length, and the remaining tokens."""
-    for count in (4, 3, 2, 1):
-        words = " ".join(token.word for token in tokens[:count])
-        rest = tokens[count:]
-        if words == "FLOAT" and [token.word for token in rest[:1]] == ["("]:
-            # https://docs.aws.amazon.com/redshift/latest/dg/r_Numeric_types201.html: up to FLOAT(24) it is a REAL
-            arguments, rest = _arguments(rest)
-            size = "float4" if _number(arguments[0], 53, words) <= 24 else "float8"
-            return f"pg_catalog.{size}", [], rest
-        if words in PLAIN_TYPES:
-            return f"pg_catalog.{PLAIN_TYPES[words]}", [], rest
-        if words in TEXT_TYPES:
-            base, length = TEXT_TYPES[words]
-            arguments, rest = _arguments(rest)
-            limit = MAX_CHAR if base == "bpchar" else MAX_VARCHAR
-            if arguments:
-                length = limit if arguments[0].word == "MAX" else _number(arguments[0], limit, words)
-            return f"pg_catalog.{base}({length})", [_bytes_check(name, base, length)], rest
-        if words in BYTES_TYPES:
-            arguments, rest = _arguments(rest)
-            length = _number(arguments[0], MAX_VARBYTE, words) if arguments else DEFAULT_VARBYTE
-            return "pg_catalog.bytea", [_bytes_check(name, "bytea", length)], rest
-        if words in DECIMAL_TYPES:
-            arguments, rest = _arguments(rest)
-            precision = _number(arguments[0], MAX_PRECISION, words) if arguments else 18
-            scale = _number(arguments[2], precision, words, least=0) if len(arguments) > 2 else 0
-            return f"pg_catalog.numeric({precision},{scale})", [], rest
-    named = " ".join(token.text for token in tokens[:1]) or "(nothing)"
-    if named.upper() in ("GEOMETRY", "GEOGRAPHY", "HLLSKETCH", "INTERVAL"):
-        raise not_supported(f"the type {named}: column {name}")
-    raise NotSupported(_UNSUPPORTED.format(table=table, column=name[1:-1], type=named))
-
-
-def _arguments(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
-    if tokens and tokens[0].word == "(":
-        end = closing(tokens, 0)
-        return tokens[1:end], tokens[end + 1 :]
-    return [], tokens
-
-
-def _number(token: Token, limit: int, sql_type: str, least: int = 1) -> int:
-    if token.kind != "number" or not token.text.isdigit() or not least <= int(token.text) <= limit:
-        raise NotSupported(f"{sql_type}({token.text}): Redshift takes {least} to {limit}, or MAX for text")
-    return int(token.text)
-
-
-def _bytes_check(name: str, base: str, length: int) -> str:
-    full_name = {"varchar": "character varying", "bpchar": "character", "bytea": "binary varying"}[base]
-    if base == "bytea":
-        check = quote(f"{name[1:-1]}_bytes")
-        failing = f"local_redshift.too_long('{full_name}({length})')"
-        return f"CONSTRAINT {check} CHECK ((octet_length({name}) <= {length}) IS NOT FALSE OR {failing})"
-    return _BYTES_CHECK.format(check=quote(f"{name[1:-1]}_bytes"), column=name, n=length, type=f"{full_name}({length})")
 
 
 def _column_attributes(tokens: list[Token], sql_type: str, catalog: Catalog) -> list[str]:
@@ -268,7 +175,7 @@ def _column_attributes(tokens: list[Token], sql_type: str, catalog: Catalog) -> 
             tokens = tokens[2:]
         elif words[0] == "REFERENCES":
             _, tokens = table_name(tokens[1:], catalog)
-            _, tokens = _arguments(tokens)
+            _, tokens = split_arguments(tokens)
         elif words[0] == "IDENTITY":
             attribute, tokens = _identity("ALWAYS", tokens[1:], sql_type)
             attributes.append(attribute)
@@ -287,7 +194,7 @@ def _identity(generated: str, tokens: list[Token], sql_type: str) -> tuple[str, 
     # a session takes a thousand numbers at a time: a cluster also leaves gaps
     if sql_type not in ("pg_catalog.int4", "pg_catalog.int8"):
         raise SyntaxRefused("an IDENTITY column is of type INT or BIGINT")
-    arguments, rest = _arguments(tokens)
+    arguments, rest = split_arguments(tokens)
     numbers = [text(argument) for argument in split_list(arguments)] if arguments else ["1", "1"]
     try:
         seed, step = (int(number) for number in numbers)
@@ -382,10 +289,34 @@ def _alter_column_type(head: str, action: list[Token], autocommit: bool) -> str:
     words = [token.word for token in action]
     at = words.index("TYPE")
     name = quote(action[at - 1].name)
-    sql_type, check, _ = _column_type(name, action[at + 1 :], split_name(head.removeprefix("ALTER TABLE "))[1])
+    sql_type, check, _ = column_type(name, action[at + 1 :], split_name(head.removeprefix("ALTER TABLE "))[1])
     # https://docs.aws.amazon.com/redshift/latest/dg/r_ALTER_TABLE.html: only the size of a VARCHAR
     if not sql_type.startswith("pg_catalog.varchar"):
         raise not_in_redshift("a change of a column's type: only the size of a VARCHAR can be changed")
     actions = [f"{head} ALTER COLUMN {name} TYPE {sql_type}"]
     actions += [f"DROP CONSTRAINT IF EXISTS {quote(name[1:-1] + '_bytes')}", *(f"ADD {c}" for c in check)]
     return ", ".join(actions)
+
+
+def create_view(statement: list[Token], catalog: Catalog) -> str:
+    """Translate CREATE [OR REPLACE] VIEW name [(columns)] AS query."""
+    start = next((i for i, token in enumerate(statement) if token.word == "AS"), None)
+    if start is None:
+        raise SyntaxRefused("CREATE VIEW needs AS and a query")
+    head, query = statement[:start], statement[start + 1 :]
+    if is_late_binding(statement):
+        tree = grammar.parse(without_binding(query))
+        refusals.check(list(tree.walk()))
+        if any(not table.db and cte_named(table) is None and _is_named(table) for table in tree.find_all(exp.Table)):
+            raise RedshiftError(
+                "All the relation names inside should be qualified when creating VIEW WITH NO SCHEMA BINDING."
+            )  # seen
+        names, _ = name_and_columns(code(head))
+        return f"{text(spaced(names))} AS SELECT"  # its query is translated when the view is read
+    columns = " ".join(name_text(token) for token in code(head))
+    return f"{columns} AS {translate_query(query, catalog)}"
+
+
+def _is_named(table: exp.Table) -> bool:
+    """Tell whether this is a user's table, neither a function nor part of the system catalog."""
+    return isinstance(table.this, exp.Identifier) and not table.name.lower().startswith(SYSTEM_PREFIXES)

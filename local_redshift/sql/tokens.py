@@ -143,3 +143,11 @@ def closing(tokens: list[Token], start: int) -> int:
         if depth == 0:
             return i
     return len(tokens)
+
+
+def split_arguments(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
+    """Split the tokens into those in the parentheses at their start, if there are any, and the rest."""
+    if tokens and tokens[0].word == "(":
+        end = closing(tokens, 0)
+        return tokens[1:end], tokens[end + 1 :]
+    return [], tokens

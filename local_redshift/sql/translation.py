@@ -110,8 +110,7 @@ def _needs_grammar(words: list[str]) -> bool:
 def _by_grammar(statement: list[Token], words: list[str], catalog: Catalog, autocommit: bool) -> str:
     # imported here: loading the grammar takes 0.1 s, which a run of cached queries saves
     from local_redshift.sql.dml import translate_query
-    from local_redshift.sql.tables import alter_table, create_table
-    from local_redshift.sql.views import create_view
+    from local_redshift.sql.tables import alter_table, create_table, create_view
 
     if words[0] in VERBS:
         return translate_query(statement, catalog)

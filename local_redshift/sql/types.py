@@ -1,46 +1,83 @@
-"""Casts, and the supported types.
+"""Translate the types of columns and of casts.
 
 https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html
 """
 
 from sqlglot import exp
 
-from local_redshift.errors import not_in_redshift, not_supported
-from local_redshift.sql.catalog import ColumnType
+from local_redshift.errors import NotSupported, not_in_redshift, not_supported
+from local_redshift.sql.catalog import MAX_VARBYTE, MAX_VARCHAR, ColumnType
+from local_redshift.sql.tokens import Token, quote, split_arguments
 
 D = exp.DType
 
-# the types that a cast can name, by what PostgreSQL calls them
+MAX_CHAR = 4096
+MAX_PRECISION = 38
+
+# Redshift's types without a length or precision, with their names in PostgreSQL
+PLAIN_TYPES = {
+    "SMALLINT": "int2",
+    "INT2": "int2",
+    "INTEGER": "int4",
+    "INT": "int4",
+    "INT4": "int4",
+    "BIGINT": "int8",
+    "INT8": "int8",
+    "REAL": "float4",
+    "FLOAT4": "float4",
+    "DOUBLE PRECISION": "float8",
+    "FLOAT8": "float8",
+    "FLOAT": "float8",
+    "BOOLEAN": "bool",
+    "BOOL": "bool",
+    "DATE": "date",
+    "TIMESTAMP": "timestamp",
+    "TIMESTAMP WITHOUT TIME ZONE": "timestamp",
+    "TIMESTAMPTZ": "timestamptz",
+    "TIMESTAMP WITH TIME ZONE": "timestamptz",
+    "TIME": "time",
+    "TIME WITHOUT TIME ZONE": "time",
+    "TIMETZ": "timetz",
+    "TIME WITH TIME ZONE": "timetz",
+    "DATETIME": "timestamp",
+    "SUPER": "jsonb",
+}
+# default lengths in bytes: https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html
+TEXT_TYPES = {
+    "VARCHAR": ("varchar", 256),
+    "CHARACTER VARYING": ("varchar", 256),
+    "NVARCHAR": ("varchar", 256),
+    "TEXT": ("varchar", 256),
+    "CHAR": ("bpchar", 1),
+    "CHARACTER": ("bpchar", 1),
+    "NCHAR": ("bpchar", 1),
+    "BPCHAR": ("bpchar", 256),
+}
+# https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html
+BYTES_TYPES = ("VARBYTE", "VARBINARY", "BINARY VARYING")
+DEFAULT_VARBYTE = 64_000
+DECIMAL_TYPES = ("DECIMAL", "NUMERIC", "DEC")
+
+# the same by sqlglot's types, for casts, which can also name the last three
 POSTGRES_TYPES = {
-    D.SMALLINT: "int2",
-    D.INT: "int4",
-    D.BIGINT: "int8",
-    D.FLOAT: "float4",
-    D.DOUBLE: "float8",
-    D.BOOLEAN: "bool",
-    D.DATE: "date",
-    D.TIMESTAMP: "timestamp",
-    D.DATETIME: "timestamp",
-    D.TIMESTAMPTZ: "timestamptz",
-    D.TIME: "time",
-    D.TIMETZ: "timetz",
-    D.INTERVAL: "interval",
-    D.SUPER: "jsonb",
-    D.NAME: "name",
-    D.VARCHAR: "varchar",
-    D.NVARCHAR: "varchar",
-    D.TEXT: "varchar",
-    D.CHAR: "bpchar",
-    D.NCHAR: "bpchar",
-    D.BPCHAR: "bpchar",
-    D.VARBINARY: "bytea",
-    D.BINARY: "bytea",
-}
-_NOT_SUPPORTED = {
-    D.GEOMETRY: "GEOMETRY",
-    D.GEOGRAPHY: "GEOGRAPHY",
-    D.HLLSKETCH: "HLLSKETCH",
-}
+    exp.DataType.build(name, dialect="redshift").this: postgres_name
+    for name, postgres_name in (
+        *PLAIN_TYPES.items(),
+        *((name, postgres_name) for name, (postgres_name, _) in TEXT_TYPES.items()),
+        *((name, "bytea") for name in BYTES_TYPES),
+    )
+} | {D.BINARY: "bytea", D.INTERVAL: "interval", D.NAME: "name"}
+_NOT_SUPPORTED = {D.GEOMETRY: "GEOMETRY", D.GEOGRAPHY: "GEOGRAPHY", D.HLLSKETCH: "HLLSKETCH"}
+
+# Redshift's lengths count bytes, PostgreSQL's characters, so a check counts bytes. Blanks past the length pass, since
+# Redshift truncates them. too_long() is called only to raise Redshift's error.
+_BYTES_CHECK = (
+    "CONSTRAINT {check} CHECK ((octet_length({column}) <= {n}) IS NOT FALSE "
+    "OR octet_length(rtrim({column})) <= {n} OR local_redshift.too_long('{type}'))"
+)
+
+# wording of a cluster, in redshift_connector's tests
+UNSUPPORTED = 'Column "{table}.{column}" has unsupported type "{type}".'
 
 
 def text_of(node: exp.Expr) -> exp.Expr:
@@ -110,3 +147,52 @@ def _try(node: exp.TryCast) -> None:
     # the value is checked as text, before the cast: PostgreSQL evaluates constants early, and would fail
     value = exp.Case(ifs=[exp.If(this=is_castable, true=text_of(node.this.copy()))])
     node.replace(exp.Cast(this=value, to=node.args["to"].copy()))
+
+
+def column_type(name: str, tokens: list[Token], table: str) -> tuple[str, list[str], list[Token]]:
+    """Return the type, the constraint on its bytes if it has a length, and the remaining tokens."""
+    for count in (4, 3, 2, 1):
+        words = " ".join(token.word for token in tokens[:count])
+        rest = tokens[count:]
+        if words == "FLOAT" and [token.word for token in rest[:1]] == ["("]:
+            # https://docs.aws.amazon.com/redshift/latest/dg/r_Numeric_types201.html: up to FLOAT(24) it is a REAL
+            arguments, rest = split_arguments(rest)
+            size = "float4" if _number(arguments[0], 53, words) <= 24 else "float8"
+            return f"pg_catalog.{size}", [], rest
+        if words in PLAIN_TYPES:
+            return f"pg_catalog.{PLAIN_TYPES[words]}", [], rest
+        if words in TEXT_TYPES:
+            base, length = TEXT_TYPES[words]
+            arguments, rest = split_arguments(rest)
+            limit = MAX_CHAR if base == "bpchar" else MAX_VARCHAR
+            if arguments:
+                length = limit if arguments[0].word == "MAX" else _number(arguments[0], limit, words)
+            return f"pg_catalog.{base}({length})", [_bytes_check(name, base, length)], rest
+        if words in BYTES_TYPES:
+            arguments, rest = split_arguments(rest)
+            length = _number(arguments[0], MAX_VARBYTE, words) if arguments else DEFAULT_VARBYTE
+            return "pg_catalog.bytea", [_bytes_check(name, "bytea", length)], rest
+        if words in DECIMAL_TYPES:
+            arguments, rest = split_arguments(rest)
+            precision = _number(arguments[0], MAX_PRECISION, words) if arguments else 18
+            scale = _number(arguments[2], precision, words, least=0) if len(arguments) > 2 else 0
+            return f"pg_catalog.numeric({precision},{scale})", [], rest
+    named = " ".join(token.text for token in tokens[:1]) or "(nothing)"
+    if named.upper() in ("GEOMETRY", "GEOGRAPHY", "HLLSKETCH", "INTERVAL"):
+        raise not_supported(f"the type {named}: column {name}")
+    raise NotSupported(UNSUPPORTED.format(table=table, column=name[1:-1], type=named))
+
+
+def _number(token: Token, limit: int, sql_type: str, least: int = 1) -> int:
+    if token.kind != "number" or not token.text.isdigit() or not least <= int(token.text) <= limit:
+        raise NotSupported(f"{sql_type}({token.text}): Redshift takes {least} to {limit}, or MAX for text")
+    return int(token.text)
+
+
+def _bytes_check(name: str, base: str, length: int) -> str:
+    full_name = {"varchar": "character varying", "bpchar": "character", "bytea": "binary varying"}[base]
+    if base == "bytea":
+        check = quote(f"{name[1:-1]}_bytes")
+        failing = f"local_redshift.too_long('{full_name}({length})')"
+        return f"CONSTRAINT {check} CHECK ((octet_length({name}) <= {length}) IS NOT FALSE OR {failing})"
+    return _BYTES_CHECK.format(check=quote(f"{name[1:-1]}_bytes"), column=name, n=length, type=f"{full_name}({length})")

@@ -9,8 +9,8 @@ from psycopg2 import errors
 
 from local_redshift.copy import statement
 from local_redshift.copy.values import TYPES
-from local_redshift.sql.tables import BYTES_TYPES, DECIMAL_TYPES, PLAIN_TYPES, TEXT_TYPES
 from local_redshift.sql.tokens import tokenize
+from local_redshift.sql.types import BYTES_TYPES, DECIMAL_TYPES, PLAIN_TYPES, TEXT_TYPES
 
 GOOD = '{"c": 1}\n'
 
