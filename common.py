@@ -1,4 +1,4 @@
-"""The helpers that both scripts share: connect, run statements and COPYs, save load errors."""
+"""Helpers for both scripts: connect, run statements and COPYs, save load errors."""
 
 import pipeline.startup  # noqa: F401  # before all that takes a while to load
 
@@ -14,8 +14,8 @@ import psycopg2
 from psycopg2 import extensions
 
 import sql_queries
-from pipeline.database_errors import first_line, name_of
 from pipeline.errors import CopyFailed, PipelineError, StatementFailed
+from pipeline.failures import first_line, name_of
 from pipeline.load_errors import LOAD_ERRORS_CSV, LoadError, Table, load_errors_of, read_first, write_csv
 from pipeline.progress import CopyWatch, announce_wait
 from pipeline.session import Parameters, Session
@@ -27,15 +27,15 @@ from sql_queries import Copy
 
 
 def connect(config: Settings | str | Path = DEFAULT_CONFIG) -> extensions.connection:
-    """Open a connection to the warehouse that a config file names, cluster or stand-in, in its [CLUSTER] SCHEMA.
+    """Connect to the warehouse of a config: a cluster or the stand-in. The connection uses [CLUSTER] SCHEMA.
 
-    Raise PipelineError if the config is wrong, the warehouse can't be reached, or it has no such schema.
+    Raise PipelineError if the config is wrong, the warehouse can't be reached, or the schema does not exist.
     """
     return open_connection(config if isinstance(config, Settings) else read_settings(config))
 
 
 def run(session: Session, statement: str, parameters: Parameters | None = None) -> int:
-    """Run one statement, and note it in the run log; return the number of rows it wrote."""
+    """Run a statement and record it in the run log; return the rows written."""
     with session.step(statement) as step:
         written = session.execute(statement, parameters).rowcount
         step.rows = written if written >= 0 else None
@@ -43,12 +43,12 @@ def run(session: Session, statement: str, parameters: Parameters | None = None) 
 
 
 def run_all(session: Session, statements: Sequence[str], parameters: Parameters | None = None) -> Counter[str]:
-    """Run statements as `run` does; return the number of rows each wrote, by its name."""
+    """Run statements as `run` does; return the rows written, by statement name."""
     return Counter({name_of(statement): run(session, statement, parameters) for statement in statements})
 
 
 def count(session: Session, query: str, parameters: Parameters | None = None) -> int:
-    """Return the one number that a query gives."""
+    """Return the single number that a query selects."""
     [(number,)] = session.rows(query, parameters)
     return int(number)
 
@@ -60,10 +60,10 @@ def wait_for_lock(session: Session, lock: str, awaited: str) -> None:
 
 
 def copy(session: Session, statement: Copy, parameters: Parameters) -> None:
-    """Run a COPY, and note it in the run log.
+    """Run a COPY and record it in the run log.
 
-    Raise PipelineError if COPY rejects records, or leaves out more than [S3] MAXERROR allows; then the transaction is
-    rolled back, and load_errors.csv lists the records.
+    Raise PipelineError if COPY rejects records, or leaves out more than [S3] MAXERROR allows. In that case the
+    transaction is rolled back, and load_errors.csv lists the records.
     """
     with session.step(statement) as step:
         session.connection.notices.clear()
@@ -72,13 +72,13 @@ def copy(session: Session, statement: Copy, parameters: Parameters) -> None:
         except CopyFailed as error:
             raise PipelineError(_with_load_errors(session, str(error))) from error
         _count_left_out(session, statement)
-        # a cluster's answer to COPY has no row count
+        # a cluster returns no row count for COPY
         [(step.rows, number)] = session.rows(sql_queries.copy_count)
         session.copies[number] = statement
 
 
 def try_copy(session: Session, statement: Copy, parameters: Parameters) -> None:
-    """Run a COPY with NOLOAD, and note it in the run log."""
+    """Run a COPY with NOLOAD and record it in the run log."""
     with session.step(statement):
         session.execute(statement, parameters, _watch(session))
 
@@ -88,9 +88,10 @@ _LEFT_OUT = re.compile(r"completed, (\d+) record\(s\) could not be loaded")
 
 
 def _count_left_out(session: Session, statement: Copy) -> None:
-    """Count the bad records that a COPY left out, as its notice says. Raise PipelineError if there are too many.
+    """Count the bad records that a COPY left out, from its notices.
 
-    MAXERROR counts for one COPY, and a source may need two.
+    Raise PipelineError if a source has more than MAXERROR. The check is needed because MAXERROR applies to a single
+    COPY, and a source may need two.
     """
     table = statement.table
     found = sum(int(match[1]) for notice in session.connection.notices if (match := _LEFT_OUT.search(notice)))
@@ -107,8 +108,8 @@ def _count_left_out(session: Session, statement: Copy) -> None:
 
 
 def _with_load_errors(session: Session, message: str) -> str:
-    """Save the load errors. Return the first bad record, the message of the failure, and where the other errors are
-    listed.
+    """Save the load errors and add them to an error message. The first bad record goes before the message, the location
+    of the others after it.
     """
     first, saved = save_load_errors(session)
     return "\n".join(part for part in (first, message, saved) if part)
@@ -120,10 +121,10 @@ def _watch(session: Session) -> CopyWatch:
 
 
 def save_load_errors(session: Session) -> tuple[str, str]:
-    """Save the latest load errors to load_errors.csv beside the config file. Rolls back.
+    """Roll back, then save the latest load errors to load_errors.csv. The file is written beside the config file.
 
-    Return the location and reason of the last COPY's first error (empty if the system tables have no row about it), and
-    a sentence about the file.
+    Return the location and reason of the last COPY's first error (empty if the system tables have no row for it), and a
+    message about the file.
     """
     try:
         session.rollback()
@@ -137,7 +138,7 @@ def save_load_errors(session: Session) -> tuple[str, str]:
     place = "\n".join(line for line in (str(first), remark(session, first)) if line) if first else ""
     ours = min(len(errors), len(table.rows))
     saved = [
-        "" if first else "the system table has no row about it",
+        "" if first else "the system table has no row for this failure",
         _save(table.traced(session.packed), session.settings, "the latest ", f"; from this run: {ours:,}"),
         f"{check_command(session.settings)} shows every record that would not load",
     ]
@@ -145,7 +146,7 @@ def save_load_errors(session: Session) -> tuple[str, str]:
 
 
 def check_command(settings: Settings) -> str:
-    """Return the command that checks the whole source of these settings."""
+    """Return the etl.py --check command for these settings."""
     config = "" if settings.path == DEFAULT_CONFIG else f" --config {shlex.quote(str(settings.path))}"
     return f"python etl.py --check{config}"
 
@@ -153,7 +154,7 @@ def check_command(settings: Settings) -> str:
 def save_tried_load_errors(session: Session) -> tuple[list[LoadError], str]:
     """Write all load errors of this session to load_errors.csv.
 
-    Return the errors, and a sentence about the file. Raise PipelineError if no system table can be read.
+    Return the errors, and a message about the file. Raise PipelineError if no system table can be read.
     """
     session.rollback()
     try:

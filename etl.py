@@ -1,4 +1,4 @@
-"""Load the logs and the song catalogue into the star schema: all of it or, on any failure, nothing."""
+"""Load the logs and the song catalogue into the star schema, all or nothing."""
 
 import argparse
 import sys
@@ -8,8 +8,8 @@ import sql_queries
 from common import connect, copy, count, run, run_all, save_tried_load_errors, try_copy, wait_for_lock
 from pipeline.checks import check_load, verify_star, warn_of_load
 from pipeline.copy_plan import plan_copies
-from pipeline.database_errors import name_of
 from pipeline.errors import CopyFailed, PipelineError
+from pipeline.failures import name_of
 from pipeline.load_errors import show_load_errors
 from pipeline.results import count_files, describe_staged, measure, plays_in_window, say_folders_read, summarize
 from pipeline.run_log import say
@@ -22,10 +22,10 @@ from pipeline.tables import ping, status
 
 
 def load(session: Session, everything: bool = False, replace: bool = False) -> None:
-    """Stage, transform, check and commit, in one transaction.
+    """Stage, transform, check and commit the data in one transaction.
 
-    With [S3] TEMP_DIR only new files are staged, unless `everything` says otherwise. With `replace`, a staged
-    play with different values replaces the loaded one.
+    With [S3] TEMP_DIR only new files are staged, unless `everything` is set. With `replace`, a staged play with
+    different values replaces the loaded one.
     """
     log = session.run.log
     log.expected = len(EVERY_LOAD) + len(sql_queries.replace_queries) * replace
@@ -52,7 +52,7 @@ def load(session: Session, everything: bool = False, replace: bool = False) -> N
 
 
 def stage(session: Session, everything: bool, replace: bool) -> Staged | None:
-    """Wait for other loads, then COPY the new files into the emptied staging tables. Return None if nothing is new."""
+    """Wait for other loads, empty the staging tables, and COPY the new files. Return None if nothing is new."""
     wait_for_lock(session, sql_queries.staging_lock, "another run to finish loading")
     run_all(session, sql_queries.clear_staging_queries)
     with plan_copies(session, everything=everything) as plan:
@@ -68,7 +68,7 @@ def stage(session: Session, everything: bool, replace: bool) -> Staged | None:
 
 
 def keep_one_version(session: Session) -> None:
-    """Keep one version of each staged event, and print how many were left out."""
+    """Deduplicate the staged events, and print how many were left out."""
     staged = count(session, sql_queries.staged_count)
     kept = run_all(session, sql_queries.kept_events_queries)[name_of(sql_queries.kept_events_insert)]
     if kept < staged:
@@ -76,9 +76,10 @@ def keep_one_version(session: Session) -> None:
 
 
 def transform(session: Session, staged: Staged) -> Transformed:
-    """Update the star schema from the staging tables. Of songplays and time only the window of the load is read.
+    """Update the star schema from the staging tables. In songplays and time, only rows within the time window of the
+    load are read.
 
-    If the catalogue has changed, earlier plays that may have another song or artist now are matched again.
+    If the catalogue has changed, earlier plays that may now match a different song or artist are also rematched.
     """
     rows = run_all(session, sql_queries.catalogue_queries)
     if staged.replaces:
@@ -94,7 +95,7 @@ def transform(session: Session, staged: Staged) -> Transformed:
 
 
 def _saved_after_commit(session: Session) -> str:
-    """Save the load errors of the records that were left out; return a sentence about it."""
+    """Save the load errors of the records that were left out; return a message."""
     try:
         return save_tried_load_errors(session)[1] or "the system table has no row about the records that were left out"
     except PipelineError as error:
@@ -102,13 +103,13 @@ def _saved_after_commit(session: Session) -> str:
 
 
 def check_source(session: Session) -> None:
-    """COPY both sources without loading. Raise PipelineError if anything in them would not load."""
+    """COPY both sources with NOLOAD. Raise PipelineError if any record would not load."""
     gave_up = []
     with plan_copies(session, trial=True) as plan:
         for statement, parameters in plan.copies:
             try:
                 try_copy(session, statement, parameters)
-            except CopyFailed as error:  # there are more bad records than COPY reports
+            except CopyFailed as error:  # COPY gave up: there may be more bad records than it reported
                 gave_up.append(str(error))
                 session.rollback()
     for line in compare_sample(session):
@@ -120,7 +121,7 @@ def check_source(session: Session) -> None:
         more = ["there may be more bad records: COPY gave up before the end"] if gave_up else []
         raise PipelineError("\n".join([found, saved, *more]))
     if gave_up:
-        raise PipelineError("\n".join([*gave_up, "the system table has no row about it"]))
+        raise PipelineError("\n".join([*gave_up, "the system table has no row for this failure"]))
     session.run.log.succeed("every record can be copied, and nothing was changed")
 
 
@@ -133,7 +134,7 @@ MODES: dict[str, tuple[Callable[[Session], None], str]] = {
 }
 
 
-# statements that every load runs, to show its progress
+# statements that every load runs, counted for the progress display
 EVERY_LOAD = [
     sql_queries.staging_lock,
     *sql_queries.clear_staging_queries,
@@ -156,12 +157,12 @@ def main(settings: Settings, this_run: Run, options: argparse.Namespace) -> None
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line's parser."""
+    """Return the command-line parser."""
     made = parser_with_config(__doc__)
     only = made.add_mutually_exclusive_group()
     for mode, (_, what) in MODES.items():
         only.add_argument(f"--{mode}", dest="mode", action="store_const", const=mode, help=what)
-    only.add_argument("--all", action="store_true", help="read files again that were loaded before (see TEMP_DIR)")
+    only.add_argument("--all", action="store_true", help="also read files that were loaded before (see TEMP_DIR)")
     made.add_argument("--replace", action="store_true", help="let plays with new values replace the old ones")
     return made
 

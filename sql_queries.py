@@ -1,18 +1,18 @@
-"""Every SQL statement of the pipeline, as text. The scripts run the lists at the end as they stand.
+"""Every SQL statement of the pipeline. The scripts run the lists at the end.
 
-All of it is Redshift's SQL. Values are psycopg2 parameters: %(log_data)s, %(log_jsonpath)s, %(song_data)s,
-%(iam_role)s, %(region)s and %(maxerror)s are those of dwh.cfg, the others come from the scripts.
+The dialect is Redshift's. Values are psycopg2 parameters: %(log_data)s, %(log_jsonpath)s, %(song_data)s, %(iam_role)s,
+%(region)s and %(maxerror)s come from dwh.cfg, the others from the scripts.
 """
 
 
 class Statement(str):
-    """The text of a statement, as cursor.execute takes it. `name` is that of its constant in this file, if any."""
+    """The text of an SQL statement. `name` is its constant in this file, if any."""
 
     name = ""
 
 
 class Copy(Statement):
-    """A COPY into `table`. `reads` are the keys in [S3] of dwh.cfg that it reads, in lower case, its source first."""
+    """A COPY into `table`. `reads` are its [S3] keys in lower case, source first."""
 
     table: str
     reads: "tuple[str, ...]"
@@ -24,7 +24,7 @@ class Copy(Statement):
 
     @property
     def source(self) -> str:
-        """The key in [S3] of dwh.cfg of the prefix that this reads."""
+        """The [S3] key in dwh.cfg of the prefix that this COPY reads."""
         return self.reads[0]
 
     def with_options(self, options: str) -> "Copy":
@@ -32,7 +32,7 @@ class Copy(Statement):
         return self._changed(f"{self}\n{options}")
 
     def of_manifest(self) -> "Copy":
-        """Return this COPY for the files that %(manifest)s names, instead of all those of its prefix."""
+        """Return this COPY with %(manifest)s in place of its prefix."""
         return self._changed(self.replace(f"%({self.source})s", "%(manifest)s") + "\nMANIFEST")
 
     def _changed(self, text: str) -> "Copy":
@@ -55,7 +55,7 @@ loaded_files_table_drop = Statement("DROP TABLE IF EXISTS loaded_files")
 # CREATE TABLES --------------------------------------------------------------------------------------------------------
 
 # One row per log line; the columns are in the order of the JSONPaths file. NOT NULL makes COPY reject a line that is
-# not an event or lacks part of its key (ts, session_id, item_in_session), and report its file and line. Lengths are
+# not an event or lacks part of its key (ts, session_id, item_in_session), and report its file and line. Lengths are in
 # bytes.
 staging_events_table_create = Statement("""
 CREATE TABLE staging_events (
@@ -96,7 +96,8 @@ CREATE TABLE staging_songs (
 ) DISTSTYLE EVEN""")
 
 # The fact table: one row per NextSong event. Its natural key is start_time, session_id and item_in_session. The last
-# three columns are the event's own title, artist name and length: if the catalogue gets the song later, they find it.
+# three columns are the event's own title, artist name and length: if the song is added to the catalogue later, they are
+# used to match the play.
 songplays_table_create = Statement("""
 CREATE TABLE songplays (
     songplay_id     BIGINT IDENTITY(0, 1),
@@ -131,8 +132,7 @@ CREATE TABLE users (
 ) DISTSTYLE ALL SORTKEY (user_id)""")
 
 # One row per song of the catalogue, and one per song that was played but is not in it (its id starts with EV). Plays
-# are matched by artist_name, because an artist's songs may give the artist different names, and artists has only one of
-# them.
+# are matched by artist_name, because an artist's name may differ between songs, and the artists table keeps only one.
 songs_table_create = Statement("""
 CREATE TABLE songs (
     song_id     VARCHAR(64)       NOT NULL,
@@ -144,7 +144,7 @@ CREATE TABLE songs (
     PRIMARY KEY (song_id)
 ) DISTSTYLE ALL SORTKEY (song_id)""")
 
-# One row per artist of the catalogue, and one per artist who was played but is not in it (EV again).
+# One row per artist of the catalogue, and one per artist who was played but is not in it (its id starts with EV).
 artists_table_create = Statement("""
 CREATE TABLE artists (
     artist_id VARCHAR(64)       NOT NULL,
@@ -155,7 +155,7 @@ CREATE TABLE artists (
     PRIMARY KEY (artist_id)
 ) DISTSTYLE ALL SORTKEY (artist_id)""")
 
-# One row per timestamp at which a play started; week is ISO 8601's, weekday the English name.
+# One row per timestamp at which a play started; week is the ISO 8601 week, weekday the English name.
 time_table_create = Statement("""
 CREATE TABLE time (
     start_time TIMESTAMP  NOT NULL,
@@ -168,9 +168,9 @@ CREATE TABLE time (
     PRIMARY KEY (start_time)
 ) DISTSTYLE ALL SORTKEY (start_time)""")
 
-# With TEMP_DIR: one row per loaded file. version is the ETag of an object, or size and time of a local file. An
-# optimisation only: loading a file twice changes nothing. IF NOT EXISTS, because a load creates this table in a
-# warehouse that is older than it.
+# With TEMP_DIR: one row per loaded file. version is the ETag of an object, or the size and modification time of a local
+# file. An optimisation only: loading a file twice changes nothing. IF NOT EXISTS, because a load adds this table to a
+# warehouse that was created without it.
 loaded_files_table_create = Statement("""
 CREATE TABLE IF NOT EXISTS loaded_files (
     source    VARCHAR(16)   NOT NULL,
@@ -187,8 +187,8 @@ staging_lock = Statement("LOCK staging_events, staging_songs")
 staging_events_clear = Statement("DELETE FROM staging_events")
 staging_songs_clear = Statement("DELETE FROM staging_songs")
 
-# Random mark of the last load, committed with it. If the answer to a commit is lost, it tells whether the commit
-# landed.
+# Random mark of the last load, committed with it. If the connection drops during a commit, the mark shows whether the
+# commit succeeded.
 staging_mark = Statement("COMMENT ON TABLE staging_events IS %(mark)s")
 staging_marked = Statement("SELECT obj_description('staging_events'::regclass)")
 
@@ -218,13 +218,14 @@ STATUPDATE ON""",
     reads=("song_data",),
 )
 
-# Options that a run adds to these: for packed objects; with MAXERROR, to leave out bad records; with --check, to parse
-# everything, load nothing, and report as many errors as COPY can.
+# Options that a run adds to these COPYs: GZIP for packed objects; MAXERROR to skip bad records; with --check, NOLOAD to
+# parse everything, load nothing, and report as many errors as COPY allows.
 packed_option = "GZIP"
 maxerror_option = "MAXERROR %(maxerror)s"
 check_option = "NOLOAD\nMAXERROR 100000"
 
-# With TEMP_DIR: the new files, from a list that the run has written. They replace their older versions in loaded_files.
+# With TEMP_DIR: the new files, copied from a list that the run wrote there. They replace their older versions in
+# loaded_files.
 new_files_create = Statement(
     "CREATE TEMP TABLE new_files (source VARCHAR(16), file VARCHAR(1280), version VARCHAR(256))"
 )
@@ -260,7 +261,7 @@ loaded_files_marked = Statement("SELECT obj_description('loaded_files'::regclass
 
 # STAGED RECORDS -------------------------------------------------------------------------------------------------------
 
-# The columns of an event that songplays keeps, by their names in staging_events and in songplays.
+# Event columns that songplays keeps: name in staging_events to name in songplays.
 PLAY_COLUMNS = {
     "user_id": "user_id",
     "level": "level",
@@ -271,7 +272,7 @@ PLAY_COLUMNS = {
     "length": "song_length",
 }
 
-# The staged columns in which plays must have values, with their JSON paths, and the columns that may be empty.
+# Staged columns that plays must fill, with their JSON paths; then the columns that may be empty.
 PLAY_FIELDS = {
     "user_id": "$.userId",
     "level": "$.level",
@@ -284,8 +285,8 @@ PLAY_FIELDS = {
 OTHER_EVENT_FIELDS = ("auth", "first_name", "gender", "last_name", "method", "registration", "status")
 SONG_FIELDS = ("num_songs", "artist_latitude", "artist_longitude", "artist_location", "duration", "year")
 
-# With --replace: one staged event per key. Nothing says which version is newer, so a play is preferred to any other
-# page, then the first in a total order of the values.
+# With --replace: one staged event per key. It is unknown which version is newer, so a play is preferred to any other
+# page; a total order of the values breaks ties.
 kept_events_create = Statement(f"""
 CREATE TEMP TABLE kept_events AS
 SELECT *
@@ -301,7 +302,7 @@ staged_count = Statement("SELECT COUNT(*) FROM staging_events")
 kept_events_insert = Statement("INSERT INTO staging_events SELECT * FROM kept_events")
 
 # One row: the numbers of staged events, plays and songs, the first and last timestamp of all events and of plays, and
-# how many values each column has (those of PLAY_FIELDS, among the plays).
+# the number of values in each column (for PLAY_FIELDS, only those of plays).
 staged_counts_create = Statement(f"""
 CREATE TEMP TABLE staged_counts AS
 SELECT *
@@ -323,9 +324,9 @@ CROSS JOIN (
 ) AS of_songs""")
 
 # The numbers of staged records, and the window: a run reads songplays and time only between the first and last staged
-# play (with --replace, event), %(first)s and %(last)s. They are passed as values, because only then does a cluster skip
-# the blocks of a sort key outside. If no play is staged, both are NULL and nothing is read. As text, since Python's
-# dates end with the year 9999.
+# play (with --replace, event), %(first)s and %(last)s. They are passed as literal values, because only then does a
+# cluster skip blocks whose sort key lies outside the window. If no play is staged, both are NULL and nothing is read.
+# They are text, because Python's dates end with the year 9999.
 # https://docs.aws.amazon.com/redshift/latest/dg/c_designing-queries-best-practices.html
 staged_summary = Statement("""
 SELECT
@@ -342,7 +343,7 @@ _WINDOW = "start_time BETWEEN %(first)s AND %(last)s"
 # in another order. If several versions share a key, a total order picks the winner, so that the order of loads does not
 # matter. Ids that start with EV are inferred: for songs and artists that were played but are not in the catalogue.
 
-# One row per song id that is new or has changed: the most complete version; ties are decided by the values.
+# One row per song id that is new or has changed: the most complete version; ties are broken by comparing the values.
 new_songs_create = Statement("""
 CREATE TEMP TABLE new_songs DISTSTYLE ALL AS
 SELECT versions.*
@@ -361,7 +362,7 @@ QUALIFY ROW_NUMBER() OVER (
 EXCEPT
 SELECT song_id, title, artist_id, year, duration, artist_name FROM songs""")
 
-# One row per artist id that is new or has changed: the most complete version; ties are decided by the values.
+# One row per artist id that is new or has changed: the most complete version; ties are broken by comparing the values.
 new_artists_create = Statement("""
 CREATE TEMP TABLE new_artists DISTSTYLE ALL AS
 SELECT versions.*
@@ -385,9 +386,9 @@ QUALIFY ROW_NUMBER() OVER (
 EXCEPT
 SELECT artist_id, name, location, latitude, longitude FROM artists""")
 
-# One row per song or artist (the other id is NULL) whose earlier plays may match a different one from now on. These are
-# songs that share title and artist name with a version that this run adds or removes, and artists who no longer have
-# the lowest id of a name, which plays of songs outside the catalogue get.
+# One row per song or artist (the other id is NULL) whose earlier plays may now match a different one. These are songs
+# that share title and artist name with a version that this run adds or removes, and artists whose id is no longer the
+# lowest for their name: plays of songs outside the catalogue get the lowest id.
 to_rematch_create = Statement("""
 CREATE TEMP TABLE to_rematch DISTSTYLE ALL AS
 WITH before AS (
@@ -435,8 +436,8 @@ JOIN namesakes ON namesakes.id_before = artists.artist_id AND namesakes.id_befor
 
 to_rematch_count = Statement("SELECT COUNT(*) FROM to_rematch")
 
-# One row per title, artist name and length of the earlier plays to match again, with the song and artist they have now.
-# Nearly always empty; otherwise all plays are read.
+# One row per title, artist name and length of the earlier plays to match again, with their current song and artist.
+# Nearly always empty; filling it reads all plays.
 plays_to_rematch_create = Statement("""
 CREATE TEMP TABLE plays_to_rematch DISTSTYLE ALL AS
 SELECT song_title, artist_name, song_length, song_id, artist_id FROM songplays WHERE 1 = 0""")
@@ -458,8 +459,8 @@ _SAME_EVENT = (
 )
 
 # One row per staged event whose key belongs to a play, with a number for each of PLAY_COLUMNS: 0 if the values are the
-# same or both missing, 1 if they differ, 2 if the event lacks a value that the play has. The greatest of these is that
-# of the event.
+# same or both missing, 1 if they differ, 2 if the event lacks a value that the play has. The event's own number is the
+# greatest of these.
 _CHANGES = ",\n        ".join(
     f"CASE WHEN events.{staged} = songplays.{kept} OR (events.{staged} IS NULL AND songplays.{kept} IS NULL) THEN 0"
     f" WHEN events.{staged} IS NULL THEN 2 ELSE 1 END AS {kept}_change"
@@ -489,7 +490,7 @@ DELETE FROM songplays
 USING replaced_plays
 WHERE songplays.songplay_id = replaced_plays.songplay_id AND songplays.{_WINDOW}""")
 
-# Their inferred songs and artists, which are kept only if other plays have them.
+# Inferred songs and artists of the replaced plays; they are kept only if other plays have them.
 replaced_to_rematch_insert = Statement("""
 INSERT INTO to_rematch (song_id, artist_id)
 SELECT DISTINCT
@@ -498,7 +499,7 @@ SELECT DISTINCT
 FROM replaced_plays
 WHERE LEFT(song_id, 2) = 'EV' OR LEFT(artist_id, 2) = 'EV'""")
 
-# Their timestamps, unless another play has the same one.
+# Timestamps of the replaced plays, unless another play has the same timestamp.
 replaced_times_delete = Statement(f"""
 DELETE FROM time
 USING replaced_plays
@@ -507,7 +508,7 @@ WHERE time.start_time = replaced_plays.start_time
 
 # One row per user whose row comes from an event that is staged again, which may now name a different user. The row is
 # replaced by one from the user's latest play that is not staged; new_users then adds the staged events. Earlier events
-# that are no plays are not kept, so what they said is lost.
+# other than plays are not stored, so their values are lost.
 replaced_users_create = Statement("""
 CREATE TEMP TABLE replaced_users DISTSTYLE ALL AS
 SELECT
@@ -550,12 +551,12 @@ artists_table_insert = Statement("""
 INSERT INTO artists (artist_id, name, location, latitude, longitude)
 SELECT * FROM new_artists""")
 
-# One row per title, artist name and length of the plays that are staged or matched again: their song and artist. That
-# is the catalogue's song of this title and artist name with the closest duration. If there is none, both are inferred,
-# but an artist name that the catalogue has gives the lowest id of that name. A play without a title has no song, one
-# without a name no artist, and neither matches a title or name of blanks. Redshift ignores trailing blanks in
-# comparisons, but MD5 does not, so the keys have none. GROUP BY before the UNION: 1.0 s instead of 1.8 s at 1,000,000
-# events.
+# One row per title, artist name and length of the plays that are staged or matched again: their song and artist. The
+# song is the one in the catalogue with this title and artist name and the closest duration. If there is none, both are
+# inferred, but an artist name in the catalogue gets the lowest artist_id of that name. A play without a title has no
+# song, and one without an artist name has no artist; blank ones count as missing. Redshift ignores trailing blanks in
+# comparisons, but MD5 does not, so the keys are trimmed. GROUP BY before the UNION takes 1.0 s instead of 1.8 s at
+# 1,000,000 events.
 play_songs_create = Statement("""
 CREATE TEMP TABLE play_songs DISTSTYLE ALL AS
 WITH plays AS (
@@ -609,9 +610,9 @@ _SAME_SONG = (
     " AND play_songs.song_length = NVL({}, -1)"
 )
 
-# One row per NextSong event whose key is new. Of several copies of an event any is inserted; if they differ, the check
-# for conflicts fails the load. Rows are in the order of the sort key, so that the plays of a day are in few blocks even
-# before a VACUUM. Numbering the copies in that order takes no further sort.
+# One row per NextSong event whose key is new. If an event has several copies, an arbitrary one is inserted; if they
+# differ, conflicts_check fails the load. Rows are inserted in sort key order, so that the plays of a day are in few
+# blocks even before a VACUUM. Numbering the copies in that order needs no further sort.
 songplays_table_insert = Statement(f"""
 INSERT INTO songplays (
     start_time, user_id, level, song_id, artist_id, session_id, location, user_agent, item_in_session,
@@ -627,8 +628,8 @@ WHERE page = 'NextSong'
 QUALIFY ROW_NUMBER() OVER (PARTITION BY ts, session_id, item_in_session ORDER BY ts) = 1
 ORDER BY ts""")
 
-# One row per song that was played but is not in the catalogue, with title and artist of the events without trailing
-# blanks.
+# One row per song that was played but is not in the catalogue, with the title and artist name of its plays, without
+# trailing blanks.
 inferred_songs_insert = Statement("""
 INSERT INTO songs (song_id, title, artist_id, artist_name)
 SELECT song_id, song_key, artist_id, NULLIF(artist_key, '')
@@ -647,8 +648,8 @@ WHERE LEFT(artist_id, 2) = 'EV'
 GROUP BY artist_id, artist_key""")
 
 # One row per user who is new or has changed, from the user's latest event of any page; at the same timestamp the later
-# session wins, then the later item in it. Events of users who are logged out have no user_id. The join leaves a row or
-# two per user to rank: 0.8 s at 1,000,000 events, instead of 1.4 s for ranking all.
+# session wins, then the higher item_in_session. Events of users who are logged out have no user_id. The join leaves
+# only one or two rows per user to rank: 0.8 s at 1,000,000 events, instead of 1.4 s for ranking all rows.
 new_users_create = Statement("""
 CREATE TEMP TABLE new_users DISTSTYLE ALL AS
 SELECT versions.*
@@ -682,7 +683,8 @@ INSERT INTO users (
 SELECT * FROM new_users""")
 
 # One row per new timestamp at which a play started, in the order of the sort key, so that nothing has to be sorted
-# later. The names are spelt out: TO_CHAR would pad them with blanks, and take longer than the rest.
+# later. The weekday names are spelt out, because TO_CHAR would pad them with blanks and take longer than the rest of
+# the statement.
 time_table_insert = Statement(f"""
 INSERT INTO time (start_time, hour, day, week, month, year, weekday)
 SELECT
@@ -699,15 +701,15 @@ WHERE page = 'NextSong'
 GROUP BY ts
 ORDER BY ts""")
 
-# Statistics of the columns by which the checks join. A cluster skips a table that has hardly changed.
+# Update the statistics of the columns that the checks join on. A cluster skips a table that has hardly changed.
 songs_table_analyze = Statement("ANALYZE songs (song_id)")
 artists_table_analyze = Statement("ANALYZE artists (artist_id)")
 songplays_table_analyze = Statement("ANALYZE songplays (start_time)")
 time_table_analyze = Statement("ANALYZE time (start_time)")
 
-# Match earlier plays again: update those whose song or artist is now a different one. Their inferred songs and artists
-# are deleted first; those that still have a play are inserted again, with their present artist. play_songs covers all
-# of these plays, because plays_to_rematch has all plays of these ids.
+# Match earlier plays again: update those whose song or artist has changed. Their inferred songs and artists are then
+# deleted, and those that still have a play are inserted again, with their current artist. play_songs covers all of
+# these plays, because plays_to_rematch has all plays with these ids.
 songplays_table_update = Statement(f"""
 UPDATE songplays
 SET song_id = play_songs.song_id, artist_id = play_songs.artist_id
@@ -730,8 +732,8 @@ WHERE LEFT(artist_id, 2) = 'EV'
 
 # CHECKS ---------------------------------------------------------------------------------------------------------------
 
-# Redshift does not enforce keys, so these do. Each row is a rule: its name, the number of violations, and an example. A
-# load is checked for what it touched: the tables were right before it.
+# Redshift does not enforce keys, so these checks do. Each row is a rule: its name, the number of violations, and an
+# example. Only what a load touched is checked: the tables were correct before it.
 
 
 def _check(*rules: str) -> Statement:
@@ -739,7 +741,7 @@ def _check(*rules: str) -> Statement:
 
 
 def _not_in(parent: str, child: str, key: str, wrong: str, found: str = "COUNT(*)", where: str = "") -> str:
-    """Return a rule against keys in `child` that `parent` lacks; `where` limits the rows of `child`."""
+    """Return a rule against orphaned keys in `child`; `where` filters its rows."""
     return f"""
 SELECT '{wrong}' AS wrong, {found} AS found, CAST(MIN({child}.{key}) AS VARCHAR) AS example
 FROM {child}
@@ -748,10 +750,10 @@ WHERE {child}.{key} IS NOT NULL AND {parent}.{key} IS NULL{where}"""
 
 
 def _twice(table: str, key: str, wrong: str, where: str = "") -> str:
-    """Return a rule against duplicate keys, of which it finds the second rows; its example is a key's first column.
+    """Return a rule against duplicate keys. It finds the second row of each key; the example is the first column.
 
-    Never by DISTINCT: the planner believes the keys that are declared. On the stand-in, where rows lie in the order of
-    start_time, numbering takes half as long as GROUP BY.
+    COUNT(DISTINCT ...) would find nothing, since the planner trusts declared keys. On the stand-in, where rows are in
+    start_time order, ROW_NUMBER takes half as long as GROUP BY.
     https://docs.aws.amazon.com/redshift/latest/dg/t_Defining_constraints.html
     """
     first = key.split(",")[0]
@@ -764,13 +766,13 @@ FROM (
 
 
 def _unplayed(table: str, key: str, among: str, plays: str) -> str:
-    """Return a rule against inferred ids `among` those of a table that no play in `plays` has."""
+    """Return a rule against inferred ids in `among` that no play in `plays` has."""
     return f"""
 SELECT 'inferred {table} without a play' AS wrong, COUNT(*) AS found, MIN({key}) AS example
 FROM (SELECT {key} FROM {among} WHERE LEFT({key}, 2) = 'EV' EXCEPT SELECT {key} FROM {plays}) AS unplayed"""
 
 
-# One row per column that has no value in any of 20 or more staged plays: the field of the logs was renamed.
+# One row per column that has no value in any of 20 or more staged plays: the log field was probably renamed.
 fields_check = _check(
     *(
         f"""
@@ -784,7 +786,7 @@ WHERE plays >= 20 AND {column} = 0"""
     )
 )
 
-# Impossible staged timestamps: before the year 2000, or more than a day from now.
+# Impossible staged timestamps: before the year 2000, or more than a day in the future.
 moments_check = Statement("""
 SELECT
     pages || CAST(EXTRACT(year FROM worst) AS VARCHAR) || ': is `ts` in milliseconds?' AS wrong,
@@ -833,7 +835,7 @@ JOIN loaded_files
 WHERE new_files.source = 'log_data'
 ORDER BY new_files.file""")
 
-# With --replace: one row per column whose value 20 or more plays would lose: the field of the logs was renamed.
+# With --replace: one row per column whose value 20 or more plays would lose: the log field was probably renamed.
 lost_values_check = _check(
     *(
         f"""
@@ -867,7 +869,7 @@ WHERE events.page = 'NextSong' AND songplays.start_time IS NULL""",
     _not_in("artists", "new_artists", "artist_id", "upserted rows missing from artists"),
 )
 
-# The small tables, in full.
+# Checks of the small tables, in full.
 dimensions_check = _check(
     _twice("users", "user_id", "duplicate user_id in users"),
     _twice("songs", "song_id", "duplicate song_id in songs"),
@@ -875,7 +877,7 @@ dimensions_check = _check(
     _not_in("artists", "songs", "artist_id", "songs.artist_id not in artists"),
 )
 
-# The keys of the large tables, in the window.
+# Checks of the keys of the large tables, within the window.
 keys_check = _check(
     _twice("time", "start_time", "duplicate start_time in time", f" WHERE {_WINDOW}"),
     _twice("songplays", _KEY, "duplicate key in songplays", f" WHERE {_WINDOW}"),
@@ -891,8 +893,8 @@ WHERE {_WINDOW}
     AND NOT EXISTS (SELECT 1 FROM songplays WHERE songplays.start_time = time.start_time AND songplays.{_WINDOW})""",
 )
 
-# Each play has a song with its title and artist name, and that song's artist. Plays that agree in these are checked
-# once.
+# Each play must refer to a song with its title and artist name, and to that song's artist. Plays with the same values
+# are checked once.
 plays_check = _check(
     f"""
 WITH plays AS (
@@ -924,8 +926,8 @@ WHERE NVL(songs.artist_id, '') <> NVL(plays.artist_id, '')""",
     _not_in("artists", "plays", "artist_id", "songplays.artist_id not in artists", found="SUM(number)"),
 )
 
-# After a load, each play also has the song and artist that the load chose, and what it inferred has a play. If earlier
-# plays were matched again, the window is the whole star.
+# More rules for a load: each play has the song and artist that the load chose, and each inferred song and artist has a
+# play. If earlier plays were matched again, the window covers the whole star schema.
 loaded_plays_check = _check(
     plays_check,
     f"""
@@ -943,7 +945,7 @@ inferred_check = _check(
     _unplayed("songs", "song_id", "songs", "songplays"), _unplayed("artists", "artist_id", "artists", "songplays")
 )
 
-# The window of the whole star, for --verify and for loads that match earlier plays again.
+# The window that covers the whole star schema, for --verify and for loads that match earlier plays again.
 whole_star_window = Statement("""
 SELECT CAST(MIN(start_time) AS VARCHAR), CAST(MAX(start_time) AS VARCHAR)
 FROM (SELECT start_time FROM songplays UNION ALL SELECT start_time FROM time) AS moments""")
@@ -984,9 +986,9 @@ WHERE hour <> EXTRACT(hour FROM start_time)
 
 # WARNINGS -------------------------------------------------------------------------------------------------------------
 
-# Each row is a warning: its text, the number of staged records that it concerns, and the number of all.
+# Each row is a warning: its text, the number of staged records that it concerns, and the number of all staged records.
 
-# One row per column that has no value in more than one of twenty staged plays.
+# One row per column that has no value in more than 5 % of the staged plays.
 missing_values_warning = _check(
     *(
         f"""
@@ -1018,7 +1020,7 @@ WHERE {records} >= 20 AND {column} = 0"""
 
 # QUERIES OF THE SCRIPTS -----------------------------------------------------------------------------------------------
 
-# Plays in the window, and how many of them have a song of the catalogue. Counted before and after the insert.
+# Plays in the window, and how many of them match a song in the catalogue. Counted before and after the insert.
 window_summary = Statement(f"""
 SELECT COUNT(*) AS plays, COUNT(CASE WHEN LEFT(song_id, 2) <> 'EV' THEN 1 END) AS matched
 FROM songplays
@@ -1041,8 +1043,8 @@ SELECT
     (SELECT COUNT(*) FROM songs WHERE LEFT(song_id, 2) = 'EV') AS inferred_songs,
     (SELECT COUNT(*) FROM artists WHERE LEFT(artist_id, 2) = 'EV') AS inferred_artists""")
 
-# With --replace, the numbers of plays with new values, users whose row has changed or is gone, users whose row is gone,
-# other upserted users, and removed timestamps.
+# With --replace, the numbers of plays with new values, users whose row was changed or removed, users whose row was
+# removed, other upserted users, and removed timestamps.
 replaced_summary = Statement(f"""
 SELECT
     (SELECT COUNT(*) FROM replaced_plays WHERE page = 'NextSong') AS changed_plays,
@@ -1086,7 +1088,8 @@ SELECT 'artists', COUNT(*), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR) FROM ar
 UNION ALL
 SELECT 'time', COUNT(*), CAST(MIN(start_time) AS VARCHAR), CAST(MAX(start_time) AS VARCHAR) FROM time""")
 
-# The five songs played most. Each row also has the number of plays, and how many of them have a song of the catalogue.
+# The five most played songs. Each row also has the number of all plays, and how many of them match a song in the
+# catalogue.
 most_played_songs = Statement("""
 SELECT
     songs.title, songs.artist_name, played.plays,
@@ -1097,7 +1100,7 @@ LEFT JOIN songs ON songs.song_id = played.song_id
 ORDER BY CASE WHEN played.song_id IS NULL THEN 1 ELSE 0 END, played.plays DESC, played.song_id
 LIMIT 5""")
 
-# One row per day with plays, of the 30 days that end with the last one.
+# One row per day with plays, for the 30 days up to the last play.
 plays_by_day = Statement("""
 SELECT CAST(CAST(start_time AS DATE) AS VARCHAR) AS day, COUNT(*) AS plays
 FROM songplays
@@ -1111,8 +1114,8 @@ last_load = Statement("SELECT CAST(MAX(loaded_at) AS VARCHAR), COUNT(*) FROM loa
 copy_count = Statement("SELECT pg_last_copy_count(), pg_last_copy_id()")
 session_number = Statement("SELECT pg_backend_pid()")
 
-# How many files each COPY of this session read, by its query id. The id is not a value in the text: the stand-in would
-# translate the statement anew in each run, which takes 0.2 s.
+# How many files each COPY of this session read, by its query id. The session id is not passed as a value, because the
+# stand-in would then translate the statement again in each run, which takes 0.2 s.
 copied_file_counts = Statement("""
 SELECT query_id, source_file_count FROM sys_load_history WHERE session_id = pg_backend_pid()""")
 
@@ -1141,13 +1144,13 @@ WHERE relkind = 'r'
     AND (nspname = %(schema)s OR (%(schema)s = '' AND pg_table_is_visible(pg_class.oid)))""")
 
 # create_tables.py counts the rows that would be lost, and locks the tables so that none are added meanwhile. Table
-# names can't be bound as values, so these are inserted as drop_table_queries name them.
+# names can't be bound as values, so they are inserted as written in drop_table_queries.
 table_count = Statement("SELECT COUNT(*) FROM %(table)s")
 tables_lock = Statement("LOCK %(tables)s")
 
 # Each query below exists twice: for provisioned clusters and for Serverless, which lacks the first view.
 
-# Progress of another session's COPY: files done, all files, rows.
+# Progress of another session's COPY: files read, total files, rows.
 copy_progress = Statement("""
 SELECT SUM(num_files_complete), SUM(num_files), SUM(lines) FROM stv_load_state WHERE session = %(session)s""")
 copy_progress_detail = Statement("""
@@ -1159,12 +1162,12 @@ WHERE session_id = %(session)s AND status = 'running'""")
 copied_files = Statement("SELECT TRIM(filename) FROM stl_load_commits WHERE query = %(copy)s")
 copied_files_detail = Statement("SELECT TRIM(file_name) FROM sys_load_detail WHERE query_id = %(copy)s")
 
-# The rows of load_errors.csv.
+# The latest load errors, for load_errors.csv.
 load_errors = Statement("SELECT TOP 25 * FROM stl_load_errors ORDER BY starttime DESC")
 load_errors_detail = Statement("SELECT TOP 25 * FROM sys_load_error_detail ORDER BY start_time DESC")
 
-# All load errors of this session. Process ids recur, so errors from before the session began belong to an older one.
-# PG_LAST_COPY_ID would not do: a COPY that is rolled back does not change it.
+# All load errors of this session. Process ids are reused, so errors from before the session began belong to an older
+# session. PG_LAST_COPY_ID can't be used: a COPY that is rolled back does not change it.
 # https://docs.aws.amazon.com/redshift/latest/dg/PG_LAST_COPY_ID.html, r_STV_SESSIONS.html, SYS_SESSION_HISTORY.html
 session_load_errors = Statement("""
 SELECT *

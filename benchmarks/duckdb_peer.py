@@ -1,4 +1,4 @@
-"""The same job in DuckDB, as a comparison. DuckDB has neither load errors nor a server.
+"""Run the same job in DuckDB, for comparison. It logs no load errors and starts no server.
 
 python benchmarks/duckdb_peer.py DATA DATABASE
 """

@@ -1,10 +1,10 @@
-"""Time loads with [S3] TEMP_DIR from an S3 that answers after 25 ms: many song files, no new file, and one new file.
+"""Time loads with [S3] TEMP_DIR from an S3 server with 25 ms latency.
 
     python benchmarks/many_files.py [--songs 15000] [--runs 5] [--listed 400000]
 
-Prints medians: of a first load; of a second, which finds nothing new; of one with a new song and a new log, which
-reads these two, and what it wrote for COPY; and of one that lists and compares many more files. Seconds are of the
-whole process and of its packing and COPY lines, memory is the peak of the process.
+Prints the medians of a first load of many song files, a second load with nothing new, and a load of one new song and
+one new log, which reads only these and the objects packed for COPY. Then it loads many more files (--listed), and again
+with nothing new. Seconds are those of the whole process and of packing and COPY; memory is the peak of the process.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def log(n: int) -> str:
 
 
 class Bench:
-    """A small S3 with a bucket, and a warehouse that loads from it."""
+    """A small S3 server with one bucket, and a warehouse that loads from it."""
 
     def __init__(self, folder: Path) -> None:
         self._server = subprocess.Popen([sys.executable, SERVER], stdout=subprocess.PIPE, text=True)
@@ -87,7 +87,9 @@ class Bench:
         subprocess.run(command, env=self._environment, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
 
     def load(self) -> tuple[float, float, float, float]:
-        """Run a load; return its seconds, those of packing and COPY, the objects it read, and its peak memory in MB."""
+        """Run a load. Return its seconds, the seconds of packing and COPY, the number of objects read, and the peak
+        memory in MB.
+        """
         before = self._reads()
         found = measured(self._command("etl.py", "-v"), self._environment)
         copied = sum(seconds for step, seconds in found.items() if step == "packed" or step.endswith("_copy"))

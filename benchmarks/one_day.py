@@ -1,11 +1,11 @@
-"""Time loading one day into a large star and into an empty one, alternating between the two.
+"""Time loading one day into a large star schema and into an empty one.
 
     python benchmarks/one_day.py [--events 1000000] [--songs 15000] [--runs 5] [--data DIR] [--days DIR]
 
-The large star is loaded once, with generated data or those of --data. Then come the days, of some
-500 events each and within the same weeks (or the files of DIR/log-data, with DIR/song-data): each is loaded into both
-stars for the first time and once more. Prints the medians of the whole processes, in seconds, and the median of
-their ratios.
+The large star is loaded once, with generated data or the data in --data. Then each day is loaded twice into both stars,
+alternating between them. Days have about 500 generated events each, within the same weeks as the large star; with
+--days, they are the files of DIR/log-data, loaded with DIR/song-data. Prints the median seconds of the whole process
+for each star, and the median of their ratios.
 """
 
 import argparse
@@ -29,7 +29,7 @@ class Star:
         self._run("create_tables.py", Path("nothing"), Path("nothing"), "--yes")
 
     def load(self, data: Path, log_data: Path) -> float:
-        """Load these logs, with the songs of `data`; return the seconds."""
+        """Load `log_data` with the songs of `data`; return the seconds it took."""
         return self._run("etl.py", data, log_data)
 
     def _run(self, script: str, data: Path, log_data: Path, *options: str) -> float:
@@ -55,7 +55,7 @@ def main() -> None:
         runs = arguments.runs
         days = arguments.days or generate(folder / "days", EVENTS_A_DAY * runs, 60, runs, 2)
         full, empty = Star(folder / "full"), Star(folder / "empty")
-        print(f"{arguments.events:,} events into the one star: {full.load(much, much / 'log-data'):.2f} s")
+        print(f"{arguments.events:,} events into the large star: {full.load(much, much / 'log-data'):.2f} s")
         times: dict[str, list[tuple[float, float]]] = {"a new day": [], "the same day again": []}
         for log in sorted((days / "log-data").rglob("*.json"))[:runs]:
             for pairs in times.values():
@@ -63,7 +63,10 @@ def main() -> None:
     for name, pairs in times.items():
         into_full, into_empty = (statistics.median(seconds) for seconds in zip(*pairs, strict=True))
         ratio = statistics.median(one / other for one, other in pairs)
-        print(f"{name}: {into_full:.2f} s into it, {into_empty:.2f} s into an empty one: {ratio:.2f} times as long")
+        print(
+            f"{name}: {into_full:.2f} s into the large star, {into_empty:.2f} s into the empty one: "
+            f"{ratio:.2f} times as long"
+        )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Time the pipeline on data of any size, as whole processes, and the same job in DuckDB if it is installed.
+"""Time the pipeline on data of any size, and the same job in DuckDB if installed.
 
     python benchmarks/run.py [--events 1000000] [--songs 15000] [--runs 5] [--data DIR]
 
-Each run starts from an empty data directory: create_tables.py (not timed), etl.py, and etl.py again. Printed are
-the medians: seconds by step, whole seconds, events a second, the peak memory of the Python process and of
-the whole process tree, and DuckDB's time in the same round with the ratio. The data are made by the project's
-own generator, or taken from DIR (log-data, song-data and log_json_path.json in it).
+Each round starts from an empty data directory and runs create_tables.py (not timed), then etl.py twice. Prints medians:
+seconds per step and in total, events per second, peak memory of the Python process and of the process tree, DuckDB's
+time, and the ratio to it within a round. The data come from the project's generator, or from log-data, song-data and
+log_json_path.json in DIR.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def generate(folder: Path, events: int, songs: int, days: int, seed: int = 1) ->
 
 
 def resident(process: psutil.Process) -> tuple[int, int]:
-    """Return the resident bytes of a process, and of its whole process tree (shared pages counted once)."""
+    """Return the resident bytes of a process and of its process tree. Shared pages count once."""
     own, private, shared = 0, 0, 0
     try:
         for one in [process, *process.children(recursive=True)]:
@@ -67,7 +67,9 @@ def resident(process: psutil.Process) -> tuple[int, int]:
 
 
 def measured(command: list[str], environment: Mapping[str, str] | None = None) -> dict[str, float]:
-    """Run a command; return its seconds, the megabytes of its process and process tree, and the steps it printed."""
+    """Run a command; return its seconds, peak memory in MB, and seconds by step. Memory is that of the process and of
+    its process tree; steps are parsed from the output.
+    """
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
     peaks = [0, 0]

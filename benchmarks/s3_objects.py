@@ -1,9 +1,9 @@
-"""Time reading many small S3 objects as COPY does, compared with one request at a time.
+"""Compare COPY's reading of many small S3 objects with one request at a time.
 
 python benchmarks/s3_objects.py [--objects 15000] [--latency 0 0.02]
 
-The objects are served by moto in a separate process, behind a proxy that adds the latency, in seconds. With latency 0
-there is no proxy. Only some of the objects are read one at a time, because that is slow.
+The objects are served by moto in a separate process, behind a proxy that delays each answer by --latency seconds. With
+latency 0 there is no proxy. Only some of the objects are read one at a time, because that is slow.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from local_redshift.sources import read_ahead
 from local_redshift.sources.s3 import S3Store
 
 REGION = "us-west-2"
-ONE_AFTER_ANOTHER = 1000  # objects
+ONE_AFTER_ANOTHER = 1000  # number of objects to read one at a time
 SONG = b'{"num_songs": 1, "artist_id": "AR", "artist_name": "x", "song_id": "SO", "title": "t", "duration": 1.5}'
 
 
@@ -39,7 +39,7 @@ def serve_s3(port: "multiprocessing.Value") -> None:
 
 
 def serve_slowly(behind: int, latency: float, port: "multiprocessing.Value") -> None:
-    """Answer as the server behind this one does, `latency` seconds later. Each path is fetched from there once."""
+    """Run a caching proxy that answers after `latency` seconds. It fetches each path once from port `behind`."""
     answers: dict[str, bytes] = {}
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -90,7 +90,7 @@ def measure(latency: float) -> None:
     s3, store = boto3.client("s3"), S3Store(REGION, None)
     found = store.find("s3://songs/song-data/")
     if latency:
-        sum(1 for _ in read_ahead(store, found))  # fills the cache of the server in front
+        sum(1 for _ in read_ahead(store, found))  # fills the proxy's cache
     began = time.perf_counter()
     part = found[:ONE_AFTER_ANOTHER]
     for one in part:

@@ -1,8 +1,8 @@
-"""A small S3 for benchmarks: it keeps objects in memory and answers as slowly as S3.
+"""A small S3 server for benchmarks, with objects in memory and S3's latency.
 
     python benchmarks/small_s3.py [--delay 0.025]
 
-It lists, gets, puts (in parts, too) and deletes, and checks no signature. It prints its address when it is ready.
+It supports list, get, put, multipart upload and delete, and checks no signatures. It prints its address when ready.
 """
 
 import argparse
@@ -20,13 +20,13 @@ LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class SmallS3:
-    """The objects of all buckets, by bucket/key, and how often an object was read."""
+    """The objects of all buckets, by bucket/key, and the number of reads."""
 
     def __init__(self, delay: float) -> None:
         self.delay = delay
         self._objects: dict[str, bytes] = {}
         self._names: list[str] = []
-        self._parts: dict[str, dict[int, bytes]] = {}  # of uploads in progress
+        self._parts: dict[str, dict[int, bytes]] = {}  # parts of unfinished multipart uploads, by object
         self.reads = 0
 
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, bytes, dict[str, str]]:
@@ -50,7 +50,7 @@ class SmallS3:
         return 200, found, headers
 
     def _take(self, name: str, query: dict[str, str], body: bytes) -> tuple[int, bytes, dict[str, str]]:
-        """Store an object or a part of one, or delete many."""
+        """Handle PUT and POST: store an object or a part, or delete several objects."""
         if "delete" in query:
             keys = re.findall(r"<Key>.*?</Key>", body.decode())
             for key in keys:

@@ -1,4 +1,4 @@
-"""Make the pictures of the README, and the output of the notebook, from a real run on the sample data.
+"""Make the README's pictures and the notebook's output by loading the sample data.
 
     pip install -r requirements-analysis.txt && python docs/pictures.py
 
@@ -68,7 +68,7 @@ def draw_run(config: Path) -> None:
 
 
 def execute(config: Path, style: str = "default") -> nbformat.NotebookNode:
-    """Execute the notebook on the warehouse of a config, with a style of matplotlib's; return it with its output."""
+    """Execute the notebook on the warehouse of `config`; return it with its output. `style` is a matplotlib style."""
     notebook = nbformat.read(NOTEBOOK, 4)
     cell = next(cell for cell in notebook.cells if cell.source.startswith(CONFIG_CELL))
     source, cell.source = cell.source, f'{CONFIG_CELL}"{config}"\nplt.style.use("{style}")'
@@ -81,7 +81,7 @@ def execute(config: Path, style: str = "default") -> nbformat.NotebookNode:
 
 
 def first_plot(notebook: nbformat.NotebookNode) -> bytes:
-    """Return the first plot of an executed notebook, as PNG."""
+    """Return the first plot of an executed notebook, as a PNG."""
     outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
     return base64.b64decode(next(one.data["image/png"] for one in outputs if "image/png" in one.get("data", {})))
 

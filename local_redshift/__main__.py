@@ -1,10 +1,10 @@
-"""Query a local warehouse with psql, or let other clients connect. Statements are Redshift's SQL.
+"""Query a local warehouse with psql, or let other clients connect. The SQL dialect is Redshift's.
 
     python -m local_redshift [--config dwh.cfg] [psql's options]
     python -m local_redshift [--config dwh.cfg] serve [--port 5439]
 
-Run it in the folder of the project. Without --config it opens the warehouse in --data-dir. COPY uses the AWS settings
-of the shell that this runs in.
+Run it in the project folder. Without --config it opens the warehouse in --data-dir. COPY uses the AWS settings of the
+current shell.
 """
 
 import argparse
@@ -32,7 +32,7 @@ PASSWORD_FILE = "serve.password"
 
 
 class Warehouse(NamedTuple):
-    """A local warehouse: its folder, the database and the user."""
+    """A local warehouse: folder, database, user, schema and password."""
 
     data_dir: Path
     database: str | None
@@ -42,13 +42,15 @@ class Warehouse(NamedTuple):
 
 
 def main() -> int:
-    """Run psql, or accept clients. Return the exit status: 1, after a message, if that is not possible."""
+    """Run psql, or accept clients; return the exit status. If the server can't start, print a message and return 1."""
     parser = argparse.ArgumentParser(
         prog="python -m local_redshift", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--config", type=Path, help="the config of the warehouse")
-    parser.add_argument("--data-dir", default=".local_redshift", help="its folder instead; default: %(default)s")
-    parser.add_argument("-d", "--dbname", help="default: the one of the config, or the one there is")
+    parser.add_argument("--config", type=Path, help="the warehouse's config file")
+    parser.add_argument(
+        "--data-dir", default=".local_redshift", help="the warehouse's folder, without --config; default: %(default)s"
+    )
+    parser.add_argument("-d", "--dbname", help="the database; default: the one in the config, or the only one")
     parser.add_argument("--port", type=int, default=PORT, help="for serve; default: %(default)s")
     arguments, rest = parser.parse_known_args()
     try:
@@ -64,7 +66,7 @@ def main() -> int:
 def _warehouse(arguments: argparse.Namespace) -> Warehouse:
     if arguments.config is None:
         return Warehouse(user_path(arguments.data_dir).resolve(), arguments.dbname, ADMIN)
-    # the config is the pipeline's, whose modules read it
+    # the config file is the pipeline's, so the pipeline's modules read it
     from pipeline.errors import PipelineError
     from pipeline.settings import read_settings
 
@@ -73,15 +75,13 @@ def _warehouse(arguments: argparse.Namespace) -> Warehouse:
     except PipelineError as error:
         raise LocalRedshiftError(str(error)) from None
     if not settings.is_local:
-        raise LocalRedshiftError(
-            f"{settings.path}: [CLUSTER] HOST is {settings.host}, not local: use a client of yours"
-        )
+        raise LocalRedshiftError(f"{settings.path}: [CLUSTER] HOST is {settings.host}, not local: use your own client")
     database = arguments.dbname or settings.database
     return Warehouse(settings.data_dir.resolve(), database, settings.user, settings.schema, settings.password or "")
 
 
 def _opened(warehouse: Warehouse) -> tuple[Server, str]:
-    """Start the server of an existing warehouse; return it and the name of the database."""
+    """Start the server of an existing warehouse; return it and the database name."""
     data_dir, database, user, *_ = warehouse
     if not (data_dir / "data").exists():
         raise LocalRedshiftError(f"there is no local warehouse in {data_dir}; name it with --config or --data-dir")
@@ -95,14 +95,14 @@ def _opened(warehouse: Warehouse) -> tuple[Server, str]:
     if database is not None and database not in found:
         raise LocalRedshiftError(f"{data_dir} has no database {database}; run create_tables.py")
     database = database or found[0]
-    connect(data_dir, database, user).close()  # brings Redshift's catalog up to date
+    connect(data_dir, database, user).close()  # connecting updates Redshift's catalog in the database
     return server, database
 
 
 def _serve(warehouse: Warehouse, port: int) -> int:
     """Accept clients until Ctrl-C or SIGTERM. Ignore any further signal."""
-    # The signal is written to the pipe directly. A handler in Python could run just before the read, which would then
-    # block.
+    # A signal writes to the pipe, which ends select(). A Python handler could run just before select(), which would
+    # then block.
     stopping, stop = os.pipe()
     os.set_blocking(stop, False)
     signal.set_wakeup_fd(stop)
@@ -122,7 +122,7 @@ def _serve(warehouse: Warehouse, port: int) -> int:
         if stopping not in select.select([stopping, connection.fileno()], [], [])[0]:
             raise LocalRedshiftError("the local server has ended")
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # Python removes its own handlers before it exits
+            signal.signal(number, signal.SIG_IGN)  # unlike a Python handler, SIG_IGN stays in effect while Python exits
     print("stopped", flush=True)
     return 0
 
@@ -131,7 +131,7 @@ def _serve(warehouse: Warehouse, port: int) -> int:
 def _listening(
     server: Server, warehouse: Warehouse, database: str, password: str, port: int
 ) -> Iterator[tuple[socket.socket, int, str]]:
-    """Make the server listen on 127.0.0.1 during the block, with this program's AWS settings."""
+    """Make the server listen on 127.0.0.1 during the block. Sessions use this program's AWS settings."""
     asked = {"listen": port, "user": warehouse.user, "database": database, "password": password}
     with server.ask(asked | {"program": Program.this().as_json()}) as (connection, answer):
         if "refused" in answer:
@@ -140,9 +140,10 @@ def _listening(
 
 
 def kept_password(warehouse: Warehouse) -> str:
-    """Return the config's DB_PASSWORD, or a password that is generated once and kept in the warehouse's folder.
+    """Return DB_PASSWORD, or a generated password stored in the warehouse's folder.
 
-    A connection saved in a client works again the next time. Raise LocalRedshiftError if the password can't be kept.
+    It stays the same, so connections saved in clients keep working. Raise LocalRedshiftError if the password can't be
+    stored.
     """
     if warehouse.password:
         return warehouse.password
@@ -152,7 +153,7 @@ def kept_password(warehouse: Warehouse) -> str:
         if not path.exists():
             with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
                 file.write(secrets.token_urlsafe(12))
-            with contextlib.suppress(FileExistsError):  # another `serve` was faster
+            with contextlib.suppress(FileExistsError):  # another `serve` has just created it
                 os.link(unfinished, path)
             unfinished.unlink()
         password = path.read_text(encoding="utf-8", errors="replace").strip()
@@ -166,7 +167,7 @@ def kept_password(warehouse: Warehouse) -> str:
 
 def _psql(warehouse: Warehouse, options: list[str]) -> int:
     server, database = _opened(warehouse)
-    # while psql runs, Ctrl-C is for psql: it cancels the query
+    # ignore Ctrl-C here: psql uses it to cancel the query
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with _listening(server, warehouse, database, secrets.token_urlsafe(12), port=0) as (_, port, password):
         command = [str(binaries() / "psql"), "-h", ADDRESS, "-p", str(port), "-U", warehouse.user, "-d", database]

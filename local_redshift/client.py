@@ -1,4 +1,4 @@
-"""Connect to the stand-in with psycopg2. If need be, start the process that serves the data directory."""
+"""Connect to the stand-in with psycopg2, starting its server if needed."""
 
 import atexit
 import contextlib
@@ -26,22 +26,22 @@ from local_redshift.sessions.protocol import PORT, REQUEST, SOCKET_NAME
 if TYPE_CHECKING:
     from psycopg2 import extensions
 
-TRIES = 3  # for a request, if the server has just been killed
-STOP_SECONDS = 2  # as long as a script waits, at its end, for its server to stop
+TRIES = 3  # attempts, in case the server has just been killed
+STOP_SECONDS = 2  # how long a script waits at exit for its server to stop
 ROOT = Path(__file__).resolve().parent.parent
 
-# The process gets this one's sys.path: to search for packages (without -S) would take time.
+# The server gets this process's sys.path: with -S it skips the search for packages, which takes time.
 _START = "import json, sys; sys.path = json.loads(sys.argv[1]); from local_redshift.server.process import main; "
 _START += "main(sys.argv[2])"
 
 
 def connect(data_dir: str | Path, dbname: str = "dev", user: str = "awsuser") -> "extensions.connection":
-    """Open a connection to the local warehouse in `data_dir`. Start its server, and create what is missing.
+    """Connect to the local warehouse in `data_dir`.
 
-    The database and the user are created, too; the user is an admin, like a cluster's first user. The server runs until
-    the last process that connected to it has ended. COPY uses the AWS settings of this program, and relative paths
-    start in its folder. Raise ServerError if the server can't be started, and psycopg2.ProgrammingError for a name that
-    it refuses.
+    Start its server, and create the warehouse, the database and the user if missing. The user is an admin, like a
+    cluster's first user. The server runs until the last process that connected to it has ended. COPY uses the AWS
+    settings of this program, and relative paths start in its working directory. Raise ServerError if the server can't
+    be started, and psycopg2.ProgrammingError if it refuses a name.
     """
     import psycopg2
 
@@ -56,7 +56,7 @@ def connect(data_dir: str | Path, dbname: str = "dev", user: str = "awsuser") ->
         raise psycopg2.ProgrammingError(refused)
     connection = psycopg2.connect(
         host=str(server.socket_dir),
-        hostaddr="",  # whatever PGHOSTADDR says
+        hostaddr="",  # overrides PGHOSTADDR
         port=PORT,
         user=user,
         dbname=dbname,
@@ -68,7 +68,7 @@ def connect(data_dir: str | Path, dbname: str = "dev", user: str = "awsuser") ->
 
 
 def hand_over(connection: "extensions.connection") -> None:
-    """Send the server this program's AWS settings and folder, outside any transaction."""
+    """Send the server this program's AWS settings and working directory, outside any transaction."""
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute(f"{HANDOVER} %s", [Program.this().as_json()])
@@ -76,7 +76,7 @@ def hand_over(connection: "extensions.connection") -> None:
 
 
 def _library_path() -> list[str]:
-    """Return sys.path without the script's folder, whose modules could hide those of packages."""
+    """Return sys.path without the script's folder, which could shadow packages."""
     prefixes = (sys.prefix, sys.base_prefix, sys.exec_prefix)
     packages = ("site-packages", "dist-packages")
     libraries = [
@@ -88,7 +88,7 @@ def _library_path() -> list[str]:
 
 
 class Server:
-    """The process that serves `data_dir`. `get_server` returns it; a program has one per data directory."""
+    """The process that serves `data_dir`. Use `get_server`: a program has one instance per data directory."""
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
@@ -96,7 +96,7 @@ class Server:
         self._users_lock: int | None = None
 
     def acquire(self) -> None:
-        """Keep the server running until `release` or the end of this process. Start it if it does not run."""
+        """Keep the server running until `release` or the end of this process. Start it if it is not running."""
         if self._users_lock is None:
             self._users_lock = self._lock(locks.USERS, locks.SHARED)
             atexit.register(self.release)
@@ -109,7 +109,7 @@ class Server:
             os.close(starting)
 
     def _lock(self, name: str, mode: int) -> int:
-        """Lock a file of DATA_DIR, which is created if missing. Raise ServerError if the folder can't be used."""
+        """Lock a file in DATA_DIR, which is created if missing. Raise ServerError if it can't be used."""
         try:
             self.data_dir.mkdir(parents=True, exist_ok=True)
             return locks.lock(self.data_dir / name, mode)
@@ -117,24 +117,25 @@ class Server:
             raise ServerError(f"DATA_DIR {self.data_dir} can't be used: {error.strerror}") from error
 
     def request(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Send the server a request, and return its answer. If the server is gone, start it again.
+        """Send the server a request; return its answer.
 
-        Raise ServerError if that fails.
+        Restart the server if it is gone. Raise ServerError if it still does not answer.
         """
         problem: Exception | None = None
         for _ in range(TRIES):
             try:
                 with self.ask(asked) as (_, answer):
                     return answer
-            except (OSError, json.JSONDecodeError) as error:  # it has just been killed
+            except (OSError, json.JSONDecodeError) as error:  # the server has just been killed
                 problem = error
                 self.acquire()
         raise ServerError(f"the local server on {self.data_dir} does not answer: {problem}") from problem
 
     @contextlib.contextmanager
     def ask(self, asked: dict[str, Any]) -> Iterator[tuple[socket.socket, dict[str, Any]]]:
-        """Send the server a request. Yield its answer and the connection, since some requests last as long as the
-        connection.
+        """Send the server a request; yield the connection and the answer.
+
+        Some requests last as long as the connection.
         """
         body = json.dumps(asked).encode()
         with socket.socket(socket.AF_UNIX) as connected:
@@ -153,12 +154,12 @@ class Server:
         deadline = time.monotonic() + START_SECONDS
         tries = 0
         while not self._answers():
-            # another process started a server and then exited: wait for that server
+            # if the lock is not free, another process has started a server: wait for it
             if locks.is_free(self.data_dir / locks.PROCESS):
                 command = [sys.executable, "-S", "-c", _START, json.dumps(_library_path()), str(self.data_dir)]
                 started = subprocess.run(command, **detached(), stdout=subprocess.PIPE, check=False)
                 said = started.stdout.decode(errors="replace").strip()
-                tries += said == ""  # it was killed
+                tries += said == ""  # no output: the server was killed
                 if said not in ("", READY) or tries >= TRIES:
                     raise ServerError(said or f"the local server did not start; see {self.data_dir / LOG}")
             elif time.monotonic() > deadline:
@@ -181,13 +182,13 @@ class Server:
         while time.monotonic() < deadline:
             alone = locks.try_lock(users, locks.EXCLUSIVE)
             if alone is not None:
-                if locks.is_free(process):  # its process was killed, but PostgreSQL still runs
+                if locks.is_free(process):  # the server process was killed, but PostgreSQL is still running
                     stop(self.data_dir / "data")
                     os.close(alone)
                     return
-                os.close(alone)  # the server's process is waiting for it
+                os.close(alone)  # the server process is waiting for this lock
             elif (shared := locks.try_lock(users, locks.SHARED)) is not None:
-                os.close(shared)  # others use it
+                os.close(shared)  # other processes use the server
                 return
             elif locks.is_free(process):
                 return
@@ -196,5 +197,5 @@ class Server:
 
 @functools.cache
 def get_server(data_dir: Path) -> Server:
-    """Return the server of `data_dir`, which may not be running. A program gets the same object each time."""
+    """Return the server of `data_dir`, running or not. Repeated calls return the same object."""
     return Server(data_dir)

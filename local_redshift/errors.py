@@ -3,17 +3,17 @@
 Exception
 ├── LocalRedshiftError
 │   └── ServerError           the embedded server can't be installed, started or reached
-└── RedshiftError             what a cluster would answer; goes to the client as it is
-    ├── NotSupported          what the stand-in, or Redshift itself, does not take
+└── RedshiftError             an error as a cluster reports it; sent to the client unchanged
+    ├── NotSupported          not supported by the stand-in, or by Redshift itself
     ├── SyntaxRefused         a statement with invalid syntax
     ├── NoSuchColumn
     ├── NoSuchTable
     ├── NoSuchFunction
     ├── AbortedTransaction    a statement after one that failed
     ├── NoTransaction         a statement that needs a transaction block
-    ├── Cancelled             a statement that was ended on request
-    └── SourceError           what a COPY reads from can't be read
-        └── NoSuchObject      ... because it is not there
+    ├── Cancelled             a statement that was cancelled
+    └── SourceError           the source of a COPY can't be read
+        └── NoSuchObject      ... because it does not exist
 """
 
 
@@ -28,7 +28,7 @@ class ServerError(LocalRedshiftError):
 class RedshiftError(Exception):
     """An error as a cluster reports it. `detail` is the DETAIL block or empty."""
 
-    sqlstate = "XX000"  # nearly every run-time error of Redshift has this one
+    sqlstate = "XX000"  # nearly all run-time errors in Redshift have this SQLSTATE
 
     def __init__(self, message: str, detail: str = "") -> None:
         super().__init__(message)
@@ -61,7 +61,7 @@ class NoSuchTable(RedshiftError):
 
 
 class NoSuchFunction(RedshiftError):
-    """A function that Redshift does not have, or not with arguments like these."""
+    """A function that Redshift does not have, or not with these argument types."""
 
     sqlstate = "42883"
 
@@ -88,10 +88,11 @@ class Cancelled(RedshiftError):
 
 
 class SourceError(RedshiftError):
-    """The source can't be read. Raised before loading starts, so it has a DETAIL block and no load error.
+    """The source can't be read. Raised before loading starts: the error has a DETAIL block, and no load error is
+    logged.
 
-    `context`, `location` and `process` go into that block: what was being done, the place in the cluster's source code,
-    and the process there.
+    `context`, `location` and `process` go into that block: the operation, the location in the cluster's source code,
+    and the cluster's process.
     """
 
     def __init__(

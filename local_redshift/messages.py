@@ -1,13 +1,13 @@
-"""Redshift's load error codes and the wording of its messages, each with its source. They are written nowhere else.
+"""Redshift's load error codes and message texts, each with its source. This is the only place that defines them.
 
-DG is https://docs.aws.amazon.com/redshift/latest/dg/. "Seen" means in a row or log that somebody published; "guess"
-marks what is not known (see README.md, "Where Redshift's behaviour is not known").
+"seen" means found in a published row or log; "guess" marks wording that is not known (see README.md, "Where Redshift's
+behaviour is not known").
 """
 
 import re
 from collections.abc import Mapping
 
-# DG r_Load_Error_Reference.html
+# https://docs.aws.amazon.com/redshift/latest/dg/r_Load_Error_Reference.html
 TOO_LONG = 1204
 BAD_DATE = 1205
 BAD_TIMESTAMP = 1206
@@ -24,34 +24,37 @@ EXTERNAL = 8001  # S3 and IAM failures, in the DETAIL block
 # Load errors: err_reason
 VARCHAR_TOO_LONG = "String length exceeds DDL length"  # seen
 VARBYTE_TOO_LONG = VARCHAR_TOO_LONG  # guess
-CHAR_TOO_LONG = "Char length exceeds DDL length"  # DG r_STL_LOAD_ERRORS.html
+CHAR_TOO_LONG = (
+    "Char length exceeds DDL length"  # https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_ERRORS.html
+)
 INTEGER_LITERAL_OVERFLOW = "Overflow, Column type: {type}"  # seen for Integer
 INTEGER_OVERFLOW = "Overflow ({type} valid range {low} to {high})"  # seen for Integer
 DECIMAL_OVERFLOW = "Overflow for NUMERIC({precision},{scale})"  # guess: as in an SQL cast
 INVALID_DIGIT = "Invalid digit, Value '{char}', Pos {position}, Type: {type}"  # seen
 DATE_TOO_SHORT = "Invalid Date Format - length must be 10 or more"  # seen
-INVALID_DATE = "Date value did not match format specified [{format}]"  # seen for a format of one's own
+INVALID_DATE = "Date value did not match format specified [{format}]"  # seen for a custom format
 INVALID_TIMESTAMP = "Invalid timestamp format or value [{format}]"  # seen
 INVALID_TIME = "Invalid time format or value [HH24:MI:SS]"  # guess
 INVALID_BOOLEAN = "Invalid boolean value"  # guess
 INVALID_FLOAT = "Invalid float format or value"  # guess
 INVALID_SUPER = "Invalid JSON for SUPER"  # guess
-SUPER_TOO_LARGE = "A string of more than 65535 bytes, or more than 1000 levels, in a SUPER"  # guess
+SUPER_TOO_LARGE = "SUPER value has a string of more than 65535 bytes, or more than 1000 levels"  # guess
 INVALID_VARBYTE = "Invalid hexadecimal digits for VARBYTE"  # guess
 NOT_NULL = "Missing data for not-null field"  # seen
 INVALID_UTF8 = (  # seen; the guide prints UTF-8
     "String contains invalid or unsupported UTF8 codepoints. Bad UTF8 hex sequence: {bytes} (error {error})"
 )
-MULTIBYTE_IN_CHAR = (  # DG multi-byte-character-load-errors.html
+MULTIBYTE_IN_CHAR = (  # https://docs.aws.amazon.com/redshift/latest/dg/multi-byte-character-load-errors.html
     "Multibyte character not supported for CHAR (Hint: try using VARCHAR). Invalid char: {bytes}"
 )
 NULL_BYTE_FIRST = "Invalid null byte - field longer than 1 byte"  # seen
 NOT_AN_OBJECT = "Invalid JSONPath format: Member is not an object."  # seen
-NOT_AN_ARRAY = "Invalid JSONPath format: Not an array or index out of range."  # DG copy-parameters-data-format
+NOT_AN_ARRAY = "Invalid JSONPath format: Not an array or index out of range."  # https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-format.html
 MALFORMED = "Invalid JSON format"  # guess
 TOO_LARGE = "JSON object exceeds the maximum size of 4 MB"  # guess
 
-# Messages to the client. DG tutorial-loading-run-copy.html: two spaces before Check
+# Messages to the client. https://docs.aws.amazon.com/redshift/latest/dg/tutorial-loading-run-copy.html: two spaces
+# before Check
 LOAD_FAILED = "Load into table '{table}' failed.  Check 'stl_load_errors' system table for details."
 LOAD_COMPLETED = "Load into table '{table}' completed, {count} record(s) loaded successfully."
 SOME_NOT_LOADED = (
@@ -64,7 +67,7 @@ _TYPES = {"bytea": "binary varying", "jsonb": "super"}  # PostgreSQL's types, an
 
 CANCELLED = "Query ({query}) cancelled on user's request"  # guess
 
-# Before loading starts: no row is logged
+# Errors raised before loading starts, which log no load error
 NO_TABLE = "Cannot COPY into nonexistent table {table}"  # seen
 NO_PREFIX = "The specified S3 prefix '{prefix}' does not exist"  # seen
 S3_ERROR = "S3ServiceException:{message},Status {status},Error {error},Rid {request},ExtRid {host},CanRetry 1"
@@ -72,14 +75,14 @@ OTHER_REGION = "The S3 bucket addressed by the query is in a different region fr
 MANIFEST_MISSING = "Problem reading manifest file - {cause}"  # seen
 MANIFEST_PATH = "COPY with MANIFEST parameter requires full path of an S3 object."  # seen
 MANIFEST_INVALID = "Manifest file is not in correct json format: {path}: {problem}"  # guess
-MANIFEST_NOTHING = "No file of the manifest exists: {path}"  # guess
+MANIFEST_NOTHING = "None of the files in the manifest exists: {path}"  # guess
 JSONPATHS_MISSING = "The jsonpaths file {path} was not found"  # guess
 JSONPATHS_INVALID = "Invalid JSONPaths file {path}: {problem}"  # guess
 JSONPATHS_COUNT = (  # "Number of jsonpath" and "columns should match" seen, the rest a guess
     "Number of jsonpaths and the number of columns should match. "
     "JSONPath size: {paths}, Number of columns in table or column list: {columns}"
 )
-BAD_CREDENTIALS = (  # DG copy-parameters-authorization.html
+BAD_CREDENTIALS = (  # https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-authorization.html
     "Invalid credentials. Must be of the format: credentials 'aws_iam_role=...' or "
     "'aws_access_key_id=<access-key-id>;aws_secret_access_key=<secret-access-key>"
     "[;token=<temporary-session-token>]'"
@@ -88,7 +91,7 @@ BAD_COMPRESSION = "The object {name} can't be read as {compression}: {problem}" 
 
 
 def detail_block(message: str, code: int, context: str, query: int, location: str, process: str) -> str:
-    """Return the DETAIL of an error before loading starts, in the layout seen on clusters."""
+    """Return the DETAIL of an error raised before loading, laid out as on clusters."""
     line = "  -----------------------------------------------"
     labels = {"code": code, "context": context, "query": query, "location": location, "process": process}
     body = [f"  {label + ':':<11}{value}" for label, value in labels.items()]
@@ -96,9 +99,9 @@ def detail_block(message: str, code: int, context: str, query: int, location: st
 
 
 def as_redshift_says(fields: Mapping[str, str]) -> dict[str, str]:
-    """Return SQLSTATE, message, DETAIL and HINT of PostgreSQL's error as a cluster would report it.
+    """Convert a PostgreSQL error to a cluster's SQLSTATE, message, DETAIL and HINT.
 
-    Implementation details stay out of it: the statement that the stand-in ran, and its own functions.
+    Implementation details are left out: the statement that the stand-in ran, and the schema of its functions.
     """
     said = {key: fields.get(key, "") for key in "CMDH"}
     if said["C"] == "23502":

@@ -1,4 +1,4 @@
-"""The program for which a COPY reads: its AWS settings, and its working directory, where relative paths start."""
+"""The client program of a COPY: its AWS settings, and the working directory that relative paths start from."""
 
 import contextlib
 import functools
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import boto3
 
-# A program sends the server its settings by a statement that starts with this; a string follows. The statement never
+# The statement with which a program sends its settings to the server; the JSON follows as a string. The statement never
 # reaches PostgreSQL.
 HANDOVER = "SET local_redshift.program TO"
 
-# other variables that boto3 reads
+# variables besides AWS_* that boto3 reads
 _NAMES = frozenset(
     "HOME BOTO_CONFIG REQUESTS_CA_BUNDLE HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy".split()
 )
@@ -32,12 +32,12 @@ class Program:
 
     @classmethod
     def this(cls) -> "Program":
-        """Return the current program."""
+        """Return the Program of the current process."""
         return cls(_aws_variables(), Path.cwd())
 
     @classmethod
     def from_json(cls, text: str) -> "Program":
-        """Return the program that `as_json` describes."""
+        """Return the Program that `as_json` serialized."""
         told = json.loads(text)
         return cls(told["variables"], Path(told["folder"]))
 
@@ -57,7 +57,7 @@ class Program:
 
     @contextlib.contextmanager
     def environment(self) -> Iterator[None]:
-        """Set the program's AWS settings in this process during the block."""
+        """Set the client program's AWS environment variables in this process during the block."""
         with _environment:
             own = _aws_variables()
             _replace(own, self._variables)

@@ -1,1 +1,1 @@
-"""The modules behind common.py: settings, connections, sessions, retries, messages, command line."""
+"""Internals of the ETL scripts: settings, connections, sessions, checks, messages."""

@@ -1,17 +1,17 @@
-"""Data checks before the commit, for the whole star, and warnings about the data."""
+"""Data checks before a commit and for the whole star schema, and data warnings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sql_queries
-from pipeline.database_errors import name_of
 from pipeline.errors import PipelineError
+from pipeline.failures import name_of
 from pipeline.results import UPSERTS, whole_star
 from pipeline.run_log import CheckResult
 from pipeline.session import Parameters, Session
 from pipeline.summary import Staged, Transformed, counted
 
-SHOWN_FILES = 10  # files that were loaded before in another version
+SHOWN_FILES = 10  # a message lists at most this many changed files
 
 
 @dataclass(frozen=True)
@@ -22,23 +22,23 @@ class Passed:
 
     @property
     def text(self) -> str:
-        """The number of checks that passed, in words."""
+        """The number of checks that passed, as a message."""
         return f"{counted(self.rules, 'check')} passed"
 
     @property
     def lines(self) -> Sequence[str]:
-        """The same, as the lines to print."""
+        """The lines to print instead of `text`: none."""
         return ()
 
 
 def check_load(session: Session, staged: Staged, loaded: Transformed) -> Passed:
-    """Check the plays in the load's window of timestamps and, if earlier plays were matched again, all plays.
+    """Check the plays in the load's time window and, after a rematch, all plays.
 
-    Raise PipelineError, naming each violation; then nothing may be committed.
+    If a check fails, raise PipelineError, naming each violation; the load must not be committed.
     """
     advice = ""
     checks = _checks(session, sql_queries.check_queries, staged.window)
-    # if every staged play is new, none repeats a key
+    # if every staged play is new, no play can conflict with an earlier version
     if loaded.inserted < staged.plays:
         conflicts = _checks(session, [sql_queries.conflicts_check], staged.window)
         advice = _conflict_advice(session) if any(check.found for check in conflicts) else ""
@@ -75,7 +75,7 @@ def warn_of_load(session: Session) -> None:
 def verify_star(session: Session) -> None:
     """Check the whole star schema. Raise PipelineError, naming each violation.
 
-    Each query runs in its own transaction, so that other sessions wait for one query at most. No query reads the
+    Each query runs in its own transaction, so that other sessions wait for at most one query. No query reads the
     staging tables, which loads lock.
     """
     session.run.log.expected = len(sql_queries.verify_queries)

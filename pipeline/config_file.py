@@ -1,4 +1,4 @@
-"""Parse the config file: sections, keys and values. Anything unknown is refused by name."""
+"""Parse the config file; refuse unknown sections and keys."""
 
 import configparser
 import difflib
@@ -42,7 +42,7 @@ class ConfigValues:
     def _add(self, section: str, key: str, value: str) -> None:
         name = key.upper()
         if len(key.split()) > 1:
-            # the key may be part of a password
+            # show only the first word: the rest may be part of a password
             raise PipelineError(f"{self.path}: [{section}] a line that begins with {key.split()[0]} is not KEY = value")
         if name not in KNOWN_KEYS[section]:
             shown = key if _is_shown(key) else "of that name"
@@ -65,7 +65,7 @@ class ConfigValues:
         if key != "DB_PASSWORD" and _COMMENT.search(value):
             raise PipelineError(
                 f"{self.path}: [{section}] {key} = {value}: put the comment on its own line, "
-                "or the whole value in quotes if that is part of it"
+                "or the whole value in quotes if it contains no comment"
             )
         return value
 
@@ -83,7 +83,7 @@ class ConfigValues:
 def _parse(path: Path) -> Mapping[str, Mapping[str, str | None]]:
     # % has no special meaning; # and ; may be part of a password
     parser = configparser.ConfigParser(interpolation=None, default_section="\0")
-    parser.optionxform = str  # type: ignore[assignment, method-assign]  # how configparser is told to keep the case
+    parser.optionxform = str  # type: ignore[assignment, method-assign]  # keep the case of keys
     try:
         with open(path, encoding="utf-8-sig") as file:
             parser.read_file(file)
@@ -99,7 +99,7 @@ def _parse(path: Path) -> Mapping[str, Mapping[str, str | None]]:
 
 
 def _parse_problem(error: configparser.Error) -> str:
-    """Return the line number and the problem. The line itself is not shown: it may contain the password."""
+    """Return the line number and the problem, not the line: it may hold the password."""
     if isinstance(error, configparser.MissingSectionHeaderError):
         return f"line {error.lineno}: there is no [SECTION] above this line"
     if isinstance(error, configparser.DuplicateOptionError):
@@ -112,7 +112,7 @@ def _parse_problem(error: configparser.Error) -> str:
 
 
 def _is_shown(name: str) -> bool:
-    """Tell whether a message may show this key or section: a long word with digits may be a misplaced password."""
+    """Return whether a message may show this name: it may be a misplaced password."""
     is_plain = re.fullmatch(r"[A-Za-z]\w{1,11}(?:_\w{1,11})?", name) and not re.search(r"\d", name)
     return bool(is_plain) or len(name) <= 3
 
@@ -125,5 +125,5 @@ def _nearest(word: str, known: tuple[str, ...]) -> str:
 def _nearest_key(section: str, name: str) -> str:
     elsewhere = [other for other, keys in KNOWN_KEYS.items() if name in keys]
     if elsewhere:
-        return f": did you mean the one of [{elsewhere[0]}]?"
+        return f": did you mean the one in [{elsewhere[0]}]?"
     return _nearest(name, KNOWN_KEYS[section])

@@ -1,4 +1,4 @@
-"""Plan the COPYs of a run: whole prefixes or, with [S3] TEMP_DIR, manifests of the new files.
+"""Plan the COPYs of a run: whole prefixes or, with TEMP_DIR, only new files.
 
 Small files are packed together.
 """
@@ -34,7 +34,7 @@ from sql_queries import Copy
 
 WORDS = {"log_data": "log files", "song_data": "song files"}
 
-# Under TEMP_DIR only names of this form are ever deleted: warehouse, start of the run, file.
+# The names of files in TEMP_DIR: id of the warehouse, start of the run, file. No other file is ever deleted there.
 _OURS = re.compile(
     r"etl-(?P<warehouse>[0-9a-f]{16}|check)/(?P<begun>\d{8}T\d{6})-[0-9a-f]{16}/[\w-]+\.(?:manifest|json\.gz)"
 )
@@ -51,7 +51,7 @@ class Call(NamedTuple):
 
 @dataclass
 class CopyPlan:
-    """The COPYs to run (none if nothing is new) and, with TEMP_DIR, the number of new files of each source."""
+    """The COPYs to run and, with TEMP_DIR, the number of new files by source."""
 
     files: dict[str, int] = field(default_factory=dict)
     copies: list[Call] = field(default_factory=list)
@@ -59,11 +59,11 @@ class CopyPlan:
 
 @contextlib.contextmanager
 def plan_copies(session: Session, *, everything: bool = False, trial: bool = False) -> Iterator[CopyPlan]:
-    """Prepare the sources for COPY; they stay ready until the end of the block.
+    """Plan the COPYs; their temporary files are deleted at the end of the block.
 
-    Without TEMP_DIR each COPY reads its whole prefix. With it, only files that have not been loaded yet are read,
-    unless `everything` is set; `trial` is for COPYs that load nothing. Raise PipelineError, naming the file, if
-    something can't be listed, read or written.
+    Without TEMP_DIR each COPY reads its whole prefix. With it, COPY reads only files that have not been loaded yet,
+    unless `everything` is set. `trial` plans COPYs that load nothing. Raise PipelineError, naming the file, if one
+    can't be listed, read or written.
     """
     if session.source.temp_dir:
         with _plan_new_files(session, everything=everything, trial=trial) as plan:
@@ -78,7 +78,7 @@ def plan_copies(session: Session, *, everything: bool = False, trial: bool = Fal
 
 
 def with_run_options(session: Session, copy: Copy, trial: bool) -> Copy:
-    """Add the options of this run to a COPY: load nothing, or leave out up to MAXERROR bad records."""
+    """Add this run's COPY options: load nothing, or skip up to MAXERROR bad records."""
     if trial:
         return copy.with_options(sql_queries.check_option)
     return copy.with_options(sql_queries.maxerror_option) if session.source.maxerror else copy
@@ -86,10 +86,10 @@ def with_run_options(session: Session, copy: Copy, trial: bool) -> Copy:
 
 @contextlib.contextmanager
 def _plan_new_files(session: Session, *, everything: bool, trial: bool) -> Iterator[CopyPlan]:
-    """Plan COPYs of the new files of both sources, with manifests under TEMP_DIR; see `plan_copies`.
+    """Plan COPYs of new files, with manifests under TEMP_DIR; see `plan_copies`.
 
-    A load has to hold the lock on the staging tables: then anything else of its warehouse under TEMP_DIR was left by a
-    killed load.
+    A load must hold the lock on the staging tables, so that other files of its warehouse under TEMP_DIR can only be
+    left over from killed loads.
     """
     folder = TempFolder(session.settings, "check" if trial else warehouse_id(session))
     try:
@@ -100,10 +100,10 @@ def _plan_new_files(session: Session, *, everything: bool, trial: bool) -> Itera
 
 
 def warehouse_id(session: Session) -> str:
-    """Return an id of this warehouse, made from its location and the random mark on its loaded_files table.
+    """Return an id of this warehouse: a hash of its location and its random mark.
 
-    The mark alone is not enough: a restored snapshot or a copied data directory has the same one. If the tables are
-    older than loaded_files, create that table and the mark now.
+    The mark alone, a comment on loaded_files, is not enough: a restored snapshot or a copied data directory has the
+    same one. Create loaded_files and the mark if they do not exist yet.
     """
     session.execute(sql_queries.loaded_files_table_create)
     [(mark,)] = session.rows(sql_queries.loaded_files_marked)
@@ -139,7 +139,7 @@ def _prepare(session: Session, folder: "TempFolder", everything: bool, trial: bo
 
 @dataclass
 class _Found:
-    """The files of a source: how many there are, how many are new, and the new ones that are not empty."""
+    """The files of a source: total and new counts, and the new files with content."""
 
     total: int = 0
     new: int = 0
@@ -147,7 +147,7 @@ class _Found:
 
 
 def _find(session: Session, source: str, record: IO[str] | None, *, known: bool) -> _Found:
-    """List a source, and write the files that are new or have changed to `record`."""
+    """List a source, and write its new or changed files to `record`."""
     prefix = session.source_parameters[source]
     loaded = _loaded(session, source) if known else set()
     found = _Found()
@@ -172,7 +172,7 @@ def _find(session: Session, source: str, record: IO[str] | None, *, known: bool)
 
 
 def _digest(text: str) -> str:
-    # MD5, like `known_files`; FIPS mode allows it unless it is for security
+    # MD5, as in `known_files`; FIPS mode allows it if it is not used for security
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -213,7 +213,7 @@ def _packed(
 
 
 class _PackWatch:
-    """Counts the packed files; raises Stopped in the middle of packing if the run is to stop."""
+    """Count packed files; raise Stopped if the run is to stop."""
 
     def __init__(self, session: Session, files: int) -> None:
         self._session = session
@@ -270,14 +270,14 @@ class TempFolder:
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
-        """Add the config key to the message of an error."""
+        """Name the config key in error messages."""
         try:
             yield
         except PipelineError as error:
             raise type(error)(f"{error}; see [S3] TEMP_DIR in {self._config}") from error
 
     def clear_left_over(self) -> None:
-        """Delete what killed runs left behind: files of this warehouse's loads, and old files of any."""
+        """Delete leftovers of killed runs: this warehouse's, and all old ones."""
         with self._named(), announce_wait("the list of files under TEMP_DIR"):
             found = [file.name for file in self._store.list(f"{self._temp_dir}/etl-")]
         self._delete([name for name in found if self._is_left_over(name.removeprefix(f"{self._temp_dir}/"))])

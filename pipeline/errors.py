@@ -1,7 +1,7 @@
-"""The exceptions that end a run; each carries the message that the user gets.
+"""Exceptions that end a run; each carries the message shown to the user.
 
 BaseException
-├── Stopped                     the user ended the run by Ctrl-C or SIGTERM
+├── Stopped                     the user ended the run with Ctrl-C or SIGTERM
 └── Exception
     └── PipelineError           an error that the user can fix
         ├── Unreachable         the warehouse, or S3, did not answer
@@ -28,7 +28,7 @@ class Unreachable(PipelineError):
 class StatementFailed(PipelineError):
     """The warehouse refused a statement.
 
-    `cause` is the driver's error, `is_transient` tells whether a retry may succeed.
+    `cause` is the driver's error; `is_transient` tells whether a retry may succeed.
     """
 
     def __init__(self, message: str, cause: psycopg2.Error, *, is_transient: bool = False) -> None:
@@ -38,11 +38,11 @@ class StatementFailed(PipelineError):
 
 
 class CopyFailed(StatementFailed):
-    """A COPY met bad records; the system tables list them."""
+    """COPY rejected records; the system tables list them."""
 
 
 class CommitUnanswered(PipelineError):
-    """The connection was lost during the commit, so it is unknown whether it landed.
+    """The connection was lost during a commit, which may or may not have landed.
 
     `mark` identifies the load in the warehouse.
     """

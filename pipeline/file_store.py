@@ -1,4 +1,4 @@
-"""List, read and write files: on this machine, or in S3 with many requests at a time."""
+"""List, read and write files on this machine, or in S3 with concurrent requests."""
 
 import contextlib
 import datetime as dt
@@ -14,6 +14,7 @@ from obstore.exceptions import BaseError, InvalidPathError, PermissionDeniedErro
 from obstore.store import S3Store
 
 from pipeline.errors import PipelineError, Unreachable
+from pipeline.failures import is_transient_s3_failure
 from storage.endpoints import without_password
 from storage.local_files import walk
 
@@ -21,20 +22,19 @@ if TYPE_CHECKING:
     from obstore.auth.boto3 import Boto3CredentialProvider
     from obstore.store import ClientConfig
 
-PAGE = 1000  # names in S3's answer to one request
+PAGE = 1000  # names per page of an S3 listing
 AT_A_TIME = 128  # concurrent requests: S3 takes some 20 ms for each, whatever its size
-BATCH_FILES, BATCH_BYTES = 2048, 32 << 20  # read at a time; bounds the memory
+BATCH_FILES, BATCH_BYTES = 2048, 32 << 20  # read at a time; limits memory use
 CREDENTIALS_KEPT = dt.timedelta(minutes=5)  # boto3 refreshes them some 10 minutes before they expire
 
-GONE = "it has been deleted or moved since it was listed"  # the next listing finds its new place, or nothing
+GONE = "it has been deleted or moved since it was listed"  # transient, because a retry lists the files again
 
-# S3's message inside obstore's, and obstore's messages for transient failures
+# S3's error inside obstore's message
 _S3_SAYS = re.compile(r"<Code>(?P<code>\w+)</Code>.*?<Message>(?P<message>[^<]*)</Message>", re.DOTALL)
-_TRANSIENT = re.compile(r"after [1-9]\d* retries|error sending request|response body error|timed out|\b5\d\d [A-Z]")
 
 
 class SourceFile(NamedTuple):
-    """A file: its full name as COPY takes it, and its size in bytes."""
+    """A file: its full name, as COPY accepts it, and its size in bytes."""
 
     name: str
     size: int
@@ -49,10 +49,10 @@ class FoundFile(NamedTuple):
 
 
 class FileStore(Protocol):
-    """A place for files.
+    """Storage for files.
 
-    Names are complete: "s3://bucket/key" or "/a/path". Each method raises PipelineError, saying what failed, and
-    Unreachable if a retry may succeed.
+    Names are full paths: "s3://bucket/key" or "/a/path". Each method raises PipelineError if it fails, or Unreachable
+    if a retry may succeed.
     """
 
     def list(self, prefix: str) -> Iterator[FoundFile]:
@@ -109,7 +109,7 @@ class LocalFileStore:
 
 
 def check_name(path: str) -> None:
-    """Raise PipelineError for a name that a manifest can't hold."""
+    """Raise PipelineError if a file name is not UTF-8: a manifest can't contain it."""
     try:
         path.encode()
     except UnicodeEncodeError as error:
@@ -124,7 +124,7 @@ def _local_errors(what: str, name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        path = error.filename or name  # while walking, it is the folder
+        path = error.filename or name  # an error while walking names the folder
         if os.path.islink(path):  # noqa: PTH114
             raise PipelineError(f"can't {what} {path}: it is a broken symbolic link") from error
         if isinstance(error, FileNotFoundError) and what != "write":
@@ -133,7 +133,7 @@ def _local_errors(what: str, name: str) -> Iterator[None]:
 
 
 class S3FileStore:
-    """A bucket; see FileStore. `store` is the obstore client."""
+    """Files in an S3 bucket; see FileStore. `store` is the obstore client."""
 
     def __init__(self, bucket: str, store: S3Store) -> None:
         self._root = f"s3://{bucket}/"
@@ -153,9 +153,9 @@ class S3FileStore:
         yield from self._listed_by_boto3(prefix, last)
 
     def _listed(self, prefix: str) -> Iterator[FoundFile]:
-        """List with obstore, whose prefixes are folders, from the first name that begins with `prefix`.
+        """List with obstore, starting at `prefix`; obstore itself filters by folder only.
 
-        Names arrive sorted, so the first one that does not begin with the prefix ends the listing.
+        Names arrive sorted, so the first one past the prefix ends the listing.
         """
         key = self._key(prefix)
         folder, _, beginning = key.rpartition("/")
@@ -168,7 +168,7 @@ class S3FileStore:
                     return
 
     def _listed_by_boto3(self, prefix: str, last: FoundFile | None) -> Iterator[FoundFile]:
-        """List the other names with boto3, which accepts any name but takes four times as long."""
+        """List the remaining names with boto3: accepts any name, takes four times as long."""
         import boto3
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -209,7 +209,7 @@ class S3FileStore:
             return bytes(obstore.get(self._store, self._key(name), options={"range": (0, limit)}).bytes())
 
     def write(self, name: str, data: IO[bytes]) -> None:
-        """Write a file, in parts if it is large."""
+        """Write a file, with a multipart upload if it is large."""
         with self._errors("write", "s3:PutObject", name):
             obstore.put(self._store, self._key(name), data)
 
@@ -230,11 +230,11 @@ class S3FileStore:
 
 
 def _explained(error: Exception, failed: str, right: str) -> PipelineError:
-    """Convert an error to a message; `right` is the permission that the AWS identity needs."""
+    """Convert an error to a PipelineError; `right` is the AWS permission needed."""
     said = without_password(str(error).strip().split("\n")[0])
     s3 = _S3_SAYS.search(str(error))
     code = s3["code"] if s3 else ""
-    kind = Unreachable if _TRANSIENT.search(said) else PipelineError
+    kind = Unreachable if is_transient_s3_failure(said) else PipelineError
     if code == "NoSuchBucket":
         return PipelineError(f"{failed}: there is no such bucket")
     if isinstance(error, FileNotFoundError):
@@ -251,7 +251,7 @@ def _explained(error: Exception, failed: str, right: str) -> PipelineError:
 
 
 def file_store_of(name: str, region: str) -> FileStore:
-    """Return the store that holds a file of this name. Raise PipelineError if there are no credentials for it."""
+    """Return the store for a file name. Raise PipelineError without S3 credentials."""
     if not name.startswith("s3://"):
         return LocalFileStore()
     bucket = name.removeprefix("s3://").split("/", 1)[0]
@@ -270,7 +270,7 @@ def head(name: str, region: str, limit: int) -> bytes:
 
 
 def _aws_credentials() -> "Boto3CredentialProvider":
-    """Let obstore use boto3's credentials, refreshed before they expire."""
+    """Return boto3's credentials for obstore, refreshed before they expire."""
     import boto3  # slow to import, and needed for S3 only
     from botocore.exceptions import BotoCoreError
     from obstore.auth.boto3 import Boto3CredentialProvider

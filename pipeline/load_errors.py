@@ -29,13 +29,13 @@ class PackedObject:
     """A packed object: its name, its files, and the line at which each of them begins."""
 
     name: str = ""
-    # an array, since a list of hundreds of thousands of lines would take far more memory
+    # an array: a list of hundreds of thousands of integers takes far more memory
     starts: "array[int]" = field(default_factory=lambda: array("Q"))
     files: list[str] = field(default_factory=list)
     lines: int = 0
 
     def add(self, name: str, data: bytes) -> None:
-        """Record the next file, which ends with a newline."""
+        """Record the next file; its data must end with a newline."""
         self.starts.append(self.lines + 1)
         self.files.append(name)
         self.lines += data.count(b"\n")
@@ -49,10 +49,10 @@ class PackedObject:
 
 
 LOAD_ERRORS_CSV = "load_errors.csv"
-EXAMPLES = 3  # shown of each group of errors
-NAME_BYTES = 256  # length of a file name in stl_load_errors
+EXAMPLES = 3  # shown per group of errors
+NAME_BYTES = 256  # maximum length of a file name in stl_load_errors
 
-# the fields of LoadError in stl_load_errors and in sys_load_error_detail
+# the columns of stl_load_errors and of sys_load_error_detail, in the order of LoadError's fields
 _COLUMNS = (
     ("filename", "line_number", "colname", "type", "col_length", "err_code", "err_reason", "query"),
     (
@@ -73,7 +73,7 @@ _OF_THE_VALUE = re.compile(r"Value '.*', Pos \d+, |(?<=sequence: )[0-9a-f ]+|(?<
 
 
 class LoadError(NamedTuple):
-    """A rejected record: its location, the reason, and the query id of its COPY. Strings, empty if unknown."""
+    """A rejected record: location, reason and query id, as strings; empty if unknown."""
 
     filename: str
     line: str
@@ -85,7 +85,7 @@ class LoadError(NamedTuple):
     query: str
 
     def traced(self, packed: Mapping[str, PackedObject]) -> "LoadError":
-        """Return this error with the file and line of the source, if its record was in a packed object."""
+        """Return this error with its source file and line if its record was packed."""
         origin = origin_of(self.filename, self.line, packed)
         return self._replace(filename=origin.file, line=str(origin.line)) if origin else self
 
@@ -103,13 +103,13 @@ class LoadError(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A query result: column names, and rows as strings without trailing blanks."""
+    """A query result: column names, and rows as trimmed strings."""
 
     columns: list[str]
     rows: list[list[str]]
 
     def traced(self, packed: Mapping[str, PackedObject]) -> "Table":
-        """Return this table with two more columns if any object was packed: the source file and line of each error."""
+        """Return this table with each error's source file and line if files were packed."""
         at = {name: self.columns.index(name) for name in (*_FILE_COLUMNS, "line_number") if name in self.columns}
         file = next((at[name] for name in _FILE_COLUMNS if name in at), None)
         if not packed or file is None:
@@ -143,7 +143,7 @@ def origin_of(filename: str, line: str, packed: Mapping[str, PackedObject]) -> O
 def read_first(
     connection: extensions.connection, queries: Sequence[str], parameters: Mapping[str, object] | None = None
 ) -> Table:
-    """Return the result of the first query that runs. Raise psycopg2.Error if none does."""
+    """Return the result of the first query that succeeds. Raise psycopg2.Error if none does."""
     for query in queries:
         try:
             with connection.cursor() as cursor:
@@ -158,7 +158,7 @@ def read_first(
 
 
 def write_csv(path: Path, table: Table) -> None:
-    """Write the table to a file, completely or not at all. Raise OSError."""
+    """Write the table to a file atomically. Raise OSError on failure."""
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         with open(unfinished, "w", encoding="utf-8", newline="") as file:
@@ -177,7 +177,7 @@ def source_of(error: LoadError, source: Source) -> str | None:
 
 
 def show_load_errors(errors: Sequence[LoadError], source: Source, remark: Callable[[LoadError], str]) -> None:
-    """Print the errors grouped by source, column and reason: the number, and the first few of each group.
+    """Print the errors by source, column and reason: a count and a few examples each.
 
     `remark` returns a further explanation of an error, or an empty string.
     """

@@ -43,17 +43,17 @@ class FileList:
             yield SourceFile(name, size)
 
 
-# COPY takes a few large objects faster than many small ones: one of 1 MB to 1 GB, compressed, for each slice.
+# COPY loads a few large objects faster than many small ones; ideal is one per slice, of 1 MB to 1 GB compressed.
 # https://docs.aws.amazon.com/redshift/latest/dg/c_best-practices-use-multiple-files.html
-SMALL = 1 << 20  # bytes; COPY reads larger files as they are
+SMALL = 1 << 20  # bytes; COPY reads larger files directly
 FEW = 16  # with fewer small files than this, packing is not worth it
 MOST_OBJECTS = 16
-MOST_BYTES = 4 << 30  # packed by one run; COPY reads the others as they are
-PACKED_BYTES = 8 << 20  # of the files, for about 1 MB of gzip
+MOST_BYTES = 4 << 30  # most that one run packs; COPY reads the other files directly
+PACKED_BYTES = 8 << 20  # of source files per object; about 1 MB after gzip
 
 
 class Packed(NamedTuple):
-    """The packed objects, and the files that COPY has to read by themselves."""
+    """The packed objects, and the files that COPY has to read directly."""
 
     objects: list[PackedObject]
     left: list[SourceFile]
@@ -77,10 +77,11 @@ Write = Callable[[str, IO[bytes]], str]
 
 
 def pack(store: FileStore, files: FileList, write: Write, done: Done) -> Packed:
-    """Pack the files into objects of about equal size. `write` names them, and `done` is called after each file.
+    """Pack the files into objects of about equal size. `write` stores an object and returns its name; `done` is called
+    after each file.
 
-    A file that is not a sequence of complete JSON objects is left out, because it could spoil the files packed beside
-    it. COPY reads it by itself, and names it if it fails.
+    A file that is not a sequence of complete JSON objects is left out, because it could break the files packed with it.
+    COPY reads it directly, and names it in any error.
     """
     count = min(MOST_OBJECTS, max(1, files.size // PACKED_BYTES))
     share = math.ceil(files.size / count)

@@ -21,7 +21,7 @@ LINE_EVERY = 60  # seconds between lines in a log
 
 
 class SoFar(NamedTuple):
-    """Progress: files done, all files, and an amount such as "1,761 rows"."""
+    """Progress: files done, total files, and an amount such as "1,761 rows"."""
 
     done: int
     files: int
@@ -29,19 +29,19 @@ class SoFar(NamedTuple):
 
 
 class Watch(Protocol):
-    """Reports progress; None if it is not known."""
+    """A function that returns the progress, or None if it is unknown."""
 
     def __call__(self) -> SoFar | None: ...
 
     def close(self) -> None:
-        """End the watch."""
+        """Stop watching."""
 
 
 class CopyWatch:
     """Progress of a session's COPY, read from the system tables over a second connection."""
 
     def __init__(self, connect: Callable[[], extensions.connection], session: int) -> None:
-        """`connect` opens the second connection when it is first needed. `session` is the process id of the first."""
+        """`connect` opens the second connection on demand. `session` is the first one's process id."""
         self._connect = connect
         self._session = session
         self._connection: extensions.connection | None = None
@@ -75,7 +75,7 @@ class CopyWatch:
 
 @contextlib.contextmanager
 def announce_wait(awaited: str) -> Iterator[None]:
-    """If the block takes long, print what it is waiting for."""
+    """If the block takes a while, print what it is waiting for."""
     timer = threading.Timer(SHOWN_AFTER, _say, [f"waiting for {awaited}"])
     timer.daemon = True
     timer.start()
@@ -86,15 +86,15 @@ def announce_wait(awaited: str) -> Iterator[None]:
 
 
 def _say(line: str) -> None:
-    with contextlib.suppress(OSError):  # stdout is closed: the script reports that itself
+    with contextlib.suppress(OSError):  # if stdout is closed, run_script reports it
         say(line)
 
 
 @contextlib.contextmanager
 def show_progress(label: str, watch: Watch | None = None, position: tuple[int, int] | None = None) -> Iterator[None]:
-    """Show how long the block takes: on one line at a terminal, otherwise a line per minute.
+    """Show progress of the block: on one line at a terminal, else a line per minute.
 
-    `position` is the number of this step of the run and the number of all steps, if that is known.
+    `position` is the number of this step and the total number of steps, if known.
     """
     done = threading.Event()
     show = functools.partial(_on_one_line, position=position) if is_terminal(sys.stdout) else _line_by_line
@@ -112,7 +112,7 @@ def _show(show: Callable[..., None], label: str, watch: Watch | None, done: thre
     started = time.monotonic()
     if done.wait(SHOWN_AFTER):
         return
-    with contextlib.suppress(OSError):  # stdout is closed: the script reports that itself
+    with contextlib.suppress(OSError):  # if stdout is closed, run_script reports it
         show(label, watch, done, started)
     if watch is not None:
         watch.close()
@@ -143,7 +143,7 @@ def _on_one_line(
     columns = (
         TextColumn("{task.description}:"),
         TimeElapsedColumn(),
-        BarColumn(20),  # of the whole run or, if the number of its steps is not known, of this step's files
+        BarColumn(20),  # progress of the whole run or, if its number of steps is unknown, of this step's files
         TextColumn("{task.fields[so_far]}"),
     )
     step, steps = position or (1, None)

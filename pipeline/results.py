@@ -1,4 +1,4 @@
-"""The figures of a load: the staged records, the changes of each table, the files read."""
+"""Load statistics: staged records, changes to each table, and files read."""
 
 import contextlib
 import dataclasses
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import psycopg2
 
 import sql_queries
-from pipeline.database_errors import name_of
+from pipeline.failures import name_of
 from pipeline.load_errors import read_first
 from pipeline.progress import announce_wait
 from pipeline.run_log import say
@@ -18,7 +18,7 @@ from pipeline.summary import CopiedTable, Staged, Summary, TableChanges, Transfo
 
 
 def describe_staged(session: Session, files: Mapping[str, int], replaces: bool) -> Staged:
-    """Return the figures of the staged records. `files` is the number of files by source, if known."""
+    """Return the statistics of the staged records. `files` maps each source to its number of files, if known."""
     copied: dict[str, CopiedTable] = {}
     for statement in sql_queries.copy_table_queries:
         steps = [step for step in session.run.log.steps if step.name == statement.name]
@@ -29,20 +29,20 @@ def describe_staged(session: Session, files: Mapping[str, int], replaces: bool) 
 
 
 class WindowPlays(NamedTuple):
-    """The number of plays in a window, and how many of them have a song of the catalogue."""
+    """The number of plays in a window, and of those that match a catalogue song."""
 
     plays: int
     matched: int
 
 
 def plays_in_window(session: Session, window: Parameters) -> WindowPlays:
-    """Count the plays between the two timestamps of a window."""
+    """Count all plays and matched plays between the two timestamps of a window."""
     [row] = session.rows(sql_queries.window_summary, window)
     return WindowPlays(*row)
 
 
 def whole_star(session: Session) -> Parameters:
-    """Return the window of all plays."""
+    """Return the window that spans all plays."""
     [(first, last)] = session.rows(sql_queries.whole_star_window)
     return {"first": first, "last": last}
 
@@ -53,7 +53,7 @@ UPSERTS = {
     "songs": (sql_queries.songs_table_delete, sql_queries.songs_table_insert),
     "artists": (sql_queries.artists_table_delete, sql_queries.artists_table_insert),
 }
-# also for inferred songs and artists, of which only those without a play are deleted
+# the same for inferred songs and artists: the INSERT restores those that still have a play
 INFERRED = {
     "songs": (sql_queries.inferred_songs_delete, sql_queries.inferred_songs_insert),
     "artists": (sql_queries.inferred_artists_delete, sql_queries.inferred_artists_insert),
@@ -78,11 +78,11 @@ def measure(
     before: WindowPlays,
     after: WindowPlays,
 ) -> Transformed:
-    """Return the changes of each table.
+    """Return the changes to each table.
 
-    `rows` has the number of rows that each statement wrote, by its name; `rematched` the same for the statements that
-    match earlier plays again, if they ran. `before` and `after` are the plays in the window before and after the
-    insert.
+    `rows` maps statement names to the number of rows written; `rematched` does so for the statements that rematch
+    earlier plays, and is None if they did not run. `before` and `after` count the plays in the window before and after
+    the insert.
     """
     wrote, rewrote = Written(rows), Written(rematched or Counter())
     [(users, songs, artists, times, inferred_songs, inferred_artists)] = session.rows(
@@ -117,7 +117,7 @@ def measure(
 
 
 class Replaced(NamedTuple):
-    """What --replace did, as `replaced_summary` counts it."""
+    """Changes made by --replace, as counted by `replaced_summary`."""
 
     changed_plays: int = 0
     differing_users: int = 0
@@ -134,7 +134,7 @@ def _songplays(wrote: Written, replaced: Replaced, before: int, after: int, read
 
 
 def _users(wrote: Written, replaced: Replaced | None, total: int) -> TableChanges:
-    """Without --replace each upserted user is new or changed. With it, a user's row may be written twice."""
+    """Return the changes to users. With --replace a user's row may be written twice."""
     deleted, inserted = (wrote[statement] for statement in UPSERTS["users"])
     if replaced is None:
         return TableChanges(inserted - deleted, deleted, 0, total - inserted)
@@ -146,7 +146,7 @@ def _users(wrote: Written, replaced: Replaced | None, total: int) -> TableChange
 
 
 def _catalogue(table: str, wrote: Written, rewrote: Written, total: int) -> TableChanges:
-    """Return the changes of songs or artists, inferred ones included."""
+    """Return the changes to songs or artists, including inferred ones."""
     delete, insert = UPSERTS[table]
     inferred_delete, inferred_insert = INFERRED[table]
     changed = wrote[delete]
@@ -162,7 +162,7 @@ def _times(wrote: Written, replaced: Replaced, total: int) -> TableChanges:
 
 
 def summarize(session: Session, staged: Staged, loaded: Transformed) -> Summary:
-    """Return the figures of a load that is about to be committed."""
+    """Return the summary of a load that is about to be committed."""
     inserted = loaded.inserted
     repeated = int(session.rows(sql_queries.repeated_plays)[0][0]) if inserted < staged.plays else 0
     return Summary(
@@ -184,7 +184,7 @@ def summarize(session: Session, staged: Staged, loaded: Transformed) -> Summary:
 
 
 def count_files(session: Session, summary: Summary) -> Summary:
-    """Return the summary with the numbers of files that COPY read, as far as the system tables list them.
+    """Return the summary with file counts from the system table, if available.
 
     Call it after the commit, because reading a system table without permission aborts the transaction.
     """
@@ -201,7 +201,7 @@ def count_files(session: Session, summary: Summary) -> Summary:
 
 
 def say_folders_read(session: Session) -> None:
-    """Say that COPY has read several folders whose names begin with LOG_DATA, if it has; call it after the commit."""
+    """Print a note if COPY read several folders that match LOG_DATA. Call it after commit."""
     prefix = session.source.log_data
     ends = {name[len(prefix) :].partition("/")[0] for name in _files_read(session) if "/" in name[len(prefix) :]}
     if prefix.endswith("/") or len(ends) < 2:
@@ -209,7 +209,7 @@ def say_folders_read(session: Session) -> None:
     folders = ", ".join(sorted(f"{prefix}{end}/" for end in ends))
     say(
         f"{len(ends)} folders begin with [S3] LOG_DATA, and COPY reads all of them: {folders}\n"
-        f"to read one alone, end its name with a slash in {session.settings.path}"
+        f"to read only one, end its name with a slash in {session.settings.path}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Run log: the output of a script while it runs, and the same as a JSON report."""
+"""Run log: the output of a script while it runs, and its JSON report."""
 
 import contextlib
 import json
@@ -15,47 +15,47 @@ from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.summary import Summary, counted
 
-REPORT_VERSION = 2  # of the fields; docs/runs.md has the table
-REPORTED_ERRORS = 100  # load errors in the report; load_errors.csv has the others
+REPORT_VERSION = 2  # version of the report's fields; see docs/runs.md
+REPORTED_ERRORS = 100  # maximum number of load errors in the report; load_errors.csv has the rest
 
 GREEN, YELLOW, RED = "32", "33", "31"  # https://en.wikipedia.org/wiki/ANSI_escape_code#Colors
 
-_stamped: set[int] = set()  # file descriptors of the streams whose lines begin with the time
+_stamped: set[int] = set()  # file descriptors of the streams whose lines begin with a timestamp
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Tell whether a standard stream is a terminal; Python has None for a closed one."""
+    """Tell whether a standard stream is a terminal; a closed one is None."""
     return stream is not None and stream.isatty()
 
 
 def now() -> str:
-    """Return the time as lines and reports show it."""
+    """Return the current UTC time, formatted for the log and the report."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def stamp_lines() -> None:
-    """Begin each line with the time from now on, unless it goes to a terminal."""
+    """From now on, begin each line with a timestamp, unless it goes to a terminal."""
     _stamped.update(number for number, stream in ((1, sys.stdout), (2, sys.stderr)) if not is_terminal(stream))
 
 
 def say(text: str, *, colour: str = "", with_time: bool = False) -> None:
-    """Print one or more lines on stdout, and flush them."""
+    """Print one or more lines to stdout and flush."""
     print(_shown(text, sys.stdout, colour, with_time or 1 in _stamped), flush=True)
 
 
 def warn(text: str, *, colour: str = "") -> None:
-    """Print one or more lines on stderr."""
+    """Print one or more lines to stderr."""
     print(_shown(text, sys.stderr, colour, 2 in _stamped), file=sys.stderr, flush=True)
 
 
 def complain(message: str, status: int = 1) -> int:
-    """Print a message with the script's name on stderr; return the exit status to end with."""
+    """Print a message with the script's name to stderr; return the exit status."""
     warn(f"{Path(sys.argv[0]).name}: {message}", colour=RED)
     return status
 
 
 def _shown(text: str, stream: TextIO, colour: str, with_time: bool) -> str:
-    """Return the text as printed: with times, or with the first line in colour and wrapped to fit the terminal."""
+    """Format the text: with timestamps, and coloured and wrapped for a terminal."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     lines = text.encode(encoding, "backslashreplace").decode(encoding).split("\n")
     if with_time:
@@ -68,10 +68,10 @@ def _shown(text: str, stream: TextIO, colour: str, with_time: bool) -> str:
 
 
 def _shown_path(path: str) -> str:
-    """Return a path as shown: at a terminal, relative to the working folder if it is in there."""
+    """Return a path for display: at a terminal, without the working folder's prefix."""
     if not is_terminal(sys.stdout):
         return path
-    with contextlib.suppress(OSError):  # the working folder does not exist any more
+    with contextlib.suppress(OSError):  # the working folder no longer exists
         return path.removeprefix(f"{Path.cwd()}/")
     return path
 
@@ -122,7 +122,7 @@ class Result(Protocol):
 
 @dataclass
 class Phase:
-    """A phase of a run. Its result is set in its block."""
+    """A phase of a run. The `with` block sets its result."""
 
     result: Result | None = None
 
@@ -134,7 +134,7 @@ class RunLog:
     report: Path | None = None
     is_verbose: bool = False
     mode: str = ""
-    expected: int = 0  # statements, as far as is known
+    expected: int = 0  # expected number of statements; 0 if unknown
     started: str = field(default_factory=now)
     source: dict[str, str] = field(default_factory=dict)
     target: dict[str, str] = field(default_factory=dict)
@@ -145,7 +145,7 @@ class RunLog:
     load_errors: list[dict[str, Any]] = field(default_factory=list)
     summary: Summary = field(default_factory=Summary)
     star: dict[str, Any] | None = None  # what --status shows
-    warehouse: str = "the warehouse"  # as "dwh.public on local"
+    warehouse: str = "the warehouse"  # such as "dwh.public on local"
     _begun: float = field(default_factory=time.monotonic)
 
     def begin(self, settings: Settings) -> None:
@@ -173,7 +173,7 @@ class RunLog:
         return time.monotonic() - self._begun
 
     def _begin_report(self, report: Path) -> None:
-        """Write that the run is in progress, so that a killed run does not leave an earlier one's report behind."""
+        """Mark the report as running, so that a killed run leaves no older report behind."""
         try:
             report = report.absolute() if _is_device(report) else report.resolve()
             _check_writable(report)
@@ -194,18 +194,18 @@ class RunLog:
             raise PipelineError(f"--report {report}: that is the config file; nothing was changed")
 
     def forget_try(self) -> None:
-        """Forget a try that changed nothing."""
+        """Clear the records of a try that changed nothing."""
         for noted in (self.steps, self.checks, self.warnings, self.load_errors):
             noted.clear()
 
     @property
     def position(self) -> tuple[int, int] | None:
-        """The number of the running step and the number of all steps; None if they are not known."""
+        """The current step and the total number of steps; None if the total is unknown."""
         number = len(self.steps) + 1
         return (number, max(self.expected, number)) if self.expected else None
 
     def step(self, step: Step) -> None:
-        """Note a finished statement."""
+        """Record a finished statement; print it with -v."""
         self.steps.append(step)
         rows = "" if step.rows is None else f"{counted(step.rows, 'row')} in "
         self.detail(f"{step.name}: {rows}{step.seconds:.2f} s")
@@ -217,7 +217,7 @@ class RunLog:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[Phase]:
-        """Print a line about the phase in the block, with its result, if there is one, and its time."""
+        """Time the phase in the block, and print its result if it has one."""
         started = time.monotonic()
         phase = Phase()
         yield phase
@@ -230,16 +230,16 @@ class RunLog:
             say(f"{name} {seconds}: {phase.result.text}")
 
     def note_load_errors(self, errors: Sequence[NamedTuple]) -> None:
-        """Note rejected records, at most REPORTED_ERRORS of them, for the report."""
+        """Record the first REPORTED_ERRORS rejected records for the report."""
         self.load_errors = [error._asdict() for error in errors[:REPORTED_ERRORS]]
 
     def check(self, result: CheckResult) -> None:
-        """Note the result of one rule of a check."""
+        """Record the result of one rule of a check; print it with -v."""
         self.checks.append(result)
         self.detail(f"  failed  {result}" if result.found else f"  ok  {result.name}")
 
     def succeed(self, text: str) -> None:
-        """Print the message of success, with the elapsed time."""
+        """Print a success message with the elapsed time."""
         say(f"{text} ({self.seconds:.1f} s)", colour=GREEN)
 
     def sum_up(self) -> None:
@@ -251,12 +251,12 @@ class RunLog:
         say(f"{self.summary.loaded(self.warehouse)} in {self.seconds:.1f} s{warned}", colour=GREEN)
 
     def warn(self, text: str) -> None:
-        """Note and print a warning; the run goes on."""
+        """Record and print a warning; the run goes on."""
         self.warnings.append(text)
         say(f"warning: {text}", colour=YELLOW)
 
     def end(self, status: int, error: str, outcome: str) -> str:
-        """Write the report, if one was asked for; return the error if that fails, or an empty string."""
+        """Write the report, if requested; return an error message or an empty string."""
         if self.report is None:
             return ""
         report = {
@@ -286,7 +286,7 @@ class RunLog:
 
 
 def _write(report: Path, text: str) -> None:
-    """Write a file completely or not at all. A pipe or a device is written directly."""
+    """Write a file atomically. A pipe or a device is written directly."""
     if _is_device(report):
         report.write_text(text, encoding="utf-8")
         return

@@ -12,8 +12,8 @@ from typing import NoReturn
 
 import psycopg2
 
-from pipeline.database_errors import first_line
 from pipeline.errors import CommitUnanswered, PipelineError, StatementFailed, Unreachable
+from pipeline.failures import first_line
 from pipeline.progress import leave_terminal_in_order
 from pipeline.run_log import RunLog, complain, say, stamp_lines, warn
 from pipeline.session import Outcome, Run, Session
@@ -33,8 +33,8 @@ def is_transient(error: Exception) -> bool:
 def try_until_done(work: Callable[[], None], settings: Settings, run: Run, waits: tuple[int, ...]) -> None:
     """Do `work`; after a transient failure wait and start over.
 
-    Each failure is printed, and the last one raised. Safe for atomic, idempotent work. If only the answer to a commit
-    was lost, the next try first checks whether the commit landed.
+    Each failure is printed; the last one is raised. `work` must be atomic and idempotent. If only the answer to a
+    commit was lost, the next try first checks whether the commit landed.
     """
     unanswered = ""
     for number, seconds in enumerate((*waits, None), start=2):
@@ -57,7 +57,7 @@ def try_until_done(work: Callable[[], None], settings: Settings, run: Run, waits
 
 
 def check_commit_landed(settings: Settings, run: Run, mark: str) -> bool:
-    """Tell whether a load whose commit was not answered has landed, and record it in the run.
+    """Tell whether an unanswered commit landed, and record the outcome in the run.
 
     LOCK waits until the session that sent the commit has ended. On a cluster that can take a while.
     """
@@ -69,8 +69,8 @@ def check_commit_landed(settings: Settings, run: Run, mark: str) -> bool:
     return landed
 
 
-# Seconds. Once the run is stopping, no commit is sent, so its thread need not end: it may be waiting for an answer that
-# never comes.
+# Seconds to wait for the worker thread, whose answer from the warehouse may never come. A run that is stopping sends no
+# commit, so the script can exit first.
 PATIENCE = 0.5
 CANCEL_EVERY = 0.05
 LOOK_EVERY = 0.5  # on Windows a signal does not interrupt a wait
@@ -81,7 +81,7 @@ Inbox = queue.SimpleQueue[object]
 
 
 class _Worker(threading.Thread):
-    """A thread for the work. It puts itself into `inbox` when it has ended."""
+    """A thread that does the work and then puts itself into `inbox`."""
 
     def __init__(self, work: Callable[[], None], inbox: Inbox) -> None:
         super().__init__(daemon=True)
@@ -98,11 +98,10 @@ class _Worker(threading.Thread):
 
 
 def run_with_signals(work: Callable[[], None], run: Run, status_of: Callable[[BaseException | None], int]) -> int:
-    """Do the work in a thread of its own, so that signals are handled whatever the driver is doing.
+    """Do the work in a separate thread, so that the driver never delays signals.
 
-    Return the exit status: 130 or 143 after a signal, else what `status_of` returns for the error, if any. Python runs
-    signal handlers between bytecodes of the main thread only: never inside a call of the driver, which may wait for
-    hours.
+    Return the exit status: 130 or 143 after a signal, otherwise the result of `status_of`. Python runs signal handlers
+    only between bytecodes of the main thread: never during a driver call, which may block for hours.
     """
     inbox: Inbox = queue.SimpleQueue()  # its put() is safe in a signal handler
     for number in _WORDS:
@@ -117,7 +116,7 @@ def run_with_signals(work: Callable[[], None], run: Run, status_of: Callable[[Ba
 
 
 def _ignore_signals() -> None:
-    """Ignore further signals, once the last message has been printed."""
+    """Ignore further signals while the run ends."""
     for number in _WORDS:
         signal.signal(number, signal.SIG_IGN)
 
@@ -165,7 +164,7 @@ def _keep_cancelling(run: Run, worker: _Worker) -> None:
 
 
 def _leave_at_once(status: int) -> NoReturn:
-    """Exit without waiting for threads; the warehouse rolls back what they have not committed."""
+    """Exit without waiting for threads; the warehouse rolls back uncommitted changes."""
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     os._exit(status)
@@ -177,7 +176,7 @@ Work = Callable[[Settings, Run, argparse.Namespace], None]
 
 
 def parser_with_config(description: str | None) -> argparse.ArgumentParser:
-    """Return a parser with the options that both scripts have."""
+    """Return a parser with the options common to both scripts."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", default=DEFAULT_CONFIG, metavar="PATH", help="default: %(default)s")
     parser.add_argument("--report", type=user_path, metavar="PATH", help="write a report of the run to a file, as JSON")
@@ -190,7 +189,7 @@ def run_script(
 ) -> int:
     """Read the settings, do `work`, and turn any failure into one message.
 
-    `mode` is the name of the run in its report, `waits` are the seconds before each retry of a transient failure.
+    `mode` is the name of the run in its report; `waits` are the seconds before each retry of a transient failure.
     Return the exit status: 0 done, 1 failed, 130 or 143 ended by Ctrl-C or SIGTERM.
     """
     log = RunLog(arguments.report, arguments.verbose, mode)
@@ -244,7 +243,7 @@ def _message(error: BaseException | None, run: Run) -> str:
 
 
 def _with_outcome(message: str, run: Run) -> str:
-    """Add the outcome to a message that does not have it, if it is unknown."""
+    """Add the outcome to the message if it is unknown and not mentioned yet."""
     if run.outcome is Outcome.UNKNOWN and run.outcome_text not in message:
         return f"{message}\n{run.outcome_text}"
     return message

@@ -15,8 +15,8 @@ import psycopg2
 from psycopg2 import _psycopg, extensions
 
 import sql_queries
-from pipeline.database_errors import first_line, is_connection_lost, name_of, statement_failed
 from pipeline.errors import CommitUnanswered, PipelineError, Stopped
+from pipeline.failures import first_line, is_connection_lost, name_of, statement_failed
 from pipeline.load_errors import PackedObject
 from pipeline.progress import Watch, show_progress
 from pipeline.run_log import RunLog, Step
@@ -28,8 +28,8 @@ from sql_queries import Copy
 def canceller(connection: extensions.connection) -> Callable[[], None]:
     """Return a function that cancels the running statement, callable from any thread.
 
-    The driver's own cancel() holds Python's lock until the server answers, which a hung server never does. Calling the
-    driver's library by ctypes does not. If the library can't be found, it falls back to cancel().
+    The driver's own cancel() holds the GIL until the server answers, which a hung server never does. A call of libpq
+    through ctypes releases it. If libpq can't be found, cancel() is returned.
     """
     try:
         libpq = ctypes.CDLL(_psycopg.__file__)
@@ -42,7 +42,7 @@ def canceller(connection: extensions.connection) -> Callable[[], None]:
 
 
 class Outcome(enum.Enum):
-    """The state of the warehouse if the run ended now; the value is its wording in messages."""
+    """What a run has changed in the warehouse so far; the values are the words of messages."""
 
     UNCHANGED = "nothing was changed"
     UNKNOWN = "the commit was under way; whether it landed is not known"
@@ -56,7 +56,7 @@ class Run:
     by the next try. `advice` tells the user what to do if the outcome stays unknown.
     """
 
-    def __init__(self, advice: str = "look before you run it again", log: RunLog | None = None) -> None:
+    def __init__(self, advice: str = "check the tables before you run it again", log: RunLog | None = None) -> None:
         self.log = log or RunLog()
         self.outcome = Outcome.UNCHANGED
         self._advice = advice
@@ -76,27 +76,27 @@ class Run:
         self._cancel = cancel
 
     def check(self) -> None:
-        """Raise Stopped if the run is to stop."""
+        """Raise Stopped if the run is stopping."""
         if self._stopping.is_set():
             raise Stopped
 
     def sleep(self, seconds: float) -> None:
-        """Wait. Raise Stopped as soon as the run is to stop."""
+        """Wait. Raise Stopped as soon as the run is stopped."""
         if self._stopping.wait(seconds):
             raise Stopped
 
     def set_outcome(self, outcome: Outcome) -> None:
-        """Record the outcome of a commit; if it landed, its summary becomes that of the run."""
+        """Record the outcome of a commit; if it landed, log the summary of the load."""
         if outcome is Outcome.COMMITTED and self._summary is not None:
             self.log.summary = self._summary
         self.outcome = outcome
 
     @contextlib.contextmanager
     def committing(self, summary: Summary | None = None) -> Iterator[None]:
-        """Send a commit in the block; `outcome` is UNKNOWN until the block calls `set_outcome`.
+        """Track a commit sent in the block:
 
-        `summary` becomes that of the run if the commit lands. Raise Stopped before the commit is sent if the run is
-        stopping.
+        UNKNOWN until it calls `set_outcome`. `summary` is logged if the commit lands. Raise Stopped before the commit
+        is sent if the run is stopping.
         """
         with self._lock:
             self.check()
@@ -125,10 +125,10 @@ Parameters = Mapping[str, Any]
 
 
 class Session:
-    """A connection for a `with` block; uncommitted changes are rolled back.
+    """A connection for a `with` block; uncommitted changes are rolled back at its end.
 
-    `settings` are those that it was opened with, `run` is the run that it belongs to. Methods raise Stopped if the run
-    is stopping, and StatementFailed if the warehouse refuses a statement.
+    `settings` and `run` are those that the connection was opened for. Methods raise Stopped if the run is stopping, and
+    StatementFailed if the warehouse refuses a statement.
     """
 
     def __init__(self, connection: extensions.connection, settings: Settings, run: Run | None = None) -> None:
@@ -137,7 +137,7 @@ class Session:
         self.run = run or Run()
         self.mark = ""  # identifies the load; see `mark_load`
         self.left_out: Counter[str] = Counter()  # bad records that COPY left out, by table
-        self.copies: dict[int, Copy] = {}  # its COPYs, by their query ids
+        self.copies: dict[int, Copy] = {}  # the session's COPYs, by query id
         self.packed: dict[str, PackedObject] = {}  # packed objects by name
         self.run.cancel_by(canceller(connection))
 
@@ -154,7 +154,7 @@ class Session:
 
     @property
     def source(self) -> Source:
-        """The source settings. Raise ValueError if the settings were read without them."""
+        """The source settings. Raise ValueError if they were not read."""
         if self.settings.source is None:
             raise ValueError("the settings of the source ([S3]) were not read")
         return self.settings.source
@@ -167,31 +167,31 @@ class Session:
     def execute(
         self, statement: str, parameters: Parameters | None = None, watch: Watch | None = None
     ) -> extensions.cursor:
-        """Run one statement; return its cursor. If it takes long, show progress, with what `watch` reports."""
+        """Run a statement; return its cursor. If it is slow, show progress from `watch`."""
         self.run.check()
         cursor = self.connection.cursor()
         try:
             with show_progress(name_of(statement), watch, self.run.log.position):
                 cursor.execute(statement, parameters)
         except psycopg2.Error as error:
-            self.run.check()  # cancelled, because the run is stopping
+            self.run.check()  # raises Stopped if the statement was cancelled to stop the run
             raise statement_failed(error, statement, parameters, self.settings, self.run.outcome_text) from error
         except (TypeError, KeyError, ValueError) as error:  # raised by the driver for a bare %
             if "%" not in statement:
                 raise
             raise PipelineError(
-                f"{name_of(statement)} (sql_queries.py): a % that is meant as such is written %%, and %(name)s needs a "
+                f"{name_of(statement)} (sql_queries.py): a literal % is written %%, and %(name)s needs a "
                 f"value from the scripts ({type(error).__name__}: {error}); {self.run.outcome_text}"
             ) from error
         return cursor
 
     @contextlib.contextmanager
     def step(self, statement: str) -> Iterator[Step]:
-        """Time the statement in the block, which sets the number of rows, and add it to the run log."""
+        """Time and log the statement in the block, which has to set the number of rows."""
         started = time.monotonic()
         step = Step(name_of(statement))
         yield step
-        self.run.check()  # print nothing after the message about the stop
+        self.run.check()  # print nothing after the message that the run was stopped
         step.seconds = round(time.monotonic() - started, 3)
         self.run.log.step(step)
 
@@ -202,7 +202,7 @@ class Session:
 
     @cached_property
     def number(self) -> int:
-        """The process id by which the system tables know this session."""
+        """The process id of this session in the system tables."""
         return int(self.rows(sql_queries.session_number)[0][0])
 
     def rollback(self) -> None:
@@ -214,12 +214,12 @@ class Session:
             raise statement_failed(error, "ROLLBACK", None, self.settings, self.run.outcome_text) from error
 
     def mark_load(self) -> None:
-        """Store a random mark in the transaction, which identifies this load for `check_commit_landed`."""
+        """Mark the transaction with a random id for `check_commit_landed`."""
         self.mark = f"staged by load {os.urandom(8).hex()}"
         self.execute(sql_queries.staging_mark, {"mark": self.mark})
 
     def commit(self, summary: Summary | None = None) -> None:
-        """Commit; `summary` is that of the committed load.
+        """Commit; `summary` describes the load.
 
         Raise CommitUnanswered if the answer is lost, StatementFailed if the commit is refused.
         """

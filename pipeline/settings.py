@@ -11,7 +11,7 @@ from storage.local_files import user_path
 
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "dwh.cfg"
 
-TEMP_DIR_BYTES = 180  # load errors truncate file names at 256 bytes, and ours have to fit
+TEMP_DIR_BYTES = 180  # the system tables truncate file names at 256 bytes, and names of packed objects must fit
 
 # https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-load.html#copy-maxerror
 MOST_ERRORS = 100_000
@@ -23,13 +23,13 @@ _SWITCH = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false
 _ROLE_ARN = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 _REGION_OF_HOST = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.redshift(?:-serverless)?\.amazonaws\.com")
 _ENDPOINT = re.compile(r"(?P<host>[^/:]+)(?::(?P<port>[^/:]*))?(?:/(?P<database>.*))?")  # as AWS's console shows it
-_HOST = re.compile(r"[\w.-]+|/.*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")  # a name, the folder of a socket, or IPv6
+_HOST = re.compile(r"[\w.-]+|/.*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")  # a host name, a socket's folder, or an IPv6 address
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d+")
 
 
 @dataclass(frozen=True)
 class CredstashEntry:
-    """Where credstash keeps the password; None means the default of credstash or AWS."""
+    """Location of the password in credstash; None is the default of credstash or AWS."""
 
     key: str
     table: str
@@ -39,7 +39,7 @@ class CredstashEntry:
 
 @dataclass(frozen=True)
 class Source:
-    """The sources as COPY reads them, and the role and region with which a cluster reads them."""
+    """The sources that COPY reads, and the role and region that a cluster needs."""
 
     log_data: str
     log_jsonpath: str
@@ -47,12 +47,12 @@ class Source:
     iam_role: str
     region: str
     temp_dir: str = ""  # without a trailing slash; empty if not set
-    maxerror: int = 0  # bad records of a source that a run may leave out
+    maxerror: int = 0  # number of bad records per source that a run may leave out
 
     def copy_parameters(self) -> dict[str, str | int]:
         """Return the values for the placeholders of the COPY statements.
 
-        A COPY fails when it reaches MAXERROR errors; ours is the number of errors allowed, so COPY gets one more.
+        COPY fails when it reaches its MAXERROR; [S3] MAXERROR is the number of errors allowed, so COPY gets one more.
         https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-load.html#copy-maxerror
         """
         texts = {name: value for name, value in vars(self).items() if name not in ("temp_dir", "maxerror")}
@@ -79,19 +79,19 @@ class Settings:
 
     @property
     def is_local(self) -> bool:
-        """Whether the warehouse is the stand-in on this machine."""
+        """True if the warehouse is the stand-in on this machine."""
         return self.host == "local"
 
     @property
     def short_location(self) -> str:
-        """The warehouse in short: "local", or the cluster's name and region."""
+        """Short name of the warehouse: "local", or the cluster's name and region."""
         if self.is_local or (region := _REGION_OF_HOST.search(self.host)) is None:
             return "local" if self.is_local else self.location
         return f"{self.host.split('.')[0]}.{region[1]}"
 
     @property
     def location(self) -> str:
-        """How messages name the warehouse: host and port, or the stand-in's folder."""
+        """The warehouse's name in messages: host and port, or the stand-in's folder."""
         return f"local ({self.data_dir})" if self.is_local else f"{self.host}:{self.port}"
 
 
@@ -231,7 +231,7 @@ def _temp_dir(values: ConfigValues, host: str) -> str:
 
 
 def _location(values: ConfigValues, key: str, host: str) -> str:
-    """Return [S3] `key` as COPY takes it: s3:// unchanged, other paths relative to the config's folder."""
+    """Return [S3] `key` for COPY; local paths are relative to the config's folder."""
     value = values.get("S3", key)
     if re.match(r"s3://[^/]", value):
         return value
@@ -242,7 +242,7 @@ def _location(values: ConfigValues, key: str, host: str) -> str:
             f"{values.path}: [S3] {key} = {value} is a path on this machine, which a cluster can't read; "
             "name s3://bucket/... or set [CLUSTER] HOST = local"
         )
-    # not Path: a trailing slash says that the prefix is a folder
+    # a string: a Path can't keep the trailing slash that marks a folder prefix
     path = os.path.normpath(values.path.parent / user_path(value))
     return path + ("/" if value.endswith("/") else "")
 
@@ -253,5 +253,5 @@ def _region(values: ConfigValues, host: str) -> str:
     default = in_host[1] if in_host else "us-east-1" if host == "local" else None
     given = values.get("S3", "REGION", default)
     if not _REGION.fullmatch(given):
-        raise PipelineError(f"{values.path}: [S3] REGION = {given} is not a region of AWS, such as us-west-2")
+        raise PipelineError(f"{values.path}: [S3] REGION = {given} is not an AWS region such as us-west-2")
     return given

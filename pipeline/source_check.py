@@ -1,4 +1,4 @@
-"""Inspect source files: a sample for etl.py --check, and the file that a load error names."""
+"""Inspect a sample of the source files, or the file named in a load error."""
 
 import json
 import re
@@ -15,22 +15,22 @@ from pipeline.progress import announce_wait
 from pipeline.session import Session
 from pipeline.settings import Source
 
-FILES = 50  # at most of each source: the first, the last and some evenly between
-RECORDS = 5000  # at most of each source
-FILE_BYTES = 1 << 20  # read at most of each file
-MANY = 20  # records, of which at least one should have a value
-LINES = 20  # shown at most of each source
+FILES = 50  # limit per source: the first, the last, and evenly spaced ones in between
+RECORDS = 5000  # limit per source
+FILE_BYTES = 1 << 20  # limit on the bytes read per file
+MANY = 20  # minimum number of records before a field without any value is reported
+LINES = 20  # limit on the lines shown per source
 NAME_LENGTH = 80  # characters of a field's name that are shown
-NEARLY_FULL = 0.9  # share of a column's length; longer texts are reported
+NEARLY_FULL = 0.9  # fraction of a column's length above which texts are reported
 
-# $.field, $['field'] or $["field"], and what may follow it
+# the first field of a JSONPath: $.field, $['field'] or $["field"]
 _FIRST_FIELD = re.compile(r"""\$(?:\.|\[['"])([^.\['"\]]+)""")
 _KINDS = {bool: "boolean", int: "number", float: "number", str: "text", dict: "object", list: "array"}
 
 
 @dataclass
 class Field:
-    """Statistics of one field: records with a value, JSON types, length of the longest text in bytes."""
+    """Statistics of one field; `longest` is the longest text's length in bytes."""
 
     records: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
@@ -56,7 +56,7 @@ def compare_sample(session: Session) -> list[str]:
                 records = list(_records(session, getattr(session.source, key)))
                 columns, lengths = _columns(session, key)
         except PipelineError as error:
-            lines.append(f"[S3] {key.upper()}: no sample was looked at ({error})")
+            lines.append(f"[S3] {key.upper()}: no sample was checked ({error})")
             continue
         found = list(_compared(records, columns, lengths))
         lines += [f"[S3] {key.upper()}: {line}" for line in found[:LINES]]
@@ -87,7 +87,7 @@ def _evenly(names: list[str]) -> list[str]:
 
 
 def _objects(text: str, most: int) -> Iterator[dict[str, object]]:
-    """Yield the JSON objects at the beginning of the text, up to anything else."""
+    """Yield the JSON objects at the beginning of the text; stop at invalid JSON."""
     decoder, at = json.JSONDecoder(), 0
     for _ in range(most):
         at += len(text[at : at + 1000]) - len(text[at : at + 1000].lstrip())
@@ -100,7 +100,7 @@ def _objects(text: str, most: int) -> Iterator[dict[str, object]]:
 
 
 def _columns(session: Session, key: str) -> tuple[dict[str, str], dict[str, int]]:
-    """Map each field of a record to its column; also return the length in bytes of the text columns."""
+    """Return the column of each field, and the byte length of each text column."""
     found = staging_columns(session, key)
     names = [name for name, _, _ in found]
     fields = fields_of_columns(session.source) if key == "log_data" else names
@@ -108,7 +108,7 @@ def _columns(session: Session, key: str) -> tuple[dict[str, str], dict[str, int]
 
 
 def staging_columns(session: Session, key: str) -> list[tuple[Any, ...]]:
-    """Return the name, type and length of each column that COPY fills from `log_data` or `song_data`, in order."""
+    """Return name, type and length of a source's staging columns, in order."""
     [copy] = [copy for copy in sql_queries.copy_table_queries if copy.source == key]
     [(schema,)] = session.rows(sql_queries.chosen_schema)
     table = {"schema": schema, "table": copy.table}
@@ -118,7 +118,7 @@ def staging_columns(session: Session, key: str) -> list[tuple[Any, ...]]:
 
 
 def fields_of_columns(source: Source) -> list[str]:
-    """Return the field that each column is filled from, by the JSONPaths file; the first part of a nested path.
+    """Return the top-level field of each column, read from the JSONPaths file.
 
     Raise PipelineError if the file can't be read from this machine.
     """
@@ -144,9 +144,9 @@ def _compared(records: list[dict[str, object]], columns: dict[str, str], lengths
         yield f"no column is loaded from the field {_shown(key)}, which {share} of the records have"
     present = {key for record in records for key in record}
     for key in sorted(columns.keys() - present):
-        yield f"no record has the field {_shown(key)}, which a column is loaded from"
+        yield f"a column is loaded from the field {_shown(key)}, but no record has it"
     for key in sorted(columns.keys() & present - fields.keys() if len(records) >= MANY else ()):
-        yield f"no record has a value in the field {_shown(key)}, which a column is loaded from"
+        yield f"a column is loaded from the field {_shown(key)}, but no record has a value in it"
     for key, column in columns.items():
         if found := fields.get(key):
             yield from _odd(_shown(key), column, found, lengths.get(column, 0))
@@ -161,7 +161,7 @@ def _shown(key: str) -> str:
 def _odd(key: str, column: str, found: Field, length: int) -> Iterator[str]:
     if len(found.kinds) > 1:
         kinds = ", ".join(f"{kind} in {_share(count, found.records)}" for kind, count in found.kinds.most_common())
-        yield f"the field {key} varies: {kinds}"
+        yield f"the field {key} has mixed types: {kinds}"
     if length and found.longest > NEARLY_FULL * length:
         yield f"the longest value of {key} has {found.longest:,} bytes; column {column} holds {length:,}"
 
@@ -174,20 +174,20 @@ def _share(count: int, total: int) -> str:
     return "more than 99%" if 99 < percent < 100 else f"{percent:.0f}%"
 
 
-LOOKED_AT = 64 << 20  # bytes of a file to read at most while looking for the start of a record
+LOOKED_AT = 64 << 20  # limit on the bytes read to find a record
 
 BAD_LINE = "1216"  # https://docs.aws.amazon.com/redshift/latest/dg/r_Load_Error_Reference.html
 _OVERFLOW = "Overflow, Column type: "
 _LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
-# Redshift's names of types (Integer was seen; the others are in the errors of its casts)
+# Redshift's type names (Integer was seen in load errors; the others appear in its cast errors)
 _TYPES = {"Short": "smallint", "Integer": "integer", "Long": "bigint"}
 
 # the first bytes of files in other formats, and the message about each
 _BEGINNINGS = (
-    (b"\x1f\x8b", "the file is compressed by gzip, which COPY reads only where the statement says GZIP"),
-    (b"BZh", "the file is compressed by bzip2, which COPY reads only where the statement says BZIP2"),
-    (b"(\xb5/\xfd", "the file is compressed by zstd: unpack it first"),
-    (b"\xfd7zXZ\x00", "the file is compressed by xz: unpack it first"),
+    (b"\x1f\x8b", "the file is compressed with gzip, which COPY reads only with the option GZIP"),
+    (b"BZh", "the file is compressed with bzip2, which COPY reads only with the option BZIP2"),
+    (b"(\xb5/\xfd", "the file is compressed with zstd: unpack it first"),
+    (b"\xfd7zXZ\x00", "the file is compressed with xz: unpack it first"),
     (b"PK\x03\x04", "the file is a zip archive: unpack it first"),
     (b"\xff\xfe", "the file is UTF-16: save it as UTF-8"),
     (b"\xfe\xff", "the file is UTF-16: save it as UTF-8"),
@@ -198,14 +198,14 @@ _BEGINNINGS = (
 
 
 class FoundRecord(NamedTuple):
-    """A record of a file: the line on which it begins, and its value; None if it is not JSON."""
+    """A record: the line on which it begins, and its value (None if invalid JSON)."""
 
     begins: int
     value: object
 
 
 def remark(session: Session, error: LoadError) -> str:
-    """Explain an error that names no column, from the file itself; empty if there is nothing to add."""
+    """Return an explanation of a load error that names no column; an empty string if there is nothing to add."""
     if error.column or error.code != BAD_LINE or not error.line.isdecimal():
         return ""
     with announce_wait(f"a look at {error.filename}"):
@@ -235,19 +235,19 @@ def _data(filename: str, source: Source, limit: int) -> bytes | None:
 
 
 def beginning(data: bytes) -> str:
-    """Return what a file that does not begin with an object looks like; empty if it does."""
+    """Explain why a file does not begin with a JSON object; empty if it does."""
     for start, kind in _BEGINNINGS:
         if data.startswith(start):
             return kind
     if data.lstrip()[:1] == b"[":
-        return "the file is one JSON array; COPY wants its objects one after the other, without brackets and commas"
+        return "the file is one JSON array; COPY expects the objects one after another, without brackets or commas"
     if data.lstrip()[:1] != b"{":
         return "the file does not begin with a JSON object; COPY reads every file whose name begins with the prefix"
     return ""
 
 
 def find_record(data: bytes, line: int) -> FoundRecord | None:
-    """Return the record that ends at a line, counted from 1 as COPY counts; None if the data end before it."""
+    """Return the record at a line, counted from 1; None if the data ends before it."""
     text = data.decode("utf-8", "surrogateescape")
     decoder = json.JSONDecoder()
     at, lines = 0, 1
@@ -269,7 +269,7 @@ def find_record(data: bytes, line: int) -> FoundRecord | None:
 
 
 def _overflow(session: Session, error: LoadError) -> str:
-    """Name the column for which an integer is too large; empty if the file can't be read."""
+    """Name the column for which an integer is too large; empty if it is unknown."""
     source = session.source
     data_type = _TYPES.get(error.reason.removeprefix(_OVERFLOW))
     key = source_of(error, source)

@@ -1,6 +1,6 @@
-"""Imported by common.py first, so that even a failure before all imports are done is one line.
+"""Startup checks, imported first so that even early failures print one line.
 
-Importing this does nothing unless the program is a script of this project.
+Importing this has no effect unless the program is one of the project's scripts.
 """
 
 # as few imports as possible before the signal handlers are set; slow ones come later
@@ -13,7 +13,7 @@ OLDEST_PYTHON = (3, 10)
 NEEDED = ("psycopg2", "boto3", "certifi", "rich", "obstore")
 
 
-def _started_script() -> "str | None":  # as a string: an older Python has to get as far as the message about it
+def _started_script() -> "str | None":  # quoted, so that an older Python gets as far as the version check
     started = getattr(sys.modules["__main__"], "__file__", None)
     if started is None:
         return None
@@ -35,7 +35,7 @@ def _check_packages(script: str) -> None:
     if missing:
         sys.exit(
             f"{script}: the package {missing[0]} is not installed for {sys.executable}; activate the virtual "
-            "environment (. .venv/bin/activate), or make it as README.md says (pip install -r requirements.txt)"
+            "environment (. .venv/bin/activate), or create it as README.md describes (pip install -r requirements.txt)"
         )
 
 

@@ -1,4 +1,4 @@
-"""Summary of a run: the staged records and the changes of each table, as JSON and as text."""
+"""Summary of a run: staged records and table changes, as JSON and as text."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,17 +7,17 @@ from typing import Any, NamedTuple
 
 
 def counted(count: int, noun: str) -> str:
-    """Return a number of things in words, as "1 row" or "1,535 rows"."""
+    """Return a count with its noun, such as "1 row" or "1,535 rows"."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def matched_share(matched: int, plays: int) -> str:
-    """Return how many plays are matched to the catalogue, in words; `plays` is not zero."""
+    """Return the share of plays matched to the catalogue, as text; `plays` > 0."""
     return f"{matched:,} of {counted(plays, 'play')} ({matched / plays:.1%}) matched to the catalogue"
 
 
 class CopiedTable(NamedTuple):
-    """A staging table: the number of records copied into it, and how many seconds that took."""
+    """The number of records copied into a staging table, and the seconds it took."""
 
     records: int
     seconds: float
@@ -25,11 +25,10 @@ class CopiedTable(NamedTuple):
 
 @dataclass(frozen=True)
 class Staged:
-    """Counts of the staged records, and the first and last timestamp of plays and of all events.
+    """Counts of the staged records, and the time ranges of plays and all events.
 
-    `copied` has the staging tables by name, `files` the number of files read from each source, if it is known, and
-    `replaces` is set with --replace. Timestamps are strings as the warehouse writes them; None if there is no play or
-    event.
+    `copied` is keyed by staging table, `files` is the number of files read from each source, if known, and `replaces`
+    is set with --replace. Timestamps are strings in the warehouse's format; None if there is no play or event.
     """
 
     copied: Mapping[str, CopiedTable]
@@ -45,9 +44,9 @@ class Staged:
 
     @property
     def window(self) -> dict[str, Any]:
-        """The timestamps between which a load reads songplays and time, as parameters.
+        """The time range in which a load reads songplays and time, as parameters.
 
-        With --replace it spans all staged events: one that was a play may no longer be one.
+        With --replace it spans all staged events, because a former play may now be another kind of event.
         """
         if self.replaces:
             return {"first": self.first_event, "last": self.last_event}
@@ -86,9 +85,10 @@ TABLES = ("songplays", "users", "songs", "artists", "time")
 class Transformed:
     """The effects of the staged records on the star schema.
 
-    `rows` has the number of rows that each statement wrote, `tables` the same by table. `rematches` tells whether plays
-    of earlier runs may have another song or artist now, `rematched` how many do, and `matched` how many of the inserted
-    plays have a song of the catalogue. `plays_window` is the window of plays that the load has read.
+    `rows` is the number of rows that each statement wrote, `tables` the changes of each table. `rematches` tells
+    whether plays of earlier runs may now match a different song or artist, `rematched` how many do, and `matched` how
+    many of the inserted plays match a song in the catalogue. `plays_window` is the time range of the plays that the
+    load read.
     """
 
     rows: Counter[str]
@@ -107,7 +107,7 @@ class Transformed:
 
     @property
     def _shown(self) -> list[str]:
-        """The kinds of changes to show; few loads remove rows."""
+        """The kinds of changes to show; "removed" only if rows were removed."""
         removed = any(table.removed for table in self.tables.values())
         return [kind for kind in TableChanges._fields if removed or kind != "removed"]
 
@@ -132,7 +132,7 @@ class Transformed:
 
 @dataclass(frozen=True)
 class Summary:
-    """The figures of a load for its report; all of them are zero or None in a run that loads nothing."""
+    """The figures of a load for its report; zero or None if nothing was loaded."""
 
     events_staged: int = 0
     songs_staged: int = 0
@@ -161,7 +161,7 @@ class Summary:
 
     @property
     def lines(self) -> Sequence[str]:
-        """The figures that the tables do not show, in words."""
+        """Further figures of the load, one line each."""
         new = self.tables["songplays"]["new"]
         changed = self.tables["songplays"]["changed"] - self.plays_rematched
         lines = []
@@ -178,7 +178,7 @@ class Summary:
             why = "" if self.plays_matched else ": it has no song with the title and artist of any play"
             lines.append(matched_share(self.plays_matched, inserted) + why)
         if self.plays_rematched:
-            lines.append(f"{counted(self.plays_rematched, 'earlier play')} matched anew: the catalogue has changed")
+            lines.append(f"{counted(self.plays_rematched, 'earlier play')} matched again: the catalogue has changed")
         if self.songs_inferred or self.artists_inferred:
             songs, artists = counted(self.songs_inferred, "song"), counted(self.artists_inferred, "artist")
             lines.append(f"{songs} and {artists} inferred in all: played, but not in the catalogue")

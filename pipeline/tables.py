@@ -1,4 +1,4 @@
-"""Find existing tables and count their rows, for create_tables.py, etl.py --ping and etl.py --status."""
+"""Find and count the tables, for create_tables.py, --ping and --status."""
 
 import os
 import re
@@ -34,34 +34,37 @@ class TableName(NamedTuple):
 
 
 def dropped_tables() -> list[TableName]:
-    """Return the tables that `drop_table_queries` drop, in order.
+    """Return the tables dropped by `drop_table_queries`, in order.
 
-    Raise PipelineError for a query that is not a plain DROP TABLE: its table would be dropped without asking.
+    Raise PipelineError for a query that is not a plain DROP TABLE: its table would be dropped without confirmation.
     """
     names = []
     for query in drop_table_queries:
         listed = _DROPPED.fullmatch(_COMMENT.sub("", query))
         if listed is None:
-            raise PipelineError(f"drop_table_queries in sql_queries.py: not one DROP TABLE: {' '.join(query.split())}")
+            raise PipelineError(
+                f"drop_table_queries in sql_queries.py: not a plain DROP TABLE: {' '.join(query.split())}"
+            )
         for written in listed[1].split(","):
-            # names are folded, also in quotes. https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
+            # names are folded to lower case, even in quotes.
+            # https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
             schema, _, table = written.strip().replace('"', "").lower().rpartition(".")
             names.append(TableName(schema, table, written.strip()))
     return names
 
 
 def count_rows(session: Session, *, lock: bool = False) -> dict[str, int]:
-    """Return the number of rows of each existing table. With `lock`, no rows can be added until the transaction ends.
+    """Return the number of rows of each existing table.
 
-    Without it, nobody waits for the count. LOCK comes first, because a transaction's snapshot is taken by its first
-    query, and LOCK is not a query.
+    With `lock`, no rows can be added until the transaction ends. Without it, the count blocks no other session. LOCK
+    comes first, because the first query of a transaction takes its snapshot, and LOCK is not a query.
     https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html
     """
     if lock and (found := existing(session)):
         session.rollback()
         with announce_wait("a load or a reader to finish"):
             session.execute(tables_lock, {"tables": AsIs(", ".join(name.written for name in found))})
-    with announce_wait("the count of the rows" + ("" if lock else " (a load that is under way has to end first)")):
+    with announce_wait("the row count" + ("" if lock else " (a load that is under way has to end first)")):
         counts = {
             name.written: session.rows(table_count, {"table": AsIs(name.written)})[0][0] for name in existing(session)
         }
@@ -76,22 +79,22 @@ def existing(session: Session) -> list[TableName]:
 
 
 def _require(wanted: Sequence[str], there: Sequence[str]) -> None:
-    """Raise PipelineError, naming them, if wanted tables do not exist."""
+    """Raise PipelineError naming the `wanted` tables that do not exist."""
     if missing := [name for name in wanted if name not in there]:
-        raise PipelineError(f"not there: {', '.join(missing)}; run create_tables.py")
+        raise PipelineError(f"missing tables: {', '.join(missing)}; run create_tables.py")
 
 
 def location_of(session: Session) -> str:
-    """Return where the tables are: database, schema and warehouse."""
+    """Return the location of the tables: database, schema and warehouse."""
     [(schema,)] = session.rows(chosen_schema)
     session.rollback()
     return f"{session.settings.database}.{schema} on {session.settings.location}"
 
 
 def ping(session: Session) -> None:
-    """Print the user, whether the tables exist, and whether the warehouse can read the source.
+    """Check the connection, the tables, and that the warehouse can read the source.
 
-    Raise PipelineError, naming each problem.
+    Raise PipelineError naming each problem.
     """
     [(user, version)] = session.rows(sql_queries.session_identity)
     say(f"connected to {location_of(session)} as {user} ({_short(version)})")
@@ -99,7 +102,7 @@ def ping(session: Session) -> None:
     there = [name.written for name in existing(session)]
     session.rollback()
     _require(wanted, there)
-    say(f"all {len(wanted)} tables are there")
+    say(f"all {len(wanted)} tables exist")
     problems = [_source_problem(session, copy) for copy in sql_queries.copy_table_queries]
     if any(problems):
         raise PipelineError("\n".join(problem for problem in problems if problem))
@@ -115,8 +118,8 @@ def _short(version: str) -> str:
 def _source_problem(session: Session, copy: Copy) -> str:
     """Return why a COPY can't read its source; empty if it can.
 
-    The COPY gets the name of an object that does not exist and loads nothing: that takes the role and its permissions,
-    and reads only the JSONPaths file.
+    The COPY is given an object name that does not exist, so it tests the role and its permissions, but reads only the
+    JSONPaths file and loads nothing.
     """
     parameters = dict(session.source_parameters)
     key = copy.source
@@ -134,24 +137,24 @@ def _source_problem(session: Session, copy: Copy) -> str:
             files = file_store_of(prefix, session.source.region).list(prefix)
             first = next(files, None)
         if first is None:
-            return f"{session.settings.path}: [S3] {key.upper()} = {prefix}: no file's name begins with that"
+            return f"{session.settings.path}: [S3] {key.upper()} = {prefix}: no file's name begins with this prefix"
     except PipelineError as error:
         if session.settings.is_local:
             return f"{error}; see [S3] {key.upper()} in {session.settings.path}"
-        # on a cluster the role reads the files
-        say(f"{key.upper()} can be read, but whether there are files was not seen from here ({error}): {prefix}")
+        # on a cluster, only its role has to be able to read the files
+        say(f"{key.upper()} can be read, but this machine can't tell whether there are files ({error}): {prefix}")
         return ""
     say(f"{key.upper()} can be read: {prefix}")
     return ""
 
 
 BAR = 40  # width of the longest bar, in characters
-SECONDS = len("2018-11-01 08:31:59")  # length of a timestamp as shown, without its fraction
-SHOWN = 60  # characters of a song's title and artist, at most
+SECONDS = len("2018-11-01 08:31:59")  # length of a timestamp without fractional seconds
+SHOWN = 60  # maximum length of a song's title and artist
 
 
 class Star(NamedTuple):
-    """The contents of the star for --status. `plays_by_day` has a row per day, `most_played` one per song."""
+    """The contents of the star schema, for --status. `plays_by_day` has a row per day, `most_played` one per song."""
 
     tables: list[tuple[str, int, str | None, str | None]]
     last_load: str | None
@@ -176,7 +179,7 @@ class Star(NamedTuple):
 
 
 def status(session: Session) -> None:
-    """Show the contents of the star: rows and timestamps of each table, plays by day, the most played songs.
+    """Show table sizes and timestamps, plays by day, and the most played songs.
 
     Raise PipelineError if tables are missing.
     """
@@ -227,13 +230,13 @@ def _show_bars(rows: list[tuple[str, int]]) -> None:
 
 
 def _shortened(text: str) -> str:
-    """Return at most SHOWN characters of a text, with a blank for each control character."""
+    """Cut a text to SHOWN characters; replace control characters with spaces."""
     printable = "".join(character if character.isprintable() else " " for character in text)
     return printable if len(printable) <= SHOWN else f"{printable[: SHOWN - 1]}…"
 
 
 def _bar(number: int, most: int) -> str:
-    """Return a bar of proportional length, in characters of the output's encoding."""
+    """Return a bar of proportional length, in characters that stdout can encode."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     block = "█" if encoding.lower().startswith("utf") else "#"
     return block * max(1, round(BAR * number / most))

@@ -1,4 +1,4 @@
-"""Look up the password, and connect to the warehouse of the config: a cluster or the stand-in."""
+"""Look up the password, and connect to the cluster or the stand-in."""
 
 import os
 import re
@@ -6,8 +6,8 @@ import re
 import psycopg2
 from psycopg2 import extensions
 
-from pipeline.database_errors import first_line, is_transient_connection_failure, statement_failed
 from pipeline.errors import PipelineError, Unreachable
+from pipeline.failures import first_line, is_transient_connection_failure, statement_failed
 from pipeline.progress import announce_wait
 from pipeline.settings import CredstashEntry, Settings
 from sql_queries import chosen_schema, schema_choice
@@ -21,8 +21,8 @@ _ENDPOINT = re.compile(
 def user_and_password(settings: Settings) -> tuple[str, str | None]:
     """Return the user and password to log in with.
 
-    The first way that is configured counts: IAM_AUTH, DB_PASSWORD, credstash; otherwise the password is None, and libpq
-    looks for one. Raise PipelineError if the configured way fails.
+    The first configured method is used: IAM_AUTH, DB_PASSWORD, credstash. If there is none, the password is None, and
+    libpq looks for one. Raise PipelineError if the configured method fails.
     """
     if settings.iam_auth:
         return _temporary_credentials(settings)
@@ -30,7 +30,7 @@ def user_and_password(settings: Settings) -> tuple[str, str | None]:
 
 
 def password(settings: Settings) -> str | None:
-    """Return DB_PASSWORD, or the password in credstash, or None to let libpq look for one.
+    """Return DB_PASSWORD, credstash's password, or None if libpq is to look for one.
 
     Raise PipelineError if credstash fails.
     """
@@ -44,7 +44,7 @@ def _credstash_password(settings: Settings, entry: CredstashEntry) -> str:
     import inspect
 
     import botocore.exceptions
-    import credstash  # imported here: slow, and needed only if the password is there
+    import credstash  # imported here: slow, and needed only if credstash holds the password
 
     # the wrapper prints errors and exits; the wrapped function raises them
     get_secret = inspect.unwrap(credstash.getSecret)
@@ -55,7 +55,7 @@ def _credstash_password(settings: Settings, entry: CredstashEntry) -> str:
     except credstash.KmsError as error:
         problem = f"KMS did not decrypt it ({error}); the AWS user needs kms:Decrypt on credstash's key"
     except credstash.IntegrityError:
-        problem = f"what table {entry.table} holds was changed since it was put there"
+        problem = f"the entry in table {entry.table} has been changed since it was put there"
     except botocore.exceptions.ClientError as error:
         problem = f"AWS refused ({error})"
     except botocore.exceptions.BotoCoreError as error:
@@ -65,7 +65,7 @@ def _credstash_password(settings: Settings, entry: CredstashEntry) -> str:
 
 
 def _region_and_profile(entry: CredstashEntry) -> str:
-    """Return the region and AWS profile that credstash used, and where a default came from."""
+    """Return the region and AWS profile of credstash, with the source of a default."""
     import boto3
     from botocore.exceptions import BotoCoreError
 
@@ -93,7 +93,7 @@ def _temporary_credentials(settings: Settings) -> tuple[str, str]:
     endpoint = _ENDPOINT.fullmatch(settings.host)
     if endpoint is None:
         raise PipelineError(
-            f"{settings.path}: [CLUSTER] IAM_AUTH = yes needs HOST to be the endpoint that AWS shows, as "
+            f"{settings.path}: [CLUSTER] IAM_AUTH = yes needs HOST to be the endpoint that AWS shows, in the form "
             f"name.x.region.redshift.amazonaws.com or name.x.region.redshift-serverless.amazonaws.com, "
             f"not {settings.host}"
         )
@@ -131,29 +131,29 @@ def _workgroup_credentials(settings: Settings, workgroup: str, region: str) -> t
     return answer["dbUser"], answer["dbPassword"]
 
 
-# Seconds. A serverless workgroup that is asleep takes a while to answer the first connection.
+# Seconds. An idle Serverless workgroup takes a while to accept the first connection.
 CONNECT_TIMEOUT = 60
 # A COPY sends nothing until it ends, and load balancers drop connections that are idle for 300 s. The first probe is
-# sent well before that, and a cluster that is gone is noticed after IDLE + INTERVAL * COUNT seconds.
+# sent well before that, and an unreachable cluster is detected after IDLE + INTERVAL * COUNT seconds.
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 60, 15, 4
 
 # parts of libpq's messages, and what to do about them
 _ADVICE = {
     "does not match host name": (
-        "the server's certificate is for a name other than HOST: use the endpoint that AWS shows, or, through a "
-        "tunnel or a name of your own, set [CLUSTER] SSLMODE = verify-ca"
+        "the server's certificate is for a name other than HOST: use the endpoint that AWS shows, or, if you "
+        "connect through a tunnel or your own DNS name, set [CLUSTER] SSLMODE = verify-ca"
     ),
     "certificate verify failed": (
         "the server's certificate is not signed by an authority in the root bundle: set [CLUSTER] SSLROOTCERT to a "
-        "file that holds its root"
+        "file that contains its root certificate"
     ),
     "root certificate file": "set [CLUSTER] SSLROOTCERT to a file with root certificates, or leave it out",
     "does not support SSL": (
         "the server has no TLS, so the password and all data would be sent unencrypted: see HOST and DB_PORT; if that "
         "is intended, set [CLUSTER] SSLMODE = prefer"
     ),
-    "password authentication failed": "see DB_USER and where the password comes from",
-    "no password supplied": "give it in DB_PASSWORD, by [CREDSTASH] KEY, by IAM_AUTH, or in ~/.pgpass",
+    "password authentication failed": "check DB_USER and the source of the password",
+    "no password supplied": "set DB_PASSWORD, [CREDSTASH] KEY or IAM_AUTH, or put it in ~/.pgpass",
     "does not exist": "see DB_NAME and DB_USER",
     "could not translate host name": "see HOST",
     "Connection refused": "see HOST and DB_PORT, and whether the cluster is paused",
@@ -162,13 +162,13 @@ _ADVICE = {
 
 
 def connect_to_cluster(settings: Settings) -> extensions.connection:
-    """Connect to the cluster of the config, over TLS with full verification.
+    """Connect to the configured cluster, by default over TLS, fully verified.
 
-    Raise PipelineError, saying what to change, or Unreachable if a retry may succeed.
+    Raise PipelineError with advice, or Unreachable if a retry may succeed.
     """
     user, secret = user_and_password(settings)
     try:
-        with announce_wait(f"{settings.location} to take the connection"):
+        with announce_wait(f"{settings.location} to accept the connection"):
             return psycopg2.connect(
                 host=settings.host,
                 port=settings.port,
@@ -194,7 +194,7 @@ def connect_to_cluster(settings: Settings) -> extensions.connection:
 
 
 def _root_bundle(settings: Settings) -> str:
-    """Return the file with root certificates: SSLROOTCERT, or certifi's, which includes Amazon's."""
+    """Return SSLROOTCERT, or certifi's root bundle, which includes Amazon's roots."""
     if settings.sslrootcert:
         return settings.sslrootcert
     import certifi  # imported here: needed for clusters only
@@ -215,9 +215,9 @@ def masked(text: str, secret: str | None) -> str:
 
 
 def open_connection(settings: Settings) -> extensions.connection:
-    """Open a connection, in the schema of the settings.
+    """Open a connection, and set the configured schema.
 
-    Raise PipelineError if the warehouse can't be reached or has no such schema; Unreachable if a retry may succeed.
+    Raise PipelineError if the warehouse can't be reached or has no such schema, or Unreachable if a retry may succeed.
     """
     connection = _connect_to_stand_in(settings) if settings.is_local else connect_to_cluster(settings)
     try:
@@ -255,4 +255,6 @@ def _connect_to_stand_in(settings: Settings) -> extensions.connection:
     except psycopg2.ProgrammingError as error:
         raise PipelineError(f"{settings.path}: [CLUSTER] DB_NAME or DB_USER: {first_line(error)}") from error
     except psycopg2.OperationalError as error:
-        raise Unreachable(f"the local server on {settings.data_dir} took no connection: {first_line(error)}") from error
+        raise Unreachable(
+            f"the local server on {settings.data_dir} did not accept the connection: {first_line(error)}"
+        ) from error

@@ -1,1 +1,1 @@
-"""Files, for the pipeline and the stand-in."""
+"""File helpers shared by the pipeline and the stand-in."""

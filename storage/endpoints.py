@@ -1,4 +1,4 @@
-"""URLs of S3 endpoints, without their passwords."""
+"""Remove user and password from S3 endpoint URLs."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Find local files by S3's rule: a prefix is the beginning of a name, not a folder.
+"""Find local files by S3's rule: a prefix is the start of a name, not a folder.
 
 https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-source-s3.html
 """
@@ -9,27 +9,27 @@ from pathlib import Path
 
 
 def user_path(path: str | Path) -> Path:
-    """Return the path, with a leading ~ replaced by the user's home folder as a shell does it."""
+    """Return the path with a leading ~ expanded to the user's home folder."""
     return Path(os.path.expanduser(path))  # noqa: PTH111  # Path.expanduser fails where there is no such user
 
 
 def walk(prefix: str) -> Iterator[str]:
-    """Yield the path of each file whose path begins with `prefix`, in no particular order.
+    """Yield each file path that begins with `prefix`, in no particular order.
 
-    Links to folders are followed, except those that lead back to a folder above. Raise OSError for a folder that can't
+    Links to folders are followed, except those that lead back to a parent folder. Raise OSError for a folder that can't
     be listed.
     """
     top = prefix if prefix.endswith("/") else os.path.dirname(prefix) or "."  # noqa: PTH120
     start = len("./") if top == "." and not prefix.startswith(".") else 0
 
     def refuse(error: OSError) -> None:
-        # a folder that is not there has no files, and one that has just been deleted has none any more
+        # a folder that is missing, or has just been deleted, has no files
         if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
             raise error
 
     for folder, folders, names in os.walk(top, onerror=refuse, followlinks=True):
         above = folder.rstrip("/") + "/"
-        # whole branches that can't match are not entered: the prefix may be next to a large tree
+        # skip folders that can't match: there may be a large tree next to the prefix
         folders[:] = [
             name for name in folders if _may_match(f"{above}{name}/"[start:], prefix) and not _leads_back(above, name)
         ]

@@ -62,7 +62,7 @@ TESTS = {
         ("test_credentials.py", "test_cluster.py"),
         ("test_common.py", "test_bad_input.py", "test_stops.py"),
     ),
-    "pipeline/database_errors.py": (("test_messages.py", "test_retry.py"), ("test_stops.py", "test_etl.py")),
+    "pipeline/failures.py": (("test_messages.py", "test_retry.py"), ("test_stops.py", "test_etl.py")),
     "pipeline/load_errors.py": (
         ("test_messages.py", "test_load_errors.py"),
         ("test_temp_dir.py", "test_on_cluster.py"),

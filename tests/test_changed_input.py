@@ -710,7 +710,7 @@ def test_check_names_what_no_column_takes_and_what_no_record_has(
         "[S3] LOG_DATA: no column is loaded from the field device, which 25% of the records have",
         "[S3] LOG_DATA: no column is loaded from the field user_id, which 75% of the records have",
         "[S3] SONG_DATA: no column is loaded from the field genre, which 100% of the records have",
-        "[S3] SONG_DATA: no record has the field year, which a column is loaded from",
+        "[S3] SONG_DATA: a column is loaded from the field year, but no record has it",
     ]
 
 
@@ -721,14 +721,16 @@ def test_check_names_fields_whose_type_varies_and_texts_that_nearly_fill_their_c
     tables.write_songs([song()])
     assert sampled() == [
         "[S3] LOG_DATA: the longest value of song has 1,000 bytes; column song holds 1,024",
-        "[S3] LOG_DATA: the field userId varies: text in more than 99%, number in less than 1%",
+        "[S3] LOG_DATA: the field userId has mixed types: text in more than 99%, number in less than 1%",
     ]
 
 
 def test_check_names_fields_that_are_null_in_all_of_many_records(tables: Warehouse) -> None:
     tables.write_songs([song()])
     tables.write_log(day(20, level=None))
-    assert checked(tables) == ["[S3] LOG_DATA: no record has a value in the field level, which a column is loaded from"]
+    assert checked(tables) == [
+        "[S3] LOG_DATA: a column is loaded from the field level, but no record has a value in it"
+    ]
 
 
 def test_check_is_silent_where_all_agrees(tables: Warehouse) -> None:
@@ -771,7 +773,7 @@ def test_check_without_credentials_of_its_own_says_that_no_sample_was_looked_at(
     tables.use("s3://sparkify")
     monkeypatch.setattr("pipeline.file_store._aws_credentials", no_credentials)
     assert [line.split(" (")[0] for line in checked(tables)] == [
-        f"[S3] {key}: no sample was looked at" for key in ("LOG_DATA", "SONG_DATA")
+        f"[S3] {key}: no sample was checked" for key in ("LOG_DATA", "SONG_DATA")
     ]
 
 

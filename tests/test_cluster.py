@@ -79,7 +79,7 @@ def test_connection_is_verified_patient_and_named(warehouse: Warehouse, tls_serv
         ({"HOST": "127.0.0.1"}, "does not match host name", "SSLMODE = verify-ca"),
         ({"SSLROOTCERT": "nothing.crt"}, "nothing.crt", "SSLROOTCERT"),
         ({"SSLMODE": "sometimes"}, "sometimes", "SSLMODE takes verify-full"),
-        ({"DB_PASSWORD": "wrong"}, "password authentication failed", "where the password comes from"),
+        ({"DB_PASSWORD": "wrong"}, "password authentication failed", "the source of the password"),
         ({"DB_PASSWORD": None}, "no password supplied", "IAM_AUTH"),
         ({"DB_NAME": "nowhere"}, 'database "nowhere" does not exist', "see DB_NAME"),
     ],

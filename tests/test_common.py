@@ -73,4 +73,4 @@ def test_no_secret_in_any_output(tables: Warehouse, aws: dict[str, str], bucket:
 def test_failure_of_which_the_system_tables_know_nothing_is_said_so(tables: Warehouse) -> None:
     with tables.session() as session:
         place, saved = common.save_load_errors(session)
-    assert place == "" and saved.startswith("the system table has no row about it\n")
+    assert place == "" and saved.startswith("the system table has no row for this failure\n")

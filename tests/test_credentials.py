@@ -153,7 +153,7 @@ def test_changed_secret_is_named(tmp_path: Path, credential_store: str) -> None:
     table = boto3.resource("dynamodb").Table("passwords")
     item = table.scan()["Items"][0]
     table.put_item(Item=item | {"hmac": "00" * 32})
-    with pytest.raises(PipelineError, match="was changed since it was put there"):
+    with pytest.raises(PipelineError, match="has been changed since it was put there"):
         password(with_credstash(tmp_path))
 
 

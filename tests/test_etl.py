@@ -259,7 +259,8 @@ def test_output_says_what_the_catalogue_has_caught_up_with(tables: Warehouse) ->
         "; songs 1 new, 0 changed, 1 removed, 2 unchanged; artists 1 new, 0 changed, 1 removed, 1 unchanged;" in said[1]
     )
     assert (
-        "; 2 plays staged: 0 new, 2 already there; 2 earlier plays matched anew: the catalogue has changed; " in said[3]
+        "; 2 plays staged: 0 new, 2 already there; 2 earlier plays matched again: the catalogue has changed; "
+        in said[3]
     )
     assert "; 1 song and 0 artists inferred in all: played, but not in the catalogue; " in said[3]
 

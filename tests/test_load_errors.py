@@ -203,12 +203,12 @@ def old_errors(tables: Warehouse) -> None:
 
 
 LOOKS = [
-    (gzip.compress(json.dumps(event()).encode()), "compressed by gzip"),
+    (gzip.compress(json.dumps(event()).encode()), "compressed with gzip"),
     (json.dumps(event()).encode("utf-16"), "is UTF-16"),
     (json.dumps(event()).encode("utf-16-be"), "is UTF-16"),
     (json.dumps(event()).encode("utf-8-sig"), "begins with a byte order mark"),
     (b"# The logs\n\nOne file a day.\n", "does not begin with a JSON object"),
-    (bz2.compress(b"{}"), "compressed by bzip2"),
+    (bz2.compress(b"{}"), "compressed with bzip2"),
 ]
 
 

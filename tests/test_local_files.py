@@ -100,7 +100,7 @@ def test_ping_takes_a_prefix_as_it_stands(tables: Warehouse, pattern: str) -> No
     tables.configure({("S3", "LOG_DATA"): pattern})
     assert tables.output("ping").count("can be read") == 2
     tables.configure({("S3", "LOG_DATA"): pattern + "x"})
-    with pytest.raises(PipelineError, match="no file's name begins with that"):
+    with pytest.raises(PipelineError, match="no file's name begins with this prefix"):
         tables.output("ping")
 
 

@@ -19,8 +19,8 @@ from test_settings import config
 import common
 import sql_queries
 from common import save_load_errors
-from pipeline.database_errors import statement_failed
 from pipeline.errors import PipelineError
+from pipeline.failures import statement_failed
 from pipeline.session import Session
 
 
@@ -278,7 +278,7 @@ def test_mistyped_prefix_in_s3_fails_a_ping(sourced: Warehouse, aws: dict[str, s
     assert sourced.output("ping").count("can be read") == 2
     sourced.configure({("S3", "LOG_DATA"): "s3://sparkify/lgo-data"})
     with pytest.raises(
-        PipelineError, match=r"\[S3\] LOG_DATA = s3://sparkify/lgo-data: no file's name begins with that"
+        PipelineError, match=r"\[S3\] LOG_DATA = s3://sparkify/lgo-data: no file's name begins with this prefix"
     ):
         sourced.output("ping")
 
@@ -356,7 +356,10 @@ def test_psql_looks_at_the_schema_of_the_config(sourced: Warehouse) -> None:
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("DELETE FROM songs WHERE title LIKE 'zz%'", "DELETE FROM songs WHERE title LIKE 'zz%' (sql_queries.py): a %"),
+        (
+            "DELETE FROM songs WHERE title LIKE 'zz%'",
+            "DELETE FROM songs WHERE title LIKE 'zz%' (sql_queries.py): a literal %",
+        ),
         ("SELECT %(log_data)s", "%(name)s needs a value from the scripts (KeyError: 'log_data'); nothing was changed"),
     ],
 )

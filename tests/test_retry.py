@@ -18,8 +18,8 @@ from test_settings import config
 import etl
 import sql_queries
 from pipeline import script
-from pipeline.database_errors import is_transient_connection_failure, statement_failed
 from pipeline.errors import PipelineError, Unreachable
+from pipeline.failures import is_transient_connection_failure, statement_failed
 from pipeline.script import is_transient, try_until_done
 from pipeline.session import Outcome, Run
 from pipeline.settings import Settings, read_settings

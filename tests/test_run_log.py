@@ -232,7 +232,7 @@ def test_report_that_cant_be_written_is_said_before_anything_is_done(sourced: Wa
 def test_ping_says_that_all_is_well_and_changes_nothing(sourced: Warehouse) -> None:
     before = sourced.everything()
     said = sourced.run("etl.py", "--ping").stdout
-    assert "connected to" in said and "as dwhuser" in said and "all 8 tables are there" in said
+    assert "connected to" in said and "as dwhuser" in said and "all 8 tables exist" in said
     assert said.count("can be read") == 2
     assert sourced.everything() == before
 
@@ -259,10 +259,10 @@ def test_ping_names_a_warehouse_that_cant_be_reached(sourced: Warehouse) -> None
 
 
 def test_ping_names_what_is_missing(warehouse: Warehouse) -> None:
-    assert "not there: staging_events" in warehouse.run("etl.py", "--ping", code=1).stderr
+    assert "missing tables: staging_events" in warehouse.run("etl.py", "--ping", code=1).stderr
     warehouse.create_tables()
     said = warehouse.run("etl.py", "--ping", code=1).stderr
-    assert "LOG_DATA" in said and "SONG_DATA" in said and "no file's name begins with that" in said
+    assert "LOG_DATA" in said and "SONG_DATA" in said and "no file's name begins with this prefix" in said
 
 
 def test_ping_asks_s3_and_reads_no_data(tables: Warehouse, bucket: object, aws: dict[str, str]) -> None:

@@ -117,7 +117,7 @@ def test_keys_may_be_written_in_small_letters(tmp_path: Path) -> None:
     [
         ("CLUSTER", "DB_PASSWROD", "x", "[CLUSTER] has no key DB_PASSWROD: did you mean DB_PASSWORD?"),
         ("CLUSTER", "db_pasword", "x", "[CLUSTER] has no key db_pasword: did you mean DB_PASSWORD?"),
-        ("CLUSTER", "ARN", "x", "[CLUSTER] has no key ARN: did you mean the one of [IAM_ROLE]?"),
+        ("CLUSTER", "ARN", "x", "[CLUSTER] has no key ARN: did you mean the one in [IAM_ROLE]?"),
         ("S3", "BUCKETS", "x", "[S3] has no key BUCKETS; there are LOG_DATA, LOG_JSONPATH, SONG_DATA, REGION"),
         ("CLUSTR", "HOST", "x", "[CLUSTR] is not one of the sections: did you mean CLUSTER?"),
         ("cluster", "HOST", "x", "[cluster] is not one of the sections: did you mean CLUSTER?"),
@@ -137,7 +137,7 @@ def test_keys_may_be_written_in_small_letters(tmp_path: Path) -> None:
         ("CLUSTER", "DB_USER", "a\0b", "[CLUSTER] DB_USER has a NUL byte in it"),
         ("S3", "LOG_DATA", "s3://", "[S3] LOG_DATA = s3:// must be s3://bucket/... or a path"),
         ("S3", "LOG_DATA", "s3:/bucket/x", "[S3] LOG_DATA = s3:/bucket/x must be s3://bucket/... or a path"),
-        ("S3", "REGION", "Oregon", "[S3] REGION = Oregon is not a region of AWS"),
+        ("S3", "REGION", "Oregon", "[S3] REGION = Oregon is not an AWS region"),
         ("CLUSTER", "HOST", "local  # note", "[CLUSTER] HOST = local  # note: put the comment on its own line"),
         ("S3", "LOG_DATA", "s3://b/l ; note", "[S3] LOG_DATA = s3://b/l ; note: put the comment on its own line"),
         ("CLUSTER", "HOST", "a\n  DB_PORT = 1", "[CLUSTER] HOST continues on the indented line below it"),

@@ -103,7 +103,7 @@ def test_status_needs_no_list_of_loaded_files(played: Warehouse) -> None:
 
 def test_status_without_tables_says_what_to_do(tables: Warehouse) -> None:
     tables.query("DROP TABLE time")
-    with pytest.raises(PipelineError, match=r"not there: time; run create_tables\.py"):
+    with pytest.raises(PipelineError, match=r"missing tables: time; run create_tables\.py"):
         tables.output("status")
 
 

@@ -144,7 +144,7 @@ CLUSTER_SOURCE = {("S3", key): "s3://b/k" for key in ("LOG_DATA", "LOG_JSONPATH"
 def test_host_that_never_answers(warehouse: Warehouse, silent_host: int, script: str) -> None:
     warehouse.configure({("CLUSTER", "HOST"): "127.0.0.1", ("CLUSTER", "DB_PORT"): str(silent_host), **CLUSTER_SOURCE})
     started = Started(warehouse, script)
-    started.read_until(f"waiting for 127.0.0.1:{silent_host} to take the connection")
+    started.read_until(f"waiting for 127.0.0.1:{silent_host} to accept the connection")
     assert started.end(signal.SIGINT) == (130, f"{script}: interrupted; nothing was changed\n")
 
 

@@ -14,11 +14,11 @@ PATIENCE = 0.2  # seconds to wait for the thread to end; it may be waiting for S
 def in_background(
     items: Iterator[Item], ahead: int, check: Callable[[], None], seconds: float
 ) -> Generator[Item, None, None]:
-    """Yield `items`, produced by a thread that is at most `ahead` items ahead.
+    """Yield `items` from a thread that is at most `ahead` items ahead.
 
-    An exception of the thread is raised here. `check` is called before each item, and every `seconds` seconds while
-    waiting for one; an exception from it ends the iteration. Close the iterator to end the thread early; if the thread
-    is stuck, it is abandoned.
+    An exception in the thread is raised here. `check` is called before each item, and every `seconds` seconds while
+    waiting for one; an exception from it ends the iteration. Close the iterator to stop the thread early; a stuck
+    thread is abandoned.
     """
     producer = _Producer(items, ahead)
     try:
@@ -36,7 +36,7 @@ def in_background(
 
 
 class _Producer(Generic[Item]):
-    """A thread that puts items into a queue: None after the last one, or the exception that ended them."""
+    """A thread that queues items, followed by None or the exception that ended it."""
 
     def __init__(self, items: Iterator[Item], ahead: int) -> None:
         self.made: queue.Queue[Item | BaseException | None] = queue.Queue(ahead)

@@ -1,4 +1,4 @@
-"""Parse DATE, TIMESTAMP, TIMESTAMPTZ and TIME from strings or epoch numbers, by DATEFORMAT and TIMEFORMAT.
+"""Parse dates and times according to DATEFORMAT and TIMEFORMAT. Values are strings or epoch numbers.
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_DATEFORMAT_and_TIMEFORMAT_strings.html
 """
@@ -51,7 +51,7 @@ def _pattern(template: str) -> re.Pattern[str]:
     starts, ends = {match.start() for match in numbers}, {match.end() for match in numbers}
     for match in found:
         part = _FORMAT_PARTS[match[0].upper()]
-        # where nothing separates two numbers, both have all their digits (guess)
+        # numbers without a separator between them need all their digits (a guess)
         if match.end() in starts or match.start() in ends:
             part = part.replace(r"\d{1,2}", r"\d{2}")
         parts += [re.escape(template[at : match.start()]), part]
@@ -60,10 +60,10 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 def parse(value: str, template: str) -> dt.datetime | None:
-    """Return the timestamp of `value` in the format `template`; None if it does not match.
+    """Parse `value` in the format `template`; return None if it does not match.
 
-    A template is a string with YYYY, MM, DD, HH or HH24, HH12, MI, SS, MON, YY, AM and OF in it. Seconds may have up to
-    six digits of a fraction.
+    A template may contain YYYY, YY, MM, MON, DD, HH, HH24, HH12, MI, SS, AM, PM and OF. Seconds may have up to six
+    decimal places.
     """
     try:
         match = _pattern(template).fullmatch(value)
@@ -119,9 +119,9 @@ def _zone(zone: str) -> dt.timezone:
 
 
 def from_epoch(value: str, units_a_second: int) -> dt.datetime | None:
-    """Return the UTC timestamp of a number of seconds or milliseconds since 1970; None if it is not such a number.
+    """Return the UTC timestamp of an epoch number; None if it is not valid.
 
-    Fractions and negative numbers are accepted (guess), but no years after 9999.
+    Fractions and negative numbers are accepted (a guess), but not years after 9999.
     """
     if not _EPOCH_NUMBER.fullmatch(value.strip(" ")):
         return None
@@ -134,14 +134,14 @@ def from_epoch(value: str, units_a_second: int) -> dt.datetime | None:
         return None
 
 
-EPOCH_UNITS = {"epochsecs": 1, "epochmillisecs": 1000}  # TIMEFORMAT: units a second
+EPOCH_UNITS = {"epochsecs": 1, "epochmillisecs": 1000}  # units per second, by TIMEFORMAT
 
 
 def epoch_formatter(units_a_second: int, zone: str) -> Callable[[list[int | None]], list[str | None]]:
-    """Return a function that formats whole numbers of units since 1970 as UTC timestamps, followed by `zone`.
+    """Return a function that formats integer epoch numbers as UTC timestamps.
 
-    The result is that of `from_epoch` and isoformat, in a tenth of the time. It raises OverflowError outside the years
-    1 to 9999.
+    It appends `zone`. The results are those of `from_epoch` and isoformat, in a tenth of the time. It raises
+    OverflowError outside the years 1 to 9999.
     """
     minute = 60 * units_a_second
     epoch = _EPOCH.replace(tzinfo=None)
@@ -177,7 +177,7 @@ class FormatCache(dict[Value, Text]):
 
 
 def parse_time(value: str) -> dt.time | None:
-    """Return the time of day in `value`, as HH:MI[:SS[.ffffff]]; None if it has another form."""
+    """Parse a time of day, HH:MI[:SS[.ffffff]]; return None for any other form."""
     match = _TIME.fullmatch(value.strip())
     if match is None:
         return None

@@ -19,7 +19,7 @@ from local_redshift.sources import BLOCK_BYTES, ObjectRead, Store, blocks, whole
 
 
 class SmallFile(NamedTuple):
-    """A file that was read whole."""
+    """A small file's name and complete data."""
 
     name: str
     data: bytes
@@ -36,7 +36,7 @@ class Encoder:
         parse_on_server: ParseOnServer,
         errors: LoadErrors,
     ) -> None:
-        """`paths` are those of the JSONPaths file, one for each column; None for 'auto'."""
+        """`paths` has one path per column, from the JSONPaths file; None for 'auto'."""
         converters = [Converter(copy, column, parse_on_server) for column in columns]
         self._compression = copy.compression
         self._errors = errors
@@ -44,7 +44,9 @@ class Encoder:
         self._fast = FastRows.for_copy(converters, paths, copy.ignores_case)
 
     def pieces(self, store: Store, found: Iterator[ObjectRead], is_due: Callable[[], bool]) -> Iterator[Piece]:
-        """Yield the rows of all objects. Small objects are combined until `is_due` asks for a piece."""
+        """Yield the rows of all objects. Small objects are combined into one piece, up to BLOCK_BYTES or until
+        `is_due()` is true.
+        """
         together: list[SmallFile] = []
         size = 0
         for read in found:
@@ -101,9 +103,10 @@ def _lines(data: bytes) -> int:
 
 
 def _are_whole(files: list[SmallFile]) -> bool:
-    """Tell whether each file holds whole records, so that their contents can be joined.
+    """Return whether each file holds whole records, so that the files can be joined.
 
-    The first and last characters tell: if a record is cut off, the brace that begins the next file makes it malformed.
+    Checking the first and last characters is enough: if a record is cut off, the next file's opening brace makes it
+    malformed.
     """
     texts = [file.data.strip(b" \t\r\n") for file in files]
     return all(text == b"" or (text[:1] == b"{" and text[-1:] == b"}") for text in texts)

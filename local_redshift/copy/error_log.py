@@ -12,8 +12,8 @@ from local_redshift.copy.target import Column
 from local_redshift.sessions.backend import Backend
 
 ADMIN_ID = 100  # the userid of a cluster's first admin user
-SLICE = 0  # the stand-in has one slice: one error ends a COPY, so one row is logged
-RAW_LENGTH = 1024  # characters of raw_line and of raw_field_value
+SLICE = 0  # the stand-in has one slice, so the error that ends a COPY is logged once
+RAW_LENGTH = 1024  # maximum number of characters in raw_line and in raw_field_value
 
 _INSERT_ERRORS = """
 INSERT INTO local_redshift.load_errors
@@ -25,7 +25,7 @@ SELECT * FROM json_populate_recordset(NULL::local_redshift.load_errors, $1)
 class LoadError:
     """A rejected record.
 
-    `column` is None for errors of the JSON itself; `value` is the string that the column rejected.
+    `column` is None for errors in the JSON itself; `value` is the string that the column rejected.
     """
 
     filename: str
@@ -39,7 +39,7 @@ class LoadError:
 
 @dataclass(frozen=True)
 class CopyId:
-    """Identifies a COPY in the system tables. `started` is the server's clock."""
+    """Identifies a COPY in the system tables. `started` is the start time by the server's clock."""
 
     table_id: int
     started: str
@@ -51,7 +51,8 @@ class LoadErrors:
     """The load errors of a COPY so far, and how many MAXERROR allows."""
 
     def __init__(self, copy: CopyStatement) -> None:
-        # DG copy-parameters-data-load.html: with 0 and with 1 the first error ends the COPY
+        # https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-load.html: MAXERROR 0 and 1 both end the
+        # COPY at the first error
         self._limit = None if copy.ignoreallerrors else max(copy.maxerror, 1)
         self._fatal = False
         self.found: list[LoadError] = []
@@ -63,12 +64,12 @@ class LoadErrors:
 
     @property
     def too_many(self) -> bool:
-        """Whether there are more errors than MAXERROR allows."""
+        """Whether MAXERROR is reached or an error is fatal."""
         return self._fatal or (self._limit is not None and len(self.found) >= self._limit)
 
 
 def log_load_errors(system: Backend, copy: CopyId, errors: Sequence[LoadError]) -> None:
-    """Write the errors to the system table, on an autocommit connection: they survive a rollback."""
+    """Write the errors to the system table. The connection is in autocommit mode, so they survive a rollback."""
     system.query(_INSERT_ERRORS, json.dumps([_row(copy, error) for error in errors]))
 
 
@@ -86,7 +87,7 @@ def _row(copy: CopyId, error: LoadError) -> dict[str, object]:
         "colname": column.name if column else "",
         "type": column.shown_type if column else "",
         "col_length": column.shown_length if column else "",
-        "position": 0,  # as in every row of a JSON load that was seen
+        "position": 0,  # 0 in all observed rows of JSON loads
         "raw_line": raw_text(error.raw),
         "raw_field_value": raw_text(error.value),
         "err_code": error.code,
@@ -95,9 +96,10 @@ def _row(copy: CopyId, error: LoadError) -> dict[str, object]:
 
 
 def raw_text(text: str) -> str:
-    """Return a string as raw_line and raw_field_value show it: backslashes doubled, a period for each non-ASCII byte.
+    """Format a string as in raw_line and raw_field_value.
 
-    Doubling was seen in rows of two clusters; periods are in the guide (one per byte is a guess).
+    Backslashes are doubled, as seen on two clusters. Each non-ASCII byte becomes a period: the guide documents periods,
+    but one per byte is a guess.
     """
     head = text[:RAW_LENGTH]
     try:
@@ -109,5 +111,5 @@ def raw_text(text: str) -> str:
 
 
 def storable(text: str) -> str:
-    """Return a string without characters that the server can't store: NUL and halves of surrogate pairs."""
+    """Replace characters that the server can't store: NUL and lone surrogates."""
     return text.encode("utf-8", "replace").decode().replace("\0", "?")

@@ -1,4 +1,4 @@
-"""The exact path from records to rows: value by value, with a load error for each rejected record."""
+"""The exact path: convert records value by value, with an error per rejected one."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +25,7 @@ class FileRead(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Rows in ROW_FORMAT, their number, and the files whose last rows they are."""
+    """Rows in ROW_FORMAT, their number, and the files whose last rows they include."""
 
     rows: bytes
     row_count: int
@@ -35,7 +35,7 @@ class Piece(NamedTuple):
 class ExactRows:
     """Converts the records of one COPY.
 
-    `paths` are those of the JSONPaths file, one for each column; None for 'auto'.
+    `paths` has one path per column, from the JSONPaths file; None for 'auto'.
     """
 
     def __init__(
@@ -47,7 +47,9 @@ class ExactRows:
         self._errors = errors
 
     def pieces(self, records: Iterable[Record | BadRecord], filename: str) -> Iterator[Piece]:
-        """Yield the rows of accepted records; record an error for each of the others, until there are too many."""
+        """Yield the rows of accepted records; record an error for each rejected one. Stop when there are too many
+        errors.
+        """
         rows = self._rows(records, filename)
         while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
             yield Piece("".join(some).encode(), len(some))
@@ -71,7 +73,7 @@ class ExactRows:
             return LoadError(filename, record.line, record.text, messages.BAD_LINE, str(error))
         for converter, value in zip(self._converters, values, strict=True):
             if reason := literal_overflow(value, converter.column):
-                # seen: the row has only the number, and no column
+                # observed: the error row has the number as raw_line, and no column
                 return LoadError(filename, record.line, str(value), messages.BAD_LINE, reason)
         texts = []
         for converter, path, value in zip(self._converters, paths, values, strict=True):

@@ -1,8 +1,8 @@
 """The fast path from JSON to rows: whole blocks of records, decoded and checked in C.
 
-A block takes it only if the exact path (exact.py) would produce the same rows. Everything else is left to the exact
-path, which finds the errors. Rows are PostgreSQL's CSV with backslash as the escape character, because that is what a
-JSON encoder writes.
+A block takes this path only if the exact path (exact.py) would produce the same rows. All other blocks take the exact
+path, which locates the errors. Rows are PostgreSQL's CSV with backslash as the escape character, because a JSON encoder
+escapes with backslashes.
 """
 
 import re
@@ -27,14 +27,14 @@ from local_redshift.copy.values import (
     surely_fits,
 )
 
-MEMO_SIZE = 100_000  # strings cached per column; limits the memory
+MEMO_SIZE = 100_000  # maximum number of strings cached per column
 _NATIVE = {"varchar": str, "float8": float, "bool": bool} | dict.fromkeys(INTEGER_RANGES, int)
 
-# The boundary between two arrays: strings contain no unescaped newline. Replacing a million of them takes a pattern
-# half as long as bytes.replace.
+# The boundary between two arrays. It can't occur in a string, where newlines are escaped. For a million replacements, a
+# pattern takes half as long as bytes.replace.
 _BETWEEN_ARRAYS = re.compile(rb"\]\n\[")
 
-# how a JSON encoder writes a backslash (which stays as it is) and control characters
+# JSON escapes of the backslash (left unchanged) and of control characters
 _ESCAPE = re.compile(rb"\\(?:\\|[nrtbf]|u00[01][0-9a-f])")
 _PLAIN = {b"\\\\": b"\\\\", b"\\n": b"\n", b"\\r": b"\r", b"\\t": b"\t", b"\\b": b"\b", b"\\f": b"\f"}
 _PLAIN |= {b"\\u%04x" % code: bytes([code]) for code in range(1, 0x20)}
@@ -45,7 +45,7 @@ class _DoesNotFit(Exception):
 
 
 class FastRows:
-    """Converts whole blocks for one COPY. `for_copy` tells whether that is possible."""
+    """Converts whole blocks for one COPY. Created by `for_copy`, if the COPY allows it."""
 
     @staticmethod
     def for_copy(
@@ -67,7 +67,7 @@ class FastRows:
         self._decoder = self._new_decoder()
 
     def piece(self, block: bytes) -> Piece | None:
-        """Return the rows of a block of whole records; None if it has to take the exact path."""
+        """Return the rows of a block of whole records; None if it needs the exact path."""
         try:
             records = self._decode(block)
             for field in self._fields:
@@ -91,7 +91,7 @@ class FastRows:
             return self._decoder.decode_lines(block)
 
     def _adapt(self, records: list[dict[str, Any]]) -> bool:
-        """Accept more types, as these records need; return whether anything changed."""
+        """Accept the types that these records need; return whether anything changed."""
         changed = [field.adapt([record.get(field.key) for record in records]) for field in self._fields]
         if any(changed):
             self._decoder = self._new_decoder()
@@ -105,11 +105,11 @@ class FastRows:
 
 
 class _FastField:
-    """One column: the type that its values are decoded as, and the conversion that follows."""
+    """One column: the type of its decoded values, and their further conversion."""
 
     def __init__(self, converter: Converter, key: str) -> None:
         column, copy = converter.column, converter.copy
-        self.name = f"c_{column.name.encode().hex()}"  # the column's name may not be a valid name in Python
+        self.name = f"c_{column.name.encode().hex()}"  # the column name may be invalid as a Python identifier
         self.key = key
         self._column = column
         self._converter = converter
@@ -120,10 +120,10 @@ class _FastField:
         self._wide = False  # accept long strings, and count their bytes afterwards
         self._epoch_texts = None
         if column.type in ("timestamp", "timestamptz") and copy.timeformat in EPOCH_UNITS:
-            # a TIMESTAMPTZ without a zone would be in the zone of the session
+            # a TIMESTAMPTZ without a zone would be read in the session's time zone
             zone = "+00:00" if column.type == "timestamptz" else ""
             self._epoch_texts = epoch_formatter(EPOCH_UNITS[copy.timeformat], zone)
-        # types of numbers that are loaded as written in the file; the decoder does not keep that
+        # types of numbers to load exactly as written in the file, which the decoder does not preserve
         self._as_written: tuple[type, ...] = ()
         if is_text:
             self._as_written = (int, float)
@@ -148,7 +148,7 @@ class _FastField:
         return _NATIVE[column.type]
 
     def adapt(self, values: list[object]) -> bool:
-        """Accept more types, if these values need it and it is possible; return whether anything changed."""
+        """Accept more types if these values need it; return whether anything changed."""
         if self._mapped:
             return False
         if self._column.type == "varchar":
@@ -160,7 +160,7 @@ class _FastField:
         return self._mapped
 
     def finish(self, records: list[msgspec.Struct]) -> None:
-        """Convert values that the decoder did not. Raise _DoesNotFit for values that need the exact path."""
+        """Convert or check the decoded values. Raise _DoesNotFit for values that need the exact path."""
         if self._mapped:
             texts = self._all_texts(list(map(self._get, records)))
             deque(map(setattr, records, repeat(self.name), texts), maxlen=0)
@@ -181,7 +181,7 @@ class _FastField:
         return [self._text(value) for value in values]
 
     def _text(self, value: object) -> str | None:
-        """Return the column's string for a value, as the exact path does."""
+        """Convert a value to the column's string, as the exact path does."""
         kind = type(value)
         if kind in self._as_written:
             raise _DoesNotFit
@@ -199,7 +199,7 @@ class _FastField:
 
 
 def _without_json_escapes(lines: bytes) -> bytes:
-    """Return the lines with control characters unescaped, since CSV has escapes only for quote and backslash.
+    """Unescape control characters: CSV escapes only quotes and backslashes.
 
     Raise _DoesNotFit for a NUL, which the server can't store.
     """
@@ -213,5 +213,5 @@ def _plain(escape: bytes) -> bytes:
 
 
 def _no_source() -> str:
-    """Raise _DoesNotFit: objects and arrays are loaded as written, which only the exact path knows."""
+    """Raise _DoesNotFit: objects and arrays need their source text. Only the exact path has it."""
     raise _DoesNotFit

@@ -1,4 +1,4 @@
-"""JSONPaths files: they map values of a record to columns.
+"""Parse JSONPaths files, which map values of a record to columns.
 
 https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-format.html#copy-json-jsonpaths
 """
@@ -12,9 +12,9 @@ from local_redshift.errors import SourceError
 
 JsonPath = tuple[str | int, ...]  # member names and array indexes, starting at the root, such as ("a", 0, "b")
 
-MISSING = object()  # the value of a path that leads to nothing in a record
+MISSING = object()  # the value of a path that does not exist in a record
 
-# a star would be a wildcard, which Redshift rejects
+# no asterisk: Redshift rejects wildcards
 _DOT_STEP = re.compile(r"\.([^'.*\[\]]+)((?:\[\d+\])*)")
 _BRACKET_STEP = re.compile(r"""\[(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|(\d+))\]""")
 
@@ -24,13 +24,13 @@ class PathError(Exception):
 
 
 def parse_jsonpaths(data: bytes, name: str) -> list[JsonPath] | None:
-    """Return the paths of the JSONPaths file `name`; None if its key is not "jsonpaths" (then 'auto' is used).
+    """Return the paths of the JSONPaths file `name`.
 
-    Raise SourceError, with the problem, if the file is malformed.
+    Return None if it has no "jsonpaths" key ('auto' is used instead). Raise SourceError if the file is malformed.
     """
     try:
         document = json.loads(data)
-    except ValueError as error:  # bytes that are not UTF-8 included
+    except ValueError as error:  # also raised for invalid UTF-8
         raise _invalid(name, f"not one JSON object: {error}") from error
     if not isinstance(document, dict):
         raise _invalid(name, "not a JSON object")
@@ -45,7 +45,7 @@ def parse_jsonpaths(data: bytes, name: str) -> list[JsonPath] | None:
 
 
 def parse_path(path: object, name: str) -> JsonPath:
-    """Return the steps of "$.a.b[0]" or "$['a']['b'][0]". Raise SourceError if it is neither."""
+    """Return the steps of a path such as "$.a.b[0]" or "$['a']['b'][0]". Raise SourceError for any other notation."""
     if not isinstance(path, str) or not path:
         raise _invalid(name, f"{json.dumps(path)} is not a path")
     if not path.startswith("$") or len(path) == 1:

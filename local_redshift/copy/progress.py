@@ -1,7 +1,7 @@
-"""Progress of a COPY in stv_load_state, sys_load_history and stl_load_commits, also while it runs.
+"""Report a COPY's progress in the system tables while it runs.
 
-A cluster updates it after every million records (https://docs.aws.amazon.com/redshift/latest/dg/r_STV_LOAD_STATE.html);
-here it is once a second.
+The tables are stv_load_state, sys_load_history and stl_load_commits. A cluster updates the progress after every million
+records (https://docs.aws.amazon.com/redshift/latest/dg/r_STV_LOAD_STATE.html); the stand-in does so once a second.
 """
 
 import json
@@ -41,15 +41,15 @@ class CopyProgress:
         self._errors = errors
         self._files_done = 0
         self._is_over = False
-        self._lock = threading.Lock()  # the thread that makes the rows also counts them
+        self._lock = threading.Lock()  # the thread that produces the rows calls `count`
         self._untold: list[dict[str, str | int]] = []
         self._told = time.monotonic()
         system.query(_BEGIN, copy.query, copy.session, copy.table_id, copy.started, storable(source), files)
 
     def count(self, piece: Piece) -> None:
-        """Count the rows and files of a piece; update the system tables if an update is due.
+        """Count a piece's rows and files; update the system tables if an update is due.
 
-        That a file was read to its end does not prove that it was committed.
+        A file that was read to its end has not necessarily been committed.
         https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_COMMITS.html
         """
         with self._lock:

@@ -1,6 +1,6 @@
 """Split a file into records: JSON objects, with the line on which each ends.
 
-Objects are separated by white space only; they may span lines, and several may share one.
+Objects are separated by white space only; an object may span lines, and a line may hold several.
 https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-format.html
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from local_redshift import messages
 
-MAX_RECORD_BYTES = 4 << 20  # of one object or array, including its braces
+MAX_RECORD_BYTES = 4 << 20  # maximum size of one object or array, including its braces
 
 LONGEST_TOKEN = 16  # an error this close to the end of the data may be a truncated token
 
@@ -22,20 +22,20 @@ _START = re.compile(r"[{\[]")
 
 
 class IntegerLiteral(str):
-    """A JSON number without point or exponent, as written."""
+    """A JSON number without a decimal point or exponent, as written."""
 
 
 class FloatLiteral(str):
-    """A JSON number with a point or an exponent, as written."""
+    """A JSON number with a decimal point or an exponent, as written."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One object or array at the top level of a file. Bytes that are not UTF-8 are surrogate escapes in its strings."""
+    """One object or array at the top level of a file. Invalid UTF-8 bytes become surrogate escapes in its strings."""
 
     value: dict[str, Any] | list[Any]
     text: str  # the source text of the value
-    line: int  # the last line of it, from 1
+    line: int  # the number of its last line, from 1
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class BadRecord:
     text: str
     line: int
     reason: str = messages.MALFORMED
-    fatal: bool = False  # MAXERROR does not tolerate it
+    fatal: bool = False  # ends the COPY regardless of MAXERROR
 
 
 def _after_space(text: str, at: int) -> int:
-    """Return where the white space at `at` ends."""
+    """Return the position after the white space at `at`."""
     match = _SPACE.match(text, at)
     return match.end() if match else at
 
@@ -64,8 +64,8 @@ _DECODER = json.JSONDecoder(parse_int=IntegerLiteral, parse_float=FloatLiteral, 
 class RecordReader:
     """Splits a file into records as its bytes arrive.
 
-    A malformed record ends with the line on which it stops being JSON, and reading continues on the next line; junk
-    between records ends at the next brace or bracket. (Where Redshift continues is not known.)
+    A malformed record ends with the line of the first syntax error, and reading continues on the next line. Junk
+    between records ends at the next opening brace or bracket. (It is not known where Redshift continues.)
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class RecordReader:
 
     @property
     def between_records(self) -> bool:
-        """Whether everything that was read has been split into records."""
+        """Whether all data read so far has been split into records."""
         return not self._text and self._decoder.getstate() == (b"", 0)
 
     def pass_over(self, data: bytes) -> None:
@@ -114,7 +114,7 @@ class RecordReader:
         return end
 
     def _next(self, at: int, final: bool) -> tuple[Record | BadRecord | None, int]:
-        """Return the record at `at` and where it ends; None if it is not complete yet."""
+        """Return the record at `at`, or None if it is incomplete, and its end position."""
         if self._text[at] not in "{[":
             return self._junk(at, final)
         try:
@@ -168,11 +168,11 @@ def _too_large(text: str) -> bool:
 
 
 def members(text: str) -> Iterator[tuple[str, str]]:
-    """Return the key and the source text of the value of each member of the JSON object `text`."""
+    """Yield each key of the JSON object `text`, with the source text of its value."""
     at = _after_space(text, 1)
     while text[at] != "}":
         key, at = _DECODER.raw_decode(text, at)
-        at = _after_space(text, _after_space(text, at) + 1)  # over the colon
+        at = _after_space(text, _after_space(text, at) + 1)  # skip the colon
         start = at
         _, at = _DECODER.raw_decode(text, at)
         yield key, text[start:at]
@@ -181,7 +181,7 @@ def members(text: str) -> Iterator[tuple[str, str]]:
 
 
 def elements(text: str) -> Iterator[str]:
-    """Return the source text of each element of the JSON array `text`."""
+    """Yield the source text of each element of the JSON array `text`."""
     at = _after_space(text, 1)
     while text[at] != "]":
         start = at

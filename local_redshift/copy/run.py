@@ -19,8 +19,8 @@ from local_redshift.sessions.backend import Backend, BackendLost
 from local_redshift.sources import Store, objects_to_load, read_ahead, read_object, store_of
 from local_redshift.sql import Token, quote
 
-PIECES_AHEAD = 4  # prepared while PostgreSQL processes earlier ones: both processors are busy
-CHECK_SECONDS = 0.1  # while no rows come: between two looks at whether the COPY was cancelled
+PIECES_AHEAD = 4  # prepared while PostgreSQL processes earlier ones, to keep two processors busy
+CHECK_SECONDS = 0.1  # between two checks for cancellation while no rows arrive
 
 _START = """
 SELECT
@@ -33,7 +33,7 @@ _REMEMBER = (
     " set_config('local_redshift.last_copy_count', $2, false)"
 )
 _IS_VALID = "SELECT pg_input_is_valid($1, $2)"
-# a time without a zone is in the zone of the session that runs the COPY
+# a time without a zone is in the time zone of the session that runs the COPY
 _PARSE = "SELECT set_config('timezone', $2, true), $1::text::{sql_type}::text"
 
 
@@ -44,26 +44,26 @@ class CopySession(Protocol):
     program: Program
 
     def system(self) -> Backend:
-        """Return a second session on PostgreSQL, in autocommit: its writes survive a rollback."""
+        """Return a second PostgreSQL session. It is in autocommit mode, so its writes survive a rollback."""
 
     def is_cancelled(self) -> bool:
-        """Tell whether the COPY is to end."""
+        """Return whether the COPY has been cancelled."""
 
     def inform(self, message: str) -> None:
-        """Send the client a message with the severity INFO."""
+        """Send the client a message with severity INFO."""
 
 
 def run_copy(session: CopySession, statement: list[Token]) -> None:
     """Run the COPY in the transaction of `session`.
 
-    Raise RedshiftError, with nothing loaded, if a cluster would fail. Load errors are written in the second session, so
-    that they survive the rollback.
+    Raise RedshiftError, with nothing loaded, if a cluster would fail. Load errors are written through
+    `session.system()`, so that they survive the rollback.
     """
     _CopyRun(session, parse_copy(statement)).run()
 
 
 class _CopyRun:
-    """One running COPY: prepares, streams the rows, and reports."""
+    """One COPY: prepares it, streams the rows, and reports the result."""
 
     def __init__(self, session: CopySession, copy: CopyStatement) -> None:
         self._session = session
@@ -120,7 +120,7 @@ class _CopyRun:
         return paths
 
     def _is_to_be_analyzed(self, table: TargetTable) -> bool:
-        """Tell whether to update the statistics after the load. DG copy-parameters-data-load.html: STATUPDATE."""
+        """Return whether to update the statistics after the load: copy-parameters-data-load.html, STATUPDATE."""
         if self._copy.noload:
             return False
         if self._copy.statupdate is not None:
@@ -128,7 +128,7 @@ class _CopyRun:
         return self._backend.query(f"SELECT EXISTS (SELECT FROM {table.sql_name})") == [["f"]]
 
     def _load(self, table: TargetTable, rows: Iterator[bytes], copy_id: CopyId, progress: CopyProgress) -> None:
-        """Stream the rows to PostgreSQL. After a failure it keeps none of them."""
+        """Stream the rows to PostgreSQL, which keeps none of them after a failure."""
 
         def check() -> None:
             self._check_cancelled()
@@ -145,13 +145,13 @@ class _CopyRun:
                 sql = f"COPY {table.sql_name} ({names}) FROM STDIN WITH ({ROW_FORMAT})"
                 self._backend.copy_in(sql, self._checked(made, copy_id))
         except BaseException:
-            made.close()  # before the last update of the progress
+            made.close()  # stop producing rows before the final progress update
             with contextlib.suppress(BackendLost):
                 progress.tell("aborted")
             raise
 
     def _checked(self, rows: Iterator[bytes], copy_id: CopyId) -> Iterator[bytes]:
-        """Yield the rows. Raise RedshiftError at their end if too many records were rejected."""
+        """Yield the rows, then raise RedshiftError if too many records were rejected."""
         yield from rows
         self._check_errors(copy_id)
 
@@ -181,7 +181,7 @@ class _CopyRun:
             self._session.inform(messages.SOME_NOT_LOADED.format(table=table, count=len(self._errors.found)))
 
     def _add_detail(self, error: SourceError) -> None:
-        """Add a cluster's DETAIL block to the error, unless a cluster has no such error."""
+        """Add a cluster's DETAIL block to the error, if a cluster has this error."""
         if self._copy.source.startswith("s3://") and error.process:
             process = f"{error.process} [pid={self._backend.process}]"
             error.detail = messages.detail_block(

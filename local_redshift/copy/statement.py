@@ -1,4 +1,4 @@
-"""Parse the COPY statement. Options that are not supported are refused by name.
+"""Parse the COPY statement. Error messages name unsupported options.
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_COPY.html
 """
@@ -16,13 +16,13 @@ from local_redshift.sql import Token, closing, code, split_list
 
 @dataclass(frozen=True)
 class CopyStatement:
-    """A COPY ... FORMAT AS JSON. Options that are not given are None or False."""
+    """A COPY ... FORMAT AS JSON. Omitted options have their defaults."""
 
     schema: str | None
     table: str
-    columns: tuple[str, ...] | None  # None: all of the table's
-    source: str  # "s3://bucket/prefix" or the prefix of local paths
-    json: str = "auto"  # "auto", "auto ignorecase", or where the JSONPaths file is
+    columns: tuple[str, ...] | None  # None: all columns of the table
+    source: str  # "s3://bucket/prefix" or a prefix of local paths
+    json: str = "auto"  # "auto", "auto ignorecase", or the location of the JSONPaths file
     region: str | None = None
     credentials: Credentials | None = None  # None: a role, or this machine's AWS credentials
     manifest: bool = False
@@ -74,7 +74,8 @@ TEXTS = ("REGION", "TIMEFORMAT", "DATEFORMAT")
 NO_EFFECT = ("COMPUPDATE", "COMPROWS")
 AUTHORIZATION = ("IAM_ROLE", "CREDENTIALS", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
 
-# DG copy-parameters-data-format.html, JSON: these can't be used with it
+# https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-format.html, JSON: options that can't be used with
+# JSON
 NOT_WITH_JSON = "CSV DELIMITER ESCAPE FILLRECORD FIXEDWIDTH IGNOREBLANKLINES NULL READRATIO REMOVEQUOTES QUOTE".split()
 OTHER_FORMATS = ("CSV", "AVRO", "PARQUET", "ORC", "SHAPEFILE", "FIXEDWIDTH")
 
@@ -91,8 +92,8 @@ TAKEN = (
 def parse_copy(statement: list[Token]) -> CopyStatement:
     """Parse the tokens of a COPY.
 
-    Raise NotSupported, which lists the supported ones, for another option or format, and SyntaxRefused for a syntax
-    error. Neither message ever contains a credential.
+    Raise NotSupported for an unsupported option or format, and SyntaxRefused for a syntax error. The messages never
+    contain credentials.
     """
     return _Parser(code(statement)).parse()
 
@@ -125,7 +126,8 @@ class _Parser:
         words = [token.word for token in self.tokens[self.at :]]
         if "JSON" in words:
             return
-        # DG copy-parameters-data-format.html: delimited text is the default format
+        # https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-format.html: delimited text is the default
+        # format
         named = next((word for word in words if word in OTHER_FORMATS), "delimited text (the default format)")
         raise NotSupported(f"the local stand-in does not support COPY of {named}: it loads FORMAT AS JSON")
 
@@ -136,7 +138,7 @@ class _Parser:
         listed = split_list(self.tokens[self.at + 1 : end])
         self.at = end + 1
         if any(len(part) != 1 or part[0].kind not in ("word", "quoted") for part in listed):
-            raise SyntaxRefused("COPY: the column list must be column names between commas")
+            raise SyntaxRefused("COPY: the column list must be column names separated by commas")
         return tuple(part[0].name for part in listed)
 
     def _option(self, copy: CopyStatement) -> CopyStatement:
@@ -168,7 +170,9 @@ class _Parser:
         if word in TEXTS:
             self._skip("AS")
             text = self._string(word)
-            if word == "TIMEFORMAT" and re.search("OF|TZ", text.upper()):  # DG r_DATEFORMAT_and_TIMEFORMAT_strings.html
+            if word == "TIMEFORMAT" and re.search(
+                "OF|TZ", text.upper()
+            ):  # https://docs.aws.amazon.com/redshift/latest/dg/r_DATEFORMAT_and_TIMEFORMAT_strings.html
                 raise SyntaxRefused("COPY: TIMEFORMAT can't have a time zone (OF or TZ); 'auto' reads time zones")
             named: dict[str, Any] = {word.lower(): text}
             return replace(copy, **named)
@@ -230,7 +234,7 @@ class _Parser:
         self.keys = dict(zip(AUTHORIZATION[2:], match.groups(), strict=True))
 
     def _checked(self, copy: CopyStatement) -> CopyStatement:
-        """Return `copy` with its credentials, if its options are compatible."""
+        """Return `copy` with its credentials. Raise SyntaxRefused if options conflict."""
         ways = self.seen & {"IAM_ROLE", "CREDENTIALS", "ACCESS_KEY_ID"}
         if len(ways) > 1:
             raise SyntaxRefused(f"COPY: only one of {' and '.join(sorted(ways))} can be given")
@@ -287,7 +291,7 @@ class _Parser:
     def _not_taken(self, shown: str) -> NotSupported:
         listed = ", ".join(sorted(TAKEN))
         kind = "format" if shown.upper() in OTHER_FORMATS else "option"
-        return NotSupported(f"the local stand-in's COPY does not take the {kind} {shown}; it takes: {listed}")
+        return NotSupported(f"the local stand-in's COPY does not support the {kind} {shown}; it supports: {listed}")
 
 
 _OTHER: dict[str, Callable[[_Parser, CopyStatement], CopyStatement]] = {

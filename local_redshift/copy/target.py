@@ -1,4 +1,4 @@
-"""The table that a COPY loads, and the columns that it fills.
+"""Target table and columns of a COPY.
 
 https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-column-mapping.html
 """
@@ -27,7 +27,7 @@ ORDER BY a.attnum
 
 @dataclass(frozen=True)
 class Column:
-    """A column that a COPY fills. `type` is PostgreSQL's internal name, `length` bytes."""
+    """A column filled by a COPY. `type` is PostgreSQL's internal name; `length` is in bytes."""
 
     name: str
     type: str
@@ -38,18 +38,18 @@ class Column:
 
     @property
     def shown_type(self) -> str:
-        """The type as stl_load_errors shows it (cut to 10 characters there)."""
+        """The type as stl_load_errors shows it, before truncation to 10 characters."""
         return {"bpchar": "char", "jsonb": "super", "bytea": "varbyte"}.get(self.type, self.type)
 
     @property
     def shown_length(self) -> str:
-        """The length as stl_load_errors shows it: "256", "0" and "18, 0" were seen."""
+        """The length as stl_load_errors shows it, such as "256", "0" or "18, 0" (seen)."""
         return f"{self.precision}, {self.scale}" if self.type == "numeric" else str(self.length)
 
 
 @dataclass(frozen=True)
 class TargetTable:
-    """The table: its oid, its name as SQL, and the columns to fill, in the order of the data."""
+    """The table to load: oid, quoted name, and columns in the order of the data."""
 
     table_id: int
     sql_name: str
@@ -80,7 +80,7 @@ def _filled(all_columns: dict[str, tuple[Column, str]], copy: CopyStatement) -> 
         if name not in all_columns:
             raise NoSuchColumn(f'column "{name}" of relation "{copy.table}" does not exist')
         if all_columns[name][1] == "a" and not copy.explicit_ids:
-            raise RedshiftError(f"COPY: {name} is an IDENTITY column: name EXPLICIT_IDS to load its values")
+            raise RedshiftError(f"COPY: {name} is an IDENTITY column: add EXPLICIT_IDS to load its values")
     if copy.explicit_ids and not identities & set(listed):
         raise RedshiftError("COPY: EXPLICIT_IDS needs an IDENTITY column among those loaded")
     return [all_columns[name][0] for name in listed]
@@ -92,7 +92,7 @@ def _column(name: str, sql_type: str, modifier: int, not_null: bool, most_bytes:
     if sql_type in ("varchar", "bpchar"):
         length = modifier - 4 if modifier > 0 else MAX_VARCHAR
         return Column(name, sql_type, length, not_null=not_null)
-    if sql_type == "bytea":  # the constraint on its bytes has its length; CREATE TABLE AS makes none
+    if sql_type == "bytea":  # the length is in its CHECK constraint; CREATE TABLE AS adds none
         return Column(name, sql_type, int(most_bytes or MAX_VARBYTE), not_null=not_null)
     if sql_type == "numeric":
         packed = modifier - 4 if modifier > 0 else (38 << 16) | 18

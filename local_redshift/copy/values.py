@@ -1,6 +1,6 @@
-"""Convert JSON values for their columns, or reject them.
+"""Convert JSON values to the types of their columns, or reject them.
 
-A value goes to the server as the text of PostgreSQL's COPY before escaping; None is NULL.
+Converted values are in PostgreSQL's COPY text format, before escaping; None is NULL.
 https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-conversion.html
 """
 
@@ -21,22 +21,22 @@ from local_redshift.copy.statement import CopyStatement
 from local_redshift.copy.target import Column
 from local_redshift.errors import NotSupported
 
-# converts a string to a type, and returns it as the server displays it; None if it is invalid
+# takes a string and a type; returns the value as the server displays it, or None if it is invalid
 ParseOnServer = Callable[[str, str], str | None]
 
-INTEGER_RANGES = {  # by type: its name in messages, minimum and maximum
+INTEGER_RANGES = {  # the type: (name in messages, minimum, maximum)
     "int2": ("Short", -(2**15), 2**15 - 1),
     "int4": ("Integer", -(2**31), 2**31 - 1),
     "int8": ("Long", -(2**63), 2**63 - 1),
 }
-MOST_BYTES = 4  # the most bytes of one character in UTF-8
+MOST_BYTES = 4  # maximum bytes per character in UTF-8
 
 
 class ValueRefused(Exception):
-    """A value that its column rejects: Redshift's error code and reason.
+    """A value rejected by its column, with Redshift's error code and reason.
 
-    `shows_value` tells whether the load error has the value in raw_field_value. The guide says that it always has, but
-    rows of clusters show that two errors of JSON loads do not.
+    `shows_value` tells whether raw_field_value holds the value. According to the guide it always does, but rows from
+    clusters show two JSON load errors without it.
     """
 
     def __init__(self, code: int, reason: str, shows_value: bool = True) -> None:
@@ -48,7 +48,7 @@ class ValueRefused(Exception):
 
 @dataclass(frozen=True)
 class Field:
-    """The value of a record for a column; `source` returns its source text in the file."""
+    """A record's value for one column; `source` returns it as written in the file."""
 
     value: object
     column: Column
@@ -58,11 +58,11 @@ class Field:
 
 
 def _text_of(field: Field) -> str:
-    """Return the value as text: a string's characters, a number as written, an object's source."""
+    """Return the value as text; numbers and objects as written in the file."""
     value = field.value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str):  # numbers included, as written
+    if isinstance(value, str):  # includes number literals, which are strings
         return str(value)
     return field.source()
 
@@ -73,7 +73,7 @@ def _found_text(field: Field) -> str:
 
 
 def _scalar_text(field: Field) -> str | None:
-    """Return the text of a value for a column that is not a string; None, meaning NULL, if it is blank."""
+    """Return the text of a value for a non-string column; None (NULL) if it is blank."""
     text = _text_of(field).split("\0", 1)[0]
     if text == "-0" and type(field.value) is IntegerLiteral:
         return "0"  # an integer zero has no sign (guess)
@@ -93,7 +93,7 @@ class Converter:
         self._convert = _CONVERTERS[column.type]
 
     def text(self, value: object, source: Callable[[], str]) -> str | None:
-        """Return the column's text for a value, None for NULL. `source` returns the value as written in the file.
+        """Convert a value to text for the column; None is NULL. `source` returns the value as written in the file.
 
         Raise ValueRefused if the column rejects it.
         """
@@ -114,19 +114,19 @@ class Converter:
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WIDE = Context(prec=200)
-_TRUE = ("t", "true", "y", "yes", "1")  # DG r_Boolean_type.html
+_TRUE = ("t", "true", "y", "yes", "1")  # https://docs.aws.amazon.com/redshift/latest/dg/r_Boolean_type.html
 _FALSE = ("f", "false", "n", "no", "0")
 
 
 def literal_overflow(value: object, column: Column) -> str | None:
-    """Return the err_reason for an integer literal too large for an integer column; None if it fits.
+    """Return the err_reason if an integer literal overflows its column, else None.
 
-    Redshift finds this while it parses the JSON, before it converts any value.
+    Redshift detects this while parsing the JSON, before converting any value.
     """
     if type(value) is not IntegerLiteral or column.type not in INTEGER_RANGES:
         return None
     word, low, high = INTEGER_RANGES[column.type]
-    # at most 19 digits fit; a literal of a million digits is not converted
+    # no type holds more than 19 digits, so a huge literal need not be converted
     if len(value) <= 20 and low <= int(value) <= high:
         return None
     return messages.INTEGER_LITERAL_OVERFLOW.format(type=word)
@@ -140,8 +140,8 @@ def _to_integer(field: Field) -> str | None:
     if type(field.value) is FloatLiteral:
         number = float(text)
         if not math.isfinite(number) or not low <= int(number) <= high:
-            raise _integer_overflow(word, low, high, shows_value=False)  # seen
-        return str(int(number))  # a fraction is cut off (guess)
+            raise _integer_overflow(word, low, high, shows_value=False)  # seen in rows of clusters
+        return str(int(number))  # the fraction is truncated (guess)
     _check_digits(text, word, point=False)
     if len(text) > 40 or not low <= int(text) <= high:
         raise _integer_overflow(word, low, high)
@@ -154,7 +154,7 @@ def _integer_overflow(word: str, low: int, high: int, shows_value: bool = True) 
 
 
 def _check_digits(text: str, word: str, point: bool) -> None:
-    """Raise Redshift's "Invalid digit" if `text` is not a number; surrounding blanks are rejected (guess)."""
+    """Raise "Invalid digit" if `text` is not a number or has blanks around it (guess)."""
     points = 1 if point else 0
     for position, char in enumerate(text):
         if (char.isascii() and char.isdigit()) or (position == 0 and char in "+-" and len(text) > 1):
@@ -173,7 +173,8 @@ def _to_decimal(field: Field) -> str | None:
     if text is None:
         return None
     if type(field.value) is FloatLiteral:
-        # DG copy-usage_notes-copy-from-json.html: a number is converted to binary floating point
+        # https://docs.aws.amazon.com/redshift/latest/dg/copy-usage_notes-copy-from-json.html: a number is converted to
+        # binary floating point
         number = float(text)
         exact = Decimal(repr(number)) if math.isfinite(number) else None
     else:
@@ -223,9 +224,9 @@ def _to_boolean(field: Field) -> str | None:
 # Strings
 
 _SURROGATES = re.compile("[\ud800-\udfff]+")
-# U+FDD0 to U+FDEF and the last two of each plane; DG multi-byte-character-load-errors.html
+# U+FDD0 to U+FDEF and the last two code points of each plane; https://docs.aws.amazon.com/redshift/latest/dg/multi-byte-character-load-errors.html
 _NONCHARACTERS = "\ufdd0-\ufdef" + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
-_REPLACED = re.compile(f"[\ud800-\udfff{_NONCHARACTERS}]")  # by ACCEPTINVCHARS
+_REPLACED = re.compile(f"[\ud800-\udfff{_NONCHARACTERS}]")  # characters that ACCEPTINVCHARS replaces
 
 
 def surely_fits(text: str, length: int) -> bool:
@@ -273,7 +274,9 @@ def _fitted(text: str, field: Field, reason: str) -> str:
     cut = encoded[:length].decode(errors="ignore")  # never cut within a character
     if field.copy.truncatecolumns or not encoded[length:].strip(b" "):
         return cut
-    raise ValueRefused(messages.TOO_LONG, reason, shows_value=reason != messages.VARCHAR_TOO_LONG)  # seen
+    raise ValueRefused(
+        messages.TOO_LONG, reason, shows_value=reason != messages.VARCHAR_TOO_LONG
+    )  # seen in rows of clusters
 
 
 def _is_bad_byte(char: str) -> bool:
@@ -281,7 +284,7 @@ def _is_bad_byte(char: str) -> bool:
 
 
 def _bytes_of(char: str) -> int:
-    """Return the number of bytes of a character in the file, or in UTF-8 if it was a JSON escape."""
+    """Return a character's bytes in the file, or in UTF-8 if it was a JSON escape."""
     return 1 if _is_bad_byte(char) else len(char.encode("utf-8", "surrogatepass"))
 
 
@@ -295,7 +298,7 @@ def _valid_utf8(text: str, replacement: str | None) -> str:
         return text
     at = bad.start()
     if _is_bad_byte(text[at]):
-        # a sequence has at most four bytes; a surrogate that was escaped does not continue it
+        # a sequence has at most four bytes; an escaped surrogate ends it
         there = "".join(c if _is_bad_byte(c) else "?" if _SURROGATES.match(c) else c for c in text[at : at + 4])
         sequence, error = _bad_sequence(there.encode("utf-8", "surrogateescape"))
     else:
@@ -305,9 +308,9 @@ def _valid_utf8(text: str, replacement: str | None) -> str:
 
 
 def _bad_sequence(there: bytes) -> tuple[bytes, int]:
-    """Return the invalid sequence at the start of `there`, and Redshift's error number for it.
+    """Return the invalid sequence at the start of `there`, and its error number.
 
-    DG multi-byte-character-load-errors.html
+    https://docs.aws.amazon.com/redshift/latest/dg/multi-byte-character-load-errors.html
     """
     first = there[0]
     if first < 0xC0 or first > 0xFD:
@@ -329,10 +332,11 @@ def _bad_sequence(there: bytes) -> tuple[bytes, int]:
 # Dates and times, SUPER, VARBYTE
 
 _BARE_DATE = re.compile(r"\d{6}|\d{8}", re.ASCII)
-# names of moments that only PostgreSQL knows, and fractions that it would round
+# special values that only PostgreSQL accepts, and fractions that it would round
 _ONLY_POSTGRESQL = re.compile(r"\b(now|today|tomorrow|yesterday|epoch|infinity|allballs)\b|\.\d{7}", re.IGNORECASE)
 
-# DG limitations-super.html. A database can be set to accept strings of 16,000,000 bytes.
+# https://docs.aws.amazon.com/redshift/latest/dg/limitations-super.html. A database can be set to accept strings of
+# 16,000,000 bytes.
 _MAX_SUPER_DEPTH = 1000
 _MAX_SUPER_STRING = 65_535
 _REJECTED_BY_JSONB = re.compile(r"\\u|\d{1000}|[eE][+-]?\d{4}")
@@ -386,8 +390,8 @@ def _iso(moment: dt.datetime, with_zone: bool) -> str:
 
 
 def _by_server(text: str, field: Field) -> str | None:
-    # DG automatic-recognition.html: the formats of CAST, but no epochs; so the only bare numbers are YYYYMMDD and
-    # YYMMDD, and HHMISS for a time
+    # https://docs.aws.amazon.com/redshift/latest/dg/automatic-recognition.html: the formats that CAST accepts, except
+    # epochs. The only valid bare numbers are YYYYMMDD, YYMMDD and, for a time, HHMISS
     text = text.strip()
     is_epoch = _NUMBER.fullmatch(text) and "." not in text and not _BARE_DATE.fullmatch(text)
     if is_epoch or not re.search(r"\d", text) or _ONLY_POSTGRESQL.search(text):
@@ -400,7 +404,7 @@ def _to_time(field: Field) -> str | None:
     if text is None:
         return None
     if field.column.type == "time" and (time := datetimes.parse_time(text)) is not None:
-        return time.isoformat()  # the usual form, without a query
+        return time.isoformat()  # the usual format needs no query on the server
     found = _by_server(text, field)
     if found is None:
         raise ValueRefused(messages.BAD_TIMESTAMP, messages.INVALID_TIME)
@@ -420,7 +424,7 @@ def _to_super(field: Field) -> str:
 
 
 def _exceeds_super(value: object) -> bool:
-    """Tell whether a value has too long a string, or too many levels, for SUPER."""
+    """Tell whether a value exceeds SUPER's string length or nesting depth."""
     level, depth = [value], 0
     while level:
         if any(type(one) is str and len(one.encode(errors="replace")) > _MAX_SUPER_STRING for one in level):
@@ -434,7 +438,7 @@ def _exceeds_super(value: object) -> bool:
 
 
 def _to_varbyte(field: Field) -> str | None:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html: COPY takes hexadecimal digits
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html: COPY accepts hexadecimal digits
     text = _text_of(field)
     if not re.fullmatch(r"(?:[0-9a-fA-F]{2})*", text):
         raise ValueRefused(messages.BAD_DIGIT, messages.INVALID_VARBYTE)

@@ -1,4 +1,4 @@
-"""The account that the server runs as if the user is root, and the folders that it must reach."""
+"""The server's account for a root user, and its access to the server's folders."""
 
 import contextlib
 import fcntl
@@ -16,13 +16,13 @@ SERVER_ACCOUNT = "pgserver"  # PostgreSQL refuses to run as root, so it runs as 
 
 
 def make_private_dir(path: Path, account: pwd.struct_passwd | None) -> None:
-    """Create the folder of the socket, which only the server's account may enter."""
+    """Create the socket folder, accessible only to the server's account."""
     path.mkdir(mode=0o700, exist_ok=True)
     if account is not None and path.stat().st_uid == os.getuid():
         os.chown(path, account.pw_uid, account.pw_gid)
     check_owner(path, account)
     if path.lstat().st_mode & 0o077:
-        raise ServerError(f"others may enter {path}, which has to be private: chmod 700 {path}")
+        raise ServerError(f"other users can access {path}, which must be private: chmod 700 {path}")
 
 
 def check_owner(path: Path, account: pwd.struct_passwd | None) -> None:
@@ -34,7 +34,7 @@ def check_owner(path: Path, account: pwd.struct_passwd | None) -> None:
     if found.st_uid != owner:
         raise ServerError(
             f"{path} belongs to {_user_name(found.st_uid)}, but the server would run as {_user_name(owner)}: "
-            "run this as the owner, or name a DATA_DIR of your own in the config file"
+            "run this as the owner, or set another DATA_DIR in the config file"
         )
 
 
@@ -46,12 +46,12 @@ def _user_name(uid: int) -> str:
 
 
 def server_account() -> pwd.struct_passwd | None:
-    """If the user is root, return the account to run the server as, created if need be; otherwise None."""
+    """Return the server's account, created if necessary; None if the user is not root."""
     if os.getuid() != 0:
         return None
     with contextlib.suppress(KeyError):
         return pwd.getpwnam(SERVER_ACCOUNT)
-    # one process at a time: two that run useradd at once give the account different numbers
+    # one process at a time: concurrent runs of useradd give the account different user ids
     with open("/etc/passwd") as accounts:
         fcntl.flock(accounts, fcntl.LOCK_EX)
         with contextlib.suppress(KeyError):
@@ -72,18 +72,18 @@ def _make_account() -> None:
 
 
 def as_account(account: pwd.struct_passwd | None) -> dict[str, Any]:
-    """Return the arguments of subprocess that run a program as the account."""
+    """Return the subprocess arguments that run a program as the account."""
     if account is None:
         return {}
     return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
 def let_account_reach(account: pwd.struct_passwd | None, *paths: Path) -> None:
-    """If the user is root, let the server's account pass through the folders above its files.
+    """If the user is root, let the server's account traverse the folders to its files.
 
-    Only the permission to pass through (x) is added, and only where it is missing: nobody can list more than before.
-    Each change is reported on stderr, since the folder may belong to somebody else. The first path is the stand-in's
-    own.
+    Only the execute permission (x) is added, and only if it is missing, so nobody can list more than before. Changes
+    are reported on stderr, because a folder may belong to somebody else; only the first path, the stand-in's own, is
+    not reported.
     """
     if account is None:
         return

@@ -9,8 +9,8 @@ from local_redshift.server.postgres import Postgres
 from local_redshift.sessions.backend import BackendError
 from local_redshift.sql import quote
 
-# Wait until nobody else installs the catalog in this database. PostgreSQL finishes the statement of a killed process,
-# and holds this lock until then.
+# Wait until nobody else is installing the catalog in this database. If that process is killed, PostgreSQL holds the
+# lock until its statement has finished.
 _ALONE = "SELECT pg_advisory_lock(hashtext('local_redshift'))"
 _END_OTHERS = """
 SELECT pg_terminate_backend(pid, 10000)
@@ -48,7 +48,7 @@ def make_database(postgres: Postgres, name: str, user: str) -> None:
 
 
 def _is_made(postgres: Postgres, name: str, user: str) -> bool:
-    """Tell whether everything exists already; this takes one session instead of two."""
+    """Tell whether everything exists already, using a single session."""
     try:
         with contextlib.closing(postgres.admin(name)) as admin:
             is_current = admin.query(system_tables.FIND_VERSION) == [[system_tables.VERSION]]

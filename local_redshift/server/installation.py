@@ -53,7 +53,7 @@ def install(data_dir: Path, pgdata: Path) -> None:
         f"--username={ADMIN}",
         f"--set=dynamic_shared_memory_type={SHARED_MEMORY}",
     ]
-    # Redshift compares text byte by byte, as this locale does; it also knows upper and lower case
+    # Redshift compares text byte by byte, as does this locale, which also supports upper and lower case
     options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
     command = [str(binaries() / "initdb"), *options, f"--pgdata={new}"]
     result = subprocess.run(command, **detached(), **as_account(account), capture_output=True, text=True, check=False)
@@ -63,7 +63,7 @@ def install(data_dir: Path, pgdata: Path) -> None:
 
 
 def detached() -> dict[str, Any]:
-    """Return the arguments of subprocess that detach a program from the terminal.
+    """Return the subprocess arguments that detach a program from the terminal.
 
     The program gets its own session, so that a Ctrl-C at the terminal reaches only the script. The script then stops
     the server properly.

@@ -13,7 +13,7 @@ SHARED, EXCLUSIVE = fcntl.LOCK_SH, fcntl.LOCK_EX
 
 
 def try_lock(path: Path, mode: int) -> int | None:
-    """Lock the file without waiting; return its descriptor, or None if another process holds the lock."""
+    """Lock the file without waiting; return its descriptor, or None if it is locked."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(fd, mode | fcntl.LOCK_NB)
@@ -24,7 +24,7 @@ def try_lock(path: Path, mode: int) -> int | None:
 
 
 def lock(path: Path, mode: int) -> int:
-    """Lock the file, waiting if need be; return a descriptor, which unlocks it when closed."""
+    """Wait for the lock and return its file descriptor; closing that unlocks the file."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(fd, mode)
     return fd

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL of a data directory: installed on first use, started and stopped."""
+"""Install, start and stop the embedded PostgreSQL of a data directory."""
 
 import contextlib
 import os
@@ -17,13 +17,13 @@ from local_redshift.server.settings import SETTINGS
 from local_redshift.sessions.backend import Backend, BackendError, BackendLost
 
 START_SECONDS = 60
-SESSION_SECONDS = 20  # until a server that recovers from a crash has to take a session
-STOP_SECONDS = 60  # a shutdown writes all that is dirty to the disk; past this it is stuck
+SESSION_SECONDS = 20  # limit for a server recovering from a crash to accept a session
+STOP_SECONDS = 60  # a shutdown writes all dirty pages to disk; after this time it counts as stuck
 CANNOT_CONNECT_NOW = "57P03"  # an SQLSTATE
-IN_USE = "is still in use"  # in PostgreSQL's message when children of a killed server still run
-PORT = 5432  # of the socket's name
+IN_USE = "is still in use"  # in PostgreSQL's message if children of a killed server are still running
+PORT = 5432  # part of the socket's name
 SOCKET_NAME = f".s.PGSQL.{PORT}"
-SOCKET_PATH_LIMIT = 103  # bytes; the shortest limit of the supported systems (macOS)
+SOCKET_PATH_LIMIT = 103  # bytes; the lowest limit of any supported system (macOS)
 
 
 class Postgres:
@@ -39,7 +39,7 @@ class Postgres:
         self.is_stopping = False
 
     def session(self, parameters: Mapping[str, str]) -> Backend:
-        """Open a session, starting PostgreSQL if it does not run.
+        """Open a session, starting PostgreSQL if it is not running.
 
         Raise BackendError if PostgreSQL refuses the session, ServerError if it can't be started.
         """
@@ -49,7 +49,7 @@ class Postgres:
                 return Backend(self.socket_dir / SOCKET_NAME, parameters)
             except BackendLost as lost:
                 if not self.start() and time.monotonic() > deadline:
-                    raise ServerError(f"the local server takes no session: {lost}") from lost
+                    raise ServerError(f"the local server does not accept sessions: {lost}") from lost
             except BackendError as error:
                 if error.fields.get("C") != CANNOT_CONNECT_NOW or time.monotonic() > deadline:
                     raise
@@ -83,7 +83,9 @@ class Postgres:
         return True
 
     def _start_once(self, deadline: float) -> bool:
-        """Start PostgreSQL, unless one is running; return False if that one still starts, recovers or shuts down."""
+        """Start PostgreSQL unless it is running; return False to retry later. False means that another server is still
+        starting, recovering or shutting down.
+        """
         if server_pid(self.pgdata) is not None and time.monotonic() < deadline:
             return self._accepts()
         install(self.data_dir, self.pgdata)
@@ -108,11 +110,11 @@ class Postgres:
         return True
 
     def _clear_left_overs(self) -> None:
-        """Make sure that the remains of a killed server are not mistaken for a running one.
+        """Keep PostgreSQL from mistaking a killed server for a running one.
 
-        PostgreSQL checks that itself, unless the old process id belongs to another program by now. Then our own is
-        written in its place, which PostgreSQL knows not to be a server. The rest of postmaster.pid must stay: it tells
-        PostgreSQL whether old children still write to the data.
+        PostgreSQL checks this itself, but fails if another program now has the old process id. So that id is replaced
+        by this process's, which PostgreSQL knows is not a server. The rest of postmaster.pid must stay: it tells
+        PostgreSQL whether children of the killed server still write to the data.
         """
         pid_file = self.pgdata / "postmaster.pid"
         if server_pid(self.pgdata) is None:
@@ -126,14 +128,14 @@ class Postgres:
     def _start_failure(self) -> str:
         last = self.log.read_text(errors="replace").strip().splitlines()[-5:]
         return "\n".join(
-            [f"the local server did not start on {self.pgdata}; the end of {self.log}:", *last]
-            + ["Nothing in that folder was changed. To go on without it, name another DATA_DIR in the config file."]
+            [f"the local server did not start on {self.pgdata}; last lines of {self.log}:", *last]
+            + ["Nothing in that folder was changed. To continue without it, set another DATA_DIR in the config file."]
         )
 
 
 def socket_dir(pgdata: Path) -> Path:
-    """Return the folder of the sockets: the data directory, unless its path is too long for a socket."""
-    # PostgreSQL and its clients take a list of folders, separated by commas
+    """Return the socket folder: `pgdata`, unless its path is too long or has a comma."""
+    # PostgreSQL and its clients split the path at commas
     if len(os.fsencode(pgdata / SOCKET_NAME)) <= SOCKET_PATH_LIMIT and "," not in str(pgdata):
         return pgdata
     import hashlib  # imported here: slow, and rarely needed
@@ -149,7 +151,7 @@ def _quoted(folder: Path) -> str:
 
 
 def server_pid(pgdata: Path) -> int | None:
-    """Return the process id of the server on `pgdata`, or None if none runs.
+    """Return the process id of the server on `pgdata`, or None if none is running.
 
     `postmaster.pid` remains when a server is killed, and another process may get its id. So only a process whose
     command line names `pgdata` counts.
@@ -171,7 +173,9 @@ def _command_line(pid: int) -> bytes:
 
 
 def stop(pgdata: Path) -> None:
-    """Stop the server on `pgdata`, if one runs. Its sessions are ended, so call this only if nobody uses it."""
+    """Stop the server on `pgdata`, if one is running. This ends all sessions, so call it only if nobody uses the
+    server.
+    """
     pid = server_pid(pgdata)
     if pid is None:
         return

@@ -1,8 +1,8 @@
 """The process that serves a data directory while anybody uses it.
 
-It starts PostgreSQL, accepts clients and, once the last process that uses the data directory has ended, stops both.
-Those processes hold `users.lock` as a shared lock, which the kernel releases however they end; this process waits until
-it can lock the file exclusively.
+It starts PostgreSQL, accepts clients and, once the last process that uses the data directory has ended, stops
+PostgreSQL and exits. Those processes hold `users.lock` as a shared lock, which the kernel releases however they end;
+this process waits until it can lock the file exclusively.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ def main(folder: str) -> None:
 
 
 def _import_sessions(data_dir: Path) -> None:
-    """Import what the first client needs. It takes 0.1 s, mostly for the grammar.
+    """Import the modules that the first client needs. It takes 0.1 s, mostly for the grammar.
 
     Import errors are reported by `_serve`, which imports the same modules.
     """

@@ -1,9 +1,9 @@
-"""Settings of the embedded server: like Redshift in its SQL, and tuned for one user who loads in bulk."""
+"""Settings of the server: SQL as in Redshift, tuned for one user's bulk loads."""
 
 import sys
 
-# Shared memory of parallel queries. Linux's default is files in /dev/shm, and fails where that is small (as in a
-# container) or read-only. macOS has no such folder, and tight limits for the alternative.
+# Shared memory for parallel queries. The default on Linux, files in /dev/shm, fails if that folder is small (as in a
+# container) or read-only. macOS has no such folder, and low limits for the alternative, sysv.
 SHARED_MEMORY = "sysv" if sys.platform.startswith("linux") else "posix"
 
 SETTINGS = {
@@ -20,24 +20,24 @@ SETTINGS = {
     "search_path": '"$user", public, local_redshift, pg_catalog',
     # a statement may contain a credential, so statements are never logged
     "log_min_error_statement": "panic",
-    # A warehouse of one user that loads in bulk. What was committed survives a crash of the server and of
-    # the machine: fsync, full_page_writes and synchronous_commit have their defaults.
-    "wal_level": "minimal",  # a table emptied in the same transaction is loaded without a log
+    # Tuned for one user's bulk loads. Committed data survives a crash of the server or the machine: fsync,
+    # full_page_writes and synchronous_commit keep their defaults.
+    "wal_level": "minimal",  # loading a table truncated in the same transaction writes no WAL
     "max_wal_senders": "0",
     "wal_init_zero": "off",
     "wal_buffers": "64MB",
-    "wal_writer_delay": "10ms",  # a load's log is written beside it, not by the load itself
+    "wal_writer_delay": "10ms",  # a load's WAL is written by the WAL writer, not by the load itself
     "max_wal_size": "4GB",  # no checkpoint in the middle of a load
     "checkpoint_timeout": "1h",
     "shared_buffers": "512MB",
-    # logs arrive nearly sorted, and sorting a million wide rows takes two thirds of the time of hashing them: so more
-    # memory for sorts than for hash tables
+    # log files arrive nearly sorted, and sorting a million wide rows takes two thirds as long as hashing them, so hash
+    # tables get no more memory than sorts
     "work_mem": "128MB",
     "hash_mem_multiplier": "1",
-    # a cluster joins equal values by hash; a nested loop would search a zone map once per row
+    # a cluster uses hash joins for equality; a nested loop would search a zone map once per row
     "enable_nestloop": "off",
-    "random_page_cost": "1",  # what a zone map leads to lies side by side
-    # two processes to a query, also where the rows to gather are many
+    "random_page_cost": "1",  # the blocks that a zone map selects are adjacent
+    # two processes per query, even if there are many rows to gather
     "max_parallel_workers_per_gather": "1",
     "parallel_setup_cost": "100",
     "parallel_tuple_cost": "0.01",

@@ -5,10 +5,10 @@ Every session has this schema in its search_path, before pg_catalog.
 
 from pathlib import Path
 
-VERSION = "13"  # change it with the statements below, so that older data directories are updated
+VERSION = "13"  # increase it when a statement below changes, so that older data directories are updated
 
 # Rename an older version's schema first, since the user's views, defaults and length constraints may depend on it.
-# functions/carry_over.sql copies its data, and drops it if possible.
+# functions/carry_over.sql copies its data and drops the schema if possible.
 SCHEMA = """
 DO $$
 DECLARE
@@ -26,7 +26,7 @@ CREATE SCHEMA local_redshift;
 GRANT USAGE ON SCHEMA local_redshift TO PUBLIC;
 """
 
-# One row per error or file. As on a cluster every column is NOT NULL, and empty values are blank.
+# One row per error or file. As on a cluster, every column is NOT NULL, and empty values are blank.
 # https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_ERRORS.html
 # https://docs.aws.amazon.com/redshift/latest/dg/SYS_LOAD_ERROR_DETAIL.html
 # https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_COMMITS.html
@@ -237,7 +237,7 @@ CREATE TABLE local_redshift.late_binding_views (
 GRANT SELECT ON ALL TABLES IN SCHEMA local_redshift TO PUBLIC;
 """
 
-# The constraints on the bytes of columns call it to raise Redshift's error.
+# CHECK constraints on the byte length of columns call this function to raise Redshift's error.
 MESSAGES = """
 CREATE FUNCTION local_redshift.too_long(type text) RETURNS boolean
 LANGUAGE plpgsql AS $$
@@ -246,7 +246,7 @@ BEGIN
 END $$;
 """
 
-# Functions by which a session asks about the system.
+# System information functions.
 SESSION_FUNCTIONS = """
 CREATE FUNCTION local_redshift.version() RETURNS text LANGUAGE sql STABLE AS $$
     SELECT 'PostgreSQL 8.0.2 on i686-pc-linux-gnu, compiled by GCC gcc (GCC) 3.4.2 20041017 '

@@ -1,4 +1,4 @@
-"""A session on PostgreSQL, which runs the statements of one client and the stand-in's own queries.
+"""A PostgreSQL session for one client's statements and the stand-in's own queries.
 
 All of them use the extended protocol, in which only a Sync ends a client's transaction. So the stand-in's own queries
 can run between two statements of the client.
@@ -30,9 +30,9 @@ from local_redshift.sessions.protocol import (
 IDLE, IN_TRANSACTION, FAILED = "I", "T", "E"  # values of ReadyForQuery
 
 _STATUS_AFTER = {"BEGIN": IN_TRANSACTION, "START TRANSACTION": IN_TRANSACTION, "COMMIT": IDLE, "ROLLBACK": IDLE}
-_OWN = f"local_redshift_{secrets.token_hex(4)}"  # of the stand-in's own statement and portal
+_OWN = f"local_redshift_{secrets.token_hex(4)}"  # name of the stand-in's own statement and portal
 _NO_LIMIT = b"\0\0\0\0"
-_LARGEST = 1 << 30  # size of PostgreSQL's messages
+_LARGEST = 1 << 30  # maximum size of PostgreSQL's messages, in bytes
 
 
 class BackendError(Exception):
@@ -69,8 +69,8 @@ class Backend:
         """Log in. Raise BackendError if PostgreSQL refuses the login, BackendLost if it can't be reached."""
         self.status = IDLE
         self.is_pipelined = False
-        self.is_failed = False  # everything up to the next Sync is passed over
-        self.settings: dict[str, str] = {}  # what PostgreSQL says of the session
+        self.is_failed = False  # PostgreSQL skips everything up to the next Sync
+        self.settings: dict[str, str] = {}  # parameters reported by PostgreSQL (ParameterStatus)
         self.process, self.secret = 0, b""
         self.before_wait: Callable[[], None] = lambda: None
         self.on_notice: Callable[[Message], None] = lambda message: None
@@ -99,7 +99,7 @@ class Backend:
                 self.secret = message.body[4:]
 
     def next(self) -> Message:
-        """Wait for the next message of PostgreSQL that is not a notice. Raise BackendLost if there is none."""
+        """Wait for PostgreSQL's next message that is not a notice. Raise BackendLost if the connection is lost."""
         while True:
             message = self.stream.message()
             if message is None:
@@ -126,7 +126,7 @@ class Backend:
         raise BackendLost(self)
 
     def query(self, sql: str, *values: object) -> list[list[str | None]]:
-        """Run a query of the stand-in's own, with values for $1, $2, ...; return its rows as text.
+        """Run an internal query with values for $1, $2, ...; return its rows as text.
 
         Its notices are not passed on to the client.
         """
@@ -154,7 +154,7 @@ class Backend:
             return Result(rows, tag)
 
     def script(self, sql: str) -> None:
-        """Run several statements, sent as one message, while no transaction is open.
+        """Run several statements, sent as one message, outside a transaction block.
 
         Raise BackendError for the first that fails.
         """
@@ -164,7 +164,7 @@ class Backend:
 
     def _begin(self, sql: str, values: Iterable[object] = ()) -> None:
         own = text(_OWN)
-        self.stream.write(b"C", b"P" + own)  # a statement that failed has left them open
+        self.stream.write(b"C", b"P" + own)  # a failed query leaves its portal and prepared statement open
         self.stream.write(b"C", b"S" + own)
         self.stream.write(b"P", own + text(sql) + b"\0\0")
         self.stream.write(b"B", bind_body(_OWN, _OWN, values))
@@ -175,10 +175,10 @@ class Backend:
         self.stream.write(b"H" if self.is_pipelined else b"S")
 
     def _answers(self, last: bytes, skipped: int = 0) -> Iterator[Message]:
-        """Yield the answers up to ReadyForQuery, then raise BackendError if one of them was an error.
+        """Yield the answers up to ReadyForQuery; raise BackendError if one was an error.
 
-        In a pipeline, which has no ReadyForQuery yet, an error is raised at once, and the answers end with one of the
-        kind `last`, after `skipped` others of that kind.
+        In a pipeline, where no ReadyForQuery arrives yet, raise an error at once, and stop after message number
+        `skipped` + 1 of the kind `last`.
         """
         refused: Fields | None = None
         while True:
@@ -208,7 +208,7 @@ class Backend:
             pass
 
     def sync(self) -> None:
-        """End a sequence of messages; outside a transaction block, that commits its statements.
+        """Send Sync, which ends a sequence of messages; outside a transaction block, it commits.
 
         Raise BackendError if PostgreSQL refuses the commit.
         """
@@ -225,7 +225,8 @@ class Backend:
             self.query("SELECT 1 / 0")
 
     def copy_in(self, sql: str, rows: Iterable[bytes]) -> None:
-        """Run a COPY ... FROM STDIN with these rows. An exception that they raise ends it, and is raised here.
+        """Run a COPY ... FROM STDIN with these rows. An exception raised while producing rows ends the COPY and is
+        re-raised.
 
         Raise BackendError if PostgreSQL refuses the rows.
         """
@@ -272,7 +273,7 @@ class Backend:
         with socket.socket(socket.AF_UNIX) as connected:
             connected.connect(self._path)
             connected.sendall(cancel_request(self.process, self.secret))
-            connected.recv(1)  # PostgreSQL closes it when it is done
+            connected.recv(1)  # PostgreSQL closes the connection when it is done
 
     def close(self) -> None:
         """End the session; uncommitted changes are rolled back."""

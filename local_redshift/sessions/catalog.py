@@ -54,7 +54,7 @@ class SessionCatalog:
         return found
 
     def late_binding_views(self) -> list[tuple[str, str]]:
-        """Return schema and name of each view WITH NO SCHEMA BINDING."""
+        """Return the schema and name of each view WITH NO SCHEMA BINDING."""
         return [(schema, view) for schema, view in self._late_binding_views if schema]
 
     @functools.cached_property
@@ -68,7 +68,7 @@ class SessionCatalog:
 
 
 def qualified(schema: str, name: str) -> str:
-    """Return the name of a table as SQL."""
+    """Return a quoted name for SQL, with the schema if there is one."""
     return f"{quote(schema)}.{quote(name)}" if schema else quote(name)
 
 

@@ -1,6 +1,6 @@
-"""Declarations that PostgreSQL does not keep: keys, distribution, sort keys, encodings.
+"""Declarations unknown to PostgreSQL: keys, distribution, sort keys, encodings.
 
-They are stored in tables of the stand-in, from which the catalog shows them (server/functions/pg_catalog.sql).
+They are stored in the stand-in's own tables, which its catalog reads (server/functions/pg_catalog.sql).
 """
 
 import json
@@ -29,7 +29,7 @@ SELECT kind = 'p' AND $2::text = 'p'
 FROM local_redshift.keys
 WHERE tbl = to_regclass($1) AND (name = $3::text OR (kind = 'p' AND $2::text = 'p'))
 """
-# of dropped columns
+# keys that use a dropped column
 _FORGET_DROPPED = """
 DELETE FROM local_redshift.keys
 WHERE EXISTS (
@@ -92,7 +92,7 @@ def note_attributes(backend: Backend, table: str, attributes: Attributes) -> Non
     if attributes.diststyle is not None or attributes.sort_key is not None:
         backend.query(_FORGET_COLUMNS, table, attributes.diststyle is not None, attributes.sort_key is not None)
     order = {name: n for n, name in enumerate(attributes.sort_key or [], start=1)}
-    if attributes.is_interleaved:  # as seen in a cluster's catalog: every second number is negative
+    if attributes.is_interleaved:  # as observed on a cluster, every second number is negative
         order = {name: n if n % 2 else -n for name, n in order.items()}
     names = {*order, *attributes.encodings, *filter(None, [attributes.distkey])}
     told = [
@@ -123,7 +123,7 @@ def note_keys(backend: Backend, table: str, statement: list[Token]) -> None:
 
 
 def forget_key(backend: Backend, table: str, statement: list[Token]) -> None:
-    """Forget the key that an ALTER TABLE ... DROP CONSTRAINT drops."""
+    """Delete the key named in an ALTER TABLE ... DROP CONSTRAINT."""
     tokens = code(statement)
     at = [token.word for token in tokens].index("CONSTRAINT") + 1
     if at < len(tokens) and not backend.query(_FORGET_KEY, table, tokens[at].name):
@@ -131,14 +131,14 @@ def forget_key(backend: Backend, table: str, statement: list[Token]) -> None:
 
 
 def forget_dropped_columns(backend: Backend) -> None:
-    """Delete the keys of dropped columns."""
+    """Delete the keys that use a dropped column."""
     backend.query(_FORGET_DROPPED)
 
 
 def inherit(backend: Backend, table: str, parent: str) -> list[str]:
-    """Store the attributes that a table made LIKE another inherits; return its sort key.
+    """Copy the parent's attributes to a table created LIKE it; return the sort key.
 
-    https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html: distribution style and sort keys, no keys.
+    https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html: distribution and sort key, no constraints.
     """
     backend.query(_INHERIT_STYLE, table, parent)
     backend.query(_INHERIT_COLUMNS, table, parent)

@@ -1,4 +1,4 @@
-"""Foreign keys that refer to a table, which keep it from being dropped. They are declared, but not enforced."""
+"""Refuse to drop referenced tables, although foreign keys are not enforced."""
 
 import json
 
@@ -20,13 +20,13 @@ WHERE kind = 'f' AND parent = to_regclass($1) AND tbl <> parent AND NOT tbl IN (
 
 
 class StillReferenced(RedshiftError):
-    """A table that a foreign key of another table refers to."""
+    """Another table's foreign key references the table to be dropped."""
 
     sqlstate = "2BP01"
 
 
 def check_drop(backend: Backend, statement: list[Token]) -> None:
-    """Raise StillReferenced if a DROP TABLE names a table that a foreign key refers to.
+    """Raise StillReferenced if a foreign key references a table to be dropped.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_DROP_TABLE.html: CASCADE also drops the constraints.
     """
@@ -40,7 +40,7 @@ def check_drop(backend: Backend, statement: list[Token]) -> None:
 
 
 def dropped(statement: list[Token]) -> list[tuple[str, str]]:
-    """Return schema and name of each object that a DROP names."""
+    """Return the schema and name of each object in a DROP."""
     tokens = code(statement)[2:]
     if [token.word for token in tokens[:2]] == ["IF", "EXISTS"]:
         tokens = tokens[2:]

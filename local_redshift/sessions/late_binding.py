@@ -2,7 +2,7 @@
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_VIEW.html
 
-In PostgreSQL each is a view without columns, so that it is listed, renamed, granted and dropped like any other. Its
+PostgreSQL stores each as a view without columns, so it can be listed, renamed, granted and dropped like any other. Its
 query is stored separately, and replaces the view in statements that read it (sql/names.py).
 """
 
@@ -38,7 +38,7 @@ SELECT EXISTS (
 
 
 def make_way(backend: Backend, statement: list[Token]) -> None:
-    """Drop the bound view that a CREATE OR REPLACE turns into a late-binding one."""
+    """Drop a bound view that CREATE OR REPLACE makes late-binding."""
     view = created_view(statement)
     words = [token.word for token in statement if token.kind != "space"]
     if is_late_binding(statement) and "REPLACE" in words[:3] and backend.query(_IS_BOUND_VIEW, view) == [["t"]]:
@@ -46,7 +46,7 @@ def make_way(backend: Backend, statement: list[Token]) -> None:
 
 
 def note(backend: Backend, statement: list[Token]) -> None:
-    """Store the query of a late-binding view that was created; delete it if the view is bound now."""
+    """Store the query of a late-binding view; delete a bound view's old one."""
     view = created_view(statement)
     backend.query(_FORGET, view)
     if is_late_binding(statement):
@@ -54,7 +54,7 @@ def note(backend: Backend, statement: list[Token]) -> None:
 
 
 def with_described_views(statement: list[Token], catalog: SessionCatalog) -> list[Token]:
-    """Give PG_GET_LATE_BINDING_VIEW_COLS the queries of the views, translated to PostgreSQL's SQL."""
+    """Pass the views' translated queries to PG_GET_LATE_BINDING_VIEW_COLS."""
     places = [i for i, token in enumerate(statement) if token.kind != "space"]
     for n, place in enumerate(places[:-2]):
         name = statement[place].name.removeprefix("local_redshift.")
@@ -71,6 +71,6 @@ def _translated(catalog: SessionCatalog) -> list[dict[str, str]]:
         query = tokenize(f"SELECT * FROM {quote(schema)}.{quote(view)}")
         try:
             found.append({"schema": schema, "view": view, "query": translate(query, catalog)})
-        except RedshiftError:  # its tables do not exist, or have changed: it has no columns to show
+        except RedshiftError:  # its tables are missing or have changed, so it has no columns to show
             continue
     return found

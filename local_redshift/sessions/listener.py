@@ -1,4 +1,4 @@
-"""Accept clients: on a private socket in the data directory, and on 127.0.0.1 while `serve` runs."""
+"""Accept clients on a private socket and, while `serve` runs, on 127.0.0.1."""
 
 import contextlib
 import hmac
@@ -32,18 +32,18 @@ from local_redshift.sessions.protocol import (
 )
 from local_redshift.sessions.session import Session, fatal_error
 
-REPORTS = "local_redshift reports"  # the name of the sessions that write to the system tables
-LOGIN_SECONDS = 60  # as PostgreSQL's authentication_timeout
-ACCEPT_AGAIN = 0.05  # seconds until the next client is let in after one could not be
-BACKLOG = 500  # clients that wait to be let in
+REPORTS = "local_redshift reports"  # application_name of the sessions that write to the system tables
+LOGIN_SECONDS = 60  # same as PostgreSQL's authentication_timeout
+ACCEPT_AGAIN = 0.05  # seconds to wait after a failed accept()
+BACKLOG = 500  # maximum number of clients waiting to be accepted
 
 _ASK_PASSWORD = (3).to_bytes(4, "big")
-# Session parameters that a client may set. Redshift's drivers send more, which PostgreSQL does not know.
+# Session parameters that a client may set. Redshift's drivers also send some that PostgreSQL does not know.
 _OPTIONS = ("application_name", "datestyle", "extra_float_digits", "options", "timezone")
 
 
 class Access(NamedTuple):
-    """Who may connect through 127.0.0.1, and the environment of their COPYs."""
+    """The login for 127.0.0.1, and the environment of its clients' COPYs."""
 
     user: str
     database: str
@@ -52,17 +52,17 @@ class Access(NamedTuple):
 
 
 class Listener:
-    """Accepts clients. Each gets its own thread and session on PostgreSQL."""
+    """Accept clients, each with its own thread and PostgreSQL session."""
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
         self._sessions: dict[tuple[int, bytes], Session] = {}
         self._own_program = Program.this()
         self._private: socket.socket | None = None
-        self._prepared: set[tuple[str, str]] = set()  # databases known to exist, with their users
+        self._prepared: set[tuple[str, str]] = set()  # (database, user) pairs known to exist
 
     def listen(self, folder: Path) -> None:
-        """Accept clients on the private socket, which is created in the folder."""
+        """Create the private socket in the folder, and accept clients on it."""
         self._path = folder / SOCKET_NAME
         self._path.unlink(missing_ok=True)
         self._private = socket.socket(socket.AF_UNIX)
@@ -72,7 +72,7 @@ class Listener:
         threading.Thread(target=self._accept, args=[self._private, None], daemon=True).start()
 
     def close(self) -> None:
-        """Accept no more clients."""
+        """Stop accepting clients on the private socket."""
         if self._private is not None:
             self._path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
@@ -83,7 +83,7 @@ class Listener:
         while listening.fileno() >= 0:
             try:
                 client, _ = listening.accept()
-            except OSError:  # closed, or out of file descriptors for the moment
+            except OSError:  # socket closed, or temporarily out of file descriptors
                 time.sleep(ACCEPT_AGAIN)
                 continue
             try:
@@ -92,7 +92,7 @@ class Listener:
                 client.close()
 
     def _serve(self, connected: socket.socket, access: Access | None) -> None:
-        client = Stream(connected, STARTUP_BYTES - 1000)  # additions have to fit into PostgreSQL's limit
+        client = Stream(connected, STARTUP_BYTES - 1000)  # leave room for parameters within PostgreSQL's limit
         with connected, contextlib.suppress(OSError, EOFError):
             connected.settimeout(LOGIN_SECONDS)
             if connected.family == socket.AF_INET:
@@ -118,7 +118,7 @@ class Listener:
                 del self._sessions[key]
 
     def _log_in(self, client: Stream, access: Access | None) -> Session | None:
-        """Log the client in. Return its session, or None if it was refused or only had a request."""
+        """Return the client's session; None if refused, or if it only sent a request."""
         while True:
             body = _startup(client)
             (code,) = integers(body, "i")
@@ -134,10 +134,10 @@ class Listener:
                 try:
                     self._answer(client, json.loads(body[4:]))
                 except (KeyError, TypeError, ValueError) as error:
-                    raise ProtocolViolation("a request that is not understood") from error
+                    raise ProtocolViolation("request not understood") from error
                 return None
             elif code >> 16 != PROTOCOL >> 16:
-                raise ProtocolViolation(f"version {code >> 16}.{code & 0xFFFF} is not spoken here, but 3.0")
+                raise ProtocolViolation(f"version {code >> 16}.{code & 0xFFFF} is not supported, only 3.0")
             else:
                 if code != PROTOCOL:
                     client.write(b"v", PROTOCOL.to_bytes(4, "big") + b"\0\0\0\0")
@@ -158,16 +158,16 @@ class Listener:
             client.flush()
             return None
         who = {"user": user, "database": database, "client_encoding": "UTF8", "application_name": REPORTS}
-        who["options"] = "-c lock_timeout=10s"  # this session can't be cancelled
+        who["options"] = "-c lock_timeout=10s"  # clients can't cancel this session, so limit its waits
         program = access.program if access is not None else self._own_program
         session = Session(client, backend, lambda: self._postgres.session(who), program, is_private=access is None)
         session.on_names_changed = self._prepared.clear
         return session
 
-    # requests of the project's own programs, on the private socket
+    # requests from the project's own programs, on the private socket
 
     def _answer(self, client: Stream, request: dict[str, Any]) -> None:
-        """Answer a request with a line of JSON. A request to listen lasts until its connection is closed."""
+        """Answer a request in JSON; "listen" lasts until the client disconnects."""
         listening = None
         try:
             if "listen" in request:

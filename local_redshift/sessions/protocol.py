@@ -1,4 +1,4 @@
-"""Messages of PostgreSQL's protocol 3.0, which Redshift speaks, and a buffered stream of them.
+"""Messages of PostgreSQL's protocol 3.0, which Redshift uses too, and a buffered stream for them.
 
 https://www.postgresql.org/docs/current/protocol-message-formats.html
 """
@@ -9,27 +9,27 @@ import struct
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-STARTUP_BYTES = 10_000  # PostgreSQL's limit of a message before the password
-# https://docs.aws.amazon.com/redshift/latest/dg/c_redshift-sql.html: 16 MB for a statement; its values come on top
+STARTUP_BYTES = 10_000  # PostgreSQL's limit for a startup message
+# https://docs.aws.amazon.com/redshift/latest/dg/c_redshift-sql.html: 16 MB for a statement, plus its parameter values
 MESSAGE_BYTES = 64 << 20
 READ_BYTES = 1 << 16
 ADDRESS = "127.0.0.1"
-PORT = 5439  # a cluster's
-SOCKET_NAME = f".s.PGSQL.{PORT}"  # of a client on the private socket
-HELD_BYTES = 1 << 16  # messages are collected up to this size and sent together
+PORT = 5439  # a cluster's default port
+SOCKET_NAME = f".s.PGSQL.{PORT}"  # the private socket
+HELD_BYTES = 1 << 16  # outgoing messages are buffered up to this size
 
-# codes of a startup message
+# codes in a startup message
 PROTOCOL = 3 << 16
 CANCEL, SSL, GSS = 80877102, 80877103, 80877104
-REQUEST = 80877690  # our own: a request of a program on the private socket, in JSON
+REQUEST = 80877690  # our own: a JSON request from a program on the private socket
 ENCRYPTION_REFUSED = b"N"
 
-# the oids of the type in PostgreSQL and on a cluster; a format code of columns
+# type oids of BYTEA in PostgreSQL and VARBYTE on a cluster; the format code for text
 BYTEA, VARBYTE = 17, 6551
 TEXT_FORMAT = 0
 
 _LENGTH = struct.Struct("!i")
-_DESCRIBED = struct.Struct("!ihihih")  # a column in a RowDescription, after its name
+_DESCRIBED = struct.Struct("!ihihih")  # the fields that follow a column's name in a RowDescription
 _HEAD = struct.Struct("!ci")
 _DATA_ROW = ord("D")
 
@@ -41,16 +41,16 @@ class ProtocolViolation(Exception):
 
 
 class Message(NamedTuple):
-    """A message: its kind, one byte, and its body."""
+    """A message: a one-byte kind and a body."""
 
     kind: bytes
     body: bytes
 
 
 class Stream:
-    """A socket that speaks the protocol, buffered both ways.
+    """A socket for protocol messages, buffered in both directions.
 
-    `limit` is the size of the largest message it accepts, in bytes.
+    `limit` is the maximum size of a received message, in bytes.
     """
 
     def __init__(self, connected: socket.socket, limit: int = MESSAGE_BYTES) -> None:
@@ -60,22 +60,22 @@ class Stream:
         self._to_send = bytearray()
 
     def fileno(self) -> int:
-        """Return the socket's file descriptor, to wait for the stream."""
+        """Return the socket's file descriptor, so that poll() accepts a Stream."""
         return self.socket.fileno()
 
     @property
     def buffered(self) -> int:
-        """The number of bytes received and not yet taken."""
+        """Number of bytes received but not yet taken."""
         return len(self._received)
 
     def receive(self) -> bool:
-        """Receive some bytes, waiting for them; return False if the other end has closed the connection."""
+        """Wait for data and receive it; return False if the connection is closed."""
         part = self.socket.recv(READ_BYTES)
         self._received += part
         return bool(part)
 
     def startup(self) -> bytes | None:
-        """Take the first message of a client, which has no kind; None if it is not complete."""
+        """Take a client's first message, which has no kind; None if incomplete."""
         size = self._size(0, min(self.limit, STARTUP_BYTES))
         return None if size is None else self._take(size)[4:]
 
@@ -88,7 +88,7 @@ class Stream:
         return Message(taken[:1], taken[5:])
 
     def data_rows(self) -> bytes:
-        """Take the next rows of a result, many at once: large results spend most of their time here."""
+        """Take all complete rows at once: the hot path for large results."""
         held, end, length_at = self._received, 0, _LENGTH.unpack_from
         last = len(held) - 5
         while end <= last and held[end] == _DATA_ROW:
@@ -99,12 +99,12 @@ class Stream:
         return self._take(end) if end else b""
 
     def _size(self, at: int, limit: int) -> int | None:
-        """Return the length in the next message's header, if the whole message has arrived."""
+        """Return the next message's length; None if the message is incomplete."""
         if len(self._received) < at + 4:
             return None
         (size,) = _LENGTH.unpack_from(self._received, at)
         if not 4 <= size <= limit:
-            raise ProtocolViolation(f"a message says that it has {size} bytes")
+            raise ProtocolViolation(f"invalid message length: {size} bytes")
         return size if len(self._received) >= at + size else None
 
     def _take(self, size: int) -> bytes:
@@ -113,7 +113,7 @@ class Stream:
         return taken
 
     def write(self, kind: bytes, body: bytes = b"") -> None:
-        """Write a message; it is sent with those that follow, or by `flush`."""
+        """Buffer a message; it is sent when the buffer is full, or by `flush`."""
         self.write_encoded(_HEAD.pack(kind, len(body) + 4), body)
 
     def write_encoded(self, *parts: bytes) -> None:
@@ -124,14 +124,14 @@ class Stream:
             self.flush()
 
     def flush(self) -> None:
-        """Send everything that was written."""
+        """Send all buffered messages."""
         if self._to_send:
             self.socket.sendall(self._to_send)
             self._to_send = bytearray()
 
 
 def wait_for(streams: Sequence[Stream], seconds: float | None = None) -> list[Stream]:
-    """Wait until a stream has something to receive; return all that have, or none if the time is up."""
+    """Wait for data; return the streams that have some, none after the timeout."""
     waiting = select.poll()  # select() can't handle file descriptors above 1023
     for stream in streams:
         waiting.register(stream, select.POLLIN)
@@ -156,7 +156,7 @@ def encoded(kind: bytes, body: bytes) -> bytes:
 
 
 def text(value: str) -> bytes:
-    """Encode a string as the protocol does."""
+    """Encode a string with its terminating zero byte."""
     return value.encode("utf-8", "surrogateescape") + b"\0"
 
 
@@ -175,7 +175,7 @@ def texts(body: bytes, count: int) -> tuple[list[str], bytes]:
 
 
 def integers(body: bytes, form: str) -> tuple[int, ...]:
-    """Decode the integers at the start of a body, in struct's notation."""
+    """Decode the integers at the start of a body; `form` is a struct format."""
     try:
         return struct.unpack_from(f"!{form}", body)
     except struct.error as error:
@@ -183,7 +183,7 @@ def integers(body: bytes, form: str) -> tuple[int, ...]:
 
 
 def fields_of(body: bytes) -> Fields:
-    """Decode the fields of an ErrorResponse or NoticeResponse; their keys are one letter."""
+    """Decode the fields of an ErrorResponse or NoticeResponse, by one-letter key."""
     parts = [part.decode(errors="replace") for part in body.split(b"\0") if part]
     return {part[0]: part[1:] for part in parts}
 
@@ -206,7 +206,7 @@ def columns_of(row: bytes) -> list[str | None]:
 
 
 def varbyte_columns(description: bytes) -> tuple[bytes, list[int]]:
-    """Declare the BYTEA columns of a RowDescription to be VARBYTE. Return it, and the numbers of those sent as text."""
+    """Change BYTEA to VARBYTE; return the result and the columns sent as text."""
     described, found = bytearray(description), []
     at = 2
     for number in range(*integers(description, "h")):
@@ -221,7 +221,7 @@ def varbyte_columns(description: bytes) -> tuple[bytes, list[int]]:
 
 
 def with_varbyte(rows: bytes, columns: Collection[int]) -> bytes:
-    """Return DataRows in which these columns are plain hexadecimal digits, without PostgreSQL's prefix."""
+    """Remove PostgreSQL's hex prefix from the VARBYTE columns of DataRows."""
     changed = bytearray()
     end = 0
     while end < len(rows):
@@ -240,7 +240,7 @@ def with_varbyte(rows: bytes, columns: Collection[int]) -> bytes:
 
 
 def bind_body(portal: str, statement: str, values: Iterable[object]) -> bytes:
-    """Encode a Bind of values in text format; the results are text, too."""
+    """Encode a Bind message with values and results in text format."""
     encoded = [None if value is None else str(value).encode() for value in values]
     listed = b"".join(_LENGTH.pack(-1) if value is None else _LENGTH.pack(len(value)) + value for value in encoded)
     return text(portal) + text(statement) + struct.pack("!hh", 0, len(encoded)) + listed + struct.pack("!h", 0)

@@ -1,4 +1,4 @@
-"""One client's session, over the simple and the extended query protocol.
+"""A client's session over the simple and extended query protocols.
 
 https://www.postgresql.org/docs/current/protocol-flow.html
 """
@@ -39,7 +39,7 @@ from local_redshift.sql import (
     with_own_catalog,
 )
 
-SERVER_VERSION = "8.0.2"  # seen
+SERVER_VERSION = "8.0.2"  # as observed on a cluster
 # the other parameters that a cluster reports when a client connects
 SETTINGS = (
     "client_encoding",
@@ -58,7 +58,7 @@ class ClientGone(ConnectionError):
 
 
 class OverViews(NamedTuple):
-    """A prepared statement that reads late-binding views, with the parameter types that the client gave."""
+    """A prepared statement that reads late-binding views, and its parameter types."""
 
     statement: list[Token]
     types: bytes
@@ -66,9 +66,9 @@ class OverViews(NamedTuple):
 
 
 class Session:
-    """One client and its session on PostgreSQL. `run` ends when one of them is gone.
+    """A client and its PostgreSQL session. `run` returns when either is gone.
 
-    `program` is the environment in which its COPYs read. `is_private` tells whether the client uses the private socket.
+    `program` is the environment of its COPYs. `is_private` tells whether the client uses the private socket.
     """
 
     def __init__(
@@ -78,16 +78,16 @@ class Session:
         self.backend = backend
         self.program = program
         self.is_private = is_private
-        self.on_names_changed: Callable[[], None] = lambda: None  # names of databases and users
+        self.on_names_changed: Callable[[], None] = lambda: None  # runs when a database or user is altered or dropped
         self._client = client
         self._open_system = open_system
         self._system: Backend | None = None
         self._statements: dict[str, list[Token]] = {}  # prepared statements that PostgreSQL does not know
         self._portals: dict[str, list[Token]] = {}
-        self._varbyte: dict[str, Collection[int]] = {}  # of PostgreSQL's portals: which columns are VARBYTE
-        self._over_views: dict[str, OverViews] = {}  # prepared ones that read late-binding views
+        self._varbyte: dict[str, Collection[int]] = {}  # VARBYTE columns of each portal on PostgreSQL
+        self._over_views: dict[str, OverViews] = {}  # prepared statements that read late-binding views
         self._executed = 0  # statements since the last Sync
-        self._skips = False  # messages up to the next Sync are passed over
+        self._skips = False  # whether to skip messages until the next Sync
         self._is_cancelled = threading.Event()
         backend.before_wait = self._watch_client
         backend.on_notice = self._pass_notice
@@ -102,7 +102,7 @@ class Session:
         self._say_ready()
 
     def run(self) -> None:
-        """Answer the client's messages until it or PostgreSQL is gone."""
+        """Answer the client's messages until the client or PostgreSQL is gone."""
         try:
             while (message := self._next_message()).kind != b"X":
                 self._answer(message)
@@ -110,7 +110,7 @@ class Session:
             self.end("57P01", "the local server has ended")
         except ProtocolViolation as error:
             self.end("08P01", f"protocol error: {error}")
-        except OSError:  # the client is gone, but PostgreSQL would finish its statement
+        except OSError:  # cancel, or PostgreSQL would finish the statement of the disconnected client
             self.cancel()
         finally:
             self.close()
@@ -135,17 +135,17 @@ class Session:
 
     @property
     def is_alone(self) -> bool:
-        """Whether the running statement is alone in its transaction."""
+        """Whether the running statement is the only one in its transaction."""
         return self.backend.status == IDLE and self._executed == 0
 
     def system(self) -> Backend:
-        """Return a second session on PostgreSQL, in autocommit: its writes survive a rollback."""
+        """Return a second session, in autocommit: its writes survive a rollback."""
         if self._system is None:
             self._system = self._open_system()
         return self._system
 
     def forget_system(self) -> None:
-        """Open a new second session when it is needed next: this one is lost."""
+        """Discard the lost second session; `system` opens a new one when needed."""
         self._system = None
 
     def inform(self, message: str) -> None:
@@ -153,13 +153,13 @@ class Session:
         self._client.write(b"N", encoded_fields({"S": "INFO", "V": "INFO", "C": "00000", "M": message}))
 
     def is_cancelled(self) -> bool:
-        """Tell whether the running COPY has to end. Raise ClientGone if the client is gone."""
+        """Tell whether to end the running COPY; raise ClientGone if disconnected."""
         self.backend.look()
         if self._client.buffered < UNREAD_BYTES and wait_for([self._client], 0):
             self._receive()
         return self._is_cancelled.is_set()
 
-    # messages of the client
+    # messages from the client
 
     def _next_message(self) -> Message:
         while (message := self._client.message()) is None:
@@ -172,7 +172,7 @@ class Session:
         return message
 
     def _pass_unasked(self) -> None:
-        """Pass on messages that PostgreSQL sends unasked: it ends the session."""
+        """Pass on unsolicited errors from PostgreSQL, which end the session."""
         if not self.backend.stream.receive():
             self._client.flush()
             raise BackendLost(self.backend)
@@ -194,8 +194,8 @@ class Session:
             self._sync()
         elif kind == b"H":
             self._client.flush()
-        elif kind not in (b"d", b"c", b"f"):  # rows for a COPY that has failed
-            raise ProtocolViolation(f"a message of the kind {kind!r}")
+        elif kind not in (b"d", b"c", b"f"):  # ignore rows sent for a COPY that has failed
+            raise ProtocolViolation(f"unknown message kind {kind!r}")
 
     def _simple_query(self, body: bytes) -> None:
         self.backend.is_pipelined = True
@@ -228,7 +228,7 @@ class Session:
     def _run_utility(self, statement: list[Token]) -> None:
         self._check_transaction(statement)
         self._is_cancelled.clear()
-        self.backend.close_portal("")  # PostgreSQL would run the statement in this portal, and so replace it
+        self.backend.close_portal("")  # PostgreSQL would replace this portal when it runs the statement
         tag = utility.run(self, statement)
         self._executed += 1
         self._client.write(b"C", text(tag))
@@ -266,7 +266,7 @@ class Session:
             self._varbyte[portal] = self._pass_answer(last=b"Tn", dropped=b"Tn")
 
     def _prepare_anew(self, name: str, known: "OverViews") -> None:
-        """Prepare a statement again if the query of a late-binding view that it reads has changed."""
+        """Prepare a statement again if a late-binding view that it reads has changed."""
         translated = self._translated(known.statement, SessionCatalog(self.backend))
         if translated != known.translated:
             self.backend.stream.write(b"C", b"S" + text(name))
@@ -301,7 +301,7 @@ class Session:
     _HANDLERS: ClassVar = {b"P": _parse, b"B": _bind, b"D": _describe, b"E": _execute, b"C": _close_prepared}
 
     def forget_prepared(self, name: str | None = None) -> bool:
-        """Forget a deallocated statement, or all of them; return whether it was unknown to PostgreSQL."""
+        """Forget one prepared statement or all; return True if PostgreSQL lacks it."""
         if name is not None:
             self._over_views.pop(name, None)
             return self._statements.pop(name, None) is not None
@@ -329,7 +329,7 @@ class Session:
         try:
             return translate(statement, catalog, autocommit=self.is_alone)
         except RedshiftError:
-            if reads_system_tables_alone(statement):  # a driver reads the system catalog, in PostgreSQL's SQL
+            if reads_system_tables_alone(statement):  # drivers query the system catalog in PostgreSQL's SQL
                 return postgres_query(statement, catalog)
             raise
 
@@ -342,9 +342,9 @@ class Session:
         self._pass_answer(last, varbyte=varbyte)
 
     def _pass_answer(self, last: bytes, dropped: bytes = b"", varbyte: Collection[int] = ()) -> Collection[int]:
-        """Pass on PostgreSQL's answer, up to a message of one of the kinds in `last`. Raise BackendError for an error.
+        """Pass on PostgreSQL's answer up to a message whose kind is in `last`.
 
-        `varbyte` are the VARBYTE columns of the rows, unless the answer describes its columns; return these columns.
+        Return the VARBYTE columns: `varbyte`, unless the answer describes its columns. Raise BackendError for an error.
         """
         self.backend.stream.write(b"H")
         while True:
@@ -374,7 +374,7 @@ class Session:
 
     @contextlib.contextmanager
     def _refusals_told(self) -> Iterator[None]:
-        """Report an error in the block to the client, and skip the client's messages up to the next Sync."""
+        """Report errors in the block to the client, then skip to its next Sync."""
         try:
             yield
         except RedshiftError as error:
@@ -383,7 +383,7 @@ class Session:
             self._refuse(error.fields)
         except (BackendLost, ProtocolViolation, ConnectionError):
             raise
-        except Exception as error:  # an error of the stand-in ends the statement, not the session
+        except Exception as error:  # an internal error ends the statement, not the session
             traceback.print_exc()
             self._refuse({"C": "XX000", "M": f"internal error of the local stand-in: {type(error).__name__}: {error}"})
 

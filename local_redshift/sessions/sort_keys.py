@@ -1,6 +1,6 @@
-"""Sort keys, and the statistics of ANALYZE.
+"""Sort keys and ANALYZE statistics.
 
-A cluster keeps the minimum and maximum of each block of 1 MB, its zone map, so that a query for part of a sort key
+A cluster's zone map has the minimum and maximum of each 1 MB block, so that a query for a range of the sort key
 skips the other blocks. PostgreSQL's BRIN index does the same for ranges of 1 MB.
 https://docs.aws.amazon.com/redshift/latest/dg/t_Sorting_data.html
 """
@@ -10,7 +10,7 @@ import json
 from local_redshift.sessions.backend import Backend
 from local_redshift.sql import quote
 
-# https://docs.aws.amazon.com/redshift/latest/dg/r_ANALYZE.html: in percent of the table's rows
+# https://docs.aws.amazon.com/redshift/latest/dg/r_ANALYZE.html: as a percentage of the table's rows
 THRESHOLD = "local_redshift.analyze_threshold_percent"
 DEFAULT_THRESHOLD = 10
 
@@ -22,7 +22,7 @@ JOIN pg_catalog.pg_am ON pg_am.oid = relam
 WHERE amname = 'brin' AND indrelid = $1::text::regclass
 """
 
-# BRIN does not support BOOLEAN, and refuses rows if a column's minimum and maximum take more than a page of 8 KB
+# BRIN does not support BOOLEAN, and rejects rows if a column's minimum and maximum do not fit in an 8 KB page
 _SORTABLE = """
 SELECT attname
 FROM pg_catalog.pg_attribute
@@ -33,8 +33,7 @@ WHERE attrelid = $1::text::regclass
 ORDER BY place
 """
 
-# The rows written to the table since the server started counting, including those rolled back. The count starts again
-# after a crash.
+# Number of rows written to the table since the counters were reset, including rolled-back rows. A crash resets them.
 _CHANGES = """
 SELECT
     pg_stat_get_tuples_inserted(oid) + pg_stat_get_xact_tuples_inserted(oid)
@@ -73,9 +72,9 @@ def make_zone_map(backend: Backend, table: str, sort_key: list[str]) -> None:
 
 
 def is_analyze_due(backend: Backend, table: str) -> bool:
-    """Update the zone map of a table; return whether ANALYZE has to compute statistics.
+    """Update a table's zone map; return whether ANALYZE has to compute statistics.
 
-    It does not if less than analyze_threshold_percent of the table has changed since the last ANALYZE.
+    It does not have to if less than analyze_threshold_percent of the table has changed since the last ANALYZE.
     """
     for (zone_map,) in backend.query(_ZONE_MAPS, table):
         backend.query("SELECT brin_summarize_new_values($1::text::regclass)", zone_map)
@@ -83,5 +82,5 @@ def is_analyze_due(backend: Backend, table: str) -> bool:
 
 
 def note_analyzed(backend: Backend, table: str) -> None:
-    """Note that the statistics of a table are up to date."""
+    """Record that a table's statistics are up to date."""
     backend.query(_NOTE, table)

@@ -1,6 +1,6 @@
-"""Statements other than queries, which have neither parameters nor rows.
+"""Run statements other than queries: they have no parameters or result rows.
 
-What only a cluster does for such a statement is done here, too.
+Their Redshift-specific effects, which PostgreSQL lacks, are added here.
 """
 
 import json
@@ -48,7 +48,7 @@ _HAS_CONSTRAINT = "SELECT 1 FROM pg_catalog.pg_constraint WHERE conrelid = to_re
 
 
 def is_utility(statement: list[Token]) -> bool:
-    """Tell whether `run` handles the statement: it handles all but queries, and also a DELETE of all rows."""
+    """Tell whether `run` handles the statement: no query, or a DELETE of all rows."""
     tokens = code(statement)
     return tokens[0].word not in QUERIES or _is_delete_of_all(tokens)
 
@@ -73,7 +73,7 @@ def _run(session: "Session", statement: list[Token]) -> str:
 
 
 def _redshift_tag(tokens: list[Token], tag: str) -> str:
-    """Return a cluster's command tag: there users are not roles, and some statements are unknown to PostgreSQL."""
+    """Return Redshift's command tag; PostgreSQL's says ROLE for USER, for example."""
     words = [token.word for token in tokens[:5]]
     if words[0] == "CREATE" and tag.startswith("SELECT"):
         return "SELECT"  # CREATE TABLE AS has no row count, as in PostgreSQL 8.0
@@ -117,9 +117,9 @@ def _is_delete_of_all(tokens: list[Token]) -> bool:
 
 
 def _delete(session: "Session", statement: list[Token]) -> str:
-    """Delete all rows of a table, by TRUNCATE if no other session can see the table now; a rollback undoes that, too.
+    """Delete a table's rows, by TRUNCATE if this session has locked it exclusively.
 
-    TRUNCATE leaves no dead rows behind, and what the same transaction loads afterwards is not written to the WAL.
+    TRUNCATE can be rolled back and leaves no dead rows, and later loads in the transaction bypass the WAL.
     """
     table = quote(code(statement)[2].name)
     if session.backend.query(_IS_LOCKED, table) != [["t"]]:
@@ -161,12 +161,12 @@ def _create(session: "Session", statement: list[Token]) -> str:
     is_there = "EXISTS" in words[:6] and session.backend.query("SELECT to_regclass($1)", table) != [[None]]
     tag = _run(session, statement)
     if is_there:
-        return tag  # IF NOT EXISTS, and the table exists
+        return tag  # IF NOT EXISTS: the table already existed
     if tag == "SELECT":
         _check_columns(session, table, given)
     _note_declarations(session, table, statement, given)
     if tag == "SELECT":
-        # https://docs.aws.amazon.com/redshift/latest/dg/r_ANALYZE.html: CREATE TABLE AS analyzes
+        # https://docs.aws.amazon.com/redshift/latest/dg/r_ANALYZE.html: CREATE TABLE AS also runs ANALYZE
         session.backend.run(f"ANALYZE {table}")
     return tag
 
@@ -207,7 +207,7 @@ def _alter_table(session: "Session", statement: list[Token]) -> str:
 
 
 def _rename_limit(session: "Session", table: str, old: str, new: str) -> None:
-    """Rename the constraint that limits the bytes of a column; it is named after the column."""
+    """Rename a column's byte-limit constraint, which is named after the column."""
     limits = [f"{name}_bytes" for name in (old, new)]
     if session.backend.query(_HAS_CONSTRAINT, table, limits[0]):
         session.backend.query(f"ALTER TABLE {table} RENAME CONSTRAINT {quote(limits[0])} TO {quote(limits[1])}")
@@ -219,7 +219,7 @@ def _drop_table(session: "Session", statement: list[Token]) -> str:
 
 
 def _deallocate(session: "Session", statement: list[Token]) -> str:
-    # drivers send it for statements that they prepared in PostgreSQL
+    # drivers also deallocate statements that they prepared through the protocol, which PostgreSQL keeps
     names = [token.name for token in code(statement)[1:] if token.word != "PREPARE"]
     if names == ["all"] or code(statement)[0].word == "DISCARD":
         session.forget_prepared()

@@ -1,4 +1,4 @@
-"""The sources of a COPY: local files, S3, manifests, compression, and reading ahead."""
+"""Sources of a COPY: local files, S3, manifests, compression and read-ahead."""
 
 from local_redshift.sources.by_name import store_of
 from local_redshift.sources.manifest import objects_to_load

@@ -1,4 +1,4 @@
-"""Choose the store of an object by the scheme of its name."""
+"""Choose the store, S3 or local files, by the URL scheme of an object's name."""
 
 from local_redshift.errors import NotSupported
 from local_redshift.program import Program
@@ -7,9 +7,7 @@ from local_redshift.sources.stores import Credentials, Store
 
 
 def store_of(name: str, program: Program, region: str | None, credentials: Credentials | None) -> Store:
-    """Return the store that holds an object or prefix, with the program's settings. Region and credentials are for S3
-    only.
-    """
+    """Return the store of a name, with the program's settings. Region and credentials apply only to S3."""
     if name.startswith("s3://"):
         from local_redshift.sources.s3 import S3Store  # imported here: only loads from S3 need boto3
 

@@ -14,13 +14,12 @@ from storage.local_files import walk
 class LocalStore:
     """Files on this machine; see Store."""
 
-    # reading a small file takes less time than handing it to a thread, so there are few threads, with many files at a
-    # time
+    # reading a small file is faster than handing it to a thread, so use few threads and large batches
     readers = 2
     batch = 64
 
     def __init__(self, folder: Path) -> None:
-        """Relative paths start in `folder`."""
+        """Resolve relative paths against `folder`."""
         self._folder = folder
 
     def find(self, prefix: str) -> list[SourceObject]:
@@ -36,7 +35,7 @@ class LocalStore:
             return open(self._absolute(name), "rb", buffering=0)
 
     def head(self, name: str, limit: int) -> bytes:
-        # a file object would take twice the time
+        # opening a file object would take twice as long
         with _file_errors(name):
             descriptor = os.open(self._absolute(name), os.O_RDONLY | getattr(os, "O_BINARY", 0))
             try:

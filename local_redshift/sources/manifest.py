@@ -11,7 +11,7 @@ from local_redshift.sources.stores import SourceObject, Store, read_object
 
 
 def objects_to_load(source: str, store: Store, is_manifest: bool) -> list[SourceObject]:
-    """Return the objects in the order they are read. Raise SourceError if there are none."""
+    """Return the objects in loading order. Raise SourceError if there are none."""
     if is_manifest:
         return _listed(source, store)
     found = store.find(source)
@@ -33,7 +33,7 @@ def _listed(path: str, store: Store) -> list[SourceObject]:
 
 
 def _entries(path: str, store: Store) -> list[tuple[str, bool]]:
-    """Return the manifest's entries: the full name of an object, and whether it is mandatory."""
+    """Return the full name and the mandatory flag of each entry in the manifest."""
     try:
         document = json.loads(_read(path, store))
     except ValueError as error:

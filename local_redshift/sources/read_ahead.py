@@ -1,4 +1,4 @@
-"""Read small objects ahead, with threads and limited memory."""
+"""Read small objects ahead in threads, with bounded memory."""
 
 import itertools
 from collections import deque
@@ -8,19 +8,19 @@ from typing import NamedTuple
 
 from local_redshift.sources.stores import SourceObject, Store
 
-SMALL = 64 << 10  # bytes; larger objects are streamed when it is their turn
-AHEAD = 4  # batches a reader may be ahead: with SMALL and Store.batch this bounds the memory
+SMALL = 64 << 10  # bytes; larger objects are streamed instead
+AHEAD = 4  # batches each reader may read ahead; with SMALL and Store.batch, this bounds memory
 
 
 class ObjectRead(NamedTuple):
-    """The next object: its bytes if it is small, or None if it is too large to be read whole."""
+    """The next object, with its bytes, or None if it is too large to read whole."""
 
     object: SourceObject
     data: bytes | None
 
 
 def read_ahead(store: Store, objects: list[SourceObject]) -> Iterator[ObjectRead]:
-    """Yield each object in order. Raise SourceError for an object that can't be read, when its turn comes."""
+    """Yield the objects in order; raise SourceError at one that can't be read."""
     left = iter(objects)
     waiting: deque[Future[list[ObjectRead]]] = deque()
     pool = ThreadPoolExecutor(store.readers)

@@ -14,14 +14,14 @@ from local_redshift.program import Program
 from local_redshift.sources.stores import Credentials, SourceObject
 from storage.endpoints import without_password
 
-# S3's answers if a bucket is not in REGION
+# S3 error codes for a bucket outside REGION
 _OTHER_REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 
 
 class S3Store:
-    """Objects in S3, read by boto3 with a program's usual credential chain; see Store.
+    """A Store of S3 objects, read with the program's usual boto3 credential chain.
 
-    An access key in the COPY is used. A role can't be assumed here, so it is ignored.
+    An access key in the COPY overrides it. An IAM role is ignored, because it can't be assumed here.
     """
 
     readers = 32
@@ -43,7 +43,7 @@ class S3Store:
         bucket, key = _bucket_and_key(prefix)
         with _s3_errors(f"Listing bucket={bucket} prefix={key}"):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
-            # the S3 console creates an empty object whose key ends in a slash for a folder
+            # for a folder, the S3 console creates an empty object whose key ends in a slash
             return [
                 SourceObject(f"s3://{bucket}/{found['Key']}", found["Size"])
                 for page in pages
@@ -65,7 +65,7 @@ class S3Store:
     def open(self, name: str) -> BinaryIO:
         bucket, key = _bucket_and_key(name)
         with self._key_errors(name):
-            # Used in a `with`, botocore's stream returns the raw stream beneath it, which does not notice a truncated
+            # In a `with`, botocore's stream returns its underlying raw stream, which does not detect a truncated
             # download.
             return io.BufferedReader(self._client.get_object(Bucket=bucket, Key=key)["Body"])
 
@@ -90,7 +90,7 @@ class S3Store:
 
 
 def _stay_in_region(response: tuple[Any, Any] | None, operation: Any, **_: object) -> None:
-    """Fail, as a cluster does, instead of following a redirect to the bucket's own region."""
+    """Fail like a cluster instead of following a redirect to another region."""
     if response is not None and response[1].get("Error", {}).get("Code") in _OTHER_REGION:
         raise ClientError(response[1], operation.name)
 
@@ -111,8 +111,8 @@ def _s3_errors(context: str, location: str = "s3_utility.cpp:840", process: str 
         missing = error.response["Error"].get("Code", "") in ("NoSuchKey", "404")
         kind = NoSuchObject if missing else SourceError
         raise kind(_s3_message(error), context, location, process) from error
-    except (BotoCoreError, ValueError) as error:  # the latter for a setting that is none
-        # no cluster fails like this, so there is no block of a cluster's about it
+    except (BotoCoreError, ValueError) as error:  # ValueError means an invalid setting
+        # clusters have no such error, so omit the cluster's DETAIL block
         raise SourceError(
             f"S3 can't be read from here: {without_password(str(error).rstrip('.'))}", process=""
         ) from error

@@ -1,4 +1,4 @@
-"""The interface of a store of objects."""
+"""The interface of an object store."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from local_redshift.errors import SourceError
 
 @dataclass(frozen=True)
 class Credentials:
-    """An access key of a statement; never shown."""
+    """An access key from a statement, hidden from repr()."""
 
     key_id: str = field(repr=False)
     secret: str = field(repr=False)
@@ -18,14 +18,14 @@ class Credentials:
 
 @dataclass(frozen=True)
 class SourceObject:
-    """An object to load: its full name ("s3://bucket/key" or a path), and its size in bytes if known."""
+    """An object to load: "s3://bucket/key" or a path, and its size in bytes if known."""
 
     name: str
     size: int | None = None
 
 
 class Store(Protocol):
-    """A store of objects. Each method raises SourceError for an object that can't be read.
+    """An object store. Its methods raise SourceError if an object can't be read.
 
     `readers` threads read small objects ahead, `batch` of them at a time.
     """
@@ -37,16 +37,16 @@ class Store(Protocol):
         """Return all objects whose names begin with `prefix`, sorted by name."""
 
     def holds(self, name: str) -> bool:
-        """Tell whether there is an object of exactly this name."""
+        """Tell whether an object with exactly this name exists."""
 
     def open(self, name: str) -> BinaryIO:
         """Return the object's bytes as a stream. Raise NoSuchObject if it does not exist."""
 
     def head(self, name: str, limit: int) -> bytes:
-        """Return the object's first `limit` bytes, or all of a smaller one. Raise as `open` does."""
+        """Return up to `limit` bytes from the object's start. Raise as `open` does."""
 
     def reading(self, name: str) -> AbstractContextManager[None]:
-        """Raise SourceError, naming the object, for errors in the block that reads it."""
+        """Convert errors in the block to a SourceError that names the object."""
 
     def missing(self, prefix: str) -> SourceError:
         """Return the error for a prefix without objects."""

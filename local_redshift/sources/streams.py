@@ -14,9 +14,9 @@ BLOCK_BYTES = 1 << 20  # bytes per read; larger blocks only take more memory
 
 
 def blocks(store: Store, name: str, stream: BinaryIO, compression: str | None) -> Iterator[bytes]:
-    """Yield the decompressed bytes of an open object, a block at a time, so that its size does not matter.
+    """Yield the decompressed bytes of an open object, one block at a time.
 
-    Raise SourceError if the compression is not the one in the COPY, or the object is truncated.
+    Raise SourceError if the object's compression does not match the COPY, or the object is truncated.
     """
     with stream, store.reading(name):
         try:
@@ -29,7 +29,7 @@ def blocks(store: Store, name: str, stream: BinaryIO, compression: str | None) -
 
 
 def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Regroup the bytes into blocks that end at a line break, unless a line is longer than a block."""
+    """Regroup blocks to end at line breaks, except in lines longer than a block."""
     rest = b""
     for piece in pieces:
         end = piece.rfind(b"\n") + 1 or (len(piece) if len(rest) + len(piece) > BLOCK_BYTES else 0)
@@ -50,7 +50,7 @@ def _decompressed(stream: BinaryIO, compression: str | None) -> Iterator[bytes]:
 
 
 def _bunzipped(stream: BinaryIO) -> Iterator[bytes]:
-    """Decompress bzip2. bz2.BZ2File would ignore a damaged stream that follows an intact one."""
+    """Decompress bzip2. BZ2File would ignore a damaged stream after an intact one."""
     data = stream.read(BLOCK_BYTES)
     while data:
         unpacker = bz2.BZ2Decompressor()

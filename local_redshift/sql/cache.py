@@ -1,8 +1,8 @@
-"""A cache of translations, in memory and in a file of the data directory.
+"""A cache of translations, in memory and in a file in the data directory.
 
 Translating a query takes one or two milliseconds, and loading the grammar 0.1 s. A script that runs the same statements
-as last time needs neither. A translation is valid while the catalog gives the same answers as when it was made, and the
-file only for the code that wrote it.
+as last time avoids both. A translation is valid while its catalog lookups return the same results. The file is valid
+only for the version of the code that wrote it.
 """
 
 import contextlib
@@ -18,17 +18,17 @@ from local_redshift.sql.catalog import Catalog, Columns, ColumnType
 from local_redshift.sql.tokens import Token, code, text
 
 FILE = "translations.json"
-MOST = 500  # statements whose translations are kept, the latest
-VARIANTS = 4  # translations of a statement, the latest: databases may have other tables of the same names
-LONGEST = 20_000  # characters; longer ones hold rows, and are not run twice
-KEPT = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE")  # no others: they may hold a password
+MOST = 500  # latest statements whose translations are kept
+VARIANTS = 4  # latest translations of a statement: databases may have different tables with the same names
+LONGEST = 20_000  # characters; longer statements contain rows, and are not repeated
+KEPT = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE")  # other statements may contain a password
 
 Question = tuple[str, ...]
 Key = tuple[str, bool]
 
 
 class _Known(NamedTuple):
-    """A translation, and the catalog's answers when it was made."""
+    """A translation, and the results of its catalog lookups."""
 
     sql: str
     answers: dict[Question, object]
@@ -43,7 +43,7 @@ def remember(data_dir: Path) -> bool:
     """Read the translations of this data directory; return whether there were any."""
     global _file, _kept
     _file = data_dir / FILE
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # the file can be written again
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # an unreadable file is ignored
         _read(json.loads(_file.read_text(encoding="utf-8")))
     _kept = _all_known()
     return bool(_kept)
@@ -62,7 +62,7 @@ def _all_known() -> list[_Known]:
 
 
 def _answer(told: Any) -> object:
-    """Return an answer of the catalog as it was before it was written to the file."""
+    """Convert a catalog answer from the file to its original type."""
     return {name: ColumnType(*kind) for name, kind in told.items()} if isinstance(told, dict) else told
 
 
@@ -80,7 +80,7 @@ def keep() -> None:
 
 
 def _fingerprint() -> str:
-    """Return a hash of the translating code and of the grammar's version."""
+    """Return a hash of the translation code and of sqlglot's version."""
     found = importlib.util.find_spec("sqlglot")
     grammar = Path(found.origin).with_name("_version.py") if found is not None and found.origin else Path()
     parts = [path.read_bytes() for path in [*sorted(Path(__file__).parent.glob("*.py")), grammar] if path.is_file()]
@@ -93,7 +93,7 @@ def prepare() -> None:
 
 
 def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = False) -> str:
-    """Return the PostgreSQL statement for a Redshift statement; see translation.translate.
+    """Translate a Redshift statement to PostgreSQL; see translation.translate.
 
     Cached until the catalog lookups that it used give different results.
     """
@@ -106,7 +106,7 @@ def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = Fa
     noted = _Noted(catalog)
     made = _translated(statement, noted, autocommit)
     if len(sql) <= LONGEST and _is_kept(statement):
-        _known.pop(key, None)  # makes it the latest
+        _known.pop(key, None)  # reinserted below as the latest entry
         _known[key] = [*variants, _Known(made, noted.answers)][-VARIANTS:]
         if len(_known) > 2 * MOST:
             for old in list(_known)[:MOST]:
@@ -115,9 +115,7 @@ def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = Fa
 
 
 def _is_same(answer: object, earlier: object) -> bool:
-    """Tell whether two catalog lookups gave the same columns, in the same order: * and INSERT without a list depend on
-    it.
-    """
+    """Tell whether two lookups gave equal columns; * and INSERT depend on their order."""
     if isinstance(answer, dict) and isinstance(earlier, dict):
         return list(answer.items()) == list(earlier.items())
     return answer == earlier
@@ -133,7 +131,7 @@ def _translated(statement: list[Token], catalog: Catalog, autocommit: bool) -> s
     try:
         return str(module.translate(statement, catalog, autocommit=autocommit))
     except RecursionError:
-        raise NotSupported("the local stand-in can't read a statement that is nested as deeply as this one") from None
+        raise NotSupported("this statement is nested too deeply for the local stand-in") from None
     except (AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError):
         # a statement that ends unexpectedly
         shown = " ".join(text(statement).split())

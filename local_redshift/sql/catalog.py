@@ -1,4 +1,4 @@
-"""The interface by which a translation looks up tables, columns and views."""
+"""The interface for looking up tables, columns and views during translation."""
 
 from typing import NamedTuple, Protocol
 
@@ -24,12 +24,12 @@ class ColumnType(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """text, number, moment or other."""
+        """The kind of type: text, number, moment (date or time) or other."""
         return _KINDS.get(self.name, OTHER)
 
     @property
     def as_decimal(self) -> tuple[int, int] | None:
-        """Precision and scale, for whole numbers as well; None if they are not known.
+        """Precision and scale, also of integer types; None if unknown.
 
         https://docs.aws.amazon.com/redshift/latest/dg/r_numeric_computations201.html
         """
@@ -51,7 +51,7 @@ class Catalog(Protocol):
         """The name of the database."""
 
     def columns(self, schema: str, table: str) -> Columns | None:
-        """Return the columns of a table or view; None if it does not exist. An empty schema means the search path."""
+        """Return a relation's columns or None; an empty schema means the search path."""
 
     def is_view(self, schema: str, name: str) -> bool:
         """Tell whether a view has this name."""

@@ -23,7 +23,7 @@ def translate_query(statement: list[Token], catalog: Catalog) -> str:
         statement = [*statement[:after], Token("word", " FROM"), *statement[after:]]
     if words[0] == "MERGE" and words[-2:] == ["REMOVE", "DUPLICATES"]:
         return _merge_without_duplicates(statement, catalog)
-    # add a blank after $1: the grammar would take $1,$ for the start of a dollar-quoted string
+    # add a space after $1: the grammar would read $1,$ as the start of a dollar-quoted string
     tree = grammar.parse("".join(f"{token.text} " if token.kind == "parameter" else token.text for token in statement))
     if isinstance(tree, exp.Merge):
         _name_inserted_columns(tree, catalog)
@@ -31,9 +31,9 @@ def translate_query(statement: list[Token], catalog: Catalog) -> str:
 
 
 def translate_system_query(statement: list[Token], catalog: Catalog) -> str:
-    """Translate a query of the system catalog: aliases as in Redshift, everything else as in PostgreSQL.
+    """Translate a system catalog query: Redshift's aliases in PostgreSQL's SQL.
 
-    A number may be a condition, as in sqlalchemy-redshift's WHERE 1.
+    Allow a number as a condition, as in sqlalchemy-redshift's WHERE 1.
     """
     tree = grammar.parse(text(statement))
     nodes = list(tree.walk())
@@ -81,7 +81,7 @@ def _rewritten(tree: exp.Expr, catalog: Catalog) -> exp.Expr:
 
 
 def _is_of_a_user(table: exp.Table) -> bool:
-    """Tell whether the compute nodes read the table's rows: it is not a system table, and not only written to."""
+    """Tell whether this is a user table whose rows the compute nodes read."""
     if not isinstance(table.this, exp.Identifier) or table.db in _SYSTEM_SCHEMAS:
         return False
     if cte_named(table) is not None:
@@ -91,7 +91,7 @@ def _is_of_a_user(table: exp.Table) -> bool:
 
 
 def _name_outputs(selects: list[exp.Select]) -> None:
-    """Name the expressions of a SELECT as Redshift does, since rewriting them changes PostgreSQL's names for them."""
+    """Give SELECT expressions Redshift's names, which rewriting would change."""
     for select in selects:
         for item in select.expressions:
             if not isinstance(item, (exp.Alias, exp.Column, exp.Star, exp.Literal)):
@@ -165,7 +165,7 @@ def _insert(tree: exp.Insert, catalog: Catalog) -> exp.Expr:
     while isinstance(query, exp.Subquery):
         query = query.this
     if isinstance(query, exp.Select) and query.args.get("distinct") and not query.args.get("limit"):
-        # a cluster lets it order by what is not in the list (seen), and rows of a table have no order anyway
+        # a cluster accepts ORDER BY columns outside the SELECT list (observed), and table rows have no order anyway
         query.set("order", None)
     return tree
 
@@ -182,7 +182,7 @@ def _merge(tree: exp.Merge, catalog: Catalog) -> exp.Expr:
 
 
 def _name_inserted_columns(tree: exp.Merge, catalog: Catalog) -> None:
-    """Name the columns of a MERGE's INSERT VALUES (...): all columns of the table, in order."""
+    """Add the column list to a MERGE's INSERT VALUES (...), in table order."""
     for when in tree.args["whens"].expressions:
         then = when.args.get("then")
         values = then.this.expressions if isinstance(then, exp.Insert) and isinstance(then.this, exp.Tuple) else []
@@ -196,7 +196,7 @@ def _name_inserted_columns(tree: exp.Merge, catalog: Catalog) -> None:
 
 
 def _merge_without_duplicates(statement: list[Token], catalog: Catalog) -> str:
-    """Translate MERGE ... REMOVE DUPLICATES: delete the matching rows, and insert all rows of the source.
+    """Translate MERGE ... REMOVE DUPLICATES: delete matches, insert all source rows.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_MERGE.html
     """

@@ -1,4 +1,4 @@
-"""Redshift's functions: which ones exist, and the PostgreSQL function that each becomes.
+"""Redshift's functions, and the PostgreSQL function for each.
 
 https://docs.aws.amazon.com/redshift/latest/dg/c_SQL_functions.html
 """
@@ -18,8 +18,8 @@ from local_redshift.sql.types import cast, text_of
 class Function(NamedTuple):
     """A function: its name in PostgreSQL, and its arguments.
 
-    Each letter is an argument: t is converted to text, b is too unless it is a VARBYTE, a dot stands for any other.
-    Arguments after a question mark are optional, and a star at the end stands for any number more.
+    Each character is an argument: t is converted to text, b is too unless it is a VARBYTE, a dot is left as it is.
+    Arguments after a question mark are optional, and a star at the end allows any number of further arguments.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Function(NamedTuple):
         return float("inf") if self.arguments.endswith("*") else len(self.arguments.replace("?", ""))
 
     def kind(self, n: int) -> str:
-        """Return the letter of the n-th argument; empty past the last."""
+        """Return the n-th argument's letter; an empty string after the last."""
         return self.arguments.replace("?", "")[n : n + 1]
 
 
 def _listed(table: str) -> dict[str, Function]:
-    """Return functions by name, from lines of `NAME arguments [PostgreSQL's name]`; a slash separates synonyms."""
+    """Parse lines of `NAME arguments [PostgreSQL's name]`; `/` separates synonyms."""
     functions = {}
     for line in table.strip().splitlines():
         names, arguments, *here = line.split()
@@ -50,7 +50,7 @@ def _listed(table: str) -> dict[str, Function]:
     return functions
 
 
-# our own are in the schema local_redshift (../server/functions, with their pages in the guide)
+# our own functions are in the schema local_redshift (../server/functions, with links to the guide)
 _TABLE = _listed("""
     ABS .
     ACOS .
@@ -255,7 +255,7 @@ _ONLY_EXTRACTED = ("dow", "doy", "epoch", "timezone", "timezone_hour", "timezone
 
 
 def rewrite(tree: exp.Expr, scopes: Scopes, *, reads_tables: bool) -> None:
-    """Replace function calls, casts and operators on text by PostgreSQL's."""
+    """Replace function calls, casts and text operators with PostgreSQL's."""
     for node in reversed(list(tree.walk())):
         rule = _NODE_RULES.get(type(node))
         if rule is not None:
@@ -265,7 +265,7 @@ def rewrite(tree: exp.Expr, scopes: Scopes, *, reads_tables: bool) -> None:
 def _call(node: exp.Anonymous, scopes: Scopes, reads_tables: bool) -> None:
     name = node.name.upper()
     if "." in name:
-        return  # already one of the stand-in's own
+        return  # already translated to one of the stand-in's functions
     special = _SPECIAL.get(name)
     if special is not None:
         special(node, scopes)
@@ -298,7 +298,7 @@ def _other_function(node: exp.Anonymous, name: str, reads_tables: bool) -> None:
 
 
 def _of_the_leader(name: str) -> NotSupported:
-    # a cluster's words; it names the function in an INFO message before them
+    # a cluster's message; an INFO message before it names the function
     return NotSupported(
         "Specified types or functions (one per INFO message) not supported on Redshift tables.",
         f'Function "{name.lower()}" not supported.',
@@ -306,18 +306,18 @@ def _of_the_leader(name: str) -> NotSupported:
 
 
 def check_values(tree: exp.Expr) -> None:
-    """Raise NotSupported for CURRENT_TIMESTAMP and the like, functions of the leader node, in a query of tables."""
+    """Raise NotSupported for leader-node functions such as CURRENT_TIMESTAMP."""
     for node in tree.find_all(exp.Var):
         if node.name in LEADER_ONLY:
             raise _of_the_leader(node.name)
 
 
 def named_part(node: exp.Expr | None, *, extracted: bool) -> str:
-    """Return the date part that an argument names. Raise SyntaxRefused if it is not one."""
+    """Return the date part that an argument names; raise SyntaxRefused if none."""
     word = node.name.lower() if node is not None else ""
     part = DATE_PARTS.get(word)
     if part is None or (part in _ONLY_EXTRACTED and not extracted):
-        raise SyntaxRefused(f'"{word}" is no date part that can be used here')
+        raise SyntaxRefused(f'"{word}" is not a date part that can be used here')
     return part
 
 
@@ -342,8 +342,8 @@ def _date_part(node: exp.Anonymous, scopes: Scopes) -> None:
 
 
 def _extract(node: exp.Extract, scopes: Scopes, reads_tables: bool) -> None:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_EXTRACT_function.html: an integer, without larger or smaller
-    # parts
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_EXTRACT_function.html: an integer, without larger and
+    # smaller parts
     part = named_part(node.this, extracted=True)
     value: exp.Expr = _function("date_part", exp.Literal.string(part), node.expression.copy())
     if part in ("epoch", "second", "millisecond", "microsecond"):
@@ -411,7 +411,7 @@ def _case(node: exp.Case, scopes: Scopes, reads_tables: bool) -> None:
 
 
 def _as_one_type(nodes: list[exp.Expr], scopes: Scopes) -> None:
-    """Convert numbers and timestamps to text if other arguments are text (guess: the guide does not say)."""
+    """Convert numbers and timestamps to text if any argument is text (a guess)."""
     if len(nodes) < 2 or all(isinstance(node, (exp.Null, exp.Literal)) for node in nodes):
         return
     kinds = [found.kind if (found := scopes.type_of(node)) is not None else None for node in nodes]
@@ -425,7 +425,7 @@ def _json_extract_path_text(node: exp.Anonymous, scopes: Scopes) -> None:
     value, *path = node.expressions or [exp.Null()]
     invalid: exp.Expr = path.pop().copy() if path and isinstance(path[-1], exp.Boolean) else exp.false()
     if not 1 <= len(path) <= 5:
-        raise NoSuchFunction("function json_extract_path_text takes a text and one to five names")
+        raise NoSuchFunction("function json_extract_path_text takes a string and one to five names")
     names = exp.Array(expressions=[text_of(name.copy()) for name in path])
     node.set("expressions", [text_of(value.copy()), names, invalid])
     node.set("this", "local_redshift.json_extract_path_text")
@@ -484,7 +484,7 @@ def _division(node: exp.Div, scopes: Scopes, reads_tables: bool) -> None:
 
 
 def _qualified(node: exp.Dot, scopes: Scopes, reads_tables: bool) -> None:
-    """Handle a function with a schema, which can only be the system's: there are no user-defined functions."""
+    """Handle a schema-qualified function; only those in pg_catalog are supported."""
     if not isinstance(node.expression, (exp.Anonymous, exp.Case, exp.Cast)):
         raise not_supported("navigation of SUPER (a.b.c)")
     if node.this.name != "pg_catalog":

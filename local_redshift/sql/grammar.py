@@ -1,4 +1,4 @@
-"""Parse queries to trees as Redshift's SQL, and write trees as PostgreSQL's, with sqlglot.
+"""Parse Redshift's SQL to trees, and write them as PostgreSQL's, with sqlglot.
 
 The parser knows no functions: every call keeps its name, and only functions.py decides how it is translated.
 """
@@ -22,10 +22,10 @@ _SYNTAX_OF_THEIR_OWN = ("CAST", "CONVERT", "EXTRACT", "POSITION", "SUBSTRING", "
 
 
 class Grammar(Redshift):
-    """A dialect of sqlglot: parses Redshift's SQL, and writes PostgreSQL's."""
+    """A sqlglot dialect that parses Redshift's SQL and writes PostgreSQL's."""
 
     class Tokenizer(Redshift.Tokenizer):
-        """Splits SQL into tokens. ABSTIME, the type of pg_user.valuntil, is a timestamp here, and BYTEA is no type."""
+        """Split SQL into tokens: ABSTIME (pg_user.valuntil) is a timestamp, BYTEA a name."""
 
         KEYWORDS: ClassVar = {
             **{word: kind for word, kind in Redshift.Tokenizer.KEYWORDS.items() if word != "BYTEA"},
@@ -33,7 +33,7 @@ class Grammar(Redshift):
         }
 
     class Parser(RedshiftParser):
-        """Parses a statement. Function calls keep their names."""
+        """Parses a statement without replacing function names by sqlglot's own."""
 
         FUNCTIONS: ClassVar = {}
         FUNCTION_PARSERS: ClassVar = {name: RedshiftParser.FUNCTION_PARSERS[name] for name in _SYNTAX_OF_THEIR_OWN}
@@ -45,7 +45,7 @@ class Grammar(Redshift):
         }
 
         def _parse_approximate(self) -> exp.Expr | None:
-            # APPROXIMATE is left out: an exact count is also an approximation
+            # drop APPROXIMATE: an exact result is also a valid approximation
             start = self._index - 1
             call = self._parse_function()
             named = call.find(exp.Anonymous) if call else None
@@ -63,17 +63,17 @@ class Grammar(Redshift):
         }
 
         def literal_sql(self, expression: exp.Literal) -> str:
-            """Write a string with its backslashes doubled, because the server reads them as escapes."""
+            """Write a string with doubled backslashes, which the server reads as escapes."""
             if not expression.is_string:
                 return str(expression.this)
             return "'" + str(expression.this).replace("\\", "\\\\").replace("'", "''") + "'"
 
         def identifier_sql(self, expression: exp.Identifier) -> str:
-            """Write a name in quotes, since it may be a keyword of PostgreSQL."""
+            """Quote a name, since it may be a PostgreSQL keyword."""
             return '"' + str(expression.this).replace('"', '""') + '"'
 
         def var_sql(self, expression: exp.Var) -> str:
-            """Write SQL of our own unchanged."""
+            """Write our own SQL unchanged."""
             return expression.name
 
         def interval_sql(self, expression: exp.Interval) -> str:
@@ -83,7 +83,7 @@ class Grammar(Redshift):
 
 
 def parse(sql: str) -> exp.Expr:
-    """Parse a single statement to a tree. Raise SyntaxRefused with the place of a syntax error."""
+    """Parse one statement to a tree; raise SyntaxRefused with an error's position."""
     try:
         trees = sqlglot.parse(sql, read=Grammar)
     except ParseError as error:
@@ -93,7 +93,7 @@ def parse(sql: str) -> exp.Expr:
     except TokenError:
         raise SyntaxRefused("syntax error: a quote or a comment is not closed") from None
     except RecursionError:
-        raise NotSupported("the local stand-in can't read a statement that is nested as deeply as this one") from None
+        raise NotSupported("this statement is nested too deeply for the local stand-in") from None
     if len(trees) != 1 or trees[0] is None or isinstance(trees[0], exp.Command):
         raise NotSupported(f"the local stand-in can't read this statement: {' '.join(sql.split())[:60]}")
     return trees[0]

@@ -1,4 +1,4 @@
-"""Primary, unique and foreign keys, which Redshift checks when they are declared, but never enforces.
+"""Primary, unique and foreign keys: checked when declared, but never enforced.
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html
 """
@@ -19,12 +19,12 @@ from local_redshift.sql.table_statements import (
 )
 from local_redshift.sql.tokens import Token, closing, code
 
-PRIMARY, UNIQUE, FOREIGN = "p", "u", "f"  # values of pg_constraint
+PRIMARY, UNIQUE, FOREIGN = "p", "u", "f"  # values of pg_constraint.contype
 _SUFFIXES = {PRIMARY: "pkey", UNIQUE: "key", FOREIGN: "fkey"}
 
 
 class Key(NamedTuple):
-    """A key: its kind, its columns and, for a foreign key, the schema, table and columns that it refers to."""
+    """A key: kind, columns and, if foreign, the referenced schema, table and columns."""
 
     kind: str
     columns: tuple[str, ...]
@@ -34,7 +34,7 @@ class Key(NamedTuple):
     parent_columns: tuple[str, ...] = ()
 
     def name_in(self, table: str) -> str:
-        """Return the name given in the statement, or PostgreSQL's default for a key of this table."""
+        """Return the key's given name, or PostgreSQL's default name in this table."""
         columns = () if self.kind == PRIMARY else self.columns
         return self.name or "_".join((table, *columns, _SUFFIXES[self.kind]))
 
@@ -45,7 +45,7 @@ def keys(statement: list[Token]) -> list[Key]:
 
 
 def _keys(definition: list[Token]) -> list[Key]:
-    """Return the keys of a column's definition or of a table constraint."""
+    """Return the keys in a column definition or table constraint."""
     words = [token.word for token in definition]
     name = definition[words.index("CONSTRAINT") + 1].name if "CONSTRAINT" in words[:-1] else ""
     is_constraint = words[0] in ("PRIMARY", "UNIQUE", "FOREIGN", "CONSTRAINT")
@@ -78,7 +78,7 @@ def _listed(tokens: list[Token], at: int) -> tuple[str, ...]:
 
 
 def check_keys(statement: list[Token], catalog: Catalog) -> None:
-    """Raise NoSuchTable or NoSuchColumn for names in keys that do not exist, SyntaxRefused for contradicting keys."""
+    """Raise NoSuchTable, NoSuchColumn or SyntaxRefused for invalid keys."""
     is_created = code(statement)[0].word == "CREATE"
     own = split_name(created_table(statement) if is_created else altered_table(statement))
     own_columns = _columns(statement) if is_created else catalog.columns(*own)
@@ -98,14 +98,14 @@ def check_keys(statement: list[Token], catalog: Catalog) -> None:
 
 
 def check_key_columns(statement: list[Token], columns: Collection[str]) -> None:
-    """Raise NoSuchColumn or SyntaxRefused for distribution and sort keys that do not suit the columns."""
+    """Raise NoSuchColumn or SyntaxRefused for invalid distribution or sort keys."""
     given = attributes(statement)
     sort_key = given.sort_key or []
     for column in [*sort_key, *filter(None, [given.distkey])]:
         if column not in columns:
             raise NoSuchColumn(f'column "{column}" named in key does not exist')
         if _is_super(statement, column):
-            raise SyntaxRefused(f'column "{column}" is of type SUPER, which neither DISTKEY nor SORTKEY takes')
+            raise SyntaxRefused(f'column "{column}" is of type SUPER, which neither DISTKEY nor SORTKEY supports')
     if len(set(sort_key)) < len(sort_key):
         raise SyntaxRefused("a column is named twice in SORTKEY")
 
@@ -132,7 +132,7 @@ def _columns(statement: list[Token]) -> list[str]:
 
 
 def _check_attributes(words: list[str]) -> None:
-    """Raise SyntaxRefused for table attributes that exclude each other (guess: the guide gives each once)."""
+    """Raise SyntaxRefused for conflicting or repeated table attributes (a guess)."""
     text = f" {' '.join(words)} "
     if words.count("DISTKEY") > 1:
         raise SyntaxRefused("only one DISTKEY can be given")

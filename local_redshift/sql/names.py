@@ -19,12 +19,12 @@ RESERVED = frozenset(
     "TAG TDES TEXT255 TEXT32K TIMESTAMP TOP TRUNCATECOLUMNS UNPIVOT WALLET WITHOUT".split()
 )
 
-# svv_table_info of a cluster shows a table that has a column of this name
+# accepted unquoted: a cluster's svv_table_info lists a table with such a column
 BARE_COLUMNS = ("TIMESTAMP",)
-# seen: unquoted column names that are a syntax error before a comma, in a SELECT list or in ORDER BY
+# observed: unquoted column names that are a syntax error before a comma in a SELECT list or ORDER BY
 NOT_BEFORE_COMMA = {"TIMESTAMP": exp.Select, "DATETIME": exp.Select, "TIME": exp.Order}
 
-# also those that PostgreSQL reserves, which can be names only in quotes
+# also PostgreSQL's reserved words, which must be quoted to be used as names
 RESERVED_AS_NAMES = RESERVED | frozenset(
     "ALL ANALYSE ANALYZE AND ANY ARRAY AS ASC AUTHORIZATION BETWEEN BINARY BOTH CASE CAST CHECK COLLATE COLUMN "
     "CONSTRAINT CREATE CROSS CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP CURRENT_USER DEFAULT DEFERRABLE DESC "
@@ -57,9 +57,9 @@ _TAKE_A_PART = frozenset("DATEADD DATE_ADD DATEDIFF DATE_DIFF DATE_PART DATEPART
 
 
 def fold(nodes: list[exp.Expr], catalog: Catalog) -> None:
-    """Fold names to lower case, quoted ones too (enable_case_sensitive_identifier is off).
+    """Fold all names to lower case, as enable_case_sensitive_identifier is off.
 
-    Drop the current database from names in three parts. Raise SyntaxRefused for a reserved word used as a name,
+    Drop the current database from three-part names. Raise SyntaxRefused for a reserved word used as a name,
     NotSupported for a table of another database.
     """
     for node in nodes:
@@ -73,7 +73,7 @@ def fold(nodes: list[exp.Expr], catalog: Catalog) -> None:
 
 
 def _check_bare(name: exp.Identifier) -> None:
-    """Raise SyntaxRefused for an unquoted name that is a reserved word, or a type's name before a comma (seen)."""
+    """Raise SyntaxRefused if an unquoted name needs quotes."""
     word, column = name.this.upper(), name.parent
     if word in RESERVED and word not in BARE_COLUMNS and not isinstance(column, (exp.Alias, exp.TableAlias)):
         raise SyntaxRefused(f'syntax error at or near "{name.this}": it is a reserved word; put it in double quotes')
@@ -100,7 +100,7 @@ def _fold_name(name: exp.Identifier) -> None:
 
 
 def late_binding_views(tree: exp.Expr, catalog: Catalog) -> bool:
-    """Replace late-binding views by their queries; return whether any were replaced."""
+    """Replace late-binding views with their queries; return whether any were replaced."""
     found = False
     for table in list(tree.find_all(exp.Table)) if catalog.has_late_binding_views else []:
         is_read = isinstance(table.this, exp.Identifier) and not _is_written_to(table) and cte_named(table) is None
@@ -116,7 +116,7 @@ def late_binding_views(tree: exp.Expr, catalog: Catalog) -> bool:
 
 
 def _may_be_real(name: str, select: exp.Select, scopes: Scopes) -> bool:
-    """Tell whether a name may be a column of the tables in FROM or of an enclosing query."""
+    """Return whether a name may be a column of this query or of an enclosing one."""
     around: exp.Select | None = select
     while around is not None:
         if any(columns is None or name in columns for columns in scopes.sources(around).values()):
@@ -126,7 +126,7 @@ def _may_be_real(name: str, select: exp.Select, scopes: Scopes) -> bool:
 
 
 def _enclosing(select: exp.Select) -> exp.Select | None:
-    """Return the query whose columns a subquery can name; None if the subquery is in FROM or WITH."""
+    """Return the enclosing query; None for a subquery in FROM or WITH."""
     node: exp.Expr = select
     while isinstance(node.parent, (exp.SetOperation, exp.Subquery)):
         node = node.parent
@@ -136,7 +136,7 @@ def _enclosing(select: exp.Select) -> exp.Select | None:
 
 
 def check_correlation(nodes: list[exp.Expr]) -> None:
-    """Raise RedshiftError if a subquery names a table more than one level above it.
+    """Raise RedshiftError if a subquery refers to a table more than one level up.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_correlated_subqueries.html, "Correlated subquery patterns that are
     not supported": references that skip a level.
@@ -164,9 +164,9 @@ def _is_written_to(table: exp.Table) -> bool:
 
 
 def leave_out(selects: list[exp.Select], scopes: Scopes) -> bool:
-    """Expand a star that is followed by EXCLUDE; return whether there was one.
+    """Apply EXCLUDE to the SELECT lists that have it; return whether any did.
 
-    https://docs.aws.amazon.com/redshift/latest/dg/r_EXCLUDE_list.html: it applies to the whole SELECT list
+    https://docs.aws.amazon.com/redshift/latest/dg/r_EXCLUDE_list.html: EXCLUDE applies to the whole SELECT list
     """
     found = False
     for select in selects:
@@ -178,7 +178,7 @@ def leave_out(selects: list[exp.Select], scopes: Scopes) -> bool:
 
 
 def _after_star(select: exp.Select) -> set[str]:
-    """Return the names of an EXCLUDE after a star. Without parentheses they extend to the end of the SELECT list."""
+    """Return the columns excluded after a star; without parentheses, all that follow."""
     for n, item in enumerate(select.expressions):
         star = item.this if isinstance(item, exp.Column) else item
         first = star.args.get("except_") if isinstance(star, exp.Star) else None
@@ -192,7 +192,7 @@ def _after_star(select: exp.Select) -> set[str]:
 
 
 def group_by_all(select: exp.Select) -> None:
-    """Expand GROUP BY ALL: all items of the SELECT list without an aggregate.
+    """Expand GROUP BY ALL to the SELECT items without aggregates or window functions.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_GROUP_BY_clause.html
     """
@@ -224,7 +224,7 @@ def _leave_out(select: exp.Select, excluded: set[str], scopes: Scopes) -> None:
 
 
 def resolve_aliases(selects: list[exp.Select], scopes: Scopes) -> bool:
-    """Replace aliases by their expressions where they are used: later in the SELECT list, in WHERE, HAVING and QUALIFY.
+    """Replace references to aliases of the same SELECT with their expressions.
 
     Real columns take precedence. Return whether anything was replaced.
     https://docs.aws.amazon.com/redshift/latest/dg/r_SELECT_list.html, r_WHERE_clause.html
@@ -258,7 +258,7 @@ def _resolve_in(select: exp.Select, scopes: Scopes) -> bool:
 
 
 def _is_date_part(column: exp.Column) -> bool:
-    """Tell whether an apparent column is a date part, as in DATEADD(day, 1, ts)."""
+    """Return whether an apparent column is a date part, as in DATEADD(day, 1, ts)."""
     call = column.parent
     return isinstance(call, exp.Anonymous) and call.name.upper() in _TAKE_A_PART and call.expressions[0] is column
 

@@ -1,4 +1,4 @@
-"""Check that a query contains only Redshift's constructs. Everything else is refused by name.
+"""Refuse query constructs that Redshift lacks or the stand-in does not support.
 
 https://docs.aws.amazon.com/redshift/latest/dg/c_redshift-and-postgres-sql.html
 """
@@ -10,7 +10,7 @@ from sqlglot import exp
 from local_redshift.errors import RedshiftError, SyntaxRefused, not_in_redshift, not_supported
 from local_redshift.sql.relations import from_items
 
-# The kinds of nodes that are accepted. NOT_IN_REDSHIFT or NOT_SUPPORTED names each of the others.
+# Accepted node types. NOT_IN_REDSHIFT and NOT_SUPPORTED give names for refused ones.
 _CLAUSES = (
     exp.Select, exp.From, exp.Where, exp.Group, exp.Having, exp.Qualify, exp.Order, exp.Ordered, exp.Limit, exp.Offset,
     exp.Join, exp.With, exp.CTE, exp.Subquery, exp.Union, exp.Except, exp.Intersect, exp.Values, exp.Tuple,
@@ -32,8 +32,8 @@ _EXPRESSIONS = (
 )  # fmt: skip
 ALLOWED = frozenset(_CLAUSES + _EXPRESSIONS)
 
-# https://docs.aws.amazon.com/redshift/latest/dg/c_unsupported-postgresql-features.html, and constructs that are not in
-# the guide's syntax
+# https://docs.aws.amazon.com/redshift/latest/dg/c_unsupported-postgresql-features.html, and constructs
+# that Redshift's documented syntax lacks
 NOT_IN_REDSHIFT: dict[type[exp.Expr], str] = {
     exp.Array: "ARRAY[...]",
     exp.ArrayContainsAll: "the operator @>",
@@ -68,7 +68,7 @@ NOT_SUPPORTED: dict[type[exp.Expr], str] = {
     exp.Pivot: "PIVOT and UNPIVOT",
 }
 
-# the clauses of a SELECT that are accepted; others have not been considered
+# accepted clauses of a SELECT; all others are refused
 _SELECT_PARTS = {
     "with_", "kind", "hint", "distinct", "expressions", "limit", "into", "from_", "joins", "where", "group", "having",
     "qualify", "order", "offset", "operation_modifiers", "exclude",
@@ -87,7 +87,7 @@ _NEEDS_FRAME = frozenset(
 
 
 def check(nodes: list[exp.Expr]) -> None:
-    """Raise NotSupported for the first construct that Redshift lacks, or that the stand-in does not support."""
+    """Raise an error for the first unsupported construct."""
     for node in nodes:
         kind = type(node)
         if kind in NOT_IN_REDSHIFT:
@@ -155,7 +155,7 @@ def _cte(node: exp.CTE) -> None:
         raise not_in_redshift("MATERIALIZED in WITH")
     clause = node.parent
     is_recursive = clause is not None and clause.args.get("recursive") and isinstance(node.this, exp.Union)
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_WITH_clause.html: UNION ALL joins the two halves
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_WITH_clause.html: a recursive CTE must use UNION ALL
     if is_recursive and node.this.args.get("distinct") and _refers_to(node.this, node.alias):
         raise not_in_redshift("UNION in a recursive WITH: write UNION ALL")
 
@@ -172,7 +172,7 @@ def _window(node: exp.Window) -> None:
     if frame is not None:
         _frame(frame)
     call = node.find(exp.Anonymous)
-    # https://docs.aws.amazon.com/redshift/latest/dg/c_Window_functions.html; the wording was seen
+    # https://docs.aws.amazon.com/redshift/latest/dg/c_Window_functions.html; message as seen on a cluster
     if node.args.get("order") and frame is None and call is not None and call.name.upper() in _NEEDS_FRAME:
         raise RedshiftError("Aggregate window functions with an ORDER BY clause require a frame clause")
 
@@ -211,7 +211,8 @@ def _join(node: exp.Join) -> None:
 
 
 def _identifier(node: exp.Identifier) -> None:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_names.html: 127 bytes; PostgreSQL truncates at 63
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_names.html: up to 127 bytes, but PostgreSQL
+    # truncates names at 63
     if len(node.this.encode()) > 127:
         raise SyntaxRefused(f"the name {node.this[:20]}... is longer than 127 bytes")
     if len(node.this.encode()) > 63:
@@ -224,7 +225,7 @@ def _column(node: exp.Column) -> None:
 
 
 def _adjacent_strings(node: exp.Concat) -> None:
-    # two strings with a newline between them form one
+    # adjacent strings separated by a newline form one string
     node.replace(exp.Literal.string("".join(part.name for part in node.expressions)))
 
 

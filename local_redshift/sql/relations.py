@@ -9,19 +9,19 @@ from local_redshift.sql.types import POSTGRES_TYPES
 
 
 class Scopes:
-    """The columns that each SELECT of a statement can name, looked up when needed."""
+    """The columns visible to each SELECT of a statement, looked up lazily."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._known: dict[tuple[str, str], Columns | None] = {}
-        # keyed by id(): the nodes exist as long as the statement does
+        # keyed by id(), which is safe while the statement's nodes exist
         self._sources: dict[int, dict[str, Columns | None]] = {}
         self._outputs: dict[int, Columns | None] = {}
 
     def sources(self, select: exp.Select) -> dict[str, Columns | None]:
         """Return the columns of each table in FROM, by alias; None if they are not known."""
         if id(select) not in self._sources:
-            self._sources[id(select)] = {}  # ends the recursion: a query that refers to itself has no columns
+            self._sources[id(select)] = {}  # ends the recursion if a query refers to itself
             self._sources[id(select)] = self._find_sources(select)
         return self._sources[id(select)]
 
@@ -41,7 +41,7 @@ class Scopes:
         return None
 
     def output(self, query: exp.Expr) -> Columns | None:
-        """Return the columns that a query returns; None if they are not known."""
+        """Return the output columns of a query; None if they are not known."""
         while isinstance(query, (exp.Subquery, exp.SetOperation)):
             query = query.this
         if not isinstance(query, exp.Select):
@@ -64,7 +64,7 @@ class Scopes:
         return given
 
     def expanded(self, select: exp.Select, star: exp.Expr) -> list[tuple[str, str, ColumnType]] | None:
-        """Expand a star: source, name and type of each column; None if a source is not known."""
+        """Expand a star to (source, name, type) tuples; None if a source is unknown."""
         only = star.text("table") if isinstance(star, exp.Column) else ""
         listed: list[tuple[str, str, ColumnType]] = []
         merged = set() if only else _merged_columns(select)
@@ -74,7 +74,7 @@ class Scopes:
             if columns is None or merged is None:
                 return None
             known = {name for _, name, _ in listed}
-            # an item without a name is in FROM alone, or has its own columns
+            # an item without an alias can't qualify its columns
             shown = "" if source.startswith("(") else source
             listed += [(shown, name, kind) for name, kind in columns.items() if not (name in merged and name in known)]
         # the columns that USING merges come first
@@ -86,7 +86,7 @@ class Scopes:
         columns = self._unnamed_columns(item)
         names = [name.name for name in alias.args.get("columns") or []] if isinstance(alias, exp.TableAlias) else []
         if names and columns is None and not isinstance(item.this, exp.Identifier):
-            return dict.fromkeys(names, ColumnType("unknown"))  # columns of a function
+            return dict.fromkeys(names, ColumnType("unknown"))  # column aliases of a function, whose types are unknown
         if names and columns is not None:
             return dict(zip([*names, *list(columns)[len(names) :]], columns.values(), strict=True))
         return columns
@@ -106,7 +106,7 @@ class Scopes:
         return self._known[key]
 
     def _columns_of_cte(self, cte: exp.CTE, item: exp.Table) -> Columns | None:
-        if item.find_ancestor(exp.CTE) is cte:  # recursive: the first half determines the columns
+        if item.find_ancestor(exp.CTE) is cte:  # a recursive CTE takes its columns from the first part of the UNION
             first = cte.this.this if isinstance(cte.this, exp.Union) else None
             columns = self.output(first) if first is not None and not _is_within(item, first) else None
         else:
@@ -117,7 +117,7 @@ class Scopes:
         return dict(zip(names, columns.values(), strict=False))
 
     def type_of(self, node: exp.Expr) -> ColumnType | None:
-        """Return the type of an expression if it is obvious, otherwise None."""
+        """Return the type of an expression if it can be inferred, otherwise None."""
         rule = _TYPE_RULES.get(type(node))
         return rule(self, node) if rule is not None else None
 
@@ -137,7 +137,7 @@ class Scopes:
         return self._of_written_table(node)
 
     def _of_written_table(self, node: exp.Column) -> ColumnType | None:
-        """Return the type of a column of the target of an UPDATE, DELETE or MERGE, outside its subqueries."""
+        """Return the type of a column that an UPDATE, DELETE or MERGE itself refers to."""
         statement = node.find_ancestor(exp.Update, exp.Delete, exp.Merge)
         if statement is None:
             return None
@@ -192,7 +192,7 @@ class Scopes:
         return ColumnType("text")
 
     def _of_text_or_bytes(self, node: exp.Expr) -> ColumnType | None:
-        """Return the type of `||` or SUBSTRING: that of its arguments, if all are VARBYTE."""
+        """Return the type of `||` or SUBSTRING: VARBYTE if all arguments are, otherwise text."""
         sides = [node.this, node.expression] if isinstance(node, exp.DPipe) else [node.this]
         return self._bytes_or_text(sides)
 
@@ -205,7 +205,7 @@ class Scopes:
         return self.common([result for result in results if result is not None])
 
     def common(self, nodes: list[exp.Expr]) -> ColumnType | None:
-        """Return the common type of expressions: text if one of them is text; None if it is not known."""
+        """Return the common type: text if any is text, otherwise the first known type."""
         types = [kind for kind in map(self.type_of, nodes) if kind is not None]
         return next((kind for kind in types if kind.kind == TEXT), types[0] if types else None)
 
@@ -239,14 +239,14 @@ class Scopes:
 
 
 def from_items(select: exp.Select) -> list[exp.Expr]:
-    """Return the items in the FROM of a SELECT: the first one, and those joined to it."""
+    """Return the FROM items of a SELECT, including joined ones."""
     start = select.args.get("from_")
     first = [start.this] if start is not None else []
     return first + [join.this for join in select.args.get("joins") or []]
 
 
 def _merged_columns(select: exp.Select) -> set[str] | None:
-    """Return the columns that USING merges; None for a NATURAL JOIN, which names none."""
+    """Return the columns that USING merges; None for a NATURAL JOIN, which lists none."""
     joins = select.args.get("joins") or []
     if any(join.method == "NATURAL" for join in joins):
         return None
@@ -260,7 +260,7 @@ def cte_named(item: exp.Table) -> exp.CTE | None:
         clause = node.args.get("with_")
         seen = [] if clause is None else clause.expressions
         if clause is not None and not clause.args.get("recursive"):
-            # a CTE can use those before it
+            # without RECURSIVE, a CTE can only refer to earlier ones
             around = next((n for n, cte in enumerate(seen) if _is_within(item, cte)), len(seen))
             seen = seen[:around]
         found: exp.CTE | None = next((cte for cte in reversed(seen) if cte.alias == item.name), None)
@@ -278,7 +278,7 @@ def _is_within(node: exp.Expr, ancestor: exp.Expr) -> bool:
 
 
 def decimal_result(operation: type[exp.Expr], first: tuple[int, int], second: tuple[int, int]) -> tuple[int, int]:
-    """Return precision and scale of an operation on two decimals.
+    """Return the precision and scale of an operation on two decimals.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_numeric_computations201.html
     """
@@ -298,7 +298,7 @@ def decimal_result(operation: type[exp.Expr], first: tuple[int, int], second: tu
 
 
 def _written_type(name: str) -> ColumnType:
-    """Return the type of a cast that is already in PostgreSQL's form."""
+    """Parse a type that is already in PostgreSQL's notation."""
     base, _, sizes = name.removeprefix("pg_catalog.").partition("(")
     numbers = [int(size) for size in sizes.rstrip(")").split(",") if size.isdigit()]
     return ColumnType(base, *numbers) if base == "numeric" and len(numbers) == 2 else ColumnType(base)

@@ -1,4 +1,4 @@
-"""SET, SHOW and RESET of Redshift's parameters.
+"""Translate SET, SHOW and RESET of configuration parameters.
 
 https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_ConfigurationRef.html
 """
@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_ConfigurationRef.html
 from local_redshift.errors import RedshiftError, not_in_redshift, not_supported
 from local_redshift.sql.tokens import Token, code, spaced
 
-# parameters of both
+# parameters that Redshift and PostgreSQL share
 _SHARED = (
     "SEARCH_PATH DATESTYLE EXTRA_FLOAT_DIGITS STATEMENT_TIMEOUT TIMEZONE TIME SEED SESSION CLIENT_ENCODING "
     "APPLICATION_NAME TRANSACTION DEFAULT_TRANSACTION_ISOLATION TRANSACTION_ISOLATION INTERVALSTYLE ALL"
@@ -110,14 +110,14 @@ def _select(view: str, where: str, order: str, limit: str) -> list[Token]:
 
 
 def show(statement: list[Token]) -> list[Token]:
-    """Translate SHOW, including SHOW of a parameter that has not been set."""
+    """Translate SHOW; a parameter that has not been set shows its default."""
     name = _name(statement)
     if name in _CASE_SENSITIVE:
         return [Token("word", f"SELECT 'off' AS {name.lower()}")]
     if name == "SERVER_VERSION":
-        raise RedshiftError('must be superuser to examine "server_version"')  # seen
+        raise RedshiftError('must be superuser to examine "server_version"')  # as seen on a cluster
     if name == "SERVER_VERSION_NUM":
-        raise RedshiftError('unrecognized configuration parameter "server_version_num"')  # seen
+        raise RedshiftError('unrecognized configuration parameter "server_version_num"')  # as seen on a cluster
     if name in PARAMETERS:
         setting = f"coalesce(nullif(current_setting('local_redshift.{name.lower()}', true), ''), '{PARAMETERS[name]}')"
         return [Token("word", f"SELECT {setting} AS {name.lower()}")]

@@ -1,7 +1,7 @@
-"""Queries of the system catalog, as drivers and tools send them.
+"""Translate the system catalog queries of drivers and tools.
 
-A cluster's views, including those that PostgreSQL has in another form, are in the schema local_redshift. A query finds
-them there whatever its search path, and also as pg_catalog.x or information_schema.x.
+The schema local_redshift has a cluster's system views, including those that differ in PostgreSQL. Queries reach them
+with any search path, and also as pg_catalog.x or information_schema.x.
 """
 
 import re
@@ -32,18 +32,18 @@ _WRITES_OR_FILES = re.compile(
 
 
 def reads_system_tables_alone(statement: list[Token]) -> bool:
-    """Tell whether a statement only queries the system catalog."""
+    """Return whether a statement only queries the system catalog."""
     tokens = code(statement)
     if tokens[0].word not in ("SELECT", "WITH"):
         return False
     sql = " ".join(token.text for token in tokens if token.kind != "string").replace(" . ", ".")
-    named = {word.lower() for word in re.findall(r"\b(\w+)\s+AS\s+\(", sql, re.IGNORECASE)}  # names of a WITH
+    named = {word.lower() for word in re.findall(r"\b(\w+)\s+AS\s+\(", sql, re.IGNORECASE)}  # names of CTEs
     sources = [source for source in _SOURCE.findall(sql) if source.lower() not in named | {"generate_series"}]
     return bool(sources) and all(_SYSTEM.match(source) for source in sources) and not _WRITES_OR_FILES.search(sql)
 
 
 def postgres_query(statement: list[Token], catalog: Catalog) -> str:
-    """Translate a query of the system catalog, or return it unchanged if that is not possible."""
+    """Translate a system catalog query; return it unchanged if that fails."""
     from local_redshift.sql.dml import translate_system_query  # imported here: loading the grammar takes 0.1 s
 
     try:
@@ -53,7 +53,7 @@ def postgres_query(statement: list[Token], catalog: Catalog) -> str:
 
 
 def with_own_catalog(statement: list[Token]) -> list[Token]:
-    """Replace names of the system catalog by the stand-in's own views and functions."""
+    """Redirect system catalog names to the stand-in's own views and functions."""
     if not any(_MENTIONS.match(token.name) for token in statement if token.kind in ("word", "quoted")):
         return statement
     places = [i for i, token in enumerate(statement) if token.kind != "space"]
@@ -64,7 +64,7 @@ def with_own_catalog(statement: list[Token]) -> list[Token]:
         name = after[1].name if len(after) == 2 and after[0].word == "." else ""
         is_called = len(places) > n + 3 and statement[places[n + 3]].word == "("
         if schema == "pg_catalog" and is_called and name == "version":
-            # one of Redshift's own functions
+            # drop the schema, so that the stand-in's version() is called
             statement = [*statement[:place], *(Token("space", "") for _ in range(2)), *statement[place + 2 :]]
         elif schema == "pg_catalog" and (name in _OWN_CATALOG or name.startswith(_SYSTEM_TABLES)):
             statement = [*statement[:place], Token("word", "local_redshift"), *statement[place + 1 :]]

@@ -1,4 +1,4 @@
-"""The names, definitions and attributes in CREATE TABLE, ALTER TABLE, ANALYZE and CREATE VIEW.
+"""Read names, definitions and attributes from statements on tables and views.
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html, r_ALTER_TABLE.html, r_ANALYZE.html
 """
@@ -12,7 +12,7 @@ _NO_SCHEMA_BINDING = ["WITH", "NO", "SCHEMA", "BINDING"]
 
 
 def sort_key(statement: list[Token]) -> list[str] | None:
-    """Return the columns of the sort key that a statement sets (none for AUTO and NONE); None if it sets none."""
+    """Return the sort key columns: [] for AUTO or NONE, None if no sort key is set."""
     tokens = without_query(code(statement))
     words = [token.word for token in tokens]
     if "SORTKEY" not in words or "TABLE" not in words[1:4]:
@@ -28,7 +28,7 @@ def sort_key(statement: list[Token]) -> list[str] | None:
 
 
 class Attributes(NamedTuple):
-    """The distribution, sort key and encodings that a statement sets; None for those that it leaves alone."""
+    """The distribution, sort key and encodings that a statement sets; None if unset."""
 
     diststyle: str | None
     distkey: str | None
@@ -45,7 +45,7 @@ ENCODINGS = (
 
 
 def attributes(statement: list[Token]) -> Attributes:
-    """Return the attributes that a statement gives a table. Raise SyntaxRefused if one of them is not valid."""
+    """Return a statement's table attributes. Raise SyntaxRefused for invalid ones."""
     tokens = without_query(code(statement))
     words = [token.word for token in tokens]
     style, distkey = None, None
@@ -67,7 +67,7 @@ def attributes(statement: list[Token]) -> Attributes:
 
 
 def _distkey(tokens: list[Token], at: int) -> str:
-    """Return the column of a DISTKEY: in parentheses, after ALTER, or the column whose definition has it."""
+    """Return the column of a DISTKEY clause or of a column definition with DISTKEY."""
     after = tokens[at + 1 : at + 2]
     if [token.word for token in after] == ["("]:
         listed = [token for token in tokens[at + 2 : closing(tokens, at + 1)] if token.word != ","]
@@ -83,7 +83,7 @@ def _distkey(tokens: list[Token], at: int) -> str:
 
 
 def _encodings(statement: list[Token]) -> dict[str, str]:
-    """Return the encodings of columns: those in definitions, or of ALTER COLUMN name ENCODE encoding."""
+    """Return the encodings in column definitions and in ALTER COLUMN ... ENCODE."""
     tokens = without_query(code(statement))
     found = {}
     for definition in [*definitions(statement), *_altered_columns(tokens)]:
@@ -108,10 +108,10 @@ def _altered_columns(tokens: list[Token]) -> list[list[Token]]:
 
 
 def definitions(statement: list[Token]) -> list[list[Token]]:
-    """Return the column definitions and table constraints of a CREATE TABLE or an ALTER TABLE ... ADD."""
+    """Return the columns and constraints defined by CREATE TABLE or ALTER TABLE ADD."""
     tokens = without_query(code(statement))
     if len(tokens) < len(code(statement)):
-        return []  # column names of a CREATE TABLE AS
+        return []  # CREATE TABLE AS has column names, but no definitions
     words = [token.word for token in tokens]
     if words[:2] == ["ALTER", "TABLE"]:
         at = words.index("ADD") + 1 if "ADD" in words else len(words)
@@ -134,7 +134,7 @@ def without_query(tokens: list[Token]) -> list[Token]:
 
 
 def created_table(statement: list[Token]) -> str:
-    """Return the name, as SQL, of the table that a CREATE TABLE creates."""
+    """Return the quoted table name in a CREATE TABLE."""
     tokens = code(statement)
     at = index_of_name(tokens)
     parts = [tokens[at].name]
@@ -157,7 +157,7 @@ def index_of_name(tokens: list[Token]) -> int:
 
 
 def like_table(statement: list[Token]) -> str:
-    """Return the table of a CREATE TABLE ... (LIKE table), as SQL; empty for other statements."""
+    """Return the quoted table name in (LIKE table); empty if there is no LIKE."""
     for definition in definitions(statement):
         if definition[0].word == "LIKE":
             names = [
@@ -168,19 +168,19 @@ def like_table(statement: list[Token]) -> str:
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Return schema and table of a name as SQL; the schema is empty if it is not given."""
+    """Split a table name into schema, which is empty if not given, and table."""
     parts = [token.name for token in code(tokenize(name)) if token.word != "."]
     return (parts[-2] if len(parts) > 1 else ""), parts[-1]
 
 
 def altered_table(statement: list[Token]) -> str:
-    """Return the table of an ALTER TABLE, as SQL; empty for other statements."""
+    """Return the table name in an ALTER TABLE; empty for other statements."""
     tokens = code(statement)
     return _name_at(tokens, 2) if [token.word for token in tokens[:2]] == ["ALTER", "TABLE"] else ""
 
 
 def analyzed_table(statement: list[Token]) -> str:
-    """Return the table of an ANALYZE, as SQL; empty if it analyzes the whole database."""
+    """Return the table name in an ANALYZE; empty if it analyzes the whole database."""
     tokens = [token for token in code(statement) if token.word != "VERBOSE"]
     return _name_at(tokens, 1) if len(tokens) > 1 else ""
 
@@ -191,19 +191,19 @@ def _name_at(tokens: list[Token], at: int) -> str:
 
 
 def is_late_binding(statement: list[Token]) -> bool:
-    """Tell whether a statement creates a late-binding view."""
+    """Return whether a statement creates a late-binding view."""
     return [token.word for token in code(statement)[-4:]] == _NO_SCHEMA_BINDING
 
 
 def created_view(statement: list[Token]) -> str:
-    """Return the name, as SQL, of the view that a CREATE VIEW creates."""
+    """Return the quoted view name in a CREATE VIEW."""
     names, _ = name_and_columns(code(statement))
     at = next(i for i, token in enumerate(names) if token.word == "VIEW") + 1
     return "".join(quote(token.name) if token.word != "." else "." for token in names[at:])
 
 
 def late_binding_query(statement: list[Token]) -> str:
-    """Return the query of a late-binding view, with its column names if the statement has any."""
+    """Return a late-binding view's query, with the view's column names if given."""
     start = next(i for i, token in enumerate(statement) if token.word == "AS")
     query = without_binding(statement[start + 1 :]).strip()
     _, columns = name_and_columns(code(statement[:start]))
@@ -211,13 +211,13 @@ def late_binding_query(statement: list[Token]) -> str:
 
 
 def name_and_columns(head: list[Token]) -> tuple[list[Token], list[Token]]:
-    """Split the tokens before AS into those up to the view's name, and the list of its columns."""
+    """Split the tokens before AS into those up to the view's name and its columns."""
     end = next((i for i, token in enumerate(head) if token.word in ("(", "AS")), len(head))
     columns = head[end : closing(head, end) + 1] if end < len(head) and head[end].word == "(" else []
     return head[:end], columns
 
 
 def without_binding(query: list[Token]) -> str:
-    """Return the query of a late-binding view as text, without the words after it."""
+    """Return a late-binding view's query as text, without WITH NO SCHEMA BINDING."""
     places = [i for i, token in enumerate(query) if token.kind != "space"]
     return text(query[: places[-4]])

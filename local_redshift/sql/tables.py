@@ -31,13 +31,13 @@ from local_redshift.sql.table_statements import (
 from local_redshift.sql.tokens import Token, closing, code, name_text, quote, spaced, split_arguments, split_list, text
 from local_redshift.sql.types import UNSUPPORTED, column_type
 
-MAX_NAME = 63  # bytes; Redshift's limit is 127, and PostgreSQL would truncate
+MAX_NAME = 63  # in bytes; Redshift allows 127, but PostgreSQL would truncate the name
 _NOTHING = "SELECT WHERE false"
 _TABLE_ATTRIBUTES = "DISTSTYLE DISTKEY SORTKEY COMPOUND INTERLEAVED ENCODE BACKUP".split()
 
 
 def create_table(statement: list[Token], catalog: Catalog) -> str:
-    """Translate CREATE TABLE with columns, LIKE or AS. Parts that have no meaning here are left out."""
+    """Translate CREATE TABLE; leave out Redshift's distribution and storage options."""
     tokens = code(statement)
     name_at = index_of_name(tokens)
     head, rest = tokens[:name_at], tokens[name_at:]
@@ -59,7 +59,7 @@ def create_table(statement: list[Token], catalog: Catalog) -> str:
 
 
 def _head(tokens: list[Token], name: str) -> str:
-    """Return CREATE TABLE, or CREATE TEMP TABLE for a name with #."""
+    """Return the words before the name, with TEMP added if the name starts with #."""
     words = [token.word for token in tokens]
     if name.startswith('"#') and not {"TEMP", "TEMPORARY"} & set(words):
         words.insert(1, "TEMP")
@@ -67,7 +67,7 @@ def _head(tokens: list[Token], name: str) -> str:
 
 
 def table_name(tokens: list[Token], catalog: Catalog) -> tuple[str, list[Token]]:
-    """Return the table name at the start of `tokens`, as SQL, and the remaining tokens."""
+    """Return the quoted table name that `tokens` start with, and the other tokens."""
     parts = [tokens[0].name] if tokens else [""]
     rest = tokens[1:]
     while len(rest) > 1 and rest[0].word == ".":
@@ -91,11 +91,11 @@ def _query_of(statement: list[Token]) -> list[Token]:
 
 
 def _without_table_attributes(tokens: list[Token]) -> list[Token]:
-    """Drop DISTSTYLE, DISTKEY, SORTKEY, ENCODE and BACKUP; the rest starts with AS, or is empty."""
+    """Drop the table attributes; return the tokens from AS on, if any."""
     while tokens and tokens[0].word != "AS":
         word = tokens[0].word
         if word not in _TABLE_ATTRIBUTES:
-            raise NotSupported(f"the local stand-in does not take {tokens[0].text} after the columns of a table")
+            raise NotSupported(f"the local stand-in does not support {tokens[0].text} after the columns of a table")
         tokens = tokens[1:]
         if tokens and tokens[0].word == "(":
             tokens = tokens[closing(tokens, 0) + 1 :]
@@ -123,13 +123,13 @@ def _definitions(tokens: list[Token], catalog: Catalog, table: str) -> str:
 
 
 def _is_exclusion(definition: list[Token]) -> bool:
-    """Tell whether this is PostgreSQL's EXCLUDE constraint; a column can have this name."""
+    """Return whether this is an EXCLUDE constraint, not a column named exclude."""
     return [token.word for token in definition[:2]] in (["EXCLUDE", "USING"], ["EXCLUDE", "("])
 
 
 def _like(definition: list[Token], catalog: Catalog) -> str:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html: only INCLUDING DEFAULTS may follow. The
-    # checks of lengths are the stand-in's own.
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html: only INCLUDING or EXCLUDING
+    # DEFAULTS may follow. INCLUDING CONSTRAINTS copies the stand-in's length checks.
     name, rest = table_name(definition[1:], catalog)
     words = [token.word for token in rest]
     if words not in ([], ["INCLUDING", "DEFAULTS"], ["EXCLUDING", "DEFAULTS"]):
@@ -150,7 +150,7 @@ def _table_constraint(definition: list[Token]) -> set[str]:
 
 
 def column(definition: list[Token], catalog: Catalog, table: str) -> str:
-    """Translate the definition of a column. Raise NotSupported for a part that is refused."""
+    """Translate a column definition. Raise NotSupported for an unsupported part."""
     first = definition[0]
     if first.kind == "word" and first.word in RESERVED_AS_NAMES and first.word not in BARE_COLUMNS:
         raise SyntaxRefused(f'syntax error at or near "{first.text}": it is a reserved word; put it in double quotes')
@@ -191,9 +191,9 @@ def _column_attributes(tokens: list[Token], sql_type: str, catalog: Catalog) -> 
 
 
 def _identity(generated: str, tokens: list[Token], sql_type: str) -> tuple[str, list[Token]]:
-    # a session takes a thousand numbers at a time: a cluster also leaves gaps
+    # a session reserves 1000 numbers at a time, which leaves gaps, as on a cluster
     if sql_type not in ("pg_catalog.int4", "pg_catalog.int8"):
-        raise SyntaxRefused("an IDENTITY column is of type INT or BIGINT")
+        raise SyntaxRefused("an IDENTITY column must be of type INT or BIGINT")
     arguments, rest = split_arguments(tokens)
     numbers = [text(argument) for argument in split_list(arguments)] if arguments else ["1", "1"]
     try:
@@ -210,7 +210,7 @@ def _identity(generated: str, tokens: list[Token], sql_type: str) -> tuple[str, 
 
 
 def _default(tokens: list[Token], catalog: Catalog) -> tuple[str, list[Token]]:
-    """Return DEFAULT and its expression, up to the next attribute."""
+    """Translate DEFAULT and its expression; return them and the remaining tokens."""
     following = ("NOT", "NULL", "ENCODE", "DISTKEY", "SORTKEY", "PRIMARY", "UNIQUE", "REFERENCES")
     depth = 0
     end = 1
@@ -222,7 +222,7 @@ def _default(tokens: list[Token], catalog: Catalog) -> tuple[str, list[Token]]:
 
 
 def alter_table(statement: list[Token], catalog: Catalog, *, autocommit: bool) -> str:
-    """Translate the forms of ALTER TABLE that Redshift has.
+    """Translate the forms of ALTER TABLE that Redshift supports.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_ALTER_TABLE.html
     """
@@ -244,7 +244,7 @@ def alter_table(statement: list[Token], catalog: Catalog, *, autocommit: bool) -
         return _alter_column_type(head, action, autocommit)
     if {"DISTSTYLE", "DISTKEY", "SORTKEY", "ENCODE"} & set(words):
         check_key_columns(statement, _columns_of(name, catalog))
-        return _NOTHING  # distribution has no meaning here; sort keys are handled by sessions/utility.py
+        return _NOTHING  # the stand-in does not distribute rows; sessions/utility.py handles sort keys
     if words[:1] == ["APPEND"] or words[:2] in (["SET", "LOCATION"], ["SET", "FILE"], ["SET", "TABLE"]):
         raise not_supported(f"ALTER TABLE {' '.join(words[:1] if words[0] == 'APPEND' else words[:2])}")
     raise not_in_redshift(f"ALTER TABLE ... {' '.join(words)}".rstrip())
@@ -310,13 +310,13 @@ def create_view(statement: list[Token], catalog: Catalog) -> str:
         if any(not table.db and cte_named(table) is None and _is_named(table) for table in tree.find_all(exp.Table)):
             raise RedshiftError(
                 "All the relation names inside should be qualified when creating VIEW WITH NO SCHEMA BINDING."
-            )  # seen
+            )  # as seen on a cluster
         names, _ = name_and_columns(code(head))
-        return f"{text(spaced(names))} AS SELECT"  # its query is translated when the view is read
+        return f"{text(spaced(names))} AS SELECT"  # a late-binding view's query is translated when the view is read
     columns = " ".join(name_text(token) for token in code(head))
     return f"{columns} AS {translate_query(query, catalog)}"
 
 
 def _is_named(table: exp.Table) -> bool:
-    """Tell whether this is a user's table, neither a function nor part of the system catalog."""
+    """Return whether this is a user's table, not a function or a system table."""
     return isinstance(table.this, exp.Identifier) and not table.name.lower().startswith(SYSTEM_PREFIXES)

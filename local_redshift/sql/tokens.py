@@ -18,7 +18,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-# \u200e and \u200f, marks of writing direction, are part of a name in redshift_connector's tests
+# names can contain the direction marks \u200e and \u200f, as in redshift_connector's tests
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 
 # https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html: backslash escapes in literals
@@ -27,19 +27,19 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 @dataclass(frozen=True)
 class Token:
-    """A token: its kind (space, string, quoted, word, number, parameter, punctuation) and its text as written."""
+    """A token: its kind, such as word, quoted or string, and its text as written."""
 
     kind: str
     text: str
 
     @property
     def word(self) -> str:
-        """The text in capitals if this is an unquoted word or punctuation, otherwise empty."""
+        """The text in upper case for an unquoted word or punctuation, otherwise empty."""
         return self.text.upper() if self.kind in ("word", "punctuation") else ""
 
     @property
     def name(self) -> str:
-        """The identifier that this token stands for: in lower case, quoted or not.
+        """The identifier in lower case, whether quoted or not.
 
         https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
         """
@@ -59,7 +59,7 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def tokenize(sql: str) -> list[Token]:
-    """Return all tokens of `sql`, including spaces and comments: joined, they are `sql` again."""
+    """Split `sql` into tokens, including spaces and comments, without losing text."""
     found = []
     at = 0
     while at < len(sql):
@@ -72,7 +72,7 @@ def tokenize(sql: str) -> list[Token]:
 
 
 def _end_of_comment(sql: str, at: int) -> int:
-    """Return where a comment, which may be nested, ends; the end of the text if it is not closed."""
+    """Return the end of a comment, which may be nested, or of the text if unclosed."""
     depth = 0
     for mark in _COMMENT_MARK.finditer(sql, at):
         depth += 1 if mark[0] == "/*" else -1
@@ -101,17 +101,17 @@ def quote(name: str) -> str:
 
 
 def name_text(token: Token) -> str:
-    """Return a token as SQL text; a quoted name, or that of a #temporary table, as the name that it stands for."""
+    """Return a token as SQL; a quoted or #temporary name is folded to lower case."""
     return quote(token.name) if token.kind == "quoted" or token.text.startswith("#") else token.text
 
 
 def spaced(tokens: list[Token]) -> list[Token]:
-    """Return the tokens separated by blanks, without comments: a comment would hide the rest of its line."""
+    """Return the tokens without comments, each followed by a blank."""
     return [part for token in code(tokens) for part in (token, Token("space", " "))]
 
 
 def statements(sql: str) -> Iterator[list[Token]]:
-    """Split `sql` at semicolons into statements, as tokens; empty ones are left out."""
+    """Yield the tokens of each statement in `sql`; skip empty statements."""
     statement: list[Token] = []
     for token in [*tokenize(sql), Token("punctuation", ";")]:
         if token.word != ";":
@@ -123,7 +123,7 @@ def statements(sql: str) -> Iterator[list[Token]]:
 
 
 def split_list(tokens: list[Token]) -> list[list[Token]]:
-    """Split at the commas outside all parentheses."""
+    """Split tokens at the commas outside parentheses."""
     parts: list[list[Token]] = [[]]
     depth = 0
     for token in tokens:
@@ -136,7 +136,7 @@ def split_list(tokens: list[Token]) -> list[list[Token]]:
 
 
 def closing(tokens: list[Token], start: int) -> int:
-    """Return the index of the token that closes the parenthesis at `start`; the number of tokens if there is none."""
+    """Return the index of the matching parenthesis; len(tokens) if there is none."""
     depth = 0
     for i in range(start, len(tokens)):
         depth += (tokens[i].word == "(") - (tokens[i].word == ")")

@@ -1,4 +1,4 @@
-"""Translate Redshift's SQL to PostgreSQL's, and refuse other SQL by name.
+"""Translate Redshift's SQL to PostgreSQL's, and refuse unsupported SQL.
 
 Queries are in dml.py, table definitions in tables.py; all other statements are here.
 """
@@ -10,7 +10,7 @@ from local_redshift.sql.catalog import Catalog
 from local_redshift.sql.settings import reset, set_parameter, show, with_own_schema
 from local_redshift.sql.tokens import Token, code, name_text, quote, spaced, split_list, text
 
-VERBS = ("SELECT", "WITH", "(", "INSERT", "UPDATE", "DELETE", "MERGE")  # verbs of queries
+VERBS = ("SELECT", "WITH", "(", "INSERT", "UPDATE", "DELETE", "MERGE")  # first tokens of queries
 STATEMENTS = (
     *VERBS,
     *(
@@ -19,7 +19,7 @@ STATEMENTS = (
     ).split(),
 )
 
-# PostgreSQL accepts these, and Redshift does not, so they are refused.
+# PostgreSQL accepts these, but Redshift does not.
 # https://docs.aws.amazon.com/redshift/latest/dg/c_unsupported-postgresql-features.html
 NOT_IN_REDSHIFT = (
     "ON CONFLICT",
@@ -48,7 +48,7 @@ NOT_IN_REDSHIFT = (
     "CREATE UNIQUE INDEX",
     "CREATE UNLOGGED",
 )
-# The kinds of objects that each statement accepts; two words if Redshift's syntax has two.
+# The first word of each kind of object that a statement accepts.
 _KINDS = {
     "CREATE": "TABLE VIEW SCHEMA DATABASE USER GROUP ROLE".split(),
     "DROP": "TABLE VIEW SCHEMA DATABASE USER GROUP ROLE".split(),
@@ -68,10 +68,10 @@ NOT_SUPPORTED = (
 
 
 def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = False) -> str:
-    """Return the PostgreSQL statement for a Redshift statement.
+    """Translate a Redshift statement to PostgreSQL's SQL.
 
-    `autocommit` tells that it runs outside a transaction block, which Redshift requires for some statements. Raise
-    NotSupported, naming the word, if it is refused.
+    `autocommit` means that the statement runs outside a transaction block, which Redshift requires for some statements.
+    Raise NotSupported, naming the construct, if the statement is refused.
     """
     statement = _with_returning_as_name(statement)
     words = [token.word for token in code(statement)]
@@ -89,7 +89,7 @@ def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = Fa
 
 
 def _with_returning_as_name(statement: list[Token]) -> list[Token]:
-    """Quote the word RETURNING, which is a name in Redshift. Raise NotSupported if it is PostgreSQL's clause."""
+    """Quote RETURNING as a name. Raise NotSupported for PostgreSQL's clause."""
     tokens = code(statement)
     if all(token.word != "RETURNING" for token in tokens):
         return statement
@@ -108,7 +108,7 @@ def _needs_grammar(words: list[str]) -> bool:
 
 
 def _by_grammar(statement: list[Token], words: list[str], catalog: Catalog, autocommit: bool) -> str:
-    # imported here: loading the grammar takes 0.1 s, which a run of cached queries saves
+    # imported here: a run of cached queries need not load the grammar, which takes 0.1 s
     from local_redshift.sql.dml import translate_query
     from local_redshift.sql.tables import alter_table, create_table, create_view
 
@@ -120,13 +120,13 @@ def _by_grammar(statement: list[Token], words: list[str], catalog: Catalog, auto
 
 
 def _text(statement: list[Token]) -> str:
-    """Return a statement unchanged, but with its names folded to lower case."""
+    """Return a statement as SQL, with quoted names folded to lower case."""
     return "".join(map(name_text, statement))
 
 
 def _refuse(words: list[str]) -> None:
     if words[0] not in STATEMENTS:
-        raise NotSupported(f"the local stand-in does not take the statement {words[0] or '(no word)'}")
+        raise NotSupported(f"the local stand-in does not support the statement {words[0] or '(no word)'}")
     spaced = f" {' '.join(words)} "
     for phrase in NOT_IN_REDSHIFT:
         if f" {phrase} " in spaced:
@@ -139,7 +139,7 @@ def _refuse(words: list[str]) -> None:
 
 
 def _refuse_kind(words: list[str]) -> None:
-    """Refuse to create, alter or drop objects that Redshift, or the stand-in, does not have."""
+    """Refuse kinds of objects that Redshift or the stand-in does not support."""
     passed = ("OR", "REPLACE", "TEMP", "TEMPORARY", "LOCAL")
     rest = [word for word in words[1:5] if word not in passed] or [""]
     if rest[0] in _KINDS_NOT_SUPPORTED:
@@ -151,7 +151,7 @@ def _refuse_kind(words: list[str]) -> None:
 
 
 def _explain(statement: list[Token], catalog: Catalog) -> str:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_EXPLAIN.html; shows PostgreSQL's plan
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_EXPLAIN.html: the output is PostgreSQL's plan
     places = [i for i, token in enumerate(statement) if token.kind != "space"]
     first = 2 if [statement[place].word for place in places[1:2]] == ["VERBOSE"] else 1
     start = places[first] if len(places) > first else len(statement)
@@ -165,7 +165,7 @@ def _declare(statement: list[Token], catalog: Catalog) -> str:
     # https://docs.aws.amazon.com/redshift/latest/dg/declare.html
     places = [i for i, token in enumerate(statement) if token.kind != "space"]
     if [statement[place].word for place in places[3:5]] == ["WITHOUT", "HOLD"]:
-        # psycopg2 adds it to its named cursors, and it is the default
+        # drop WITHOUT HOLD, which is the default; psycopg2 adds it for named cursors
         statement = [*statement[: places[3]], *statement[places[4] + 1 :]]
     words = [token.word for token in code(statement)]
     if "SCROLL" in words[:5] or "HOLD" in words[:6]:
@@ -187,17 +187,17 @@ def _lock(statement: list[Token]) -> list[Token]:
 
 
 def _truncate(statement: list[Token]) -> list[Token]:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_TRUNCATE.html: one table, and no options
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_TRUNCATE.html: it takes one table and no options
     tokens = [token for token in code(statement)[1:] if token.word != "TABLE"]
     if len(split_list(tokens)) > 1:
         raise not_in_redshift("TRUNCATE of several tables")
-    if any(token.word != "." for token in tokens[1::2]) or len(tokens) % 2 == 0:  # a name in up to three parts
+    if any(token.word != "." for token in tokens[1::2]) or len(tokens) % 2 == 0:  # not just a dotted name
         raise not_in_redshift(f"{text(tokens[-1:]).upper()} after TRUNCATE")
     return statement
 
 
 def _vacuum(statement: list[Token]) -> list[Token]:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_VACUUM_command.html: rows are not sorted here
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_VACUUM_command.html: the stand-in does not sort rows
     ignored = ("FULL", "SORT", "DELETE", "ONLY", "REINDEX", "RECLUSTER", "BOOST")
     tokens = [token for token in statement if token.word not in ignored]
     to = [i for i, token in enumerate(tokens) if token.word == "TO"]
@@ -210,7 +210,7 @@ def _analyze(statement: list[Token]) -> list[Token]:
 
 
 def _grant(statement: list[Token]) -> list[Token]:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_GRANT.html: ROLE name, and TO ROLE name
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_GRANT.html: drop the keyword ROLE, which PostgreSQL lacks here
     tokens = code(statement)
     named = {
         id(tokens[n])
@@ -221,7 +221,7 @@ def _grant(statement: list[Token]) -> list[Token]:
 
 
 def _user(statement: list[Token]) -> list[Token]:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_USER.html: options that PostgreSQL does not have
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_USER.html: replace or drop options that PostgreSQL lacks
     tokens = code(statement)
     made: list[Token] = []
     while tokens:

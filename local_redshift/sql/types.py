@@ -69,14 +69,14 @@ POSTGRES_TYPES = {
 } | {D.BINARY: "bytea", D.INTERVAL: "interval", D.NAME: "name"}
 _NOT_SUPPORTED = {D.GEOMETRY: "GEOMETRY", D.GEOGRAPHY: "GEOGRAPHY", D.HLLSKETCH: "HLLSKETCH"}
 
-# Redshift's lengths count bytes, PostgreSQL's characters, so a check counts bytes. Blanks past the length pass, since
-# Redshift truncates them. too_long() is called only to raise Redshift's error.
+# Redshift's lengths are in bytes, PostgreSQL's in characters, hence this constraint. Trailing blanks past the length
+# are allowed, since Redshift truncates them. too_long() only raises Redshift's error.
 _BYTES_CHECK = (
     "CONSTRAINT {check} CHECK ((octet_length({column}) <= {n}) IS NOT FALSE "
     "OR octet_length(rtrim({column})) <= {n} OR local_redshift.too_long('{type}'))"
 )
 
-# wording of a cluster, in redshift_connector's tests
+# a cluster's message, from redshift_connector's tests
 UNSUPPORTED = 'Column "{table}.{column}" has unsupported type "{type}".'
 
 
@@ -91,7 +91,7 @@ def cast(node: exp.Cast, source: ColumnType | None) -> None:
     """Make a cast behave as in Redshift. Raise NotSupported for a type that Redshift does not have."""
     to = node.to
     if isinstance(to, exp.Var):
-        return  # one of ours
+        return  # a cast that the translation added
     if isinstance(to, exp.ObjectIdentifier):
         node.set("to", exp.Var(this=f"pg_catalog.{to.name.lower()}"))
         return
@@ -103,12 +103,12 @@ def cast(node: exp.Cast, source: ColumnType | None) -> None:
         _to_decimal(node, sizes, source)
     elif name == "bytea":
         value = exp.Anonymous(this="local_redshift.varbyte", expressions=[node.this.copy()])
-        if sizes:  # a longer value is cut, as in r_VARBYTE_type.html
+        if sizes:  # a longer value is truncated; see r_VARBYTE_type.html
             value = exp.Anonymous(this="substr", expressions=[value, *map(exp.Literal.number, ("1", sizes[0]))])
         node.replace(value)
         return
     elif name is not None and not to.args.get("nested"):
-        node.set("to", exp.Var(this=f"pg_catalog.{name}"))  # with the schema, since a table may have a type's name
+        node.set("to", exp.Var(this=f"pg_catalog.{name}"))  # qualified, since a table may have the same name as a type
     elif to.this in _NOT_SUPPORTED:
         raise not_supported(f"the type {_NOT_SUPPORTED[to.this]}")
     else:
@@ -118,7 +118,8 @@ def cast(node: exp.Cast, source: ColumnType | None) -> None:
 
 
 def _to_text(node: exp.Cast, name: str, sizes: list[str]) -> None:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html: without a length, as long as the value
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html: without a length, the cast keeps
+    # the whole value
     if sizes and sizes[0].isdigit():
         if not isinstance(node.this, exp.Null):
             shortened = exp.Anonymous(
@@ -130,8 +131,8 @@ def _to_text(node: exp.Cast, name: str, sizes: list[str]) -> None:
 
 
 def _to_decimal(node: exp.Cast, sizes: list[str], source: ColumnType | None) -> None:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_Numeric_types201.html: (18,0), and a column's value is truncated
-    # to the scale
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_Numeric_types201.html: the default is (18,0), and
+    # casting a DECIMAL column truncates it to the scale
     precision, scale = sizes[0] if sizes else "18", sizes[1] if len(sizes) > 1 else "0"
     if source is not None and source.name == "numeric" and node.this.find(exp.Column) is not None:
         node.set("this", exp.Anonymous(this="trunc", expressions=[node.this.copy(), exp.Literal.number(scale)]))
@@ -144,18 +145,18 @@ def _try(node: exp.TryCast) -> None:
         this="local_redshift.is_castable",
         expressions=[text_of(node.this.copy()), exp.Literal.string(node.args["to"].name)],
     )
-    # the value is checked as text, before the cast: PostgreSQL evaluates constants early, and would fail
+    # the cast stays outside the CASE, in which PostgreSQL would evaluate a constant cast early and fail
     value = exp.Case(ifs=[exp.If(this=is_castable, true=text_of(node.this.copy()))])
     node.replace(exp.Cast(this=value, to=node.args["to"].copy()))
 
 
 def column_type(name: str, tokens: list[Token], table: str) -> tuple[str, list[str], list[Token]]:
-    """Return the type, the constraint on its bytes if it has a length, and the remaining tokens."""
+    """Return the type, the constraint on its length if any, and the remaining tokens."""
     for count in (4, 3, 2, 1):
         words = " ".join(token.word for token in tokens[:count])
         rest = tokens[count:]
         if words == "FLOAT" and [token.word for token in rest[:1]] == ["("]:
-            # https://docs.aws.amazon.com/redshift/latest/dg/r_Numeric_types201.html: up to FLOAT(24) it is a REAL
+            # https://docs.aws.amazon.com/redshift/latest/dg/r_Numeric_types201.html: FLOAT(1) to FLOAT(24) are REAL
             arguments, rest = split_arguments(rest)
             size = "float4" if _number(arguments[0], 53, words) <= 24 else "float8"
             return f"pg_catalog.{size}", [], rest

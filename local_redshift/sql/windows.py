@@ -13,14 +13,14 @@ from local_redshift.sql.types import text_of
 
 
 def rewrite(nodes: list[exp.Expr]) -> None:
-    """Rewrite LISTAGG, MEDIAN and similar functions, RATIO_TO_REPORT and IGNORE NULLS with PostgreSQL's aggregates."""
+    """Rewrite LISTAGG, percentiles, RATIO_TO_REPORT and IGNORE NULLS for PostgreSQL."""
     for call in nodes:
         if isinstance(call, exp.Anonymous) and call.name.upper() in _RULES:
             _RULES[call.name.upper()](call)
 
 
 def _around(call: exp.Anonymous) -> tuple[exp.Expr, exp.Window | None, list[exp.Expr]]:
-    """Return the whole call with WITHIN GROUP and OVER, its window, and its order."""
+    """Return the call including WITHIN GROUP and OVER, its window, and its ORDER BY."""
     whole: exp.Expr = call
     ordered: list[exp.Expr] = []
     while isinstance(whole.parent, (exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls)) and whole.arg_key == "this":
@@ -33,7 +33,8 @@ def _around(call: exp.Anonymous) -> tuple[exp.Expr, exp.Window | None, list[exp.
 
 
 def _listagg(call: exp.Anonymous) -> None:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_LISTAGG.html: ignores NULLs; NULL if there is nothing else
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_LISTAGG.html: NULLs are ignored; the result is NULL if
+    # there are no other values
     whole, window, ordered = _around(call)
     is_distinct = bool(call.expressions) and isinstance(call.expressions[0], exp.Distinct)
     given = call.expressions[0].expressions if is_distinct else call.expressions
@@ -60,7 +61,7 @@ def _listagg(call: exp.Anonymous) -> None:
 
 
 def _over(call: exp.Expr, window: exp.Window, ordered: list[exp.Expr], start: str, end: str) -> exp.Window:
-    """Return `call` over the partitions of `window`, in the order given, with ROWS BETWEEN `start` AND `end`."""
+    """Return `call` over `window`'s partitions, with the given order and ROWS frame."""
     (start_value, start_side), (end_value, end_side) = (bound.rsplit(" ", 1) for bound in (start, end))
     return exp.Window(
         this=call,
@@ -72,7 +73,8 @@ def _over(call: exp.Expr, window: exp.Window, ordered: list[exp.Expr], start: st
 
 
 def _percentile(call: exp.Anonymous) -> None:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_WF_PERCENTILE_CONT.html: PostgreSQL's is not a window function
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_WF_PERCENTILE_CONT.html: not a window function in
+    # PostgreSQL
     _, window, ordered = _around(call)
     if window is None:
         return
@@ -173,10 +175,10 @@ def qualified(select: exp.Select, scopes: Scopes) -> exp.Select:
 
 
 def _tested(condition: exp.Expr) -> tuple[exp.Expr, exp.Expr]:
-    """Split a QUALIFY condition into an expression for the inner SELECT and a condition for the outer one.
+    """Split a QUALIFY condition into an inner expression and an outer condition.
 
-    If the condition compares a window function with a number, the inner SELECT computes only the function: PostgreSQL
-    then stops numbering a partition's rows early.
+    If the condition compares a window function with a number, the inner SELECT computes only the function, so that
+    PostgreSQL can stop numbering a partition's rows early.
     """
     given = exp.column("qualifying")
     is_comparison = isinstance(condition, (exp.EQ, exp.LT, exp.LTE))
@@ -186,7 +188,7 @@ def _tested(condition: exp.Expr) -> tuple[exp.Expr, exp.Expr]:
 
 
 def _columns(select: exp.Select, scopes: Scopes) -> list[tuple[str, exp.Expr]]:
-    """Return name and expression of each item of a SELECT, with stars expanded."""
+    """Return the name and expression of each SELECT item, with stars expanded."""
     columns: list[tuple[str, exp.Expr]] = []
     for item in select.expressions:
         if not item.is_star:
@@ -200,7 +202,7 @@ def _columns(select: exp.Select, scopes: Scopes) -> list[tuple[str, exp.Expr]]:
 
 
 def _ordering(order: exp.Order, names: list[str]) -> list[exp.Expr]:
-    """Make ORDER BY name columns of the inner SELECT; return the columns that it has to compute in addition."""
+    """Point ORDER BY at columns of the inner SELECT; return those to add to it."""
     given: list[exp.Expr] = []
     for term in order.expressions:
         value = term.this
@@ -213,7 +215,7 @@ def _ordering(order: exp.Order, names: list[str]) -> list[exp.Expr]:
 
 
 def _group_by_number(select: exp.Select, columns: list[tuple[str, exp.Expr]], scopes: Scopes) -> None:
-    """Make GROUP BY use item numbers instead of aliases, which the items lose."""
+    """Replace aliases in GROUP BY with item numbers, because the items are renamed."""
     group = select.args.get("group")
     names = [name for name, _ in columns]
     for term in list(group.expressions) if group is not None else []:

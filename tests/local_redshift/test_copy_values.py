@@ -189,7 +189,7 @@ INT4_RANGE = "Overflow (Integer valid range -2147483648 to 2147483647)"
 UTF8 = "String contains invalid or unsupported UTF8 codepoints. Bad UTF8 hex sequence: {}"
 NO_DATE = "Date value did not match format specified [{}]"
 TS = "Invalid timestamp format or value [{}]"
-SUPER_LIMIT = "A string of more than 65535 bytes, or more than 1000 levels, in a SUPER"
+SUPER_LIMIT = "SUPER value has a string of more than 65535 bytes, or more than 1000 levels"
 LONG = '"' + "x" * 40 + '"'
 
 # fmt: off

@@ -172,7 +172,7 @@ def test_damaged_data_are_named_with_what_the_server_said(own_data_dir: Path) ->
     said = str(raised.value)
     assert "pg_control" in said
     # what is left may be whole, or somebody else's: no advice to remove it
-    assert "name another DATA_DIR" in said and not re.search("delete|remove", said)
+    assert "set another DATA_DIR" in said and not re.search("delete|remove", said)
 
 
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can do this")

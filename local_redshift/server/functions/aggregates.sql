@@ -1,6 +1,6 @@
 -- https://docs.aws.amazon.com/redshift/latest/dg/c_Aggregate_Functions.html
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_AVG.html: BIGINT of integers
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_AVG.html: BIGINT for integers
 CREATE FUNCTION local_redshift.whole_average(state bigint[]) RETURNS bigint LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN state[1] > 0 THEN state[2] / state[1] END;
 
@@ -24,14 +24,14 @@ CREATE AGGREGATE local_redshift.avg(bigint) (
     SFUNC = local_redshift.add_bigint, STYPE = numeric[], FINALFUNC = local_redshift.whole_average, INITCOND = '{0,0}'
 );
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_SUM.html: BIGINT of BIGINT
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_SUM.html: the SUM of a BIGINT is a BIGINT (in PostgreSQL, a NUMERIC)
 CREATE AGGREGATE local_redshift.sum(bigint) (
     SFUNC = int8pl, STYPE = bigint, COMBINEFUNC = int8pl, PARALLEL = SAFE,
     MSFUNC = int8pl, MINVFUNC = int8mi, MSTYPE = bigint
 );
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_MEDIAN.html, r_WF_PERCENTILE_CONT.html: PostgreSQL's can't be window
--- functions. The state is the percentile asked for, followed by the values.
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_MEDIAN.html, r_WF_PERCENTILE_CONT.html: PostgreSQL's lack OVER.
+-- The state is the requested percentile, followed by the values.
 CREATE FUNCTION local_redshift.collect(state numeric[], value numeric, fraction double precision) RETURNS numeric[]
 LANGUAGE sql IMMUTABLE
 RETURN CASE

@@ -1,4 +1,4 @@
--- Copy what an older version has stored, and drop its schema unless the user's objects depend on it. Names in capitals,
+-- Copy the data of an older version, and drop its schema unless the user's objects depend on it. Names with capitals,
 -- which older versions kept, are folded to lower case: they can't be reached otherwise.
 DO $$
 DECLARE

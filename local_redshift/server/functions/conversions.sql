@@ -6,7 +6,7 @@ DO $$
 DECLARE
     source text;
 BEGIN
-    -- text is assigned to a DECIMAL column (seen), but not to INTEGER and TIMESTAMP (seen)
+    -- text can be assigned to DECIMAL (seen), but not to INTEGER or TIMESTAMP (seen)
     FOREACH source IN ARRAY '{text,varchar}'::text[] LOOP
         IF NOT EXISTS (
             SELECT FROM pg_cast WHERE castsource = source::regtype AND casttarget = 'numeric'::regtype
@@ -17,7 +17,7 @@ BEGIN
 END $$;
 
 -- the text of a VARBYTE: its bytes as UTF-8. PostgreSQL's own conversion would show hexadecimal digits.
--- https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html; that an INSERT converts it too is a guess
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html; guess: an INSERT converts it, too
 CREATE FUNCTION local_redshift.varbyte_text(value bytea) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN convert_from(value, 'UTF8');
 
@@ -28,7 +28,7 @@ CREATE CAST (bytea AS text) WITH FUNCTION local_redshift.varbyte_text AS ASSIGNM
 CREATE CAST (bytea AS varchar) WITH FUNCTION local_redshift.varbyte_text AS ASSIGNMENT;
 CREATE CAST (bytea AS bpchar) WITH FUNCTION local_redshift.varbyte_text AS ASSIGNMENT;
 
--- an integer as a boolean (guess)
+-- integers convert to BOOLEAN implicitly (guess)
 UPDATE pg_cast SET castcontext = 'i' WHERE castsource = 'int4'::regtype AND casttarget = 'bool'::regtype;
 
 -- Text combined with a number is read as a number (guess: published pipelines rely on it), with a timestamp as a
@@ -64,7 +64,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- a timestamp and a number of days, as in SYSDATE - 7 (published queries of a cluster's system tables)
+-- a timestamp plus or minus a number of days, as in SYSDATE - 7 (seen in published queries of system tables)
 CREATE FUNCTION local_redshift.days_later(moment timestamp, days integer) RETURNS timestamp LANGUAGE sql IMMUTABLE
 RETURN moment + days * interval '1 day';
 
@@ -98,7 +98,7 @@ RETURN CASE WHEN octet_length(value) <= n THEN value ELSE local_redshift.first_b
 CREATE FUNCTION local_redshift.is_castable(value text, type text) RETURNS boolean LANGUAGE sql STABLE
 RETURN pg_input_is_valid(value, type);
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html, varbyte-functions.html: bytes; strings are UTF-8
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html, varbyte-functions.html: strings become UTF-8 bytes
 CREATE FUNCTION local_redshift.varbyte(value text) RETURNS bytea LANGUAGE sql IMMUTABLE
 RETURN convert_to(value, 'UTF8');
 
@@ -118,7 +118,7 @@ RETURN int4send(value);
 CREATE FUNCTION local_redshift.varbyte(value bigint) RETURNS bytea LANGUAGE sql IMMUTABLE
 RETURN int8send(value);
 
--- an odd number of digits gets a zero before them
+-- an odd number of digits gets a leading zero
 CREATE FUNCTION local_redshift.from_hex(value text) RETURNS bytea LANGUAGE sql IMMUTABLE
 RETURN decode(CASE WHEN length(value) % 2 = 1 THEN '0' || value ELSE value END, 'hex');
 

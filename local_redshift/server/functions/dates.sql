@@ -1,5 +1,5 @@
 -- https://docs.aws.amazon.com/redshift/latest/dg/Date_functions_header.html
--- Date parts arrive by their full names in the singular; abbreviations and plurals have been replaced.
+-- Date parts arrive as full singular names; abbreviations and plurals have already been replaced.
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/r_GETDATE.html, r_SYSDATE.html
 CREATE FUNCTION local_redshift.getdate() RETURNS timestamp LANGUAGE sql STABLE
@@ -22,7 +22,7 @@ RETURN value;
 CREATE FUNCTION local_redshift.step(part text, amount bigint) RETURNS interval LANGUAGE sql IMMUTABLE
 RETURN amount * CASE WHEN part = 'quarter' THEN interval '3 months' ELSE ('1 ' || part)::interval END;
 
--- 29 February and a number of years is 1 March in years that have no 29 February
+-- 29 February plus a number of years is 1 March in a non-leap year
 CREATE FUNCTION local_redshift.dateadd(part text, amount bigint, value timestamp) RETURNS timestamp
 LANGUAGE sql IMMUTABLE
 RETURN value + local_redshift.step(part, amount) + CASE
@@ -48,7 +48,7 @@ CREATE FUNCTION local_redshift.dateadd(part text, amount bigint, value time) RET
 LANGUAGE sql IMMUTABLE
 RETURN value + local_redshift.step(part, amount);
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_DATEDIFF_function.html: counts the boundaries between the two
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_DATEDIFF_function.html: counts date part boundaries
 CREATE FUNCTION local_redshift.datediff(part text, earlier timestamp, later timestamp) RETURNS bigint
 LANGUAGE sql IMMUTABLE
 RETURN CASE part
@@ -80,7 +80,7 @@ CREATE FUNCTION local_redshift.datediff(part text, earlier time, later time) RET
 LANGUAGE sql IMMUTABLE
 RETURN local_redshift.datediff(part, date '2000-01-01' + earlier, date '2000-01-01' + later);
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_DATE_TRUNC.html: a TIMESTAMP, for a DATE as well
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_DATE_TRUNC.html: returns a TIMESTAMP, even for a DATE
 CREATE FUNCTION local_redshift.date_trunc(part text, value timestamp) RETURNS timestamp LANGUAGE sql IMMUTABLE
 RETURN pg_catalog.date_trunc(part, value);
 
@@ -109,7 +109,7 @@ RETURN value AT TIME ZONE from_zone AT TIME ZONE to_zone;
 CREATE FUNCTION local_redshift.last_day(value timestamp) RETURNS date LANGUAGE sql IMMUTABLE
 RETURN (pg_catalog.date_trunc('month', value) + interval '1 month - 1 day')::date;
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_ADD_MONTHS.html: from the last day of a month to the last of another
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_ADD_MONTHS.html: the last day of a month stays the last day
 CREATE FUNCTION local_redshift.add_months(value timestamp, months integer) RETURNS timestamp LANGUAGE sql IMMUTABLE
 RETURN CASE
     WHEN value::date = local_redshift.last_day(value)
@@ -117,7 +117,7 @@ RETURN CASE
     ELSE value + months * interval '1 month'
 END;
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_MONTHS_BETWEEN_function.html: a month has 31 days
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_MONTHS_BETWEEN_function.html: fractions assume 31-day months
 CREATE FUNCTION local_redshift.months_between(a timestamp, b timestamp) RETURNS double precision
 LANGUAGE sql IMMUTABLE
 RETURN 12 * (pg_catalog.date_part('year', a) - pg_catalog.date_part('year', b))
@@ -173,8 +173,8 @@ BEGIN
 END $$;
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/r_TO_TIMESTAMP.html, r_TO_DATE_function.html: 30 February is 2 March
--- unless is_strict is true. Characters beyond the format and different separators are ignored: 319 rows of a cluster were
--- made with 'YYYYMMDD HHMISS' from 1542837407796 (seen).
+-- unless is_strict is true. Characters after the format and other separators are ignored: in 319 rows, a cluster parsed
+-- 1542837407796 with 'YYYYMMDD HHMISS' (seen).
 CREATE FUNCTION local_redshift.lenient(value text, format text) RETURNS timestamp LANGUAGE plpgsql STABLE STRICT AS $$
 DECLARE
     names text[] := ARRAY(
@@ -195,7 +195,7 @@ BEGIN
     IF numbers IS NULL OR cardinality(names) = 0 THEN
         RAISE EXCEPTION USING ERRCODE = '22007', MESSAGE = 'invalid value "' || value || '" for "' || format || '"';
     END IF;
-    -- days count from the month, and months from the year, in whatever order they appear
+    -- add years before months and months before days, whatever their order in the format
     FOREACH pattern IN ARRAY '{YYYY,MM,DD,HH24,HH12,HH,MI,SS}'::text[] LOOP
         number := numbers[array_position(names, pattern)]::integer;
         CONTINUE WHEN number IS NULL;

@@ -1,6 +1,6 @@
 -- https://docs.aws.amazon.com/redshift/latest/dg/hash-functions.html
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_FNV_HASH.html: FNV-1a of 64 bits, starting at the seed
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_FNV_HASH.html: 64-bit FNV-1a, starting from the seed
 CREATE FUNCTION local_redshift.fnv(bytes bytea, seed bigint) RETURNS bigint LANGUAGE plpgsql IMMUTABLE STRICT AS $$
 DECLARE
     product numeric;

@@ -1,5 +1,5 @@
--- PostgreSQL's catalog as a cluster shows it: with Redshift's columns and those of PostgreSQL 8.0, with the keys, sort keys
--- and encodings that were declared, and without the stand-in's own. A query's pg_catalog.pg_class becomes
+-- PostgreSQL's catalog as a cluster shows it: with Redshift's columns and those of PostgreSQL 8.0, with declared keys,
+-- sort keys and encodings, and without the stand-in's own objects. In a query, pg_catalog.pg_class is replaced by
 -- local_redshift.pg_class (sql/system_queries.py).
 -- https://docs.aws.amazon.com/redshift/latest/dg/c_intro_catalog_views.html
 
@@ -42,7 +42,7 @@ $$;
 CREATE VIEW local_redshift.pg_namespace AS
 SELECT * FROM pg_catalog.pg_namespace WHERE nspname NOT LIKE 'local\\_redshift%';
 
--- drivers look for the index of a primary or unique key
+-- lists primary and unique keys as indexes, because drivers look for them
 CREATE VIEW local_redshift.pg_class AS
 SELECT
     pg_class.*,
@@ -137,7 +137,8 @@ CROSS JOIN unnest(columns) WITH ORDINALITY AS number (attnum, place)
 JOIN pg_catalog.pg_attribute ON attrelid = tbl AND pg_attribute.attnum = number.attnum
 WHERE kind IN ('p', 'u');
 
--- shows a DEFAULT without the stand-in's functions, and an IDENTITY as one (sqlalchemy-redshift reads its two numbers)
+-- shows a DEFAULT without the stand-in's schema, and an IDENTITY as a DEFAULT (sqlalchemy-redshift reads its seed and
+-- step)
 CREATE VIEW local_redshift.pg_attrdef AS
 SELECT oid, adrelid, adnum, adsrc AS adbin, adsrc
 FROM (
@@ -181,7 +182,7 @@ CREATE FUNCTION local_redshift.column_numbers(relation oid, names json) RETURNS 
     END
 $$;
 
--- keys are declared and not enforced, so PostgreSQL does not know them
+-- keys are declared but not enforced, so PostgreSQL's own catalog does not list them
 CREATE VIEW local_redshift.pg_constraint AS
 SELECT
     oid,
@@ -224,7 +225,7 @@ LANGUAGE sql STABLE AS $$
     WHERE oid = constraint_id
 $$;
 
--- as drivers read it for getPrimaryKeys and getIndexInfo: one row per primary or unique key
+-- one row per primary or unique key; drivers read it for getPrimaryKeys and getIndexInfo
 CREATE VIEW local_redshift.pg_index AS
 SELECT
     keys.oid AS indexrelid,
@@ -317,7 +318,7 @@ CREATE VIEW local_redshift.pg_tables AS
 SELECT * FROM pg_catalog.pg_tables WHERE schemaname NOT LIKE 'local\\_redshift%';
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/PG_GET_LATE_BINDING_VIEW_COLS.html. The queries arrive translated.
--- Each is made a view while its columns are read; if its tables do not exist, it has none.
+-- A temporary view of each query is created to read its columns. If that fails (a missing table), none are returned.
 CREATE FUNCTION local_redshift.pg_get_late_binding_view_cols(views json) RETURNS SETOF record
 LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,6 +1,6 @@
-"""Explain the warehouse's errors: what failed, what to do, and whether a retry may succeed.
+"""Explain failures of the warehouse and S3: what failed, what to do, and whether to retry.
 
-The patterns are published messages of Redshift, S3 and libpq; each has its source beside it.
+The patterns match published messages of Redshift, S3 and libpq; comments give their sources.
 """
 
 import os
@@ -32,8 +32,8 @@ class Pattern(NamedTuple):
     is_transient: bool
 
 
-# The first match decides. Refusals come first: libpq's message lists every address that it tried, and one of them may
-# have refused the connection while another refused the password.
+# The first match decides. Permanent errors come first: libpq reports every address that it tried, and one may have
+# refused the connection (transient), another the password (permanent).
 _PATTERNS = (
     # https://www.postgresql.org/docs/current/client-authentication-problems.html
     Pattern(r"authentication failed|no pg_hba\.conf entry|FATAL: +(?:role|database) .* does not exist", False),
@@ -42,21 +42,21 @@ _PATTERNS = (
         r"AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|PermanentRedirect|NoSuchBucket", False
     ),
     Pattern(r"Unable to locate credentials|not authorized to assume|UnauthorizedException", False),
-    # https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html. A load gets 1018 if create_tables.py drops
-    # a table while the load waits for its lock.
+    # https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html. A load gets error 1018 if create_tables.py
+    # drops a table while the load waits for its lock.
     Pattern(r"\A(?:ERROR: *)?(?:1023|1018)\b", True),
     Pattern(r"Serializable isolation violation|conflict with concurrent transaction", True),
     # https://repost.aws/knowledge-center/http-5xx-errors-s3: any 5xx answer of S3 should be retried
     Pattern(r"S3ServiceException:[^\n]*,Status 5\d\d,", True),
     # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: S3 gave up waiting for a slow connection
     Pattern(r"S3ServiceException:[^\n]*,Error RequestTimeout,", True),
-    # github.com/awslabs/aws-lambda-redshift-loader issue 73: an object was listed, but gone when its turn came
+    # github.com/awslabs/aws-lambda-redshift-loader issue 73: an object was deleted after COPY listed it
     Pattern(r"(?<!manifest file - )S3ServiceException:[^\n]*,Status 404,Error NoSuchKey,", True),
-    # https://curl.se/libcurl/c/libcurl-errors.html: no connection, timed out, nothing or half of it received
+    # https://curl.se/libcurl/c/libcurl-errors.html: no connection, a timeout, or an empty or partial response
     Pattern(r"S3CurlException:[^\n]*,\s*CurlError (?:6|7|18|28|35|52|55|56),", True),
     # github.com/harrystech/arthur-redshift-etl pull request 134
     Pattern(r"S3 ?Query Exception", True),
-    # the same failures as botocore words them, for COPYs of the stand-in:
+    # botocore's messages for the same failures, in COPYs of the stand-in:
     # https://github.com/boto/botocore/blob/develop/botocore/exceptions.py
     Pattern(
         r"S3 can't be read from here: (?:Read timeout|Connect timeout|Could not connect|Connection was closed"
@@ -64,11 +64,11 @@ _PATTERNS = (
         True,
     ),
     Pattern(r"can't be read: (?:Connection reset|timed out)", True),
-    # a local file was deleted between its listing and its turn
+    # a local file was deleted after it was listed
     Pattern(r"\A(?:ERROR: *)?/[^\n]* does not exist(?:\n|\Z)", True),
 )
 
-# libpq's messages if no connection could be opened.
+# libpq's messages when a connection can't be opened.
 # https://docs.aws.amazon.com/redshift/latest/mgmt/troubleshooting-connections.html
 _NO_CONNECTION = (
     # a cluster that is paused or restarting
@@ -82,15 +82,19 @@ _NO_CONNECTION = (
     Pattern(r"Temporary failure in name resolution", True),
     Pattern(r"(?i)too many connections|connection limit .* exceeded", True),
 )
-# https://docs.aws.amazon.com/redshift/latest/mgmt/serverless-known-issues.html: a workgroup that sleeps takes a while
+# https://docs.aws.amazon.com/redshift/latest/mgmt/serverless-known-issues.html: a sleeping workgroup takes a while
+# to wake up
 _WAKING = Pattern(r"timeout expired|Connection timed out", True)
+
+# obstore's messages for 5xx answers, timeouts and broken connections
+_S3_TRANSIENT = re.compile(r"after [1-9]\d* retries|error sending request|response body error|timed out|\b5\d\d [A-Z]")
 
 
 def is_connection_lost(error: psycopg2.Error) -> bool:
     """Tell whether the connection was lost before the answer arrived."""
     if not isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)):
         return False
-    # no SQLSTATE: the driver noticed it; 57P and 08 come from a server that is shutting down
+    # no SQLSTATE: the driver detected the loss; 57P and 08: the server is shutting down
     return error.pgcode is None or error.pgcode.startswith(("57P", "08"))
 
 
@@ -105,6 +109,11 @@ def is_transient_connection_failure(reason: str, host: str) -> bool:
     return _is_transient(reason, (*_PATTERNS, *_NO_CONNECTION, *waking))
 
 
+def is_transient_s3_failure(message: str) -> bool:
+    """Tell whether another attempt to list, read or write in S3 may succeed; `message` is obstore's."""
+    return _S3_TRANSIENT.search(message) is not None
+
+
 def _is_transient(message: str, patterns: tuple[Pattern, ...]) -> bool:
     return next((one.is_transient for one in patterns if re.search(one.pattern, message)), False)
 
@@ -112,7 +121,7 @@ def _is_transient(message: str, patterns: tuple[Pattern, ...]) -> bool:
 # a failed COPY names one of two system tables, depending on the release
 _LOAD_FAILED = re.compile(r"Check '(stl_load_errors|sys_load_error_detail)' system table")
 
-# https://docs.aws.amazon.com/redshift/latest/dg/r_Load_Error_Reference.html: codes of errors in the data
+# https://docs.aws.amazon.com/redshift/latest/dg/r_Load_Error_Reference.html: error codes for bad data
 _DATA_CODE = re.compile(r"\bcode:\s+12\d\d\b")
 _QUOTED = re.compile(r"([\"']).*?\1", re.DOTALL)
 _AFTER_COLON = re.compile(r"(?<=: )[^:]*\Z")
@@ -124,7 +133,7 @@ _NO_SOURCE = re.compile(
 _NO_FILE = re.compile(r"S3 prefix '.*' does not exist|no file's path starts with")
 _COUNT_OF_PATHS = re.compile(r"Number of jsonpath")
 _S3_REFUSED = re.compile(r"S3ServiceException|S3 can't be read")
-# the first is from older clusters; https://stackoverflow.com/questions/70659682 has that of Serverless
+# the first message is from older clusters; for Serverless's see https://stackoverflow.com/questions/70659682
 _ROLE_REFUSED = re.compile(
     r"not authorized to assume IAM Role|Not authorized to get credentials of role"
     r"|The requested role .* is not associated"
@@ -144,7 +153,7 @@ _ADVICE = {  # by SQLSTATE
     "2BP01": "drop the views that depend on the table first, or create them WITH NO SCHEMA BINDING",
     "23505": "if another create_tables.py was running on the same tables, run this one again",
     "42P07": "if another create_tables.py was running on the same tables, run this one again",
-    "42804": "the tables are not those of sql_queries.py: run create_tables.py",
+    "42804": "the tables do not match sql_queries.py: run create_tables.py",
 }
 
 
@@ -154,7 +163,7 @@ def first_line(error: psycopg2.Error) -> str:
 
 
 def name_of(statement: str) -> str:
-    """Return the name of a statement for a message, or the first line of a plain string."""
+    """Return a statement's name, or the first line of a plain string."""
     return getattr(statement, "name", "") or statement.strip().split("\n")[0]
 
 
@@ -176,7 +185,7 @@ def statement_failed(
     said = _said(error, settings)
     advice = _advice(error, statement, parameters or {}, settings)
     kind = CopyFailed if _LOAD_FAILED.search(said) else StatementFailed
-    # the file existed when it was listed, and the next try lists again
+    # a listed file has been deleted since; the next try lists the files again
     is_transient = is_transient_failure(error) or ("manifest" in (parameters or {}) and bool(_NO_FILE.search(said)))
     return kind(f"{what} failed: {said}" + (f"\n{advice}" if advice else ""), error, is_transient=is_transient)
 
@@ -195,7 +204,7 @@ def _is_disk_full(error: psycopg2.Error, settings: Settings) -> bool:
 
 
 def _said(error: psycopg2.Error, settings: Settings) -> str:
-    """Return the warehouse's message without quoted values and CONTEXT lines."""
+    """Return the warehouse's message without quoted values or CONTEXT lines."""
     primary = error.diag.message_primary
     if primary is None:
         return first_line(error)
@@ -205,14 +214,14 @@ def _said(error: psycopg2.Error, settings: Settings) -> str:
     if (error.pgcode or "").startswith("23"):
         return primary  # its DETAIL quotes the row
     parts = [primary]
-    # if your own credentials are wrong, the cluster's DETAIL block is misleading
+    # the stand-in's DETAIL blames the cluster's role, as a cluster would, even if your own credentials are wrong
     if error.diag.message_detail and not (settings.is_local and _NO_CREDENTIALS.search(primary)):
         parts.append(f"DETAIL:  {error.diag.message_detail.rstrip()}")
     return "\n".join(parts)
 
 
 def _is_about_data(error: psycopg2.Error) -> bool:
-    """Tell whether the message may quote a value: PostgreSQL's class 22, Redshift's codes of load errors."""
+    """Tell whether the message may quote a value: SQLSTATE class 22 or a load error."""
     return (error.pgcode or "").startswith("22") or bool(_DATA_CODE.search(error.diag.message_detail or ""))
 
 
@@ -223,7 +232,7 @@ def _advice(error: psycopg2.Error, statement: str, parameters: Mapping[str, Any]
     if not makes_tables and (error.pgcode in _TABLE_CODES or _NO_TABLE.search(said)):
         return (
             "if the tables do not exist, or sql_queries.py has been changed since they were created: "
-            "run create_tables.py first; docs/changing.md says how to keep the rows that are in them"
+            "run create_tables.py first; docs/changing.md says how to keep their rows"
         )
     if error.pgcode == "42601" and not settings.is_local and _is_postgresql(error):
         return f"[CLUSTER] HOST = {settings.host} is a PostgreSQL server, not Amazon Redshift: see {settings.path}"
@@ -235,7 +244,7 @@ def _advice(error: psycopg2.Error, statement: str, parameters: Mapping[str, Any]
     if _COUNT_OF_PATHS.search(said):
         return (
             f"the columns of the table and [S3] LOG_JSONPATH in {settings.path} must match; "
-            "if sql_queries.py was changed: run create_tables.py"
+            "if sql_queries.py was changed, run create_tables.py"
         )
     if _ROLE_REFUSED.search(said):
         return (
@@ -253,25 +262,25 @@ def _advice(error: psycopg2.Error, statement: str, parameters: Mapping[str, Any]
 
 
 def _is_postgresql(error: psycopg2.Error) -> bool:
-    # Redshift says that it is PostgreSQL 8.0.2. https://docs.aws.amazon.com/redshift/latest/dg/r_VERSION.html
+    # Redshift reports PostgreSQL 8.0.2. https://docs.aws.amazon.com/redshift/latest/dg/r_VERSION.html
     return error.cursor is not None and error.cursor.connection.info.server_version >= 90000
 
 
 def _names(said: str, value: str) -> bool:
-    """Tell whether a message names this location; S3's messages have the key without the bucket."""
+    """Tell whether a message names this location; S3's messages omit the bucket."""
     key = re.sub(r"^s3://[^/]*/?", "", value)
     return bool(key) and (value in said or f"'{key}'" in said)
 
 
 def own_credentials() -> str:
-    """Describe which AWS credentials of this machine the stand-in uses."""
+    """Describe the AWS credentials that the stand-in uses."""
     found = "AWS_ACCESS_KEY_ID of the environment" if os.environ.get("AWS_ACCESS_KEY_ID") else _default_credentials()
     endpoint = own_endpoint()
     return f"with HOST = local your own AWS credentials are used: {found}" + (f", {endpoint}" if endpoint else "")
 
 
 def own_endpoint() -> str:
-    """Describe the S3 server that the environment points to, without passwords; empty if it is AWS's own."""
+    """Describe the S3 endpoint set in the environment, without passwords, if any."""
     for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
         if url := os.environ.get(name):
             return f"through {name} = {without_password(url)}"
