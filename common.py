@@ -27,7 +27,7 @@ from sql_queries import Copy
 
 
 def connect(config: Settings | str | Path = DEFAULT_CONFIG) -> extensions.connection:
-    """Connect to the warehouse of a config: a cluster or the stand-in. The connection uses [CLUSTER] SCHEMA.
+    """Connect to the configured warehouse: a cluster or the stand-in. The connection uses [CLUSTER] SCHEMA.
 
     Raise PipelineError if the config is wrong, the warehouse can't be reached, or the schema does not exist.
     """
@@ -62,8 +62,8 @@ def wait_for_lock(session: Session, lock: str, awaited: str) -> None:
 def copy(session: Session, statement: Copy, parameters: Parameters) -> None:
     """Run a COPY and record it in the run log.
 
-    Raise PipelineError if COPY rejects records, or leaves out more than [S3] MAXERROR allows. In that case the
-    transaction is rolled back, and load_errors.csv lists the records.
+    Raise PipelineError if COPY fails because of bad records, or leaves out more of them than [S3] MAXERROR allows. In
+    that case the transaction is rolled back, and load_errors.csv lists the records.
     """
     with session.step(statement) as step:
         session.connection.notices.clear()
@@ -88,10 +88,10 @@ _LEFT_OUT = re.compile(r"completed, (\d+) record\(s\) could not be loaded")
 
 
 def _count_left_out(session: Session, statement: Copy) -> None:
-    """Count the bad records that a COPY left out, from its notices.
+    """Read from a COPY's notices how many bad records it left out.
 
-    Raise PipelineError if a source has more than MAXERROR. The check is needed because MAXERROR applies to a single
-    COPY, and a source may need two.
+    Raise PipelineError if more than MAXERROR records of a source were left out. The check is needed because MAXERROR
+    applies to a single COPY, and a source may need two COPYs.
     """
     table = statement.table
     found = sum(int(match[1]) for notice in session.connection.notices if (match := _LEFT_OUT.search(notice)))
@@ -108,8 +108,8 @@ def _count_left_out(session: Session, statement: Copy) -> None:
 
 
 def _with_load_errors(session: Session, message: str) -> str:
-    """Save the load errors and add them to an error message. The first bad record goes before the message, the location
-    of the others after it.
+    """Save the load errors and add them to an error message. The first bad record goes before the message, the note
+    about load_errors.csv after it.
     """
     first, saved = save_load_errors(session)
     return "\n".join(part for part in (first, message, saved) if part)

@@ -1,4 +1,4 @@
-"""Drop and create the tables, in one transaction: all rows in them are lost."""
+"""Drop and recreate the tables in one transaction. All their rows are lost."""
 
 import argparse
 import os
@@ -43,7 +43,7 @@ def create_tables(session: Session, yes: bool = False) -> None:
     confirm(session, counts, yes)
     locked = count_rows(session, lock=True)
     while locked != counts and not yes:
-        # Ask again about rows that arrived meanwhile; hold no lock while waiting for the answer.
+        # Rows have arrived in the meantime: release the lock, then ask again.
         session.rollback()
         counts = locked
         confirm(session, counts, yes)

@@ -24,8 +24,8 @@ from pipeline.tables import ping, status
 def load(session: Session, everything: bool = False, replace: bool = False) -> None:
     """Stage, transform, check and commit the data in one transaction.
 
-    With [S3] TEMP_DIR only new files are staged, unless `everything` is set. With `replace`, a staged play with
-    different values replaces the loaded one.
+    If [S3] TEMP_DIR is set, only new files are staged, unless `everything` is set. With `replace`, a staged play with
+    different values replaces the loaded play with the same key.
     """
     log = session.run.log
     log.expected = len(EVERY_LOAD) + len(sql_queries.replace_queries) * replace

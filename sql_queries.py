@@ -6,7 +6,7 @@ The dialect is Redshift's. Values are psycopg2 parameters: %(log_data)s, %(log_j
 
 
 class Statement(str):
-    """The text of an SQL statement. `name` is its constant in this file, if any."""
+    """The text of an SQL statement. `name` is the constant it is assigned to, if any."""
 
     name = ""
 
@@ -181,8 +181,8 @@ CREATE TABLE IF NOT EXISTS loaded_files (
 
 # COPY INTO STAGING ----------------------------------------------------------------------------------------------------
 
-# Loads queue up at this lock; nothing else uses the staging tables. DELETE, because TRUNCATE would commit, which
-# releases the lock.
+# Loads queue up at this lock; nothing else uses the staging tables. They are cleared with DELETE, because TRUNCATE
+# would commit and release the lock.
 staging_lock = Statement("LOCK staging_events, staging_songs")
 staging_events_clear = Statement("DELETE FROM staging_events")
 staging_songs_clear = Statement("DELETE FROM staging_songs")
@@ -272,7 +272,7 @@ PLAY_COLUMNS = {
     "length": "song_length",
 }
 
-# Staged columns that plays must fill, with their JSON paths; then the columns that may be empty.
+# Staged columns that must have values in plays, with their JSON paths; then columns that only cause a warning if empty.
 PLAY_FIELDS = {
     "user_id": "$.userId",
     "level": "$.level",
@@ -301,8 +301,8 @@ QUALIFY ROW_NUMBER() OVER (
 staged_count = Statement("SELECT COUNT(*) FROM staging_events")
 kept_events_insert = Statement("INSERT INTO staging_events SELECT * FROM kept_events")
 
-# One row: the numbers of staged events, plays and songs, the first and last timestamp of all events and of plays, and
-# the number of values in each column (for PLAY_FIELDS, only those of plays).
+# One row: the counts of staged events, plays and songs, the first and last timestamp of all events and of plays, and
+# the count of non-NULL values in each column (for PLAY_FIELDS, only those of plays).
 staged_counts_create = Statement(f"""
 CREATE TEMP TABLE staged_counts AS
 SELECT *
@@ -323,10 +323,10 @@ CROSS JOIN (
     FROM staging_songs
 ) AS of_songs""")
 
-# The numbers of staged records, and the window: a run reads songplays and time only between the first and last staged
-# play (with --replace, event), %(first)s and %(last)s. They are passed as literal values, because only then does a
-# cluster skip blocks whose sort key lies outside the window. If no play is staged, both are NULL and nothing is read.
-# They are text, because Python's dates end with the year 9999.
+# Counts of staged records, and the time window: %(first)s and %(last)s are the timestamps of the first and last staged
+# play (with --replace, event), and a run reads songplays and time only between them. They are passed as literal values,
+# because only then does a cluster skip blocks whose sort key lies outside the window. If no play is staged, both are
+# NULL and nothing is read. The query returns them as text, because Python's dates end with the year 9999.
 # https://docs.aws.amazon.com/redshift/latest/dg/c_designing-queries-best-practices.html
 staged_summary = Statement("""
 SELECT
@@ -341,7 +341,7 @@ _WINDOW = "start_time BETWEEN %(first)s AND %(last)s"
 # Songs, artists and users are upserted in three steps: new and changed rows go into a temporary table, their old
 # versions are deleted, and the new ones are inserted. Columns are always listed, because ALTER TABLE may have put them
 # in another order. If several versions share a key, a total order picks the winner, so that the order of loads does not
-# matter. Ids that start with EV are inferred: for songs and artists that were played but are not in the catalogue.
+# matter. Ids that start with EV belong to inferred songs and artists, which were played but are not in the catalogue.
 
 # One row per song id that is new or has changed: the most complete version; ties are broken by comparing the values.
 new_songs_create = Statement("""
@@ -387,8 +387,8 @@ EXCEPT
 SELECT artist_id, name, location, latitude, longitude FROM artists""")
 
 # One row per song or artist (the other id is NULL) whose earlier plays may now match a different one. These are songs
-# that share title and artist name with a version that this run adds or removes, and artists whose id is no longer the
-# lowest for their name: plays of songs outside the catalogue get the lowest id.
+# that share their title and artist name with a version that this run adds or removes, and artists whose id is no longer
+# the lowest for their name: a play whose song is not in the catalogue gets the lowest artist_id of its artist's name.
 to_rematch_create = Statement("""
 CREATE TEMP TABLE to_rematch DISTSTYLE ALL AS
 WITH before AS (
@@ -450,7 +450,7 @@ WHERE song_id IN (SELECT song_id FROM to_rematch) OR artist_id IN (SELECT artist
 
 # WITH --replace: BEFORE NEW VERSIONS ARE INSERTED ---------------------------------------------------------------------
 
-# The key of a play, and the condition for the event with the same key.
+# The key of a play, and the join condition for the event with the same key.
 _KEY = "start_time, session_id, item_in_session"
 _SAME_EVENT = (
     "events.ts = songplays.start_time"
@@ -490,7 +490,7 @@ DELETE FROM songplays
 USING replaced_plays
 WHERE songplays.songplay_id = replaced_plays.songplay_id AND songplays.{_WINDOW}""")
 
-# Inferred songs and artists of the replaced plays; they are kept only if other plays have them.
+# Inferred songs and artists of the replaced plays; they are kept only if other plays refer to them.
 replaced_to_rematch_insert = Statement("""
 INSERT INTO to_rematch (song_id, artist_id)
 SELECT DISTINCT
@@ -499,16 +499,16 @@ SELECT DISTINCT
 FROM replaced_plays
 WHERE LEFT(song_id, 2) = 'EV' OR LEFT(artist_id, 2) = 'EV'""")
 
-# Timestamps of the replaced plays, unless another play has the same timestamp.
+# Delete the timestamps of the replaced plays, unless another play has the same timestamp.
 replaced_times_delete = Statement(f"""
 DELETE FROM time
 USING replaced_plays
 WHERE time.start_time = replaced_plays.start_time
     AND NOT EXISTS (SELECT 1 FROM songplays WHERE songplays.start_time = time.start_time AND songplays.{_WINDOW})""")
 
-# One row per user whose row comes from an event that is staged again, which may now name a different user. The row is
-# replaced by one from the user's latest play that is not staged; new_users then adds the staged events. Earlier events
-# other than plays are not stored, so their values are lost.
+# One row per user whose values come from an event that is staged again and may now name a different user. The row is
+# replaced by one from the user's latest play that is not staged; new_users then takes the staged events into account.
+# Earlier events other than plays are not stored, so their values are lost.
 replaced_users_create = Statement("""
 CREATE TEMP TABLE replaced_users DISTSTYLE ALL AS
 SELECT
@@ -551,12 +551,12 @@ artists_table_insert = Statement("""
 INSERT INTO artists (artist_id, name, location, latitude, longitude)
 SELECT * FROM new_artists""")
 
-# One row per title, artist name and length of the plays that are staged or matched again: their song and artist. The
-# song is the one in the catalogue with this title and artist name and the closest duration. If there is none, both are
-# inferred, but an artist name in the catalogue gets the lowest artist_id of that name. A play without a title has no
-# song, and one without an artist name has no artist; blank ones count as missing. Redshift ignores trailing blanks in
-# comparisons, but MD5 does not, so the keys are trimmed. GROUP BY before the UNION takes 1.0 s instead of 1.8 s at
-# 1,000,000 events.
+# One row per title, artist name and length of the plays that are staged or matched again, with their song and artist.
+# The song is the one in the catalogue with this title and artist name and the closest duration. If there is none, both
+# are inferred, except that an artist name in the catalogue gets the lowest artist_id of that name. A play without a
+# title has no song, and one without an artist name has no artist; blank ones count as missing. Redshift ignores
+# trailing blanks in comparisons, but MD5 does not, so the keys are trimmed. GROUP BY before the UNION takes 1.0 s
+# instead of 1.8 s at 1,000,000 events.
 play_songs_create = Statement("""
 CREATE TEMP TABLE play_songs DISTSTYLE ALL AS
 WITH plays AS (
@@ -612,7 +612,7 @@ _SAME_SONG = (
 
 # One row per NextSong event whose key is new. If an event has several copies, an arbitrary one is inserted; if they
 # differ, conflicts_check fails the load. Rows are inserted in sort key order, so that the plays of a day are in few
-# blocks even before a VACUUM. Numbering the copies in that order needs no further sort.
+# blocks even before a VACUUM. ROW_NUMBER uses the same order, so no second sort is needed.
 songplays_table_insert = Statement(f"""
 INSERT INTO songplays (
     start_time, user_id, level, song_id, artist_id, session_id, location, user_agent, item_in_session,
@@ -648,8 +648,8 @@ WHERE LEFT(artist_id, 2) = 'EV'
 GROUP BY artist_id, artist_key""")
 
 # One row per user who is new or has changed, from the user's latest event of any page; at the same timestamp the later
-# session wins, then the higher item_in_session. Events of users who are logged out have no user_id. The join leaves
-# only one or two rows per user to rank: 0.8 s at 1,000,000 events, instead of 1.4 s for ranking all rows.
+# session wins, then the higher item_in_session. Events of logged-out users have no user_id, so the join drops them. It
+# also leaves only one or two rows per user to rank: 0.8 s at 1,000,000 events, instead of 1.4 s for ranking all rows.
 new_users_create = Statement("""
 CREATE TEMP TABLE new_users DISTSTYLE ALL AS
 SELECT versions.*
@@ -682,9 +682,9 @@ INSERT INTO users (
 )
 SELECT * FROM new_users""")
 
-# One row per new timestamp at which a play started, in the order of the sort key, so that nothing has to be sorted
-# later. The weekday names are spelt out, because TO_CHAR would pad them with blanks and take longer than the rest of
-# the statement.
+# One row per new timestamp at which a play started, in sort key order, so that nothing has to be sorted later. The
+# weekday names are spelt out, because TO_CHAR would pad them with blanks and take longer than the rest of the
+# statement.
 time_table_insert = Statement(f"""
 INSERT INTO time (start_time, hour, day, week, month, year, weekday)
 SELECT
@@ -709,7 +709,7 @@ time_table_analyze = Statement("ANALYZE time (start_time)")
 
 # Match earlier plays again: update those whose song or artist has changed. Their inferred songs and artists are then
 # deleted, and those that still have a play are inserted again, with their current artist. play_songs covers all of
-# these plays, because plays_to_rematch has all plays with these ids.
+# these plays, because plays_to_rematch has all plays with the ids of those songs and artists.
 songplays_table_update = Statement(f"""
 UPDATE songplays
 SET song_id = play_songs.song_id, artist_id = play_songs.artist_id
@@ -732,8 +732,8 @@ WHERE LEFT(artist_id, 2) = 'EV'
 
 # CHECKS ---------------------------------------------------------------------------------------------------------------
 
-# Redshift does not enforce keys, so these checks do. Each row is a rule: its name, the number of violations, and an
-# example. Only what a load touched is checked: the tables were correct before it.
+# Redshift does not enforce keys, so these checks do. Each result row is a rule: its name, the number of violations, and
+# an example. A load checks the large tables only within its time window: the other rows were correct before it.
 
 
 def _check(*rules: str) -> Statement:
@@ -750,7 +750,8 @@ WHERE {child}.{key} IS NOT NULL AND {parent}.{key} IS NULL{where}"""
 
 
 def _twice(table: str, key: str, wrong: str, where: str = "") -> str:
-    """Return a rule against duplicate keys. It finds the second row of each key; the example is the first column.
+    """Return a rule against duplicate keys. It finds the second row of each key; the example is a value of the first
+    key column.
 
     COUNT(DISTINCT ...) would find nothing, since the planner trusts declared keys. On the stand-in, where rows are in
     start_time order, ROW_NUMBER takes half as long as GROUP BY.
@@ -772,7 +773,7 @@ SELECT 'inferred {table} without a play' AS wrong, COUNT(*) AS found, MIN({key})
 FROM (SELECT {key} FROM {among} WHERE LEFT({key}, 2) = 'EV' EXCEPT SELECT {key} FROM {plays}) AS unplayed"""
 
 
-# One row per column that has no value in any of 20 or more staged plays: the log field was probably renamed.
+# If 20 or more plays are staged, one row per column that is empty in all of them: the log field was probably renamed.
 fields_check = _check(
     *(
         f"""
@@ -804,8 +805,8 @@ FROM (
 ) AS impossible
 GROUP BY pages, worst""")
 
-# One row: how many staged plays differ from the play of the same key, in which columns, and the first such key. It
-# shows no values, since those are user data.
+# One row: the number of staged plays that differ from the play with the same key, the differing columns, and the first
+# such key. It shows no values, since those are user data.
 _DIFFERING_COLUMNS = "\n        ".join(
     f"|| CASE WHEN MAX({kept}_change) > 0 THEN ' {kept}' ELSE '' END" for kept in PLAY_COLUMNS.values()
 )
@@ -850,8 +851,8 @@ HAVING COUNT(*) >= 20"""
     )
 )
 
-# Every staged play and every upserted row has arrived. Catalogue ids must not start with EV, or they would be mistaken
-# for inferred ones.
+# Every staged play and every upserted row must be in its table. Catalogue ids must not start with EV, or they would be
+# mistaken for inferred ones.
 staged_check = _check(
     f"""
 SELECT
@@ -950,8 +951,8 @@ whole_star_window = Statement("""
 SELECT CAST(MIN(start_time) AS VARCHAR), CAST(MAX(start_time) AS VARCHAR)
 FROM (SELECT start_time FROM songplays UNION ALL SELECT start_time FROM time) AS moments""")
 
-# With --verify: rows that no load reads again. The parentheses around || are for a server on which it has the
-# precedence of <>, as in PostgreSQL 8, on which Redshift is based.
+# With --verify: rows that no load reads again. The parentheses around || are for servers on which || has the same
+# precedence as <>, as in PostgreSQL 8, on which Redshift is based.
 # https://www.postgresql.org/docs/8.0/sql-syntax.html#SQL-PRECEDENCE
 whole_star_check = Statement("""
 SELECT 'inferred artist_id does not match the name' AS wrong, COUNT(*) AS found, MIN(artist_id) AS example
@@ -986,7 +987,8 @@ WHERE hour <> EXTRACT(hour FROM start_time)
 
 # WARNINGS -------------------------------------------------------------------------------------------------------------
 
-# Each row is a warning: its text, the number of staged records that it concerns, and the number of all staged records.
+# Each row is a warning: its text, the number of staged records that it concerns, and the total number of staged
+# records.
 
 # One row per column that has no value in more than 5 % of the staged plays.
 missing_values_warning = _check(
@@ -999,7 +1001,7 @@ WHERE (plays - {column}) * 20 > plays"""
     )
 )
 
-# One row if 20 or more events are staged, but no play among them.
+# One row if 20 or more events are staged, but none of them is a play.
 no_plays_warning = Statement("""
 SELECT 'events are no play' AS wrong, events AS found, events AS total
 FROM staged_counts
@@ -1033,7 +1035,7 @@ FROM (
     SELECT COUNT(*) AS copies FROM staging_events WHERE page = 'NextSong' GROUP BY ts, session_id, item_in_session
 ) AS keys""")
 
-# Rows of each dimension (time: in the window), and how many of them are inferred.
+# Row count of each dimension (for time, only within the window), and the number of inferred songs and artists.
 dimensions_summary = Statement(f"""
 SELECT
     (SELECT COUNT(*) FROM users) AS users,
@@ -1119,7 +1121,7 @@ session_number = Statement("SELECT pg_backend_pid()")
 copied_file_counts = Statement("""
 SELECT query_id, source_file_count FROM sys_load_history WHERE session_id = pg_backend_pid()""")
 
-# Set [CLUSTER] SCHEMA and check it: a missing schema is silently ignored.
+# Set the search path to [CLUSTER] SCHEMA, then check it: SET silently ignores a missing schema.
 schema_choice = Statement("SET search_path TO %(schema)s")
 chosen_schema = Statement("SELECT current_schema()")
 
@@ -1148,7 +1150,8 @@ WHERE relkind = 'r'
 table_count = Statement("SELECT COUNT(*) FROM %(table)s")
 tables_lock = Statement("LOCK %(tables)s")
 
-# Each query below exists twice: for provisioned clusters and for Serverless, which lacks the first view.
+# Each query below exists twice: for provisioned clusters and for Serverless, which lacks the view that the first one
+# reads.
 
 # Progress of another session's COPY: files read, total files, rows.
 copy_progress = Statement("""
@@ -1253,7 +1256,8 @@ insert_table_queries = [
     time_table_analyze,
 ]
 
-# if earlier plays may match a different song now, which is rare; plays_to_rematch_insert runs before the others
+# if earlier plays may match a different song now, which is rare; plays_to_rematch_insert runs earlier, before
+# insert_table_queries
 rematch_queries = [
     songplays_table_update,
     inferred_songs_delete,

@@ -1,10 +1,11 @@
-"""Time loads with [S3] TEMP_DIR from an S3 server with 25 ms latency.
+"""Time loads from an S3 server with 25 ms latency, with [S3] TEMP_DIR set.
 
     python benchmarks/many_files.py [--songs 15000] [--runs 5] [--listed 400000]
 
 Prints the medians of a first load of many song files, a second load with nothing new, and a load of one new song and
-one new log, which reads only these and the objects packed for COPY. Then it loads many more files (--listed), and again
-with nothing new. Seconds are those of the whole process and of packing and COPY; memory is the peak of the process.
+one new log, which reads only the two new files and the objects packed for COPY. Then it loads many more files
+(--listed), and runs the load again with nothing new. Each line shows the seconds of the whole process, those of packing
+and COPY, and the peak memory of the process.
 """
 
 import argparse

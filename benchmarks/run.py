@@ -4,8 +4,8 @@
 
 Each round starts from an empty data directory and runs create_tables.py (not timed), then etl.py twice. Prints medians:
 seconds per step and in total, events per second, peak memory of the Python process and of the process tree, DuckDB's
-time, and the ratio to it within a round. The data come from the project's generator, or from log-data, song-data and
-log_json_path.json in DIR.
+time, and the ratio of etl.py's first run to it in the same round. The data come from the project's generator, or from
+log-data, song-data and log_json_path.json in DIR.
 """
 
 import argparse
@@ -67,8 +67,8 @@ def resident(process: psutil.Process) -> tuple[int, int]:
 
 
 def measured(command: list[str], environment: Mapping[str, str] | None = None) -> dict[str, float]:
-    """Run a command; return its seconds, peak memory in MB, and seconds by step. Memory is that of the process and of
-    its process tree; steps are parsed from the output.
+    """Run a command; return its seconds, peak memory in MB, and seconds per step. Memory is measured for the process
+    alone and for its process tree. Steps are parsed from the output.
     """
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)

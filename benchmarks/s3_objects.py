@@ -1,4 +1,4 @@
-"""Compare COPY's reading of many small S3 objects with one request at a time.
+"""Compare COPY's reads of many small S3 objects with reading them one by one.
 
 python benchmarks/s3_objects.py [--objects 15000] [--latency 0 0.02]
 
@@ -101,7 +101,7 @@ def measure(latency: float) -> None:
     ahead = time.perf_counter() - began
     print(
         f"latency {latency * 1000:.0f} ms: one after another {single * 1000:.2f} ms each, {read:,} read ahead in "
-        f"{ahead:.1f} s, {ahead / read * 1000:.2f} ms each: {single * read / ahead:.1f} times",
+        f"{ahead:.1f} s, {ahead / read * 1000:.2f} ms each: {single * read / ahead:.1f} times as fast",
         flush=True,
     )
 

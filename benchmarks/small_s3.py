@@ -1,8 +1,9 @@
-"""A small S3 server for benchmarks, with objects in memory and S3's latency.
+"""A small S3 server for benchmarks, with objects in memory and simulated latency.
 
     python benchmarks/small_s3.py [--delay 0.025]
 
-It supports list, get, put, multipart upload and delete, and checks no signatures. It prints its address when ready.
+It supports list, get, put, multipart upload and delete, but does not check signatures. It prints its address when
+ready.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
     pip install -r requirements-analysis.txt && python docs/pictures.py
 
-It writes docs/pictures/ and docs/analysis.ipynb, and leaves the warehouse of dwh.cfg alone.
+It writes docs/pictures/ and docs/analysis.ipynb, and does not touch the warehouse configured in dwh.cfg.
 """
 
 import base64
@@ -53,7 +53,7 @@ def at_terminal(command: list[str]) -> str:
 
 
 def draw_run(config: Path) -> None:
-    """Run the two scripts, and draw their output."""
+    """Run create_tables.py and etl.py, and draw their output."""
     printed = ""
     for script, *options in (("create_tables.py", "--yes"), ("etl.py",)):
         output = at_terminal([sys.executable, script, "--config", str(config), *options])
@@ -68,7 +68,7 @@ def draw_run(config: Path) -> None:
 
 
 def execute(config: Path, style: str = "default") -> nbformat.NotebookNode:
-    """Execute the notebook on the warehouse of `config`; return it with its output. `style` is a matplotlib style."""
+    """Execute the notebook with a config file and a matplotlib style; return it."""
     notebook = nbformat.read(NOTEBOOK, 4)
     cell = next(cell for cell in notebook.cells if cell.source.startswith(CONFIG_CELL))
     source, cell.source = cell.source, f'{CONFIG_CELL}"{config}"\nplt.style.use("{style}")'

@@ -42,7 +42,7 @@ class Warehouse(NamedTuple):
 
 
 def main() -> int:
-    """Run psql, or accept clients; return the exit status. If the server can't start, print a message and return 1."""
+    """Run psql or serve; return the exit status, 1 after a LocalRedshiftError."""
     parser = argparse.ArgumentParser(
         prog="python -m local_redshift", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -66,7 +66,7 @@ def main() -> int:
 def _warehouse(arguments: argparse.Namespace) -> Warehouse:
     if arguments.config is None:
         return Warehouse(user_path(arguments.data_dir).resolve(), arguments.dbname, ADMIN)
-    # the config file is the pipeline's, so the pipeline's modules read it
+    # imported here: only --config needs the pipeline's modules
     from pipeline.errors import PipelineError
     from pipeline.settings import read_settings
 
@@ -95,14 +95,14 @@ def _opened(warehouse: Warehouse) -> tuple[Server, str]:
     if database is not None and database not in found:
         raise LocalRedshiftError(f"{data_dir} has no database {database}; run create_tables.py")
     database = database or found[0]
-    connect(data_dir, database, user).close()  # connecting updates Redshift's catalog in the database
+    connect(data_dir, database, user).close()  # connecting updates the stand-in's catalog in this database
     return server, database
 
 
 def _serve(warehouse: Warehouse, port: int) -> int:
     """Accept clients until Ctrl-C or SIGTERM. Ignore any further signal."""
-    # A signal writes to the pipe, which ends select(). A Python handler could run just before select(), which would
-    # then block.
+    # A signal writes to the pipe, which ends select(). With only a Python handler, a signal just before select() would
+    # go unnoticed.
     stopping, stop = os.pipe()
     os.set_blocking(stop, False)
     signal.set_wakeup_fd(stop)
@@ -131,7 +131,7 @@ def _serve(warehouse: Warehouse, port: int) -> int:
 def _listening(
     server: Server, warehouse: Warehouse, database: str, password: str, port: int
 ) -> Iterator[tuple[socket.socket, int, str]]:
-    """Make the server listen on 127.0.0.1 during the block. Sessions use this program's AWS settings."""
+    """Make the server listen on 127.0.0.1 inside the `with` block. Sessions use this program's AWS settings."""
     asked = {"listen": port, "user": warehouse.user, "database": database, "password": password}
     with server.ask(asked | {"program": Program.this().as_json()}) as (connection, answer):
         if "refused" in answer:
@@ -142,8 +142,8 @@ def _listening(
 def kept_password(warehouse: Warehouse) -> str:
     """Return DB_PASSWORD, or a generated password stored in the warehouse's folder.
 
-    It stays the same, so connections saved in clients keep working. Raise LocalRedshiftError if the password can't be
-    stored.
+    The generated password never changes, so connections saved in clients keep working. Raise LocalRedshiftError if the
+    password can't be stored.
     """
     if warehouse.password:
         return warehouse.password
@@ -153,7 +153,7 @@ def kept_password(warehouse: Warehouse) -> str:
         if not path.exists():
             with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
                 file.write(secrets.token_urlsafe(12))
-            with contextlib.suppress(FileExistsError):  # another `serve` has just created it
+            with contextlib.suppress(FileExistsError):  # another `serve` process has just created the file
                 os.link(unfinished, path)
             unfinished.unlink()
         password = path.read_text(encoding="utf-8", errors="replace").strip()

@@ -30,7 +30,7 @@ TRIES = 3  # attempts, in case the server has just been killed
 STOP_SECONDS = 2  # how long a script waits at exit for its server to stop
 ROOT = Path(__file__).resolve().parent.parent
 
-# The server gets this process's sys.path: with -S it skips the search for packages, which takes time.
+# Pass this process's sys.path to the server, so that it can start with -S, which skips the slow search for packages.
 _START = "import json, sys; sys.path = json.loads(sys.argv[1]); from local_redshift.server.process import main; "
 _START += "main(sys.argv[2])"
 
@@ -40,8 +40,8 @@ def connect(data_dir: str | Path, dbname: str = "dev", user: str = "awsuser") ->
 
     Start its server, and create the warehouse, the database and the user if missing. The user is an admin, like a
     cluster's first user. The server runs until the last process that connected to it has ended. COPY uses the AWS
-    settings of this program, and relative paths start in its working directory. Raise ServerError if the server can't
-    be started, and psycopg2.ProgrammingError if it refuses a name.
+    settings of this program, and relative paths are resolved against its working directory. Raise ServerError if the
+    server can't be started, and psycopg2.ProgrammingError if the server refuses the database or user name.
     """
     import psycopg2
 
@@ -135,7 +135,7 @@ class Server:
     def ask(self, asked: dict[str, Any]) -> Iterator[tuple[socket.socket, dict[str, Any]]]:
         """Send the server a request; yield the connection and the answer.
 
-        Some requests last as long as the connection.
+        A "listen" request lasts until the connection is closed.
         """
         body = json.dumps(asked).encode()
         with socket.socket(socket.AF_UNIX) as connected:
@@ -173,7 +173,7 @@ class Server:
         atexit.unregister(self.release)
         os.close(self._users_lock)
         self._users_lock = None
-        with contextlib.suppress(OSError):  # the folder may be gone, and the server with it
+        with contextlib.suppress(OSError):  # the data directory may have been deleted
             self._await_stop()
 
     def _await_stop(self) -> None:
@@ -186,9 +186,9 @@ class Server:
                     stop(self.data_dir / "data")
                     os.close(alone)
                     return
-                os.close(alone)  # the server process is waiting for this lock
+                os.close(alone)  # the server process waits for this lock before it stops
             elif (shared := locks.try_lock(users, locks.SHARED)) is not None:
-                os.close(shared)  # other processes use the server
+                os.close(shared)  # other processes are using the server
                 return
             elif locks.is_free(process):
                 return

@@ -9,8 +9,8 @@ Exception
     ├── NoSuchColumn
     ├── NoSuchTable
     ├── NoSuchFunction
-    ├── AbortedTransaction    a statement after one that failed
-    ├── NoTransaction         a statement that needs a transaction block
+    ├── AbortedTransaction    a statement in a transaction that has already failed
+    ├── NoTransaction         a statement that needs a transaction block, used outside one
     ├── Cancelled             a statement that was cancelled
     └── SourceError           the source of a COPY can't be read
         └── NoSuchObject      ... because it does not exist

@@ -41,7 +41,7 @@ INVALID_SUPER = "Invalid JSON for SUPER"  # guess
 SUPER_TOO_LARGE = "SUPER value has a string of more than 65535 bytes, or more than 1000 levels"  # guess
 INVALID_VARBYTE = "Invalid hexadecimal digits for VARBYTE"  # guess
 NOT_NULL = "Missing data for not-null field"  # seen
-INVALID_UTF8 = (  # seen; the guide prints UTF-8
+INVALID_UTF8 = (  # seen; the guide spells it UTF-8
     "String contains invalid or unsupported UTF8 codepoints. Bad UTF8 hex sequence: {bytes} (error {error})"
 )
 MULTIBYTE_IN_CHAR = (  # https://docs.aws.amazon.com/redshift/latest/dg/multi-byte-character-load-errors.html
@@ -53,8 +53,8 @@ NOT_AN_ARRAY = "Invalid JSONPath format: Not an array or index out of range."  #
 MALFORMED = "Invalid JSON format"  # guess
 TOO_LARGE = "JSON object exceeds the maximum size of 4 MB"  # guess
 
-# Messages to the client. https://docs.aws.amazon.com/redshift/latest/dg/tutorial-loading-run-copy.html: two spaces
-# before Check
+# Messages to the client. https://docs.aws.amazon.com/redshift/latest/dg/tutorial-loading-run-copy.html: this page has
+# two spaces before "Check"
 LOAD_FAILED = "Load into table '{table}' failed.  Check 'stl_load_errors' system table for details."
 LOAD_COMPLETED = "Load into table '{table}' completed, {count} record(s) loaded successfully."
 SOME_NOT_LOADED = (
@@ -67,7 +67,7 @@ _TYPES = {"bytea": "binary varying", "jsonb": "super"}  # PostgreSQL's types, an
 
 CANCELLED = "Query ({query}) cancelled on user's request"  # guess
 
-# Errors raised before loading starts, which log no load error
+# Errors raised before loading starts; they are not logged as load errors
 NO_TABLE = "Cannot COPY into nonexistent table {table}"  # seen
 NO_PREFIX = "The specified S3 prefix '{prefix}' does not exist"  # seen
 S3_ERROR = "S3ServiceException:{message},Status {status},Error {error},Rid {request},ExtRid {host},CanRetry 1"

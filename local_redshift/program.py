@@ -1,4 +1,4 @@
-"""The client program of a COPY: its AWS settings, and the working directory that relative paths start from."""
+"""The client program of a COPY: its AWS settings and its working directory."""
 
 import contextlib
 import functools
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import boto3
 
-# The statement with which a program sends its settings to the server; the JSON follows as a string. The statement never
-# reaches PostgreSQL.
+# A client program sends its settings to the server with this statement, followed by a JSON string. It never reaches
+# PostgreSQL.
 HANDOVER = "SET local_redshift.program TO"
 
 # variables besides AWS_* that boto3 reads
@@ -47,7 +47,7 @@ class Program:
 
     @functools.cached_property
     def aws(self) -> "boto3.Session":
-        """The program's session with AWS."""
+        """The boto3 session with the program's settings."""
         import boto3  # imported here: only loads from S3 need it
 
         with self.environment():

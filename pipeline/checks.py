@@ -27,14 +27,14 @@ class Passed:
 
     @property
     def lines(self) -> Sequence[str]:
-        """The lines to print instead of `text`: none."""
+        """Lines for a terminal: none, so `text` is printed there too."""
         return ()
 
 
 def check_load(session: Session, staged: Staged, loaded: Transformed) -> Passed:
     """Check the plays in the load's time window and, after a rematch, all plays.
 
-    If a check fails, raise PipelineError, naming each violation; the load must not be committed.
+    If a check fails, raise PipelineError, naming each violation; the load must then not be committed.
     """
     advice = ""
     checks = _checks(session, sql_queries.check_queries, staged.window)

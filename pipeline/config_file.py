@@ -72,7 +72,7 @@ class ConfigValues:
     def get(self, section: str, key: str, default: str | None = None) -> str:
         """Return the value, or `default` if it is missing or empty.
 
-        Raise PipelineError, naming section and key, if it is missing and there is no default.
+        Raise PipelineError, naming the section and the key, if it is missing and there is no default.
         """
         value = self._values.get((section, key), "")
         if not value and default is None:
@@ -108,11 +108,11 @@ def _parse_problem(error: configparser.Error) -> str:
         return f"line {error.lineno}: [{error.section}] is given twice"
     if isinstance(error, configparser.ParsingError) and error.errors:
         return f"line {error.errors[0][0]}: this is neither [SECTION] nor KEY = value"
-    return "which is not a config file"
+    return "invalid syntax"
 
 
 def _is_shown(name: str) -> bool:
-    """Return whether a message may show this name: it may be a misplaced password."""
+    """Return whether a message may show this name; it could be a misplaced password."""
     is_plain = re.fullmatch(r"[A-Za-z]\w{1,11}(?:_\w{1,11})?", name) and not re.search(r"\d", name)
     return bool(is_plain) or len(name) <= 3
 

@@ -38,7 +38,7 @@ WORDS = {"log_data": "log files", "song_data": "song files"}
 _OURS = re.compile(
     r"etl-(?P<warehouse>[0-9a-f]{16}|check)/(?P<begun>\d{8}T\d{6})-[0-9a-f]{16}/[\w-]+\.(?:manifest|json\.gz)"
 )
-_ABANDONED = dt.timedelta(days=1)  # files of other warehouses are leftovers once they are this old
+_ABANDONED = dt.timedelta(days=1)  # age at which files of any warehouse count as leftovers
 _BEGUN = "%Y%m%dT%H%M%S"
 
 
@@ -88,8 +88,8 @@ def with_run_options(session: Session, copy: Copy, trial: bool) -> Copy:
 def _plan_new_files(session: Session, *, everything: bool, trial: bool) -> Iterator[CopyPlan]:
     """Plan COPYs of new files, with manifests under TEMP_DIR; see `plan_copies`.
 
-    A load must hold the lock on the staging tables, so that other files of its warehouse under TEMP_DIR can only be
-    left over from killed loads.
+    A load must hold the lock on the staging tables, so any other files of its warehouse under TEMP_DIR are leftovers of
+    killed loads.
     """
     folder = TempFolder(session.settings, "check" if trial else warehouse_id(session))
     try:
@@ -100,10 +100,10 @@ def _plan_new_files(session: Session, *, everything: bool, trial: bool) -> Itera
 
 
 def warehouse_id(session: Session) -> str:
-    """Return an id of this warehouse: a hash of its location and its random mark.
+    """Return an id of this warehouse: a hash of its location and a random mark.
 
-    The mark alone, a comment on loaded_files, is not enough: a restored snapshot or a copied data directory has the
-    same one. Create loaded_files and the mark if they do not exist yet.
+    The mark is a comment on loaded_files. It is not enough by itself: a restored snapshot or a copied data directory
+    has the same one. Create loaded_files and the mark if they do not exist yet.
     """
     session.execute(sql_queries.loaded_files_table_create)
     [(mark,)] = session.rows(sql_queries.loaded_files_marked)
@@ -139,7 +139,7 @@ def _prepare(session: Session, folder: "TempFolder", everything: bool, trial: bo
 
 @dataclass
 class _Found:
-    """The files of a source: total and new counts, and the new files with content."""
+    """The files of a source: total and new counts, and the new files that are not empty."""
 
     total: int = 0
     new: int = 0
@@ -147,7 +147,7 @@ class _Found:
 
 
 def _find(session: Session, source: str, record: IO[str] | None, *, known: bool) -> _Found:
-    """List a source, and write its new or changed files to `record`."""
+    """List the files of a source; write the new or changed ones to `record`."""
     prefix = session.source_parameters[source]
     loaded = _loaded(session, source) if known else set()
     found = _Found()
@@ -277,7 +277,7 @@ class TempFolder:
             raise type(error)(f"{error}; see [S3] TEMP_DIR in {self._config}") from error
 
     def clear_left_over(self) -> None:
-        """Delete leftovers of killed runs: this warehouse's, and all old ones."""
+        """Delete leftovers of killed runs: this warehouse's, and any over a day old."""
         with self._named(), announce_wait("the list of files under TEMP_DIR"):
             found = [file.name for file in self._store.list(f"{self._temp_dir}/etl-")]
         self._delete([name for name in found if self._is_left_over(name.removeprefix(f"{self._temp_dir}/"))])

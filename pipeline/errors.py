@@ -14,11 +14,11 @@ import psycopg2
 
 
 class Stopped(BaseException):
-    """The user ended the run; not an Exception, so that ordinary handlers don't catch it."""
+    """The user ended the run; not an Exception, so ordinary handlers don't catch it."""
 
 
 class PipelineError(Exception):
-    """An error that the user can fix; the message says what failed, where, and what to do next."""
+    """A user-fixable error; the message says what failed, where, and what to do next."""
 
 
 class Unreachable(PipelineError):

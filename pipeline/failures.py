@@ -43,7 +43,7 @@ _PATTERNS = (
     ),
     Pattern(r"Unable to locate credentials|not authorized to assume|UnauthorizedException", False),
     # https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html. A load gets error 1018 if create_tables.py
-    # drops a table while the load waits for its lock.
+    # drops a table while the load waits for a lock on it.
     Pattern(r"\A(?:ERROR: *)?(?:1023|1018)\b", True),
     Pattern(r"Serializable isolation violation|conflict with concurrent transaction", True),
     # https://repost.aws/knowledge-center/http-5xx-errors-s3: any 5xx answer of S3 should be retried
@@ -56,7 +56,7 @@ _PATTERNS = (
     Pattern(r"S3CurlException:[^\n]*,\s*CurlError (?:6|7|18|28|35|52|55|56),", True),
     # github.com/harrystech/arthur-redshift-etl pull request 134
     Pattern(r"S3 ?Query Exception", True),
-    # botocore's messages for the same failures, in COPYs of the stand-in:
+    # botocore's messages for the same failures, as the stand-in's COPY reports them:
     # https://github.com/boto/botocore/blob/develop/botocore/exceptions.py
     Pattern(
         r"S3 can't be read from here: (?:Read timeout|Connect timeout|Could not connect|Connection was closed"
@@ -94,7 +94,7 @@ def is_connection_lost(error: psycopg2.Error) -> bool:
     """Tell whether the connection was lost before the answer arrived."""
     if not isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)):
         return False
-    # no SQLSTATE: the driver detected the loss; 57P and 08: the server is shutting down
+    # no SQLSTATE: the driver detected the loss; 57P or 08: the server reported it
     return error.pgcode is None or error.pgcode.startswith(("57P", "08"))
 
 
@@ -133,7 +133,8 @@ _NO_SOURCE = re.compile(
 _NO_FILE = re.compile(r"S3 prefix '.*' does not exist|no file's path starts with")
 _COUNT_OF_PATHS = re.compile(r"Number of jsonpath")
 _S3_REFUSED = re.compile(r"S3ServiceException|S3 can't be read")
-# the first message is from older clusters; for Serverless's see https://stackoverflow.com/questions/70659682
+# the first message is from older clusters; for the message of Serverless, see
+# https://stackoverflow.com/questions/70659682
 _ROLE_REFUSED = re.compile(
     r"not authorized to assume IAM Role|Not authorized to get credentials of role"
     r"|The requested role .* is not associated"
@@ -185,7 +186,7 @@ def statement_failed(
     said = _said(error, settings)
     advice = _advice(error, statement, parameters or {}, settings)
     kind = CopyFailed if _LOAD_FAILED.search(said) else StatementFailed
-    # a listed file has been deleted since; the next try lists the files again
+    # a listed file may have been deleted in the meantime; a retry lists the files again
     is_transient = is_transient_failure(error) or ("manifest" in (parameters or {}) and bool(_NO_FILE.search(said)))
     return kind(f"{what} failed: {said}" + (f"\n{advice}" if advice else ""), error, is_transient=is_transient)
 
@@ -280,7 +281,7 @@ def own_credentials() -> str:
 
 
 def own_endpoint() -> str:
-    """Describe the S3 endpoint set in the environment, without passwords, if any."""
+    """Describe the S3 endpoint set in the environment, if any, without passwords."""
     for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
         if url := os.environ.get(name):
             return f"through {name} = {without_password(url)}"

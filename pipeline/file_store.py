@@ -124,7 +124,7 @@ def _local_errors(what: str, name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        path = error.filename or name  # an error while walking names the folder
+        path = error.filename or name  # if a folder can't be listed, error.filename is its path
         if os.path.islink(path):  # noqa: PTH114
             raise PipelineError(f"can't {what} {path}: it is a broken symbolic link") from error
         if isinstance(error, FileNotFoundError) and what != "write":
@@ -168,7 +168,7 @@ class S3FileStore:
                     return
 
     def _listed_by_boto3(self, prefix: str, last: FoundFile | None) -> Iterator[FoundFile]:
-        """List the remaining names with boto3: accepts any name, takes four times as long."""
+        """List the rest with boto3, which accepts any name but takes four times as long."""
         import boto3
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -251,7 +251,7 @@ def _explained(error: Exception, failed: str, right: str) -> PipelineError:
 
 
 def file_store_of(name: str, region: str) -> FileStore:
-    """Return the store for a file name. Raise PipelineError without S3 credentials."""
+    """Return the store for a name. Raise PipelineError if S3 credentials are missing."""
     if not name.startswith("s3://"):
         return LocalFileStore()
     bucket = name.removeprefix("s3://").split("/", 1)[0]

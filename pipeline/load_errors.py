@@ -68,7 +68,7 @@ _COLUMNS = (
 )
 _FILE_COLUMNS = tuple(names[0] for names in _COLUMNS)
 
-# parts of a reason that differ between records
+# parts of an error reason that differ between records, removed to group the errors
 _OF_THE_VALUE = re.compile(r"Value '.*', Pos \d+, |(?<=sequence: )[0-9a-f ]+|(?<=Invalid char: ).*")
 
 
@@ -123,7 +123,7 @@ class Table(NamedTuple):
 
 
 def load_errors_of(table: Table, packed: Mapping[str, PackedObject]) -> list[LoadError]:
-    """Convert rows of either system table to load errors."""
+    """Convert rows of stl_load_errors or sys_load_error_detail to load errors."""
     names = next(names for names in _COLUMNS if names[0] in table.columns)
     at = [table.columns.index(name) for name in names]
     return [LoadError(*(row[n] for n in at)).traced(packed) for row in table.rows]
@@ -170,7 +170,7 @@ def write_csv(path: Path, table: Table) -> None:
 
 
 def source_of(error: LoadError, source: Source) -> str | None:
-    """Return the source that an error's file belongs to, log_data or song_data; None if it matches neither."""
+    """Return the source of an error's file: log_data, song_data, or None if neither."""
     prefixes = {key: getattr(source, key) for key in ("log_data", "song_data")}
     fitting = [key for key, prefix in prefixes.items() if error.filename.startswith(prefix)]
     return max(fitting, key=lambda key: len(prefixes[key]), default=None)

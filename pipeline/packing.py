@@ -43,13 +43,13 @@ class FileList:
             yield SourceFile(name, size)
 
 
-# COPY loads a few large objects faster than many small ones; ideal is one per slice, of 1 MB to 1 GB compressed.
+# COPY loads a few large objects faster than many small ones; ideally one per slice, each of 1 MB to 1 GB compressed.
 # https://docs.aws.amazon.com/redshift/latest/dg/c_best-practices-use-multiple-files.html
 SMALL = 1 << 20  # bytes; COPY reads larger files directly
 FEW = 16  # with fewer small files than this, packing is not worth it
 MOST_OBJECTS = 16
-MOST_BYTES = 4 << 30  # most that one run packs; COPY reads the other files directly
-PACKED_BYTES = 8 << 20  # of source files per object; about 1 MB after gzip
+MOST_BYTES = 4 << 30  # maximum number of bytes that one run packs; COPY reads the other files directly
+PACKED_BYTES = 8 << 20  # bytes of source files per object; about 1 MB after gzip
 
 
 class Packed(NamedTuple):

@@ -41,7 +41,9 @@ class CopyWatch:
     """Progress of a session's COPY, read from the system tables over a second connection."""
 
     def __init__(self, connect: Callable[[], extensions.connection], session: int) -> None:
-        """`connect` opens the second connection on demand. `session` is the first one's process id."""
+        """`connect` opens the second connection on demand. `session` is the process id of the session that runs the
+        COPY.
+        """
         self._connect = connect
         self._session = session
         self._connection: extensions.connection | None = None
@@ -104,7 +106,7 @@ def show_progress(label: str, watch: Watch | None = None, position: tuple[int, i
         yield
     finally:
         done.set()
-        # don't wait for a connection that is no longer needed
+        # wait only briefly: the thread may be opening a connection that is no longer needed
         thread.join(1)
 
 
@@ -119,7 +121,7 @@ def _show(show: Callable[..., None], label: str, watch: Watch | None, done: thre
 
 
 def leave_terminal_in_order() -> None:
-    """Show the cursor again, which progress bars hide."""
+    """Show the cursor again; progress bars hide it."""
     if is_terminal(sys.stdout):
         from rich.console import Console
 

@@ -91,7 +91,7 @@ def measure(
     rematched_plays = rewrote[sql_queries.songplays_table_update]
     plays_window: Parameters = staged.window
     plays_read = after.plays
-    if rematched is not None:  # the load has read all plays
+    if rematched is not None:  # rematching reads all plays
         plays_window = whole_star(session)
         plays_read = plays_in_window(session, plays_window).plays
     replaced = Replaced()

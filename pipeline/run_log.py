@@ -24,7 +24,7 @@ _stamped: set[int] = set()  # file descriptors of the streams whose lines begin 
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Tell whether a standard stream is a terminal; a closed one is None."""
+    """Tell whether a standard stream is a terminal; None is a closed stream."""
     return stream is not None and stream.isatty()
 
 
@@ -90,7 +90,7 @@ def _fitting(line: str, stream: TextIO) -> list[str]:
 
 @dataclass
 class Step:
-    """One statement of a run: the number of rows it wrote (None if it writes none), and how long it took."""
+    """One statement of a run: the number of rows it wrote (None if it is not a write), and how long it took."""
 
     name: str
     rows: int | None = None
@@ -173,7 +173,7 @@ class RunLog:
         return time.monotonic() - self._begun
 
     def _begin_report(self, report: Path) -> None:
-        """Mark the report as running, so that a killed run leaves no older report behind."""
+        """Overwrite any older report with status "running", in case this run is killed."""
         try:
             report = report.absolute() if _is_device(report) else report.resolve()
             _check_writable(report)
@@ -194,7 +194,7 @@ class RunLog:
             raise PipelineError(f"--report {report}: that is the config file; nothing was changed")
 
     def forget_try(self) -> None:
-        """Clear the records of a try that changed nothing."""
+        """Clear what was logged for a failed try, before the next one."""
         for noted in (self.steps, self.checks, self.warnings, self.load_errors):
             noted.clear()
 
@@ -243,7 +243,7 @@ class RunLog:
         say(f"{text} ({self.seconds:.1f} s)", colour=GREEN)
 
     def sum_up(self) -> None:
-        """Print the summary of a committed load, and how the run ended."""
+        """Print the summary of a committed load, and a closing line with its duration."""
         lines = self.summary.lines
         if lines:
             say("\n".join(lines) if is_terminal(sys.stdout) else "; ".join(lines))

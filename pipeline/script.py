@@ -31,10 +31,10 @@ def is_transient(error: Exception) -> bool:
 
 
 def try_until_done(work: Callable[[], None], settings: Settings, run: Run, waits: tuple[int, ...]) -> None:
-    """Do `work`; after a transient failure wait and start over.
+    """Do `work`; after a transient failure, wait and start over.
 
-    Each failure is printed; the last one is raised. `work` must be atomic and idempotent. If only the answer to a
-    commit was lost, the next try first checks whether the commit landed.
+    Each failure is printed; the last one is raised. `work` must be atomic and idempotent. If the answer to a commit was
+    lost, the next try first checks whether the commit landed.
     """
     unanswered = ""
     for number, seconds in enumerate((*waits, None), start=2):
@@ -70,10 +70,10 @@ def check_commit_landed(settings: Settings, run: Run, mark: str) -> bool:
 
 
 # Seconds to wait for the worker thread, whose answer from the warehouse may never come. A run that is stopping sends no
-# commit, so the script can exit first.
+# commit, so the script can exit without waiting any longer.
 PATIENCE = 0.5
 CANCEL_EVERY = 0.05
-LOOK_EVERY = 0.5  # on Windows a signal does not interrupt a wait
+LOOK_EVERY = 0.5  # seconds between wake-ups: on Windows a signal does not interrupt a wait
 
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
@@ -151,7 +151,7 @@ def _end_on_signal(number: signal.Signals, worker: _Worker, run: Run, inbox: Inb
 def _cancel_for(seconds: float, run: Run, worker: _Worker) -> None:
     """Cancel running statements repeatedly until the worker ends or the time is up.
 
-    A statement may start just after a cancel that found none.
+    Repeated because a statement may start just after a cancel that found nothing to cancel.
     """
     threading.Thread(target=_keep_cancelling, args=(run, worker), daemon=True).start()
     worker.join(seconds)
@@ -235,7 +235,7 @@ def _message(error: BaseException | None, run: Run) -> str:
     if isinstance(error, psycopg2.Error):
         return f"the warehouse failed ({first_line(error)}); {run.outcome_text}"
     if isinstance(error, OSError):
-        # stdout is flushed at exit, which would fail again
+        # discard the rest of stdout: the flush at exit would fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         what = "its output was closed" if isinstance(error, BrokenPipeError) else f"it failed ({error})"
         return f"{what}; {run.outcome_text}"

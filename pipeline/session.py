@@ -1,4 +1,4 @@
-"""A run and its tries: the connection, its statements, and the outcome of the commit."""
+"""A run and its retries: connection, statements, and the outcome of the commit."""
 
 import contextlib
 import ctypes
@@ -28,8 +28,8 @@ from sql_queries import Copy
 def canceller(connection: extensions.connection) -> Callable[[], None]:
     """Return a function that cancels the running statement, callable from any thread.
 
-    The driver's own cancel() holds the GIL until the server answers, which a hung server never does. A call of libpq
-    through ctypes releases it. If libpq can't be found, cancel() is returned.
+    The driver's own cancel() holds the GIL until the server answers, which a hung server never does. A call to libpq
+    through ctypes releases the GIL. If libpq can't be found, the driver's cancel() is returned.
     """
     try:
         libpq = ctypes.CDLL(_psycopg.__file__)
@@ -42,7 +42,7 @@ def canceller(connection: extensions.connection) -> Callable[[], None]:
 
 
 class Outcome(enum.Enum):
-    """What a run has changed in the warehouse so far; the values are the words of messages."""
+    """The effect of a run on the warehouse so far; the values are used in messages."""
 
     UNCHANGED = "nothing was changed"
     UNKNOWN = "the commit was under way; whether it landed is not known"
@@ -50,7 +50,7 @@ class Outcome(enum.Enum):
 
 
 class Run:
-    """All tries of one script, from the command line to the exit status.
+    """A run of a script, including retries, from command line to exit status.
 
     The script works in one thread; another one calls `stop`. `outcome` is set by the commit or, if its answer was lost,
     by the next try. `advice` tells the user what to do if the outcome stays unknown.
@@ -72,7 +72,7 @@ class Run:
         return f"{self.outcome.value}: {self._advice}" if self.outcome is Outcome.UNKNOWN else self.outcome.value
 
     def cancel_by(self, cancel: Callable[[], None] | None) -> None:
-        """Register the function that cancels the running statement; None while there is no connection."""
+        """Register the function that cancels the running statement; None: no connection."""
         self._cancel = cancel
 
     def check(self) -> None:
@@ -93,10 +93,10 @@ class Run:
 
     @contextlib.contextmanager
     def committing(self, summary: Summary | None = None) -> Iterator[None]:
-        """Track a commit sent in the block:
+        """Track a commit sent in the block.
 
-        UNKNOWN until it calls `set_outcome`. `summary` is logged if the commit lands. Raise Stopped before the commit
-        is sent if the run is stopping.
+        The outcome is UNKNOWN until the block calls `set_outcome`. `summary` is logged if the commit lands. Raise
+        Stopped before the commit is sent if the run is stopping.
         """
         with self._lock:
             self.check()
@@ -187,7 +187,7 @@ class Session:
 
     @contextlib.contextmanager
     def step(self, statement: str) -> Iterator[Step]:
-        """Time and log the statement in the block, which has to set the number of rows."""
+        """Time and log the statement in the block, which may set the step's `rows`."""
         started = time.monotonic()
         step = Step(name_of(statement))
         yield step

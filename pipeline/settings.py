@@ -23,13 +23,15 @@ _SWITCH = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false
 _ROLE_ARN = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 _REGION_OF_HOST = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.redshift(?:-serverless)?\.amazonaws\.com")
 _ENDPOINT = re.compile(r"(?P<host>[^/:]+)(?::(?P<port>[^/:]*))?(?:/(?P<database>.*))?")  # as AWS's console shows it
-_HOST = re.compile(r"[\w.-]+|/.*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")  # a host name, a socket's folder, or an IPv6 address
+_HOST = re.compile(
+    r"[\w.-]+|/.*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*"
+)  # a host name, a Unix socket's folder, or an IPv6 address
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d+")
 
 
 @dataclass(frozen=True)
 class CredstashEntry:
-    """Location of the password in credstash; None is the default of credstash or AWS."""
+    """Location of the password in credstash; None: the default of credstash or AWS."""
 
     key: str
     table: str
@@ -139,11 +141,11 @@ def _endpoint(values: ConfigValues) -> tuple[str, int, str]:
 
 
 def _same(values: ConfigValues, key: str, in_host: str | None) -> str:
-    """Return the value of `key`; if HOST contains it as well, both must agree."""
+    """Return the value from HOST or `key`; if both are set, they must agree."""
     given = values.get("CLUSTER", key, "")
     if in_host and given and given != in_host:
         raise PipelineError(
-            f"{values.path}: [CLUSTER] HOST ends in {in_host}, but {key} = {given}; leave one of them out"
+            f"{values.path}: [CLUSTER] HOST contains {in_host}, but {key} = {given}; leave one of them out"
         )
     return in_host or given
 

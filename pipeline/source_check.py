@@ -21,7 +21,7 @@ FILE_BYTES = 1 << 20  # limit on the bytes read per file
 MANY = 20  # minimum number of records before a field without any value is reported
 LINES = 20  # limit on the lines shown per source
 NAME_LENGTH = 80  # characters of a field's name that are shown
-NEARLY_FULL = 0.9  # fraction of a column's length above which texts are reported
+NEARLY_FULL = 0.9  # fraction of a column's length above which its longest value is reported
 
 # the first field of a JSONPath: $.field, $['field'] or $["field"]
 _FIRST_FIELD = re.compile(r"""\$(?:\.|\[['"])([^.\['"\]]+)""")
@@ -108,7 +108,7 @@ def _columns(session: Session, key: str) -> tuple[dict[str, str], dict[str, int]
 
 
 def staging_columns(session: Session, key: str) -> list[tuple[Any, ...]]:
-    """Return name, type and length of a source's staging columns, in order."""
+    """Return the name, type and length of a source's staging columns, in order."""
     [copy] = [copy for copy in sql_queries.copy_table_queries if copy.source == key]
     [(schema,)] = session.rows(sql_queries.chosen_schema)
     table = {"schema": schema, "table": copy.table}
@@ -179,7 +179,7 @@ LOOKED_AT = 64 << 20  # limit on the bytes read to find a record
 BAD_LINE = "1216"  # https://docs.aws.amazon.com/redshift/latest/dg/r_Load_Error_Reference.html
 _OVERFLOW = "Overflow, Column type: "
 _LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
-# Redshift's type names (Integer was seen in load errors; the others appear in its cast errors)
+# Redshift's type names (Integer was seen in load errors; the others in cast errors)
 _TYPES = {"Short": "smallint", "Integer": "integer", "Long": "bigint"}
 
 # the first bytes of files in other formats, and the message about each
@@ -205,7 +205,7 @@ class FoundRecord(NamedTuple):
 
 
 def remark(session: Session, error: LoadError) -> str:
-    """Return an explanation of a load error that names no column; an empty string if there is nothing to add."""
+    """Explain a load error that names no column; return "" if nothing can be added."""
     if error.column or error.code != BAD_LINE or not error.line.isdecimal():
         return ""
     with announce_wait(f"a look at {error.filename}"):

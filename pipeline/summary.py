@@ -12,7 +12,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def matched_share(matched: int, plays: int) -> str:
-    """Return the share of plays matched to the catalogue, as text; `plays` > 0."""
+    """Return the share of plays matched to the catalogue, as text; `plays` must not be 0."""
     return f"{matched:,} of {counted(plays, 'play')} ({matched / plays:.1%}) matched to the catalogue"
 
 
@@ -44,7 +44,7 @@ class Staged:
 
     @property
     def window(self) -> dict[str, Any]:
-        """The time range in which a load reads songplays and time, as parameters.
+        """The window of songplays and time that a load reads, as query parameters.
 
         With --replace it spans all staged events, because a former play may now be another kind of event.
         """
@@ -152,7 +152,7 @@ class Summary:
     )
 
     def loaded(self, warehouse: str) -> str:
-        """Return how many plays were loaded into a warehouse, in words."""
+        """Return a line of text that says how many plays were loaded into `warehouse`."""
         plays = self.tables["songplays"]
         changed = plays["changed"] - self.plays_rematched
         replaced = f", {changed:,} replaced" if changed else ""

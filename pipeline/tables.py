@@ -1,4 +1,4 @@
-"""Find and count the tables, for create_tables.py, --ping and --status."""
+"""Find the tables and count their rows, for create_tables.py, --ping and --status."""
 
 import os
 import re
@@ -116,7 +116,7 @@ def _short(version: str) -> str:
 
 
 def _source_problem(session: Session, copy: Copy) -> str:
-    """Return why a COPY can't read its source; empty if it can.
+    """Return the reason why a COPY can't read its source; empty if it can.
 
     The COPY is given an object name that does not exist, so it tests the role and its permissions, but reads only the
     JSONPaths file and loads nothing.
@@ -150,7 +150,7 @@ def _source_problem(session: Session, copy: Copy) -> str:
 
 BAR = 40  # width of the longest bar, in characters
 SECONDS = len("2018-11-01 08:31:59")  # length of a timestamp without fractional seconds
-SHOWN = 60  # maximum length of a song's title and artist
+SHOWN = 60  # maximum length of a song's title and artist as shown
 
 
 class Star(NamedTuple):
@@ -230,7 +230,7 @@ def _show_bars(rows: list[tuple[str, int]]) -> None:
 
 
 def _shortened(text: str) -> str:
-    """Cut a text to SHOWN characters; replace control characters with spaces."""
+    """Shorten a string to SHOWN characters; replace control characters with spaces."""
     printable = "".join(character if character.isprintable() else " " for character in text)
     return printable if len(printable) <= SHOWN else f"{printable[: SHOWN - 1]}…"
 

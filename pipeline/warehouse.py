@@ -21,8 +21,8 @@ _ENDPOINT = re.compile(
 def user_and_password(settings: Settings) -> tuple[str, str | None]:
     """Return the user and password to log in with.
 
-    The first configured method is used: IAM_AUTH, DB_PASSWORD, credstash. If there is none, the password is None, and
-    libpq looks for one. Raise PipelineError if the configured method fails.
+    The first configured method is used: IAM_AUTH, DB_PASSWORD, credstash. If none is configured, the password is None,
+    and libpq looks for one. Raise PipelineError if the configured method fails.
     """
     if settings.iam_auth:
         return _temporary_credentials(settings)
@@ -65,7 +65,7 @@ def _credstash_password(settings: Settings, entry: CredstashEntry) -> str:
 
 
 def _region_and_profile(entry: CredstashEntry) -> str:
-    """Return the region and AWS profile of credstash, with the source of a default."""
+    """Describe the region and AWS profile for credstash, and where defaults come from."""
     import boto3
     from botocore.exceptions import BotoCoreError
 
@@ -107,7 +107,7 @@ def _temporary_credentials(settings: Settings) -> tuple[str, str]:
         problem = f"AWS can't be asked ({error})"
     raise PipelineError(
         f"no temporary credentials for {endpoint['name']} in {endpoint['region']}: {problem}; "
-        f"see [CLUSTER] IAM_AUTH and HOST in {settings.path}, and the AWS credentials here"
+        f"see [CLUSTER] IAM_AUTH and HOST in {settings.path}, and the AWS credentials on this machine"
     )
 
 
@@ -137,7 +137,7 @@ CONNECT_TIMEOUT = 60
 # sent well before that, and an unreachable cluster is detected after IDLE + INTERVAL * COUNT seconds.
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 60, 15, 4
 
-# parts of libpq's messages, and what to do about them
+# advice for connection failures, by a part of libpq's message
 _ADVICE = {
     "does not match host name": (
         "the server's certificate is for a name other than HOST: use the endpoint that AWS shows, or, if you "
@@ -162,7 +162,7 @@ _ADVICE = {
 
 
 def connect_to_cluster(settings: Settings) -> extensions.connection:
-    """Connect to the configured cluster, by default over TLS, fully verified.
+    """Connect to the configured cluster, by default over fully verified TLS.
 
     Raise PipelineError with advice, or Unreachable if a retry may succeed.
     """

@@ -199,8 +199,8 @@ def test_host_may_be_the_endpoint_as_the_console_shows_it(tmp_path: Path, change
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"HOST": f"{AWS_HOST}:5440/dwh", "DB_PORT": "5439"}, "[CLUSTER] HOST ends in 5440, but DB_PORT = 5439"),
-        ({"HOST": f"{AWS_HOST}:5439/dev"}, "[CLUSTER] HOST ends in dev, but DB_NAME = dwh"),
+        ({"HOST": f"{AWS_HOST}:5440/dwh", "DB_PORT": "5439"}, "[CLUSTER] HOST contains 5440, but DB_PORT = 5439"),
+        ({"HOST": f"{AWS_HOST}:5439/dev"}, "[CLUSTER] HOST contains dev, but DB_NAME = dwh"),
         ({"HOST": f"{AWS_HOST}:x"}, "[CLUSTER] DB_PORT = x is not a port number"),
     ],
 )

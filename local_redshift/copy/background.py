@@ -1,4 +1,4 @@
-"""Produce items in a thread, ahead of their use."""
+"""Produce items in a background thread, before they are needed."""
 
 import contextlib
 import queue
@@ -14,9 +14,9 @@ PATIENCE = 0.2  # seconds to wait for the thread to end; it may be waiting for S
 def in_background(
     items: Iterator[Item], ahead: int, check: Callable[[], None], seconds: float
 ) -> Generator[Item, None, None]:
-    """Yield `items` from a thread that is at most `ahead` items ahead.
+    """Yield `items`, produced by a thread that is at most `ahead` items ahead.
 
-    An exception in the thread is raised here. `check` is called before each item, and every `seconds` seconds while
+    An exception in the thread is re-raised here. `check` is called before each item, and every `seconds` seconds while
     waiting for one; an exception from it ends the iteration. Close the iterator to stop the thread early; a stuck
     thread is abandoned.
     """
@@ -59,7 +59,7 @@ class _Producer(Generic[Item]):
             self._put(error)
         finally:
             close = getattr(self._items, "close", None)
-            if close is not None:  # a generator, which may have files and threads open
+            if close is not None:  # a generator, which may hold open files and running threads
                 close()
 
     def _put(self, item: Item | BaseException | None) -> bool:

@@ -14,7 +14,7 @@ DEFAULT_DATE = "YYYY-MM-DD"
 DEFAULT_TIMESTAMP = "YYYY-MM-DD HH:MI:SS"
 DEFAULT_TIMESTAMPTZ = "YYYY-MM-DD HH:MI:SSOF"
 
-# names of the default formats in error messages, as seen on clusters
+# the default formats as a cluster's error messages show them
 SHOWN = {
     DEFAULT_TIMESTAMP: "YYYY-MM-DD HH24:MI:SS",
     DEFAULT_TIMESTAMPTZ: "YYYY-MM-DD HH24:MI:SSOF",
@@ -68,7 +68,7 @@ def parse(value: str, template: str) -> dt.datetime | None:
     try:
         match = _pattern(template).fullmatch(value)
         return _moment(match.groupdict()) if match else None
-    except (ValueError, re.error):  # no such day, or a format that has a part twice
+    except (ValueError, re.error):  # an invalid date or time, or a format with a repeated part
         return None
 
 
@@ -126,7 +126,7 @@ def from_epoch(value: str, units_a_second: int) -> dt.datetime | None:
     if not _EPOCH_NUMBER.fullmatch(value.strip(" ")):
         return None
     microseconds = Decimal(value.strip(" ")) * (1_000_000 // units_a_second)
-    if microseconds.adjusted() > 18:  # far past the year 9999, and too long to turn into an int
+    if microseconds.adjusted() > 18:  # far beyond the year 9999; don't convert a huge number to int
         return None
     try:
         return _EPOCH + dt.timedelta(microseconds=int(microseconds))
@@ -140,8 +140,8 @@ EPOCH_UNITS = {"epochsecs": 1, "epochmillisecs": 1000}  # units per second, by T
 def epoch_formatter(units_a_second: int, zone: str) -> Callable[[list[int | None]], list[str | None]]:
     """Return a function that formats integer epoch numbers as UTC timestamps.
 
-    It appends `zone`. The results are those of `from_epoch` and isoformat, in a tenth of the time. It raises
-    OverflowError outside the years 1 to 9999.
+    The function appends `zone`. It gives the same results as `from_epoch` and isoformat, in a tenth of the time. It
+    raises OverflowError outside the years 1 to 9999.
     """
     minute = 60 * units_a_second
     epoch = _EPOCH.replace(tzinfo=None)
@@ -166,7 +166,7 @@ Text = TypeVar("Text")
 
 
 class FormatCache(dict[Value, Text]):
-    """A cache of formatted values."""
+    """A cache that formats each value once, with `make`."""
 
     def __init__(self, make: Callable[[Value], Text]) -> None:
         self._make = make

@@ -82,7 +82,9 @@ class Encoder:
         yield from self._file(name, whole_lines(blocks(store, name, stream, self._compression)))
 
     def _file(self, name: str, data: Iterator[bytes]) -> Iterator[Piece]:
-        """Yield the rows of a file that is read in blocks. Blocks end at a line break unless a line is too long."""
+        """Yield the rows of a file that is read in blocks. Blocks end at a line break unless a line is longer than a
+        block.
+        """
         reader = RecordReader()
         for block in data:
             piece = self._fast.piece(block) if self._fast is not None and reader.between_records else None

@@ -96,7 +96,7 @@ def _row(copy: CopyId, error: LoadError) -> dict[str, object]:
 
 
 def raw_text(text: str) -> str:
-    """Format a string as in raw_line and raw_field_value.
+    """Format a string for raw_line or raw_field_value.
 
     Backslashes are doubled, as seen on two clusters. Each non-ASCII byte becomes a period: the guide documents periods,
     but one per byte is a guess.
@@ -104,7 +104,7 @@ def raw_text(text: str) -> str:
     head = text[:RAW_LENGTH]
     try:
         encoded = head.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # a lone surrogate from a JSON escape; source text has none
+    except UnicodeEncodeError:  # a lone surrogate, which only a JSON escape can produce
         encoded = head.encode("utf-8", "surrogatepass")
     ascii_only = "".join(chr(byte) if 0 < byte < 0x80 else "." for byte in encoded)
     return ascii_only.replace("\\", "\\\\")[:RAW_LENGTH]

@@ -1,4 +1,4 @@
-"""The exact path: convert records value by value, with an error per rejected one."""
+"""The exact path: convert value by value, with one error per rejected record."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,11 +10,11 @@ from local_redshift.copy.jsonpaths import MISSING, JsonPath, PathError, follow, 
 from local_redshift.copy.records import BadRecord, Record
 from local_redshift.copy.values import Converter, ValueRefused, literal_overflow
 
-# The format of the rows for PostgreSQL's COPY: CSV, but with JSON's escapes, so that the fast path can use a JSON
-# encoder.
+# The format of the rows for PostgreSQL's COPY: CSV with backslash as the escape character, so that the fast path can
+# use a JSON encoder.
 ROW_FORMAT = "FORMAT csv, QUOTE '\"', ESCAPE E'\\\\', NULL 'null'"
 
-ROWS_AT_ONCE = 1000  # sent to the server as one piece
+ROWS_AT_ONCE = 1000  # number of rows sent to the server at once
 
 
 class FileRead(NamedTuple):
@@ -25,7 +25,7 @@ class FileRead(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Rows in ROW_FORMAT, their number, and the files whose last rows they include."""
+    """Rows in ROW_FORMAT, their number, and the files that this piece completes."""
 
     rows: bytes
     row_count: int

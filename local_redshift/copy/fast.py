@@ -117,13 +117,13 @@ class _FastField:
         self._get = attrgetter(self.name)
         is_text = column.type in ("varchar", "bpchar")
         self._mapped = column.type not in _NATIVE or (is_text and copy.changes_text)
-        self._wide = False  # accept long strings, and count their bytes afterwards
+        self._wide = False  # if True, accept long strings and check their byte length afterwards
         self._epoch_texts = None
         if column.type in ("timestamp", "timestamptz") and copy.timeformat in EPOCH_UNITS:
             # a TIMESTAMPTZ without a zone would be read in the session's time zone
             zone = "+00:00" if column.type == "timestamptz" else ""
             self._epoch_texts = epoch_formatter(EPOCH_UNITS[copy.timeformat], zone)
-        # types of numbers to load exactly as written in the file, which the decoder does not preserve
+        # number types that must be loaded exactly as written; the decoder does not keep the source text
         self._as_written: tuple[type, ...] = ()
         if is_text:
             self._as_written = (int, float)
@@ -131,7 +131,7 @@ class _FastField:
             self._as_written = (float,)
 
     def definition(self) -> tuple[Any, ...]:
-        """Return the decoder's field for this column: name, type and, unless it is NOT NULL, a default."""
+        """Return the column's decoder field: name, type, and a default unless NOT NULL."""
         decoded = self._type()
         return (self.name, decoded) if self._column.not_null else (self.name, decoded | None, None)
 

@@ -86,7 +86,9 @@ def _invalid(name: str, problem: str) -> SourceError:
 
 
 def follow(path: JsonPath, value: object) -> object:
-    """Return the value at `path` in a record, or MISSING. Raise PathError if the path does not match."""
+    """Return the value at `path` in a record, or MISSING if there is none. Raise PathError if a step meets a value of
+    the wrong type, or an array that is too short.
+    """
     for step in path:
         if isinstance(step, int):
             if not isinstance(value, list) or step >= len(value):
@@ -102,7 +104,7 @@ def follow(path: JsonPath, value: object) -> object:
 
 
 def source_text(path: JsonPath, text: str) -> str:
-    """Return the source text of the value at `path` in the record `text`. The path must match."""
+    """Return the source text of the value at `path` in the record `text`. The path must exist in the record."""
     for step in path:
         if isinstance(step, int):
             text = list(elements(text))[step]

@@ -31,7 +31,7 @@ FROM json_to_recordset($2) AS told (name text, lines bigint)
 
 
 class CopyProgress:
-    """Files and rows of one COPY so far, written to the system tables on an autocommit connection."""
+    """Write the files and rows read by one COPY to the system tables, in autocommit."""
 
     def __init__(self, system: Backend, copy: CopyId, source: str, files: int, errors: LoadErrors) -> None:
         """`files` is the number of files to read; `errors` grows as bad records are found."""
@@ -41,7 +41,7 @@ class CopyProgress:
         self._errors = errors
         self._files_done = 0
         self._is_over = False
-        self._lock = threading.Lock()  # the thread that produces the rows calls `count`
+        self._lock = threading.Lock()  # `count` is called by another thread, which produces the rows
         self._untold: list[dict[str, str | int]] = []
         self._told = time.monotonic()
         system.query(_BEGIN, copy.query, copy.session, copy.table_id, copy.started, storable(source), files)
@@ -66,7 +66,7 @@ class CopyProgress:
     def tell(self, status: str) -> None:
         """Update the system tables. The status is running, completed or aborted; the last two are final."""
         with self._lock:
-            if self._is_over:  # the thread may still produce rows after the COPY has ended
+            if self._is_over:  # the thread that produces the rows may outlive the COPY
                 return
             self._is_over = status != "running"
             if self._untold:

@@ -15,7 +15,7 @@ from local_redshift import messages
 
 MAX_RECORD_BYTES = 4 << 20  # maximum size of one object or array, including its braces
 
-LONGEST_TOKEN = 16  # an error this close to the end of the data may be a truncated token
+LONGEST_TOKEN = 16  # a syntax error within this many characters of the end may be a truncated token
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _START = re.compile(r"[{\[]")
@@ -62,7 +62,7 @@ _DECODER = json.JSONDecoder(parse_int=IntegerLiteral, parse_float=FloatLiteral, 
 
 
 class RecordReader:
-    """Splits a file into records as its bytes arrive.
+    """Split a file into records as its bytes arrive.
 
     A malformed record ends with the line of the first syntax error, and reading continues on the next line. Junk
     between records ends at the next opening brace or bracket. (It is not known where Redshift continues.)
@@ -114,7 +114,7 @@ class RecordReader:
         return end
 
     def _next(self, at: int, final: bool) -> tuple[Record | BadRecord | None, int]:
-        """Return the record at `at`, or None if it is incomplete, and its end position."""
+        """Return the record at `at` (None if it is incomplete), and its end position."""
         if self._text[at] not in "{[":
             return self._junk(at, final)
         try:

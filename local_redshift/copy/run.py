@@ -1,4 +1,4 @@
-"""Run a COPY: find its table and objects, send the rows to PostgreSQL, and report as a cluster does."""
+"""Run a COPY: find table and objects, load the rows, and report as a cluster does."""
 
 import contextlib
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ from local_redshift.sessions.backend import Backend, BackendLost
 from local_redshift.sources import Store, objects_to_load, read_ahead, read_object, store_of
 from local_redshift.sql import Token, quote
 
-PIECES_AHEAD = 4  # prepared while PostgreSQL processes earlier ones, to keep two processors busy
-CHECK_SECONDS = 0.1  # between two checks for cancellation while no rows arrive
+PIECES_AHEAD = 4  # pieces prepared while PostgreSQL processes earlier ones, to keep two processors busy
+CHECK_SECONDS = 0.1  # interval between cancellation checks while no rows arrive
 
 _START = """
 SELECT
@@ -33,7 +33,7 @@ _REMEMBER = (
     " set_config('local_redshift.last_copy_count', $2, false)"
 )
 _IS_VALID = "SELECT pg_input_is_valid($1, $2)"
-# a time without a zone is in the time zone of the session that runs the COPY
+# a value without a time zone is read in the time zone of the session that runs the COPY
 _PARSE = "SELECT set_config('timezone', $2, true), $1::text::{sql_type}::text"
 
 
@@ -56,7 +56,7 @@ class CopySession(Protocol):
 def run_copy(session: CopySession, statement: list[Token]) -> None:
     """Run the COPY in the transaction of `session`.
 
-    Raise RedshiftError, with nothing loaded, if a cluster would fail. Load errors are written through
+    Raise RedshiftError, with nothing loaded, if the COPY would fail on a cluster. Load errors are written through
     `session.system()`, so that they survive the rollback.
     """
     _CopyRun(session, parse_copy(statement)).run()
@@ -120,7 +120,7 @@ class _CopyRun:
         return paths
 
     def _is_to_be_analyzed(self, table: TargetTable) -> bool:
-        """Return whether to update the statistics after the load: copy-parameters-data-load.html, STATUPDATE."""
+        """Return whether to run ANALYZE (copy-parameters-data-load.html, STATUPDATE)."""
         if self._copy.noload:
             return False
         if self._copy.statupdate is not None:
@@ -181,7 +181,7 @@ class _CopyRun:
             self._session.inform(messages.SOME_NOT_LOADED.format(table=table, count=len(self._errors.found)))
 
     def _add_detail(self, error: SourceError) -> None:
-        """Add a cluster's DETAIL block to the error, if a cluster has this error."""
+        """Add the DETAIL block that a cluster sends with this error, if it sends one."""
         if self._copy.source.startswith("s3://") and error.process:
             process = f"{error.process} [pid={self._backend.process}]"
             error.detail = messages.detail_block(

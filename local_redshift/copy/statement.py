@@ -24,7 +24,7 @@ class CopyStatement:
     source: str  # "s3://bucket/prefix" or a prefix of local paths
     json: str = "auto"  # "auto", "auto ignorecase", or the location of the JSONPaths file
     region: str | None = None
-    credentials: Credentials | None = None  # None: a role, or this machine's AWS credentials
+    credentials: Credentials | None = None  # None: use the client's own AWS credentials, also for IAM_ROLE
     manifest: bool = False
     compression: str | None = None  # "gzip" or "bzip2"
     timeformat: str | None = None

@@ -43,7 +43,7 @@ class Column:
 
     @property
     def shown_length(self) -> str:
-        """The length as stl_load_errors shows it, such as "256", "0" or "18, 0" (seen)."""
+        """The length as stl_load_errors shows it, such as "256", "0" or "18, 0" (observed)."""
         return f"{self.precision}, {self.scale}" if self.type == "numeric" else str(self.length)
 
 
@@ -92,7 +92,7 @@ def _column(name: str, sql_type: str, modifier: int, not_null: bool, most_bytes:
     if sql_type in ("varchar", "bpchar"):
         length = modifier - 4 if modifier > 0 else MAX_VARCHAR
         return Column(name, sql_type, length, not_null=not_null)
-    if sql_type == "bytea":  # the length is in its CHECK constraint; CREATE TABLE AS adds none
+    if sql_type == "bytea":  # the column's length is in a CHECK constraint, which CREATE TABLE AS does not add
         return Column(name, sql_type, int(most_bytes or MAX_VARBYTE), not_null=not_null)
     if sql_type == "numeric":
         packed = modifier - 4 if modifier > 0 else (38 << 16) | 18

@@ -35,8 +35,8 @@ MOST_BYTES = 4  # maximum bytes per character in UTF-8
 class ValueRefused(Exception):
     """A value rejected by its column, with Redshift's error code and reason.
 
-    `shows_value` tells whether raw_field_value holds the value. According to the guide it always does, but rows from
-    clusters show two JSON load errors without it.
+    `shows_value` tells whether stl_load_errors.raw_field_value holds the value. According to the guide it always does,
+    but in rows from clusters it is empty for two kinds of JSON load errors.
     """
 
     def __init__(self, code: int, reason: str, shows_value: bool = True) -> None:
@@ -62,7 +62,7 @@ def _text_of(field: Field) -> str:
     value = field.value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str):  # includes number literals, which are strings
+    if isinstance(value, str):  # also IntegerLiteral and FloatLiteral, which are subclasses of str
         return str(value)
     return field.source()
 
@@ -76,7 +76,7 @@ def _scalar_text(field: Field) -> str | None:
     """Return the text of a value for a non-string column; None (NULL) if it is blank."""
     text = _text_of(field).split("\0", 1)[0]
     if text == "-0" and type(field.value) is IntegerLiteral:
-        return "0"  # an integer zero has no sign (guess)
+        return "0"  # -0 is read as 0 (a guess about Redshift)
     return text if text.strip(" ") else None
 
 
@@ -140,7 +140,7 @@ def _to_integer(field: Field) -> str | None:
     if type(field.value) is FloatLiteral:
         number = float(text)
         if not math.isfinite(number) or not low <= int(number) <= high:
-            raise _integer_overflow(word, low, high, shows_value=False)  # seen in rows of clusters
+            raise _integer_overflow(word, low, high, shows_value=False)  # as seen in load errors of clusters
         return str(int(number))  # the fraction is truncated (guess)
     _check_digits(text, word, point=False)
     if len(text) > 40 or not low <= int(text) <= high:
@@ -276,7 +276,7 @@ def _fitted(text: str, field: Field, reason: str) -> str:
         return cut
     raise ValueRefused(
         messages.TOO_LONG, reason, shows_value=reason != messages.VARCHAR_TOO_LONG
-    )  # seen in rows of clusters
+    )  # as seen in load errors of clusters
 
 
 def _is_bad_byte(char: str) -> bool:
@@ -284,7 +284,7 @@ def _is_bad_byte(char: str) -> bool:
 
 
 def _bytes_of(char: str) -> int:
-    """Return a character's bytes in the file, or in UTF-8 if it was a JSON escape."""
+    """Return how many bytes a character takes in the file, or in UTF-8 if escaped."""
     return 1 if _is_bad_byte(char) else len(char.encode("utf-8", "surrogatepass"))
 
 
@@ -390,8 +390,8 @@ def _iso(moment: dt.datetime, with_zone: bool) -> str:
 
 
 def _by_server(text: str, field: Field) -> str | None:
-    # https://docs.aws.amazon.com/redshift/latest/dg/automatic-recognition.html: the formats that CAST accepts, except
-    # epochs. The only valid bare numbers are YYYYMMDD, YYMMDD and, for a time, HHMISS
+    # https://docs.aws.amazon.com/redshift/latest/dg/automatic-recognition.html: 'auto' accepts the formats that CAST
+    # accepts, but no epochs. The only valid bare numbers are YYYYMMDD, YYMMDD and, for a time, HHMISS
     text = text.strip()
     is_epoch = _NUMBER.fullmatch(text) and "." not in text and not _BARE_DATE.fullmatch(text)
     if is_epoch or not re.search(r"\d", text) or _ONLY_POSTGRESQL.search(text):
@@ -416,7 +416,7 @@ def _to_super(field: Field) -> str:
     text = json.dumps(value, ensure_ascii=False) if type(value) is str else _text_of(field)
     if _exceeds_super(value):
         raise ValueRefused(messages.BAD_SUPER, messages.SUPER_TOO_LARGE)
-    # jsonb rejects \u0000, lone surrogates and numbers of thousands of digits; SUPER is said to accept them
+    # jsonb rejects \u0000, lone surrogates and numbers with thousands of digits; SUPER is said to accept them
     may_be_bad = _REJECTED_BY_JSONB.search(text)
     if _SURROGATES.search(text) or (may_be_bad and field.parse_on_server(text, "jsonb") is None):
         raise ValueRefused(messages.BAD_SUPER, messages.INVALID_SUPER)

@@ -1,4 +1,4 @@
-"""The server's account for a root user, and its access to the server's folders."""
+"""The account that runs PostgreSQL if the user is root, and its access to folders."""
 
 import contextlib
 import fcntl
@@ -82,8 +82,8 @@ def let_account_reach(account: pwd.struct_passwd | None, *paths: Path) -> None:
     """If the user is root, let the server's account traverse the folders to its files.
 
     Only the execute permission (x) is added, and only if it is missing, so nobody can list more than before. Changes
-    are reported on stderr, because a folder may belong to somebody else; only the first path, the stand-in's own, is
-    not reported.
+    are reported on stderr, because a folder may belong to somebody else; a change of the first path, which is the
+    stand-in's own folder, is not reported.
     """
     if account is None:
         return

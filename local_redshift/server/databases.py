@@ -1,4 +1,4 @@
-"""The databases of a data directory: users, and Redshift's catalog in each database."""
+"""Create the users and databases of a data directory, with Redshift's catalog."""
 
 import contextlib
 
@@ -9,8 +9,8 @@ from local_redshift.server.postgres import Postgres
 from local_redshift.sessions.backend import BackendError
 from local_redshift.sql import quote
 
-# Wait until nobody else is installing the catalog in this database. If that process is killed, PostgreSQL holds the
-# lock until its statement has finished.
+# Wait until no other process is installing the catalog in this database. If the installing process is killed,
+# PostgreSQL holds the lock until its statement has finished.
 _ALONE = "SELECT pg_advisory_lock(hashtext('local_redshift'))"
 _END_OTHERS = """
 SELECT pg_terminate_backend(pid, 10000)
@@ -48,7 +48,7 @@ def make_database(postgres: Postgres, name: str, user: str) -> None:
 
 
 def _is_made(postgres: Postgres, name: str, user: str) -> bool:
-    """Tell whether everything exists already, using a single session."""
+    """Tell whether user, database and current catalog exist, using one session."""
     try:
         with contextlib.closing(postgres.admin(name)) as admin:
             is_current = admin.query(system_tables.FIND_VERSION) == [[system_tables.VERSION]]
@@ -66,6 +66,6 @@ def install_catalog(postgres: Postgres, database: str) -> None:
 
 
 def list_databases(postgres: Postgres) -> list[str]:
-    """Return the names of the users' databases."""
+    """Return the names of all databases except PostgreSQL's own."""
     with contextlib.closing(postgres.admin("postgres")) as admin:
         return [str(name) for (name,) in admin.query(_LIST)]

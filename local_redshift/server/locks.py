@@ -24,7 +24,7 @@ def try_lock(path: Path, mode: int) -> int | None:
 
 
 def lock(path: Path, mode: int) -> int:
-    """Wait for the lock and return its file descriptor; closing that unlocks the file."""
+    """Wait for the lock and return its file descriptor; closing it unlocks the file."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(fd, mode)
     return fd

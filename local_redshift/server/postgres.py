@@ -17,7 +17,7 @@ from local_redshift.server.settings import SETTINGS
 from local_redshift.sessions.backend import Backend, BackendError, BackendLost
 
 START_SECONDS = 60
-SESSION_SECONDS = 20  # limit for a server recovering from a crash to accept a session
+SESSION_SECONDS = 20  # maximum wait for a session while the server recovers from a crash
 STOP_SECONDS = 60  # a shutdown writes all dirty pages to disk; after this time it counts as stuck
 CANNOT_CONNECT_NOW = "57P03"  # an SQLSTATE
 IN_USE = "is still in use"  # in PostgreSQL's message if children of a killed server are still running
@@ -77,14 +77,16 @@ class Postgres:
         try:
             Backend(self.socket_dir / SOCKET_NAME, {"user": ADMIN, "database": "postgres"}).close()
         except BackendError as error:
-            return error.fields.get("C") != CANNOT_CONNECT_NOW  # "too many sessions" also means that it is running
+            return (
+                error.fields.get("C") != CANNOT_CONNECT_NOW
+            )  # any other error, such as "too many sessions", means that it is running
         except BackendLost:
             return False
         return True
 
     def _start_once(self, deadline: float) -> bool:
-        """Start PostgreSQL unless it is running; return False to retry later. False means that another server is still
-        starting, recovering or shutting down.
+        """Start PostgreSQL unless it is running; return False if the caller should retry. False means that another
+        server is still starting, recovering or shutting down.
         """
         if server_pid(self.pgdata) is not None and time.monotonic() < deadline:
             return self._accepts()
@@ -112,9 +114,9 @@ class Postgres:
     def _clear_left_overs(self) -> None:
         """Keep PostgreSQL from mistaking a killed server for a running one.
 
-        PostgreSQL checks this itself, but fails if another program now has the old process id. So that id is replaced
-        by this process's, which PostgreSQL knows is not a server. The rest of postmaster.pid must stay: it tells
-        PostgreSQL whether children of the killed server still write to the data.
+        PostgreSQL checks the id in postmaster.pid itself, but fails to start if another program now has that id. So
+        replace it with this process's id, which PostgreSQL knows is not a server. The rest of the file must stay: it
+        tells PostgreSQL whether children of the killed server still write to the data.
         """
         pid_file = self.pgdata / "postmaster.pid"
         if server_pid(self.pgdata) is None:
@@ -141,7 +143,7 @@ def socket_dir(pgdata: Path) -> Path:
     import hashlib  # imported here: slow, and rarely needed
 
     name = hashlib.sha256(os.fsencode(pgdata)).hexdigest()[:16]
-    # not TMPDIR's folder: all processes that use the server have to find the same one
+    # /tmp rather than TMPDIR, because all processes that use the server must get the same folder
     return Path("/tmp") / f"local_redshift-{os.getuid()}-{name}"
 
 

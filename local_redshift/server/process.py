@@ -18,14 +18,16 @@ from local_redshift.server.postgres import Postgres, stop
 
 READY = "ready"
 LOG = "process.log"
-RECURSION_LIMIT = 3000  # a SUPER may be nested to 1,000 levels, more than Python's default of 1,000 calls allows
+RECURSION_LIMIT = (
+    3000  # a SUPER value may have 1,000 levels of nesting, too many for Python's default limit of 1,000 calls
+)
 
 
 def main(folder: str) -> None:
     """Serve a data directory. Print READY once clients can connect, or the reason why they can't."""
     data_dir = Path(folder)
     sys.setrecursionlimit(RECURSION_LIMIT)
-    # the parent may run for a long time, and should not have to wait for this process
+    # fork, so that the parent, which may run for a long time, need not wait for the server
     if os.fork() != 0:
         os._exit(0)
     if locks.try_lock(data_dir / locks.PROCESS, locks.EXCLUSIVE) is None:
@@ -44,11 +46,11 @@ def main(folder: str) -> None:
     finally:
         postgres.is_stopping = True
         stop(postgres.pgdata)
-    os._exit(0)  # at once, because a script is waiting
+    os._exit(0)  # skip Python's cleanup, because a script is waiting for this process to end
 
 
 def _import_sessions(data_dir: Path) -> None:
-    """Import the modules that the first client needs. It takes 0.1 s, mostly for the grammar.
+    """Import the modules that the first client needs. This takes 0.1 s, mostly to load the SQL grammar.
 
     Import errors are reported by `_serve`, which imports the same modules.
     """

@@ -3,7 +3,7 @@
 import sys
 
 # Shared memory for parallel queries. The default on Linux, files in /dev/shm, fails if that folder is small (as in a
-# container) or read-only. macOS has no such folder, and low limits for the alternative, sysv.
+# container) or read-only. macOS has no such folder, and its limits for the alternative, sysv, are low.
 SHARED_MEMORY = "sysv" if sys.platform.startswith("linux") else "posix"
 
 SETTINGS = {
@@ -16,7 +16,7 @@ SETTINGS = {
     "timezone": "UTC",
     "standard_conforming_strings": "off",
     "escape_string_warning": "off",
-    # Redshift's functions and system tables precede PostgreSQL's of the same name
+    # Redshift's functions and system tables take precedence over PostgreSQL's of the same name
     "search_path": '"$user", public, local_redshift, pg_catalog',
     # a statement may contain a credential, so statements are never logged
     "log_min_error_statement": "panic",
@@ -37,7 +37,7 @@ SETTINGS = {
     # a cluster uses hash joins for equality; a nested loop would search a zone map once per row
     "enable_nestloop": "off",
     "random_page_cost": "1",  # the blocks that a zone map selects are adjacent
-    # two processes per query, even if there are many rows to gather
+    # up to two processes per query, even if the worker returns many rows
     "max_parallel_workers_per_gather": "1",
     "parallel_setup_cost": "100",
     "parallel_tuple_cost": "0.01",

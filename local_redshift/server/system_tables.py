@@ -26,7 +26,7 @@ CREATE SCHEMA local_redshift;
 GRANT USAGE ON SCHEMA local_redshift TO PUBLIC;
 """
 
-# One row per error or file. As on a cluster, every column is NOT NULL, and empty values are blank.
+# One row per error or file. As on a cluster, every column is NOT NULL, and an empty string stands for a missing one.
 # https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_ERRORS.html
 # https://docs.aws.amazon.com/redshift/latest/dg/SYS_LOAD_ERROR_DETAIL.html
 # https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_COMMITS.html

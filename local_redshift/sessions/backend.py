@@ -1,7 +1,7 @@
 """A PostgreSQL session for one client's statements and the stand-in's own queries.
 
 All of them use the extended protocol, in which only a Sync ends a client's transaction. So the stand-in's own queries
-can run between two statements of the client.
+can run between two statements of the client without ending its transaction.
 https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
 """
 
@@ -27,10 +27,10 @@ from local_redshift.sessions.protocol import (
     wait_for,
 )
 
-IDLE, IN_TRANSACTION, FAILED = "I", "T", "E"  # values of ReadyForQuery
+IDLE, IN_TRANSACTION, FAILED = "I", "T", "E"  # transaction states in ReadyForQuery
 
 _STATUS_AFTER = {"BEGIN": IN_TRANSACTION, "START TRANSACTION": IN_TRANSACTION, "COMMIT": IDLE, "ROLLBACK": IDLE}
-_OWN = f"local_redshift_{secrets.token_hex(4)}"  # name of the stand-in's own statement and portal
+_OWN = f"local_redshift_{secrets.token_hex(4)}"  # prepared statement and portal of the stand-in's own queries
 _NO_LIMIT = b"\0\0\0\0"
 _LARGEST = 1 << 30  # maximum size of PostgreSQL's messages, in bytes
 
@@ -59,7 +59,7 @@ class Result(NamedTuple):
 
 
 class Backend:
-    """A session on PostgreSQL; `status` is the state of its transaction.
+    """A PostgreSQL session; `status` is the state of its transaction.
 
     While `is_pipelined` is set, the stand-in's own queries run within the client's sequence of messages, without a Sync
     of their own.
@@ -75,7 +75,7 @@ class Backend:
         self.before_wait: Callable[[], None] = lambda: None
         self.on_notice: Callable[[Message], None] = lambda message: None
         self._path = str(socket_path)
-        self._lock = threading.RLock()  # the thread that makes a COPY's rows may run queries as well
+        self._lock = threading.RLock()  # the thread that produces a COPY's rows may run queries, too
         connected = socket.socket(socket.AF_UNIX)
         try:
             connected.connect(self._path)
@@ -177,8 +177,8 @@ class Backend:
     def _answers(self, last: bytes, skipped: int = 0) -> Iterator[Message]:
         """Yield the answers up to ReadyForQuery; raise BackendError if one was an error.
 
-        In a pipeline, where no ReadyForQuery arrives yet, raise an error at once, and stop after message number
-        `skipped` + 1 of the kind `last`.
+        In a pipeline, where ReadyForQuery arrives only after Sync, raise an error at once, and stop after message
+        number `skipped` + 1 of the kind `last`.
         """
         refused: Fields | None = None
         while True:
@@ -218,7 +218,7 @@ class Backend:
             pass
 
     def abort(self) -> None:
-        """Put the transaction into the failed state, as an error of PostgreSQL would."""
+        """Put the transaction into the failed state, as a PostgreSQL error would."""
         if self.is_failed or (self.status == IDLE and not self.is_pipelined):
             return
         with contextlib.suppress(BackendError):
@@ -273,7 +273,7 @@ class Backend:
         with socket.socket(socket.AF_UNIX) as connected:
             connected.connect(self._path)
             connected.sendall(cancel_request(self.process, self.secret))
-            connected.recv(1)  # PostgreSQL closes the connection when it is done
+            connected.recv(1)  # PostgreSQL closes the connection once it has handled the request
 
     def close(self) -> None:
         """End the session; uncommitted changes are rolled back."""

@@ -138,7 +138,8 @@ def forget_dropped_columns(backend: Backend) -> None:
 def inherit(backend: Backend, table: str, parent: str) -> list[str]:
     """Copy the parent's attributes to a table created LIKE it; return the sort key.
 
-    https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html: distribution and sort key, no constraints.
+    https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html: LIKE copies distribution
+    and sort key, but no key constraints.
     """
     backend.query(_INHERIT_STYLE, table, parent)
     backend.query(_INHERIT_COLUMNS, table, parent)

@@ -38,7 +38,7 @@ SELECT EXISTS (
 
 
 def make_way(backend: Backend, statement: list[Token]) -> None:
-    """Drop a bound view that CREATE OR REPLACE makes late-binding."""
+    """Drop a bound view before CREATE OR REPLACE makes it late-binding."""
     view = created_view(statement)
     words = [token.word for token in statement if token.kind != "space"]
     if is_late_binding(statement) and "REPLACE" in words[:3] and backend.query(_IS_BOUND_VIEW, view) == [["t"]]:
@@ -46,7 +46,7 @@ def make_way(backend: Backend, statement: list[Token]) -> None:
 
 
 def note(backend: Backend, statement: list[Token]) -> None:
-    """Store the query of a late-binding view; delete a bound view's old one."""
+    """Store a late-binding view's query; for a bound view, delete the stored query."""
     view = created_view(statement)
     backend.query(_FORGET, view)
     if is_late_binding(statement):
@@ -54,7 +54,7 @@ def note(backend: Backend, statement: list[Token]) -> None:
 
 
 def with_described_views(statement: list[Token], catalog: SessionCatalog) -> list[Token]:
-    """Pass the views' translated queries to PG_GET_LATE_BINDING_VIEW_COLS."""
+    """Pass late-binding views' translated queries to PG_GET_LATE_BINDING_VIEW_COLS."""
     places = [i for i, token in enumerate(statement) if token.kind != "space"]
     for n, place in enumerate(places[:-2]):
         name = statement[place].name.removeprefix("local_redshift.")
@@ -71,6 +71,6 @@ def _translated(catalog: SessionCatalog) -> list[dict[str, str]]:
         query = tokenize(f"SELECT * FROM {quote(schema)}.{quote(view)}")
         try:
             found.append({"schema": schema, "view": view, "query": translate(query, catalog)})
-        except RedshiftError:  # its tables are missing or have changed, so it has no columns to show
+        except RedshiftError:  # the view's tables are missing or have changed, so it has no columns to show
             continue
     return found

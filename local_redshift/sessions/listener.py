@@ -38,12 +38,13 @@ ACCEPT_AGAIN = 0.05  # seconds to wait after a failed accept()
 BACKLOG = 500  # maximum number of clients waiting to be accepted
 
 _ASK_PASSWORD = (3).to_bytes(4, "big")
-# Session parameters that a client may set. Redshift's drivers also send some that PostgreSQL does not know.
+# Session parameters that a client may set. Others are dropped: Redshift's drivers send some that PostgreSQL does not
+# know.
 _OPTIONS = ("application_name", "datestyle", "extra_float_digits", "options", "timezone")
 
 
 class Access(NamedTuple):
-    """The login for 127.0.0.1, and the environment of its clients' COPYs."""
+    """The login for clients on 127.0.0.1, and the Program for their COPYs."""
 
     user: str
     database: str
@@ -92,7 +93,7 @@ class Listener:
                 client.close()
 
     def _serve(self, connected: socket.socket, access: Access | None) -> None:
-        client = Stream(connected, STARTUP_BYTES - 1000)  # leave room for parameters within PostgreSQL's limit
+        client = Stream(connected, STARTUP_BYTES - 1000)  # leave room for the parameters that _session adds
         with connected, contextlib.suppress(OSError, EOFError):
             connected.settimeout(LOGIN_SECONDS)
             if connected.family == socket.AF_INET:
@@ -118,7 +119,7 @@ class Listener:
                 del self._sessions[key]
 
     def _log_in(self, client: Stream, access: Access | None) -> Session | None:
-        """Return the client's session; None if refused, or if it only sent a request."""
+        """Return the client's session; None if refused, or after a cancel or JSON request."""
         while True:
             body = _startup(client)
             (code,) = integers(body, "i")
@@ -158,7 +159,7 @@ class Listener:
             client.flush()
             return None
         who = {"user": user, "database": database, "client_encoding": "UTF8", "application_name": REPORTS}
-        who["options"] = "-c lock_timeout=10s"  # clients can't cancel this session, so limit its waits
+        who["options"] = "-c lock_timeout=10s"  # clients can't cancel the reporting session, so limit its lock waits
         program = access.program if access is not None else self._own_program
         session = Session(client, backend, lambda: self._postgres.session(who), program, is_private=access is None)
         session.on_names_changed = self._prepared.clear
@@ -167,7 +168,7 @@ class Listener:
     # requests from the project's own programs, on the private socket
 
     def _answer(self, client: Stream, request: dict[str, Any]) -> None:
-        """Answer a request in JSON; "listen" lasts until the client disconnects."""
+        """Answer a request in JSON; "listen" holds a port until the client disconnects."""
         listening = None
         try:
             if "listen" in request:

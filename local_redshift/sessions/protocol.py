@@ -131,7 +131,7 @@ class Stream:
 
 
 def wait_for(streams: Sequence[Stream], seconds: float | None = None) -> list[Stream]:
-    """Wait for data; return the streams that have some, none after the timeout."""
+    """Wait for data; return the streams that have data, or [] after the timeout."""
     waiting = select.poll()  # select() can't handle file descriptors above 1023
     for stream in streams:
         waiting.register(stream, select.POLLIN)
@@ -206,7 +206,7 @@ def columns_of(row: bytes) -> list[str | None]:
 
 
 def varbyte_columns(description: bytes) -> tuple[bytes, list[int]]:
-    """Change BYTEA to VARBYTE; return the result and the columns sent as text."""
+    """Change a RowDescription's BYTEA to VARBYTE; also return those sent as text."""
     described, found = bytearray(description), []
     at = 2
     for number in range(*integers(description, "h")):

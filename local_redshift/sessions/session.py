@@ -68,7 +68,8 @@ class OverViews(NamedTuple):
 class Session:
     """A client and its PostgreSQL session. `run` returns when either is gone.
 
-    `program` is the environment of its COPYs. `is_private` tells whether the client uses the private socket.
+    `program` holds the AWS settings and working directory for its COPYs. `is_private` tells whether the client uses the
+    private socket.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Session:
         self._client = client
         self._open_system = open_system
         self._system: Backend | None = None
-        self._statements: dict[str, list[Token]] = {}  # prepared statements that PostgreSQL does not know
+        self._statements: dict[str, list[Token]] = {}  # prepared statements that `utility` runs, not PostgreSQL
         self._portals: dict[str, list[Token]] = {}
         self._varbyte: dict[str, Collection[int]] = {}  # VARBYTE columns of each portal on PostgreSQL
         self._over_views: dict[str, OverViews] = {}  # prepared statements that read late-binding views
@@ -139,7 +140,7 @@ class Session:
         return self.backend.status == IDLE and self._executed == 0
 
     def system(self) -> Backend:
-        """Return a second session, in autocommit: its writes survive a rollback."""
+        """Return a second session in autocommit, unaffected by rollbacks in the first."""
         if self._system is None:
             self._system = self._open_system()
         return self._system
@@ -153,7 +154,7 @@ class Session:
         self._client.write(b"N", encoded_fields({"S": "INFO", "V": "INFO", "C": "00000", "M": message}))
 
     def is_cancelled(self) -> bool:
-        """Tell whether to end the running COPY; raise ClientGone if disconnected."""
+        """Tell whether to end the running COPY; raise ClientGone if the client is gone."""
         self.backend.look()
         if self._client.buffered < UNREAD_BYTES and wait_for([self._client], 0):
             self._receive()
@@ -228,7 +229,7 @@ class Session:
     def _run_utility(self, statement: list[Token]) -> None:
         self._check_transaction(statement)
         self._is_cancelled.clear()
-        self.backend.close_portal("")  # PostgreSQL would replace this portal when it runs the statement
+        self.backend.close_portal("")  # the unnamed portal; PostgreSQL would replace it when running the statement
         tag = utility.run(self, statement)
         self._executed += 1
         self._client.write(b"C", text(tag))
@@ -301,7 +302,7 @@ class Session:
     _HANDLERS: ClassVar = {b"P": _parse, b"B": _bind, b"D": _describe, b"E": _execute, b"C": _close_prepared}
 
     def forget_prepared(self, name: str | None = None) -> bool:
-        """Forget one prepared statement or all; return True if PostgreSQL lacks it."""
+        """Forget one prepared statement or all; return True if only this session had it."""
         if name is not None:
             self._over_views.pop(name, None)
             return self._statements.pop(name, None) is not None
@@ -344,7 +345,7 @@ class Session:
     def _pass_answer(self, last: bytes, dropped: bytes = b"", varbyte: Collection[int] = ()) -> Collection[int]:
         """Pass on PostgreSQL's answer up to a message whose kind is in `last`.
 
-        Return the VARBYTE columns: `varbyte`, unless the answer describes its columns. Raise BackendError for an error.
+        Return the VARBYTE columns: those that the answer describes, else `varbyte`. Raise BackendError for an error.
         """
         self.backend.stream.write(b"H")
         while True:

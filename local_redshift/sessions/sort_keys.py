@@ -10,7 +10,7 @@ import json
 from local_redshift.sessions.backend import Backend
 from local_redshift.sql import quote
 
-# https://docs.aws.amazon.com/redshift/latest/dg/r_ANALYZE.html: as a percentage of the table's rows
+# https://docs.aws.amazon.com/redshift/latest/dg/r_ANALYZE.html: the threshold is a percentage of the table's rows
 THRESHOLD = "local_redshift.analyze_threshold_percent"
 DEFAULT_THRESHOLD = 10
 

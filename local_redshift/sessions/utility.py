@@ -48,7 +48,7 @@ _HAS_CONSTRAINT = "SELECT 1 FROM pg_catalog.pg_constraint WHERE conrelid = to_re
 
 
 def is_utility(statement: list[Token]) -> bool:
-    """Tell whether `run` handles the statement: no query, or a DELETE of all rows."""
+    """Tell whether `run` handles the statement: not a query, or a DELETE of all rows."""
     tokens = code(statement)
     return tokens[0].word not in QUERIES or _is_delete_of_all(tokens)
 
@@ -73,7 +73,7 @@ def _run(session: "Session", statement: list[Token]) -> str:
 
 
 def _redshift_tag(tokens: list[Token], tag: str) -> str:
-    """Return Redshift's command tag; PostgreSQL's says ROLE for USER, for example."""
+    """Return Redshift's command tag, such as CREATE USER instead of CREATE ROLE."""
     words = [token.word for token in tokens[:5]]
     if words[0] == "CREATE" and tag.startswith("SELECT"):
         return "SELECT"  # CREATE TABLE AS has no row count, as in PostgreSQL 8.0
@@ -125,7 +125,7 @@ def _delete(session: "Session", statement: list[Token]) -> str:
     if session.backend.query(_IS_LOCKED, table) != [["t"]]:
         return _run(session, statement)
     session.backend.run(f"TRUNCATE {table}")
-    return "DELETE"  # the rows were not counted
+    return "DELETE"  # no row count, because TRUNCATE does not count rows
 
 
 def _truncate(session: "Session", statement: list[Token]) -> str:
@@ -219,7 +219,8 @@ def _drop_table(session: "Session", statement: list[Token]) -> str:
 
 
 def _deallocate(session: "Session", statement: list[Token]) -> str:
-    # drivers also deallocate statements that they prepared through the protocol, which PostgreSQL keeps
+    # drivers also deallocate statements prepared through the protocol: PostgreSQL keeps the queries, this session the
+    # others
     names = [token.name for token in code(statement)[1:] if token.word != "PREPARE"]
     if names == ["all"] or code(statement)[0].word == "DISCARD":
         session.forget_prepared()

@@ -9,18 +9,18 @@ from typing import NamedTuple
 from local_redshift.sources.stores import SourceObject, Store
 
 SMALL = 64 << 10  # bytes; larger objects are streamed instead
-AHEAD = 4  # batches each reader may read ahead; with SMALL and Store.batch, this bounds memory
+AHEAD = 4  # maximum number of batches ahead per reader; limits memory, as SMALL and Store.batch do
 
 
 class ObjectRead(NamedTuple):
-    """The next object, with its bytes, or None if it is too large to read whole."""
+    """An object and its bytes, which are None if it is too large to read whole."""
 
     object: SourceObject
     data: bytes | None
 
 
 def read_ahead(store: Store, objects: list[SourceObject]) -> Iterator[ObjectRead]:
-    """Yield the objects in order; raise SourceError at one that can't be read."""
+    """Yield the objects in order; raise SourceError if one can't be read."""
     left = iter(objects)
     waiting: deque[Future[list[ObjectRead]]] = deque()
     pool = ThreadPoolExecutor(store.readers)

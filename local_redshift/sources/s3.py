@@ -65,8 +65,8 @@ class S3Store:
     def open(self, name: str) -> BinaryIO:
         bucket, key = _bucket_and_key(name)
         with self._key_errors(name):
-            # In a `with`, botocore's stream returns its underlying raw stream, which does not detect a truncated
-            # download.
+            # Wrapped because, in a `with` statement, botocore's stream returns its underlying raw stream, which does
+            # not detect a truncated download.
             return io.BufferedReader(self._client.get_object(Bucket=bucket, Key=key)["Body"])
 
     def head(self, name: str, limit: int) -> bytes:

@@ -27,7 +27,7 @@ class SourceObject:
 class Store(Protocol):
     """An object store. Its methods raise SourceError if an object can't be read.
 
-    `readers` threads read small objects ahead, `batch` of them at a time.
+    `readers` threads read small objects ahead; each reads `batch` objects at a time.
     """
 
     readers: int
@@ -43,7 +43,7 @@ class Store(Protocol):
         """Return the object's bytes as a stream. Raise NoSuchObject if it does not exist."""
 
     def head(self, name: str, limit: int) -> bytes:
-        """Return up to `limit` bytes from the object's start. Raise as `open` does."""
+        """Return up to `limit` bytes from the object's start. Raise the same errors as `open`."""
 
     def reading(self, name: str) -> AbstractContextManager[None]:
         """Convert errors in the block to a SourceError that names the object."""

@@ -10,7 +10,7 @@ from local_redshift import messages
 from local_redshift.errors import SourceError
 from local_redshift.sources.stores import Store
 
-BLOCK_BYTES = 1 << 20  # bytes per read; larger blocks only take more memory
+BLOCK_BYTES = 1 << 20  # bytes per read; larger blocks take more memory and gain nothing
 
 
 def blocks(store: Store, name: str, stream: BinaryIO, compression: str | None) -> Iterator[bytes]:

@@ -1,8 +1,8 @@
 """A cache of translations, in memory and in a file in the data directory.
 
 Translating a query takes one or two milliseconds, and loading the grammar 0.1 s. A script that runs the same statements
-as last time avoids both. A translation is valid while its catalog lookups return the same results. The file is valid
-only for the version of the code that wrote it.
+as in an earlier run avoids both. A translation is valid while its catalog lookups return the same results. The file is
+valid only for the version of the code that wrote it.
 """
 
 import contextlib
@@ -18,9 +18,9 @@ from local_redshift.sql.catalog import Catalog, Columns, ColumnType
 from local_redshift.sql.tokens import Token, code, text
 
 FILE = "translations.json"
-MOST = 500  # latest statements whose translations are kept
-VARIANTS = 4  # latest translations of a statement: databases may have different tables with the same names
-LONGEST = 20_000  # characters; longer statements contain rows, and are not repeated
+MOST = 500  # maximum number of statements whose translations are kept in the file
+VARIANTS = 4  # maximum translations per statement: databases may have different tables with the same names
+LONGEST = 20_000  # characters; longer statements contain data rows and are not repeated
 KEPT = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE")  # other statements may contain a password
 
 Question = tuple[str, ...]
@@ -88,7 +88,7 @@ def _fingerprint() -> str:
 
 
 def prepare() -> None:
-    """Load the grammar, so that the first statement does not have to."""
+    """Load the grammar, so that the first statement does not have to wait for it."""
     importlib.import_module("local_redshift.sql.tables")
 
 
@@ -115,7 +115,7 @@ def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = Fa
 
 
 def _is_same(answer: object, earlier: object) -> bool:
-    """Tell whether two lookups gave equal columns; * and INSERT depend on their order."""
+    """Compare two catalog answers, including column order: * and INSERT depend on it."""
     if isinstance(answer, dict) and isinstance(earlier, dict):
         return list(answer.items()) == list(earlier.items())
     return answer == earlier
@@ -133,7 +133,7 @@ def _translated(statement: list[Token], catalog: Catalog, autocommit: bool) -> s
     except RecursionError:
         raise NotSupported("this statement is nested too deeply for the local stand-in") from None
     except (AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError):
-        # a statement that ends unexpectedly
+        # raised for a statement that ends unexpectedly
         shown = " ".join(text(statement).split())
         raise SyntaxRefused(f"syntax error: this statement can't be read: {shown[:60]}") from None
 

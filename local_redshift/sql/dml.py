@@ -31,7 +31,7 @@ def translate_query(statement: list[Token], catalog: Catalog) -> str:
 
 
 def translate_system_query(statement: list[Token], catalog: Catalog) -> str:
-    """Translate a system catalog query: Redshift's aliases in PostgreSQL's SQL.
+    """Translate a system catalog query: fold names and resolve column aliases.
 
     Allow a number as a condition, as in sqlalchemy-redshift's WHERE 1.
     """
@@ -91,7 +91,7 @@ def _is_of_a_user(table: exp.Table) -> bool:
 
 
 def _name_outputs(selects: list[exp.Select]) -> None:
-    """Give SELECT expressions Redshift's names, which rewriting would change."""
+    """Alias SELECT expressions with Redshift's names; rewriting would change them."""
     for select in selects:
         for item in select.expressions:
             if not isinstance(item, (exp.Alias, exp.Column, exp.Star, exp.Literal)):
@@ -165,7 +165,8 @@ def _insert(tree: exp.Insert, catalog: Catalog) -> exp.Expr:
     while isinstance(query, exp.Subquery):
         query = query.this
     if isinstance(query, exp.Select) and query.args.get("distinct") and not query.args.get("limit"):
-        # a cluster accepts ORDER BY columns outside the SELECT list (observed), and table rows have no order anyway
+        # PostgreSQL rejects ORDER BY columns outside a SELECT DISTINCT list, but a cluster accepts them (observed).
+        # Drop ORDER BY: table rows have no order anyway.
         query.set("order", None)
     return tree
 

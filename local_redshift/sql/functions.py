@@ -18,8 +18,9 @@ from local_redshift.sql.types import cast, text_of
 class Function(NamedTuple):
     """A function: its name in PostgreSQL, and its arguments.
 
-    Each character is an argument: t is converted to text, b is too unless it is a VARBYTE, a dot is left as it is.
-    Arguments after a question mark are optional, and a star at the end allows any number of further arguments.
+    Each character of `arguments` stands for one argument: t is converted to text, b likewise unless it is a VARBYTE,
+    and a dot is left unchanged. Arguments after a question mark are optional, and a star at the end allows any number
+    of further arguments.
     """
 
     name: str
@@ -36,7 +37,7 @@ class Function(NamedTuple):
         return float("inf") if self.arguments.endswith("*") else len(self.arguments.replace("?", ""))
 
     def kind(self, n: int) -> str:
-        """Return the n-th argument's letter; an empty string after the last."""
+        """Return the character for argument `n`, from 0; an empty string after the last."""
         return self.arguments.replace("?", "")[n : n + 1]
 
 
@@ -50,7 +51,7 @@ def _listed(table: str) -> dict[str, Function]:
     return functions
 
 
-# our own functions are in the schema local_redshift (../server/functions, with links to the guide)
+# the stand-in's own functions are in the schema local_redshift; ../server/functions has links to Redshift's guide
 _TABLE = _listed("""
     ABS .
     ACOS .
@@ -306,14 +307,14 @@ def _of_the_leader(name: str) -> NotSupported:
 
 
 def check_values(tree: exp.Expr) -> None:
-    """Raise NotSupported for leader-node functions such as CURRENT_TIMESTAMP."""
+    """Refuse leader-node functions without parentheses, such as CURRENT_TIMESTAMP."""
     for node in tree.find_all(exp.Var):
         if node.name in LEADER_ONLY:
             raise _of_the_leader(node.name)
 
 
 def named_part(node: exp.Expr | None, *, extracted: bool) -> str:
-    """Return the date part that an argument names; raise SyntaxRefused if none."""
+    """Return the date part that an argument names, or raise SyntaxRefused."""
     word = node.name.lower() if node is not None else ""
     part = DATE_PARTS.get(word)
     if part is None or (part in _ONLY_EXTRACTED and not extracted):
@@ -342,8 +343,8 @@ def _date_part(node: exp.Anonymous, scopes: Scopes) -> None:
 
 
 def _extract(node: exp.Extract, scopes: Scopes, reads_tables: bool) -> None:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_EXTRACT_function.html: an integer, without larger and
-    # smaller parts
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_EXTRACT_function.html: the result is an integer that excludes
+    # larger and smaller parts (milliseconds without whole seconds)
     part = named_part(node.this, extracted=True)
     value: exp.Expr = _function("date_part", exp.Literal.string(part), node.expression.copy())
     if part in ("epoch", "second", "millisecond", "microsecond"):
@@ -411,7 +412,7 @@ def _case(node: exp.Case, scopes: Scopes, reads_tables: bool) -> None:
 
 
 def _as_one_type(nodes: list[exp.Expr], scopes: Scopes) -> None:
-    """Convert numbers and timestamps to text if any argument is text (a guess)."""
+    """Convert numbers and timestamps to text if any argument is text (unverified)."""
     if len(nodes) < 2 or all(isinstance(node, (exp.Null, exp.Literal)) for node in nodes):
         return
     kinds = [found.kind if (found := scopes.type_of(node)) is not None else None for node in nodes]

@@ -1,4 +1,4 @@
-"""Parse Redshift's SQL to trees, and write them as PostgreSQL's, with sqlglot.
+"""Parse Redshift SQL into trees and write them as PostgreSQL SQL, using sqlglot.
 
 The parser knows no functions: every call keeps its name, and only functions.py decides how it is translated.
 """
@@ -25,7 +25,7 @@ class Grammar(Redshift):
     """A sqlglot dialect that parses Redshift's SQL and writes PostgreSQL's."""
 
     class Tokenizer(Redshift.Tokenizer):
-        """Split SQL into tokens: ABSTIME (pg_user.valuntil) is a timestamp, BYTEA a name."""
+        """Reads ABSTIME (type of pg_user.valuntil) as a timestamp, and BYTEA as a name."""
 
         KEYWORDS: ClassVar = {
             **{word: kind for word, kind in Redshift.Tokenizer.KEYWORDS.items() if word != "BYTEA"},
@@ -33,7 +33,7 @@ class Grammar(Redshift):
         }
 
     class Parser(RedshiftParser):
-        """Parses a statement without replacing function names by sqlglot's own."""
+        """Parses a statement without replacing function names with sqlglot's own."""
 
         FUNCTIONS: ClassVar = {}
         FUNCTION_PARSERS: ClassVar = {name: RedshiftParser.FUNCTION_PARSERS[name] for name in _SYNTAX_OF_THEIR_OWN}
@@ -63,7 +63,7 @@ class Grammar(Redshift):
         }
 
         def literal_sql(self, expression: exp.Literal) -> str:
-            """Write a string with doubled backslashes, which the server reads as escapes."""
+            """Write a literal; double backslashes, since the server reads them as escapes."""
             if not expression.is_string:
                 return str(expression.this)
             return "'" + str(expression.this).replace("\\", "\\\\").replace("'", "''") + "'"
@@ -73,7 +73,7 @@ class Grammar(Redshift):
             return '"' + str(expression.this).replace('"', '""') + '"'
 
         def var_sql(self, expression: exp.Var) -> str:
-            """Write our own SQL unchanged."""
+            """Write a Var unchanged; the translation uses it for ready-made SQL."""
             return expression.name
 
         def interval_sql(self, expression: exp.Interval) -> str:
@@ -83,7 +83,7 @@ class Grammar(Redshift):
 
 
 def parse(sql: str) -> exp.Expr:
-    """Parse one statement to a tree; raise SyntaxRefused with an error's position."""
+    """Parse one statement into a tree; raise SyntaxRefused with the error's position."""
     try:
         trees = sqlglot.parse(sql, read=Grammar)
     except ParseError as error:
@@ -100,5 +100,5 @@ def parse(sql: str) -> exp.Expr:
 
 
 def write(tree: exp.Expr) -> str:
-    """Write a tree as a statement. It must contain only PostgreSQL's constructs."""
+    """Write a tree as SQL. The tree must contain only PostgreSQL's constructs."""
     return Grammar().generate(tree, copy=False, comments=False, normalize_functions=False)

@@ -19,12 +19,12 @@ RESERVED = frozenset(
     "TAG TDES TEXT255 TEXT32K TIMESTAMP TOP TRUNCATECOLUMNS UNPIVOT WALLET WITHOUT".split()
 )
 
-# accepted unquoted: a cluster's svv_table_info lists a table with such a column
+# reserved, but accepted unquoted as a column name: a cluster's svv_table_info lists a table with such a column
 BARE_COLUMNS = ("TIMESTAMP",)
 # observed: unquoted column names that are a syntax error before a comma in a SELECT list or ORDER BY
 NOT_BEFORE_COMMA = {"TIMESTAMP": exp.Select, "DATETIME": exp.Select, "TIME": exp.Order}
 
-# also PostgreSQL's reserved words, which must be quoted to be used as names
+# these and PostgreSQL's own reserved words must be quoted to be used as names
 RESERVED_AS_NAMES = RESERVED | frozenset(
     "ALL ANALYSE ANALYZE AND ANY ARRAY AS ASC AUTHORIZATION BETWEEN BINARY BOTH CASE CAST CHECK COLLATE COLUMN "
     "CONSTRAINT CREATE CROSS CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP CURRENT_USER DEFAULT DEFERRABLE DESC "
@@ -34,7 +34,7 @@ RESERVED_AS_NAMES = RESERVED | frozenset(
     "TABLE THEN TO TRAILING TRUE UNION UNIQUE USER USING VERBOSE WHEN WHERE WITH".split()
 )
 
-# these look like columns, but are values of the session
+# names that look like columns but are functions or keywords, with their SQL
 _VALUES = {
     "sysdate": "local_redshift.sysdate()",
     "default": "DEFAULT",
@@ -57,7 +57,7 @@ _TAKE_A_PART = frozenset("DATEADD DATE_ADD DATEDIFF DATE_DIFF DATE_PART DATEPART
 
 
 def fold(nodes: list[exp.Expr], catalog: Catalog) -> None:
-    """Fold all names to lower case, as enable_case_sensitive_identifier is off.
+    """Fold all names to lower case, as with enable_case_sensitive_identifier off.
 
     Drop the current database from three-part names. Raise SyntaxRefused for a reserved word used as a name,
     NotSupported for a table of another database.
@@ -178,7 +178,7 @@ def leave_out(selects: list[exp.Select], scopes: Scopes) -> bool:
 
 
 def _after_star(select: exp.Select) -> set[str]:
-    """Return the columns excluded after a star; without parentheses, all that follow."""
+    """Remove and return the EXCLUDE columns after a star; parentheses are optional."""
     for n, item in enumerate(select.expressions):
         star = item.this if isinstance(item, exp.Column) else item
         first = star.args.get("except_") if isinstance(star, exp.Star) else None
@@ -203,7 +203,7 @@ def group_by_all(select: exp.Select) -> None:
 
 
 def _holds_aggregate(item: exp.Expr) -> bool:
-    # window functions are computed after grouping
+    # can't group by a window function: it is computed after grouping
     return item.find(exp.Window) is not None or any(
         call.name.upper() in _AGGREGATES for call in item.find_all(exp.Anonymous)
     )

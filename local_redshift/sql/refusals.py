@@ -10,7 +10,7 @@ from sqlglot import exp
 from local_redshift.errors import RedshiftError, SyntaxRefused, not_in_redshift, not_supported
 from local_redshift.sql.relations import from_items
 
-# Accepted node types. NOT_IN_REDSHIFT and NOT_SUPPORTED give names for refused ones.
+# Accepted node types. NOT_IN_REDSHIFT and NOT_SUPPORTED map refused types to names for error messages.
 _CLAUSES = (
     exp.Select, exp.From, exp.Where, exp.Group, exp.Having, exp.Qualify, exp.Order, exp.Ordered, exp.Limit, exp.Offset,
     exp.Join, exp.With, exp.CTE, exp.Subquery, exp.Union, exp.Except, exp.Intersect, exp.Values, exp.Tuple,

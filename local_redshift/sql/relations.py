@@ -19,7 +19,7 @@ class Scopes:
         self._outputs: dict[int, Columns | None] = {}
 
     def sources(self, select: exp.Select) -> dict[str, Columns | None]:
-        """Return the columns of each table in FROM, by alias; None if they are not known."""
+        """Map the alias of each table in FROM to its columns, or to None if unknown."""
         if id(select) not in self._sources:
             self._sources[id(select)] = {}  # ends the recursion if a query refers to itself
             self._sources[id(select)] = self._find_sources(select)
@@ -74,7 +74,7 @@ class Scopes:
             if columns is None or merged is None:
                 return None
             known = {name for _, name, _ in listed}
-            # an item without an alias can't qualify its columns
+            # columns of a FROM item without an alias can't be qualified
             shown = "" if source.startswith("(") else source
             listed += [(shown, name, kind) for name, kind in columns.items() if not (name in merged and name in known)]
         # the columns that USING merges come first
@@ -137,7 +137,7 @@ class Scopes:
         return self._of_written_table(node)
 
     def _of_written_table(self, node: exp.Column) -> ColumnType | None:
-        """Return the type of a column that an UPDATE, DELETE or MERGE itself refers to."""
+        """Return a column's type from the tables of the enclosing UPDATE, DELETE or MERGE."""
         statement = node.find_ancestor(exp.Update, exp.Delete, exp.Merge)
         if statement is None:
             return None

@@ -62,7 +62,7 @@ def set_parameter(statement: list[Token]) -> list[Token]:
 
 
 def with_own_schema(statement: list[Token]) -> list[Token]:
-    """Append the schemas that are always searched to a SET search_path.
+    """Append local_redshift and pg_catalog to a SET search_path statement.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
     """

@@ -64,7 +64,7 @@ def with_own_catalog(statement: list[Token]) -> list[Token]:
         name = after[1].name if len(after) == 2 and after[0].word == "." else ""
         is_called = len(places) > n + 3 and statement[places[n + 3]].word == "("
         if schema == "pg_catalog" and is_called and name == "version":
-            # drop the schema, so that the stand-in's version() is called
+            # remove `pg_catalog.`, so that the stand-in's version() is called
             statement = [*statement[:place], *(Token("space", "") for _ in range(2)), *statement[place + 2 :]]
         elif schema == "pg_catalog" and (name in _OWN_CATALOG or name.startswith(_SYSTEM_TABLES)):
             statement = [*statement[:place], Token("word", "local_redshift"), *statement[place + 1 :]]

@@ -168,7 +168,7 @@ def like_table(statement: list[Token]) -> str:
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Split a table name into schema, which is empty if not given, and table."""
+    """Split a table name into schema (empty if not given) and table."""
     parts = [token.name for token in code(tokenize(name)) if token.word != "."]
     return (parts[-2] if len(parts) > 1 else ""), parts[-1]
 
@@ -211,7 +211,7 @@ def late_binding_query(statement: list[Token]) -> str:
 
 
 def name_and_columns(head: list[Token]) -> tuple[list[Token], list[Token]]:
-    """Split the tokens before AS into those up to the view's name and its columns."""
+    """Split the tokens before AS: those up to the view's name, and the column list."""
     end = next((i for i, token in enumerate(head) if token.word in ("(", "AS")), len(head))
     columns = head[end : closing(head, end) + 1] if end < len(head) and head[end].word == "(" else []
     return head[:end], columns

@@ -67,7 +67,7 @@ def _head(tokens: list[Token], name: str) -> str:
 
 
 def table_name(tokens: list[Token], catalog: Catalog) -> tuple[str, list[Token]]:
-    """Return the quoted table name that `tokens` start with, and the other tokens."""
+    """Return the quoted table name that `tokens` start with, and the remaining tokens."""
     parts = [tokens[0].name] if tokens else [""]
     rest = tokens[1:]
     while len(rest) > 1 and rest[0].word == ".":
@@ -290,7 +290,7 @@ def _alter_column_type(head: str, action: list[Token], autocommit: bool) -> str:
     at = words.index("TYPE")
     name = quote(action[at - 1].name)
     sql_type, check, _ = column_type(name, action[at + 1 :], split_name(head.removeprefix("ALTER TABLE "))[1])
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_ALTER_TABLE.html: only the size of a VARCHAR
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_ALTER_TABLE.html: only the size of a VARCHAR can change
     if not sql_type.startswith("pg_catalog.varchar"):
         raise not_in_redshift("a change of a column's type: only the size of a VARCHAR can be changed")
     actions = [f"{head} ALTER COLUMN {name} TYPE {sql_type}"]

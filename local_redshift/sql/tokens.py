@@ -18,7 +18,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-# names can contain the direction marks \u200e and \u200f, as in redshift_connector's tests
+# in _TOKEN, names can contain the direction marks \u200e and \u200f, as in redshift_connector's tests
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 
 # https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html: backslash escapes in literals
@@ -146,7 +146,7 @@ def closing(tokens: list[Token], start: int) -> int:
 
 
 def split_arguments(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
-    """Split the tokens into those in the parentheses at their start, if there are any, and the rest."""
+    """Return the tokens in the leading parentheses, if any, and the tokens after them."""
     if tokens and tokens[0].word == "(":
         end = closing(tokens, 0)
         return tokens[1:end], tokens[end + 1 :]

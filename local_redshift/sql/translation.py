@@ -89,7 +89,7 @@ def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = Fa
 
 
 def _with_returning_as_name(statement: list[Token]) -> list[Token]:
-    """Quote RETURNING as a name. Raise NotSupported for PostgreSQL's clause."""
+    """Quote RETURNING if it is a name; raise NotSupported if it begins a clause."""
     tokens = code(statement)
     if all(token.word != "RETURNING" for token in tokens):
         return statement

@@ -58,7 +58,7 @@ BYTES_TYPES = ("VARBYTE", "VARBINARY", "BINARY VARYING")
 DEFAULT_VARBYTE = 64_000
 DECIMAL_TYPES = ("DECIMAL", "NUMERIC", "DEC")
 
-# the same by sqlglot's types, for casts, which can also name the last three
+# PostgreSQL's names by sqlglot's types, for casts; the last three types are valid only in casts
 POSTGRES_TYPES = {
     exp.DataType.build(name, dialect="redshift").this: postgres_name
     for name, postgres_name in (
@@ -145,7 +145,7 @@ def _try(node: exp.TryCast) -> None:
         this="local_redshift.is_castable",
         expressions=[text_of(node.this.copy()), exp.Literal.string(node.args["to"].name)],
     )
-    # the cast stays outside the CASE, in which PostgreSQL would evaluate a constant cast early and fail
+    # the cast stays outside the CASE: inside it, PostgreSQL would evaluate a constant cast early and fail
     value = exp.Case(ifs=[exp.If(this=is_castable, true=text_of(node.this.copy()))])
     node.replace(exp.Cast(this=value, to=node.args["to"].copy()))
 

@@ -20,7 +20,7 @@ def rewrite(nodes: list[exp.Expr]) -> None:
 
 
 def _around(call: exp.Anonymous) -> tuple[exp.Expr, exp.Window | None, list[exp.Expr]]:
-    """Return the call including WITHIN GROUP and OVER, its window, and its ORDER BY."""
+    """Return the call with WITHIN GROUP and OVER, then its window and ORDER BY terms."""
     whole: exp.Expr = call
     ordered: list[exp.Expr] = []
     while isinstance(whole.parent, (exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls)) and whole.arg_key == "this":
@@ -39,7 +39,7 @@ def _listagg(call: exp.Anonymous) -> None:
     is_distinct = bool(call.expressions) and isinstance(call.expressions[0], exp.Distinct)
     given = call.expressions[0].expressions if is_distinct else call.expressions
     if not 1 <= len(given) <= 2:
-        raise RedshiftError("LISTAGG takes an expression and a delimiter")
+        raise RedshiftError("LISTAGG takes an expression and an optional delimiter")
     value = given[0]
     delimiter = text_of(given[1].copy()) if len(given) == 2 else exp.Literal.string("")
     if window is not None:
@@ -202,7 +202,7 @@ def _columns(select: exp.Select, scopes: Scopes) -> list[tuple[str, exp.Expr]]:
 
 
 def _ordering(order: exp.Order, names: list[str]) -> list[exp.Expr]:
-    """Point ORDER BY at columns of the inner SELECT; return those to add to it."""
+    """Make ORDER BY use columns of the inner SELECT; return the columns to add there."""
     given: list[exp.Expr] = []
     for term in order.expressions:
         value = term.this

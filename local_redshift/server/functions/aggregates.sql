@@ -1,6 +1,6 @@
 -- https://docs.aws.amazon.com/redshift/latest/dg/c_Aggregate_Functions.html
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_AVG.html: BIGINT for integers
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_AVG.html: AVG of integers is a BIGINT
 CREATE FUNCTION local_redshift.whole_average(state bigint[]) RETURNS bigint LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN state[1] > 0 THEN state[2] / state[1] END;
 
@@ -30,7 +30,7 @@ CREATE AGGREGATE local_redshift.sum(bigint) (
     MSFUNC = int8pl, MINVFUNC = int8mi, MSTYPE = bigint
 );
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_MEDIAN.html, r_WF_PERCENTILE_CONT.html: PostgreSQL's lack OVER.
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_MEDIAN.html, r_WF_PERCENTILE_CONT.html: no OVER in PostgreSQL.
 -- The state is the requested percentile, followed by the values.
 CREATE FUNCTION local_redshift.collect(state numeric[], value numeric, fraction double precision) RETURNS numeric[]
 LANGUAGE sql IMMUTABLE

@@ -1,5 +1,5 @@
--- Copy the data of an older version, and drop its schema unless the user's objects depend on it. Names with capitals,
--- which older versions kept, are folded to lower case: they can't be reached otherwise.
+-- Copy the data of an older catalog; drop its schema unless the user's objects depend on it. Names with capitals, which
+-- older versions kept, are folded to lower case: they can't be reached otherwise.
 DO $$
 DECLARE
     older text;

@@ -1,12 +1,12 @@
 -- Implicit conversions of Redshift for which PostgreSQL requires a cast.
 -- https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html, "Implicit conversion types"
 
--- Casts belong to the types of a database, not to a schema, so an older version of this catalog may have left them.
+-- Casts belong to the types of a database, not to a schema, so an older catalog version may have created them already.
 DO $$
 DECLARE
     source text;
 BEGIN
-    -- text can be assigned to DECIMAL (seen), but not to INTEGER or TIMESTAMP (seen)
+    -- seen on clusters: text can be assigned to DECIMAL, but not to INTEGER or TIMESTAMP
     FOREACH source IN ARRAY '{text,varchar}'::text[] LOOP
         IF NOT EXISTS (
             SELECT FROM pg_cast WHERE castsource = source::regtype AND casttarget = 'numeric'::regtype
@@ -31,8 +31,7 @@ CREATE CAST (bytea AS bpchar) WITH FUNCTION local_redshift.varbyte_text AS ASSIG
 -- integers convert to BOOLEAN implicitly (guess)
 UPDATE pg_cast SET castcontext = 'i' WHERE castsource = 'int4'::regtype AND casttarget = 'bool'::regtype;
 
--- Text combined with a number is read as a number (guess: published pipelines rely on it), with a timestamp as a
--- timestamp.
+-- Combined with a number, text becomes a number (guess: published pipelines rely on it); with a timestamp, a timestamp.
 DO $$
 DECLARE
     other text;
@@ -105,7 +104,7 @@ RETURN convert_to(value, 'UTF8');
 CREATE FUNCTION local_redshift.varbyte(value bytea) RETURNS bytea LANGUAGE sql IMMUTABLE
 RETURN value;
 
--- a CHAR keeps the blanks that pad it; an integer is big-endian
+-- a CHAR keeps its padding blanks; integers are encoded big-endian
 CREATE FUNCTION local_redshift.varbyte(value bpchar) RETURNS bytea LANGUAGE sql IMMUTABLE
 RETURN bpcharsend(value);
 

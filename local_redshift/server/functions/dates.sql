@@ -173,8 +173,8 @@ BEGIN
 END $$;
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/r_TO_TIMESTAMP.html, r_TO_DATE_function.html: 30 February is 2 March
--- unless is_strict is true. Characters after the format and other separators are ignored: in 319 rows, a cluster parsed
--- 1542837407796 with 'YYYYMMDD HHMISS' (seen).
+-- unless is_strict is true. Separators may differ or be missing, and trailing text is ignored: a cluster parsed
+-- 1542837407796 with 'YYYYMMDD HHMISS' (seen in 319 rows of a notebook).
 CREATE FUNCTION local_redshift.lenient(value text, format text) RETURNS timestamp LANGUAGE plpgsql STABLE STRICT AS $$
 DECLARE
     names text[] := ARRAY(

@@ -1,4 +1,4 @@
--- https://docs.aws.amazon.com/redshift/latest/dg/json-functions.html: JSON in a VARCHAR, and SUPER
+-- https://docs.aws.amazon.com/redshift/latest/dg/json-functions.html: functions for JSON in a VARCHAR, and for SUPER
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/IS_VALID_JSON.html, IS_VALID_JSON_ARRAY.html
 CREATE FUNCTION local_redshift.is_json(value text) RETURNS boolean LANGUAGE sql IMMUTABLE
@@ -37,7 +37,7 @@ CREATE FUNCTION local_redshift.json_array_length(value text, null_if_invalid boo
 LANGUAGE sql IMMUTABLE
 RETURN pg_catalog.json_array_length(local_redshift.checked_json(value, null_if_invalid));
 
--- https://docs.aws.amazon.com/redshift/latest/dg/JSON_EXTRACT_ARRAY_ELEMENT_TEXT.html: counts from 0; NULL past the end
+-- https://docs.aws.amazon.com/redshift/latest/dg/JSON_EXTRACT_ARRAY_ELEMENT_TEXT.html: index from 0; NULL past the end
 CREATE FUNCTION local_redshift.json_extract_array_element_text(
     value text, place integer, null_if_invalid boolean DEFAULT false
 ) RETURNS text LANGUAGE sql IMMUTABLE

@@ -25,7 +25,7 @@ LANGUAGE sql IMMUTABLE AS $$
     END
 $$;
 
--- the numbers are our own; format_encoding() converts them to names
+-- the stand-in's own encoding numbers; format_encoding() converts them to names
 CREATE FUNCTION local_redshift.format_encoding(encoding integer) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT (local_redshift.encodings())[encoding + 1]
 $$;
@@ -137,8 +137,7 @@ CROSS JOIN unnest(columns) WITH ORDINALITY AS number (attnum, place)
 JOIN pg_catalog.pg_attribute ON attrelid = tbl AND pg_attribute.attnum = number.attnum
 WHERE kind IN ('p', 'u');
 
--- shows a DEFAULT without the stand-in's schema, and an IDENTITY as a DEFAULT (sqlalchemy-redshift reads its seed and
--- step)
+-- shows a DEFAULT without "local_redshift.", and an IDENTITY as a DEFAULT (sqlalchemy-redshift reads its seed and step)
 CREATE VIEW local_redshift.pg_attrdef AS
 SELECT oid, adrelid, adnum, adsrc AS adbin, adsrc
 FROM (
@@ -170,7 +169,7 @@ CREATE FUNCTION local_redshift.column_names(relation oid, numbers smallint[]) RE
     WHERE attrelid = relation
 $$;
 
--- a foreign key without columns refers to the primary key
+-- a foreign key that names no parent columns refers to the parent's primary key
 CREATE FUNCTION local_redshift.column_numbers(relation oid, names json) RETURNS smallint[] LANGUAGE sql STABLE AS $$
     SELECT CASE json_array_length(names)
         WHEN 0 THEN (SELECT columns FROM local_redshift.keys WHERE tbl = relation AND kind = 'p' LIMIT 1)
@@ -225,7 +224,7 @@ LANGUAGE sql STABLE AS $$
     WHERE oid = constraint_id
 $$;
 
--- one row per primary or unique key; drivers read it for getPrimaryKeys and getIndexInfo
+-- one row per primary or unique key; JDBC drivers read it for getPrimaryKeys and getIndexInfo
 CREATE VIEW local_redshift.pg_index AS
 SELECT
     keys.oid AS indexrelid,
@@ -317,8 +316,8 @@ WHERE relkind = 'v';
 CREATE VIEW local_redshift.pg_tables AS
 SELECT * FROM pg_catalog.pg_tables WHERE schemaname NOT LIKE 'local\\_redshift%';
 
--- https://docs.aws.amazon.com/redshift/latest/dg/PG_GET_LATE_BINDING_VIEW_COLS.html. The queries arrive translated.
--- A temporary view of each query is created to read its columns. If that fails (a missing table), none are returned.
+-- https://docs.aws.amazon.com/redshift/latest/dg/PG_GET_LATE_BINDING_VIEW_COLS.html. `views` has translated queries.
+-- A temporary view of each query is created to read its columns. If that fails (say, a missing table), it is skipped.
 CREATE FUNCTION local_redshift.pg_get_late_binding_view_cols(views json) RETURNS SETOF record
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -433,7 +432,7 @@ CREATE FUNCTION local_redshift.current_schemas(implicit boolean) RETURNS name[] 
     )
 $$;
 
--- there are no external tables
+-- always empty: the stand-in has no external tables
 CREATE VIEW local_redshift.svv_external_schemas AS
 SELECT 0::oid AS esoid, 0::smallint AS eskind, ''::name AS schemaname, 0 AS esowner, ''::text AS databasename,
     ''::text AS esoptions
@@ -554,7 +553,7 @@ JOIN pg_catalog.pg_class ON pg_class.oid = coalesce(parent, tbl)
 JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
 JOIN pg_catalog.pg_attribute ON attrelid = pg_class.oid AND pg_attribute.attnum = number.attnum;
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_PG_TABLE_DEF.html: the tables of the search path
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_PG_TABLE_DEF.html: only tables in schemas on the search path
 CREATE VIEW local_redshift.pg_table_def AS
 SELECT
     nspname AS schemaname,

@@ -1,5 +1,5 @@
--- Views for users. https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_system-tables.html: columns in the guide's
--- order. Unknown values, such as encodings and distribution, have placeholders. Only COPY queries are listed.
+-- System views. https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_system-tables.html: columns in the guide's
+-- order. Encodings, distribution and other unknown values are placeholders. Only COPY queries are listed.
 
 CREATE VIEW local_redshift.user_tables AS
 SELECT

@@ -9,7 +9,7 @@ RETURN octet_length(value);
 CREATE FUNCTION local_redshift.charindex(part text, value text) RETURNS integer LANGUAGE sql IMMUTABLE
 RETURN strpos(value, part);
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_CONCAT.html: NULL if either is NULL
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_CONCAT.html: NULL if either argument is NULL
 CREATE FUNCTION local_redshift.concat(a text, b text) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN pg_catalog.textcat(a, b);
 
@@ -24,7 +24,7 @@ RETURN pg_catalog.regexp_replace(
     value, pattern, pg_catalog.regexp_replace(replacement, E'\\$(\\d)', E'\\\\\\1', 'g'), start, 0, translate(flags, 'pe', '')
 );
 
--- https://docs.aws.amazon.com/redshift/latest/dg/REGEXP_SUBSTR.html: an empty string if nothing matches; with e, the
+-- https://docs.aws.amazon.com/redshift/latest/dg/REGEXP_SUBSTR.html: an empty string if nothing matches; flag e: the
 -- first group
 CREATE FUNCTION local_redshift.regexp_substr(
     value text, pattern text, start integer DEFAULT 1, occurrence integer DEFAULT 1, flags text DEFAULT 'c'
