@@ -2,7 +2,7 @@
 
 import bisect
 import csv
-import os
+import io
 import re
 from array import array
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +15,7 @@ from psycopg2 import extensions
 
 from pipeline.run_log import say
 from pipeline.settings import Source
+from storage.local_files import replace_file
 
 
 class Origin(NamedTuple):
@@ -159,14 +160,9 @@ def read_first(
 
 def write_csv(path: Path, table: Table) -> None:
     """Write the table to a file atomically. Raise OSError on failure."""
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        with open(unfinished, "w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([table.columns, *table.rows])
-        unfinished.replace(path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\n").writerows([table.columns, *table.rows])
+    replace_file(path, lines.getvalue())
 
 
 def source_of(error: LoadError, source: Source) -> str | None:

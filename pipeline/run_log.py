@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, TextIO
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.summary import Summary, counted
+from storage.local_files import replace_file
 
 REPORT_VERSION = 2  # version of the report's fields; see docs/runs.md
 REPORTED_ERRORS = 100  # maximum number of load errors in the report; load_errors.csv has the rest
@@ -289,14 +290,8 @@ def _write(report: Path, text: str) -> None:
     """Write a file atomically. A pipe or a device is written directly."""
     if _is_device(report):
         report.write_text(text, encoding="utf-8")
-        return
-    unfinished = report.with_name(f"{report.name}.{os.getpid()}")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(report)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
+    else:
+        replace_file(report, text)
 
 
 def _is_device(report: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Find local files by S3's rule: a prefix is the start of a name, not a folder.
+"""Files on this machine. A prefix is the beginning of a name, not a folder, as in S3.
 
 https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-source-s3.html
 """
@@ -11,6 +11,23 @@ from pathlib import Path
 def user_path(path: str | Path) -> Path:
     """Return the path with a leading ~ expanded to the user's home folder."""
     return Path(os.path.expanduser(path))  # noqa: PTH111  # Path.expanduser fails where there is no such user
+
+
+def replace_file(path: Path, text: str, mode: int | None = None) -> None:
+    """Write a file atomically: whoever reads it finds the old content or the new. Raise OSError on failure.
+
+    `mode` is the file's permissions; by default, they follow the umask.
+    """
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        with open(unfinished, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        if mode is not None:
+            unfinished.chmod(mode)
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def walk(prefix: str) -> Iterator[str]:

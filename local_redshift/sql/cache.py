@@ -9,13 +9,13 @@ import contextlib
 import hashlib
 import importlib.util
 import json
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from local_redshift.errors import NotSupported, SyntaxRefused
 from local_redshift.sql.catalog import Catalog, Columns, ColumnType
 from local_redshift.sql.tokens import Token, code, text
+from storage.local_files import replace_file
 
 FILE = "translations.json"
 MOST = 500  # maximum number of statements whose translations are kept in the file
@@ -72,11 +72,8 @@ def keep() -> None:
         return
     latest = list(_known.items())[-MOST:]
     listed = [[*key, known.sql, list(known.answers.items())] for key, variants in latest for known in variants]
-    unfinished = _file.with_name(f"{FILE}.{os.getpid()}")
     with contextlib.suppress(OSError):
-        unfinished.write_text(json.dumps({"code": _fingerprint(), "translations": listed}), encoding="utf-8")
-        unfinished.chmod(0o600)
-        unfinished.replace(_file)
+        replace_file(_file, json.dumps({"code": _fingerprint(), "translations": listed}), mode=0o600)
 
 
 def _fingerprint() -> str:
