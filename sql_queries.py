@@ -386,9 +386,9 @@ QUALIFY ROW_NUMBER() OVER (
 EXCEPT
 SELECT artist_id, name, location, latitude, longitude FROM artists""")
 
-# One row per song or artist (the other id is NULL) whose earlier plays may now match a different one. These are songs
-# that share their title and artist name with a version that this run adds or removes, and artists whose id is no longer
-# the lowest for their name: a play whose song is not in the catalogue gets the lowest artist_id of its artist's name.
+# The songs and artists whose earlier plays may match a different one now; each row has a song_id or an artist_id.
+# Songs: those with the title and artist name of a version that this run adds or removes. Artists: those whose id is no
+# longer the lowest of their name, which is the one that a play gets if its song is not in the catalogue.
 to_rematch_create = Statement("""
 CREATE TEMP TABLE to_rematch DISTSTYLE ALL AS
 WITH before AS (
@@ -436,8 +436,8 @@ JOIN namesakes ON namesakes.id_before = artists.artist_id AND namesakes.id_befor
 
 to_rematch_count = Statement("SELECT COUNT(*) FROM to_rematch")
 
-# One row per title, artist name and length of the earlier plays to match again, with their current song and artist.
-# Nearly always empty; filling it reads all plays.
+# One row per distinct title, artist name and length of the earlier plays to match again, with their current song and
+# artist. Usually empty; otherwise all plays are read to fill it.
 plays_to_rematch_create = Statement("""
 CREATE TEMP TABLE plays_to_rematch DISTSTYLE ALL AS
 SELECT song_title, artist_name, song_length, song_id, artist_id FROM songplays WHERE 1 = 0""")
@@ -506,9 +506,9 @@ USING replaced_plays
 WHERE time.start_time = replaced_plays.start_time
     AND NOT EXISTS (SELECT 1 FROM songplays WHERE songplays.start_time = time.start_time AND songplays.{_WINDOW})""")
 
-# One row per user whose values come from an event that is staged again and may now name a different user. The row is
-# replaced by one from the user's latest play that is not staged; new_users then takes the staged events into account.
-# Earlier events other than plays are not stored, so their values are lost.
+# One row per user whose values come from an event that is staged again: the event may name a different user now. Each
+# row is rebuilt from the user's latest play that is not staged; new_users then adds what is staged. Values of earlier
+# events that are not plays are lost, because those events are not stored.
 replaced_users_create = Statement("""
 CREATE TEMP TABLE replaced_users DISTSTYLE ALL AS
 SELECT
@@ -707,9 +707,9 @@ artists_table_analyze = Statement("ANALYZE artists (artist_id)")
 songplays_table_analyze = Statement("ANALYZE songplays (start_time)")
 time_table_analyze = Statement("ANALYZE time (start_time)")
 
-# Match earlier plays again: update those whose song or artist has changed. Their inferred songs and artists are then
-# deleted, and those that still have a play are inserted again, with their current artist. play_songs covers all of
-# these plays, because plays_to_rematch has all plays with the ids of those songs and artists.
+# Match earlier plays again: update those whose song or artist has changed. Then their inferred songs and artists are
+# deleted, and those that still have a play are inserted again. play_songs has every play that this needs, because
+# plays_to_rematch has all plays of these songs and artists.
 songplays_table_update = Statement(f"""
 UPDATE songplays
 SET song_id = play_songs.song_id, artist_id = play_songs.artist_id
@@ -927,8 +927,8 @@ WHERE NVL(songs.artist_id, '') <> NVL(plays.artist_id, '')""",
     _not_in("artists", "plays", "artist_id", "songplays.artist_id not in artists", found="SUM(number)"),
 )
 
-# More rules for a load: each play has the song and artist that the load chose, and each inferred song and artist has a
-# play. If earlier plays were matched again, the window covers the whole star schema.
+# Checks after a load also that each play has the song and artist that the load chose, and that each inferred song and
+# artist has a play. If earlier plays were matched again, all plays are checked.
 loaded_plays_check = _check(
     plays_check,
     f"""
@@ -1045,8 +1045,8 @@ SELECT
     (SELECT COUNT(*) FROM songs WHERE LEFT(song_id, 2) = 'EV') AS inferred_songs,
     (SELECT COUNT(*) FROM artists WHERE LEFT(artist_id, 2) = 'EV') AS inferred_artists""")
 
-# With --replace, the numbers of plays with new values, users whose row was changed or removed, users whose row was
-# removed, other upserted users, and removed timestamps.
+# With --replace, five counts: changed plays, users changed or removed, the removed users among them, other upserted
+# users, and removed timestamps.
 replaced_summary = Statement(f"""
 SELECT
     (SELECT COUNT(*) FROM replaced_plays WHERE page = 'NextSong') AS changed_plays,

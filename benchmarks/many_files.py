@@ -114,7 +114,8 @@ def song_files(count: int) -> dict[str, str]:
 def report(name: str, rounds: list[tuple[float, float, float, float]]) -> None:
     seconds, copied, reads, peak = (statistics.median(values) for values in zip(*rounds, strict=True))
     print(
-        f"{name}: {seconds:.2f} s, packing and COPY {copied:.2f} s, {reads:,.0f} objects read, {peak:.0f} MB",
+        f"{name}: {seconds:.2f} s, packing and COPY {copied:.2f} s, {reads:,.0f} objects read, "
+        f"peak memory {peak:.0f} MB",
         flush=True,
     )
 

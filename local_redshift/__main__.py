@@ -161,7 +161,7 @@ def kept_password(warehouse: Warehouse) -> str:
         unfinished.unlink(missing_ok=True)
         raise LocalRedshiftError(f"the password for serve can't be kept in {path}: {error.strerror}") from error
     if not password:
-        raise LocalRedshiftError(f"{path} is empty: delete it, and serve generates a password")
+        raise LocalRedshiftError(f"{path} is empty: delete it, and the next `serve` generates a password")
     return password
 
 

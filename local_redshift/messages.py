@@ -1,6 +1,6 @@
 """Redshift's load error codes and message texts, each with its source. This is the only place that defines them.
 
-"seen" means found in a published row or log; "guess" marks wording that is not known (see README.md, "Where Redshift's
+"Seen" means found in a published row or log; "guess" marks wording that is not known (see README.md, "Where Redshift's
 behaviour is not known").
 """
 
@@ -22,7 +22,7 @@ BAD_SUPER = 1224
 EXTERNAL = 8001  # S3 and IAM failures, in the DETAIL block
 
 # Load errors: err_reason
-VARCHAR_TOO_LONG = "String length exceeds DDL length"  # seen
+VARCHAR_TOO_LONG = "String length exceeds DDL length"  # seen on a cluster
 VARBYTE_TOO_LONG = VARCHAR_TOO_LONG  # guess
 CHAR_TOO_LONG = (
     "Char length exceeds DDL length"  # https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_ERRORS.html
@@ -30,25 +30,25 @@ CHAR_TOO_LONG = (
 INTEGER_LITERAL_OVERFLOW = "Overflow, Column type: {type}"  # seen for Integer
 INTEGER_OVERFLOW = "Overflow ({type} valid range {low} to {high})"  # seen for Integer
 DECIMAL_OVERFLOW = "Overflow for NUMERIC({precision},{scale})"  # guess: as in an SQL cast
-INVALID_DIGIT = "Invalid digit, Value '{char}', Pos {position}, Type: {type}"  # seen
-DATE_TOO_SHORT = "Invalid Date Format - length must be 10 or more"  # seen
+INVALID_DIGIT = "Invalid digit, Value '{char}', Pos {position}, Type: {type}"  # seen on a cluster
+DATE_TOO_SHORT = "Invalid Date Format - length must be 10 or more"  # seen on a cluster
 INVALID_DATE = "Date value did not match format specified [{format}]"  # seen for a custom format
-INVALID_TIMESTAMP = "Invalid timestamp format or value [{format}]"  # seen
+INVALID_TIMESTAMP = "Invalid timestamp format or value [{format}]"  # seen on a cluster
 INVALID_TIME = "Invalid time format or value [HH24:MI:SS]"  # guess
 INVALID_BOOLEAN = "Invalid boolean value"  # guess
 INVALID_FLOAT = "Invalid float format or value"  # guess
 INVALID_SUPER = "Invalid JSON for SUPER"  # guess
 SUPER_TOO_LARGE = "SUPER value has a string of more than 65535 bytes, or more than 1000 levels"  # guess
 INVALID_VARBYTE = "Invalid hexadecimal digits for VARBYTE"  # guess
-NOT_NULL = "Missing data for not-null field"  # seen
+NOT_NULL = "Missing data for not-null field"  # seen on a cluster
 INVALID_UTF8 = (  # seen; the guide spells it UTF-8
     "String contains invalid or unsupported UTF8 codepoints. Bad UTF8 hex sequence: {bytes} (error {error})"
 )
 MULTIBYTE_IN_CHAR = (  # https://docs.aws.amazon.com/redshift/latest/dg/multi-byte-character-load-errors.html
     "Multibyte character not supported for CHAR (Hint: try using VARCHAR). Invalid char: {bytes}"
 )
-NULL_BYTE_FIRST = "Invalid null byte - field longer than 1 byte"  # seen
-NOT_AN_OBJECT = "Invalid JSONPath format: Member is not an object."  # seen
+NULL_BYTE_FIRST = "Invalid null byte - field longer than 1 byte"  # seen on a cluster
+NOT_AN_OBJECT = "Invalid JSONPath format: Member is not an object."  # seen on a cluster
 NOT_AN_ARRAY = "Invalid JSONPath format: Not an array or index out of range."  # https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-format.html
 MALFORMED = "Invalid JSON format"  # guess
 TOO_LARGE = "JSON object exceeds the maximum size of 4 MB"  # guess
@@ -68,12 +68,12 @@ _TYPES = {"bytea": "binary varying", "jsonb": "super"}  # PostgreSQL's types, an
 CANCELLED = "Query ({query}) cancelled on user's request"  # guess
 
 # Errors raised before loading starts; they are not logged as load errors
-NO_TABLE = "Cannot COPY into nonexistent table {table}"  # seen
-NO_PREFIX = "The specified S3 prefix '{prefix}' does not exist"  # seen
+NO_TABLE = "Cannot COPY into nonexistent table {table}"  # seen on a cluster
+NO_PREFIX = "The specified S3 prefix '{prefix}' does not exist"  # seen on a cluster
 S3_ERROR = "S3ServiceException:{message},Status {status},Error {error},Rid {request},ExtRid {host},CanRetry 1"
-OTHER_REGION = "The S3 bucket addressed by the query is in a different region from this cluster."  # seen
-MANIFEST_MISSING = "Problem reading manifest file - {cause}"  # seen
-MANIFEST_PATH = "COPY with MANIFEST parameter requires full path of an S3 object."  # seen
+OTHER_REGION = "The S3 bucket addressed by the query is in a different region from this cluster."  # seen on a cluster
+MANIFEST_MISSING = "Problem reading manifest file - {cause}"  # seen on a cluster
+MANIFEST_PATH = "COPY with MANIFEST parameter requires full path of an S3 object."  # seen on a cluster
 MANIFEST_INVALID = "Manifest file is not in correct json format: {path}: {problem}"  # guess
 MANIFEST_NOTHING = "None of the files in the manifest exists: {path}"  # guess
 JSONPATHS_MISSING = "The jsonpaths file {path} was not found"  # guess
@@ -105,11 +105,11 @@ def as_redshift_says(fields: Mapping[str, str]) -> dict[str, str]:
     """
     said = {key: fields.get(key, "") for key in "CMDH"}
     if said["C"] == "23502":
-        return {"C": "XX000", "M": f"Cannot insert a NULL value into column {fields.get('c', '')}"}  # seen
+        return {"C": "XX000", "M": f"Cannot insert a NULL value into column {fields.get('c', '')}"}  # seen on a cluster
     if said["C"] == "428C9":
-        return {"C": "XX000", "M": "cannot set an identity column to a value"}  # seen
+        return {"C": "XX000", "M": "cannot set an identity column to a value"}  # seen on a cluster
     if said["C"] == "42P01" and re.search(r"\b(?:stl|stv|svl|svv|svcs|sys)_\w", said["M"]):
         said["H"] = "The local stand-in does not support every system view of a cluster."
     shown = re.sub(r"\blocal_redshift\.(?:information_schema_)?(?=\w)", "", said["M"])
     shown = re.sub(r"(?<=of type )(?:bytea|jsonb)\b", lambda found: _TYPES[found[0]], shown)
-    return said | {"M": re.sub(r'^table (".*" does not exist)', r"Table \1", shown)}  # seen
+    return said | {"M": re.sub(r'^table (".*" does not exist)', r"Table \1", shown)}  # seen on a cluster

@@ -1,4 +1,4 @@
-"""The client program of a COPY: its AWS settings and its working directory."""
+"""AWS settings and working directory of the program that sent a COPY."""
 
 import contextlib
 import functools

@@ -27,7 +27,7 @@ class Passed:
 
     @property
     def lines(self) -> Sequence[str]:
-        """Lines for a terminal: none, so `text` is printed there too."""
+        """Return no separate lines for a terminal, which gets `text` as well."""
         return ()
 
 

@@ -64,8 +64,8 @@ class ConfigValues:
         # a password may contain anything
         if key != "DB_PASSWORD" and _COMMENT.search(value):
             raise PipelineError(
-                f"{self.path}: [{section}] {key} = {value}: put the comment on its own line, "
-                "or the whole value in quotes if it contains no comment"
+                f"{self.path}: [{section}] {key} = {value}: put the comment on its own line; "
+                "if it is part of the value, put the whole value in quotes"
             )
         return value
 

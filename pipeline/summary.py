@@ -44,9 +44,9 @@ class Staged:
 
     @property
     def window(self) -> dict[str, Any]:
-        """The window of songplays and time that a load reads, as query parameters.
+        """The range of start times that a load reads in `songplays` and `time`, as query parameters.
 
-        With --replace it spans all staged events, because a former play may now be another kind of event.
+        With --replace it spans all staged events, because an event that was loaded as a play may no longer be one.
         """
         if self.replaces:
             return {"first": self.first_event, "last": self.last_event}

@@ -75,12 +75,12 @@ class Stream:
         return bool(part)
 
     def startup(self) -> bytes | None:
-        """Take a client's first message, which has no kind; None if incomplete."""
+        """Remove a client's first message, which has no type byte, from the buffer; None if incomplete."""
         size = self._size(0, min(self.limit, STARTUP_BYTES))
         return None if size is None else self._take(size)[4:]
 
     def message(self) -> Message | None:
-        """Take the next message; None if it is not complete."""
+        """Remove the next message from the buffer; None if incomplete."""
         size = self._size(1, self.limit)
         if size is None:
             return None

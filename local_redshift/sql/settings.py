@@ -52,7 +52,7 @@ def set_parameter(statement: list[Token]) -> list[Token]:
         if {"TRUE", "ON"} & set(words) or any(
             token.value.lower() in ("true", "on") for token in code(statement) if token.kind == "string"
         ):
-            raise not_supported(f"{name}: names are folded to lower case")
+            raise not_supported(f"{name}: names are always folded to lower case")
         return [Token("word", "SELECT WHERE false")]
     if name in PARAMETERS:
         return _renamed(statement, name)

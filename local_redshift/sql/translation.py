@@ -48,7 +48,7 @@ NOT_IN_REDSHIFT = (
     "CREATE UNIQUE INDEX",
     "CREATE UNLOGGED",
 )
-# The first word of each kind of object that a statement accepts.
+# For each statement, the kinds of objects that it accepts, by their first word.
 _KINDS = {
     "CREATE": "TABLE VIEW SCHEMA DATABASE USER GROUP ROLE".split(),
     "DROP": "TABLE VIEW SCHEMA DATABASE USER GROUP ROLE".split(),
