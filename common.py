@@ -35,7 +35,7 @@ def connect(config: Settings | str | Path = DEFAULT_CONFIG) -> extensions.connec
 
 
 def run(session: Session, statement: str, parameters: Parameters | None = None) -> int:
-    """Run a statement and record it in the run log; return the rows written."""
+    """Run a statement and record it in the run log; return the number of rows written."""
     with session.step(statement) as step:
         written = session.execute(statement, parameters).rowcount
         step.rows = written if written >= 0 else None
@@ -88,10 +88,10 @@ _LEFT_OUT = re.compile(r"completed, (\d+) record\(s\) could not be loaded")
 
 
 def _count_left_out(session: Session, statement: Copy) -> None:
-    """Read from a COPY's notices how many bad records it left out.
+    """Count the bad records that a COPY left out, as stated in its notices.
 
-    Raise PipelineError if more than MAXERROR records of a source were left out. The check is needed because MAXERROR
-    applies to a single COPY, and a source may need two COPYs.
+    Raise PipelineError if the COPYs of a source together left out more than MAXERROR records. The warehouse itself
+    applies MAXERROR only to each COPY, and a source may need two.
     """
     table = statement.table
     found = sum(int(match[1]) for notice in session.connection.notices if (match := _LEFT_OUT.search(notice)))
@@ -101,15 +101,15 @@ def _count_left_out(session: Session, statement: Copy) -> None:
     limit = session.source.maxerror
     if 0 < limit < session.left_out[table]:
         refused = (
-            f"{statement.name}: {session.left_out[table]} records would be left out, and [S3] MAXERROR = {limit} in "
-            f"{session.settings.path}; nothing was changed"
+            f"{statement.name}: {session.left_out[table]} records would be left out, "
+            f"more than [S3] MAXERROR = {limit} in {session.settings.path}; nothing was changed"
         )
         raise PipelineError(_with_load_errors(session, refused))
 
 
 def _with_load_errors(session: Session, message: str) -> str:
-    """Save the load errors and add them to an error message. The first bad record goes before the message, the note
-    about load_errors.csv after it.
+    """Save the load errors. Return the message, preceded by the first error and followed by a note about
+    load_errors.csv.
     """
     first, saved = save_load_errors(session)
     return "\n".join(part for part in (first, message, saved) if part)
@@ -123,8 +123,8 @@ def _watch(session: Session) -> CopyWatch:
 def save_load_errors(session: Session) -> tuple[str, str]:
     """Roll back, then save the latest load errors to load_errors.csv. The file is written beside the config file.
 
-    Return the location and reason of the last COPY's first error (empty if the system tables have no row for it), and a
-    message about the file.
+    Return the location and reason of the last COPY's first error (empty if the system tables list none), and a message
+    about the file.
     """
     try:
         session.rollback()

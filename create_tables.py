@@ -36,7 +36,7 @@ def confirm(session: Session, counts: dict[str, int], yes: bool) -> None:
 
 
 def create_tables(session: Session, yes: bool = False) -> None:
-    """Drop existing tables and create empty ones; `yes` skips the question."""
+    """Drop existing tables and create empty ones; `yes` skips the confirmation."""
     log = session.run.log
     log.expected = len(drop_table_queries + create_table_queries)
     counts = count_rows(session)

@@ -79,7 +79,8 @@ def transform(session: Session, staged: Staged) -> Transformed:
     """Update the star schema from the staging tables. In songplays and time, only rows within the time window of the
     load are read.
 
-    If the catalogue has changed, earlier plays that may now match a different song or artist are also rematched.
+    The exception: if the catalogue has changed, earlier plays that may now match a different song or artist are
+    rematched.
     """
     rows = run_all(session, sql_queries.catalogue_queries)
     if staged.replaces:
@@ -163,7 +164,7 @@ def parser() -> argparse.ArgumentParser:
     for mode, (_, what) in MODES.items():
         only.add_argument(f"--{mode}", dest="mode", action="store_const", const=mode, help=what)
     only.add_argument("--all", action="store_true", help="also read files that were loaded before (see TEMP_DIR)")
-    made.add_argument("--replace", action="store_true", help="let plays with new values replace the old ones")
+    made.add_argument("--replace", action="store_true", help="replace loaded plays whose values have changed")
     return made
 
 

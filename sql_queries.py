@@ -1,4 +1,4 @@
-"""Every SQL statement of the pipeline. The scripts run the lists at the end.
+"""Every SQL statement of the pipeline. The scripts run the lists of statements at the end of this file.
 
 The dialect is Redshift's. Values are psycopg2 parameters: %(log_data)s, %(log_jsonpath)s, %(song_data)s, %(iam_role)s,
 %(region)s and %(maxerror)s come from dwh.cfg, the others from the scripts.
@@ -24,7 +24,7 @@ class Copy(Statement):
 
     @property
     def source(self) -> str:
-        """The [S3] key in dwh.cfg of the prefix that this COPY reads."""
+        """The [S3] key in dwh.cfg that sets this COPY's prefix."""
         return self.reads[0]
 
     def with_options(self, options: str) -> "Copy":
@@ -131,8 +131,9 @@ CREATE TABLE users (
     PRIMARY KEY (user_id)
 ) DISTSTYLE ALL SORTKEY (user_id)""")
 
-# One row per song of the catalogue, and one per song that was played but is not in it (its id starts with EV). Plays
-# are matched by artist_name, because an artist's name may differ between songs, and the artists table keeps only one.
+# One row per song in the catalogue, and one per song that was played but is missing from it (with an id starting with
+# EV). Plays are matched by artist_name, because an artist's name may differ between songs, and the artists table keeps
+# only one.
 songs_table_create = Statement("""
 CREATE TABLE songs (
     song_id     VARCHAR(64)       NOT NULL,
@@ -144,7 +145,8 @@ CREATE TABLE songs (
     PRIMARY KEY (song_id)
 ) DISTSTYLE ALL SORTKEY (song_id)""")
 
-# One row per artist of the catalogue, and one per artist who was played but is not in it (its id starts with EV).
+# One row per artist in the catalogue, and one per artist who was played but is missing from it (with an id starting
+# with EV).
 artists_table_create = Statement("""
 CREATE TABLE artists (
     artist_id VARCHAR(64)       NOT NULL,
@@ -168,9 +170,9 @@ CREATE TABLE time (
     PRIMARY KEY (start_time)
 ) DISTSTYLE ALL SORTKEY (start_time)""")
 
-# With TEMP_DIR: one row per loaded file. version is the ETag of an object, or the size and modification time of a local
-# file. An optimisation only: loading a file twice changes nothing. IF NOT EXISTS, because a load adds this table to a
-# warehouse that was created without it.
+# One row per loaded file, written only if TEMP_DIR is set. version is the ETag of an object, or the size and
+# modification time of a local file. The table only saves time: loading a file twice changes nothing. IF NOT EXISTS,
+# because each load with TEMP_DIR runs this statement in case the table is missing.
 loaded_files_table_create = Statement("""
 CREATE TABLE IF NOT EXISTS loaded_files (
     source    VARCHAR(16)   NOT NULL,
@@ -181,8 +183,8 @@ CREATE TABLE IF NOT EXISTS loaded_files (
 
 # COPY INTO STAGING ----------------------------------------------------------------------------------------------------
 
-# Loads queue up at this lock; nothing else uses the staging tables. They are cleared with DELETE, because TRUNCATE
-# would commit and release the lock.
+# Loads queue up at this lock; nothing else uses the staging tables. The tables are cleared with DELETE, because
+# TRUNCATE would commit and release the lock.
 staging_lock = Statement("LOCK staging_events, staging_songs")
 staging_events_clear = Statement("DELETE FROM staging_events")
 staging_songs_clear = Statement("DELETE FROM staging_songs")
@@ -219,13 +221,13 @@ STATUPDATE ON""",
 )
 
 # Options that a run adds to these COPYs: GZIP for packed objects; MAXERROR to skip bad records; with --check, NOLOAD to
-# parse everything, load nothing, and report as many errors as COPY allows.
+# parse everything and load nothing, and MAXERROR 100000 to report as many errors as COPY allows.
 packed_option = "GZIP"
 maxerror_option = "MAXERROR %(maxerror)s"
 check_option = "NOLOAD\nMAXERROR 100000"
 
-# With TEMP_DIR: the new files, copied from a list that the run wrote there. They replace their older versions in
-# loaded_files.
+# With TEMP_DIR, the run writes a list of the new files there and copies it into new_files. These rows replace older
+# versions of the files in loaded_files.
 new_files_create = Statement(
     "CREATE TEMP TABLE new_files (source VARCHAR(16), file VARCHAR(1280), version VARCHAR(256))"
 )
@@ -261,7 +263,7 @@ loaded_files_marked = Statement("SELECT obj_description('loaded_files'::regclass
 
 # STAGED RECORDS -------------------------------------------------------------------------------------------------------
 
-# Event columns that songplays keeps: name in staging_events to name in songplays.
+# Event columns kept in songplays: their names in staging_events, mapped to those in songplays.
 PLAY_COLUMNS = {
     "user_id": "user_id",
     "level": "level",
@@ -272,7 +274,8 @@ PLAY_COLUMNS = {
     "length": "song_length",
 }
 
-# Staged columns that must have values in plays, with their JSON paths; then columns that only cause a warning if empty.
+# Staged columns with their JSON paths: a load fails if one is empty in all plays (20 or more). Below: columns that only
+# cause a warning.
 PLAY_FIELDS = {
     "user_id": "$.userId",
     "level": "$.level",
@@ -285,8 +288,8 @@ PLAY_FIELDS = {
 OTHER_EVENT_FIELDS = ("auth", "first_name", "gender", "last_name", "method", "registration", "status")
 SONG_FIELDS = ("num_songs", "artist_latitude", "artist_longitude", "artist_location", "duration", "year")
 
-# With --replace: one staged event per key. It is unknown which version is newer, so a play is preferred to any other
-# page; a total order of the values breaks ties.
+# With --replace: one staged event per key. Which version is newer is unknown, so a play (page NextSong) wins over other
+# events; a total order of the values breaks ties.
 kept_events_create = Statement(f"""
 CREATE TEMP TABLE kept_events AS
 SELECT *
@@ -302,7 +305,7 @@ staged_count = Statement("SELECT COUNT(*) FROM staging_events")
 kept_events_insert = Statement("INSERT INTO staging_events SELECT * FROM kept_events")
 
 # One row: the counts of staged events, plays and songs, the first and last timestamp of all events and of plays, and
-# the count of non-NULL values in each column (for PLAY_FIELDS, only those of plays).
+# the count of non-NULL values in each column (for PLAY_FIELDS, in plays only).
 staged_counts_create = Statement(f"""
 CREATE TEMP TABLE staged_counts AS
 SELECT *
@@ -323,10 +326,10 @@ CROSS JOIN (
     FROM staging_songs
 ) AS of_songs""")
 
-# Counts of staged records, and the time window: %(first)s and %(last)s are the timestamps of the first and last staged
-# play (with --replace, event), and a run reads songplays and time only between them. They are passed as literal values,
-# because only then does a cluster skip blocks whose sort key lies outside the window. If no play is staged, both are
-# NULL and nothing is read. The query returns them as text, because Python's dates end with the year 9999.
+# Counts of staged records, and the time window from the first to the last staged play (with --replace, event). A run
+# reads songplays and time only between these timestamps, %(first)s and %(last)s. If no play is staged, both are NULL
+# and nothing is read. They are passed as literals, because only then does a cluster skip blocks whose sort key lies
+# outside the window, and returned as text, because Python's dates end with the year 9999.
 # https://docs.aws.amazon.com/redshift/latest/dg/c_designing-queries-best-practices.html
 staged_summary = Statement("""
 SELECT
@@ -336,7 +339,7 @@ SELECT
 FROM staged_counts""")
 _WINDOW = "start_time BETWEEN %(first)s AND %(last)s"
 
-# CHANGES OF THE CATALOGUE ---------------------------------------------------------------------------------------------
+# CHANGES TO THE CATALOGUE ---------------------------------------------------------------------------------------------
 
 # Songs, artists and users are upserted in three steps: new and changed rows go into a temporary table, their old
 # versions are deleted, and the new ones are inserted. Columns are always listed, because ALTER TABLE may have put them
@@ -386,9 +389,9 @@ QUALIFY ROW_NUMBER() OVER (
 EXCEPT
 SELECT artist_id, name, location, latitude, longitude FROM artists""")
 
-# The songs and artists whose earlier plays may match a different one now; each row has a song_id or an artist_id.
-# Songs: those with the title and artist name of a version that this run adds or removes. Artists: those whose id is no
-# longer the lowest of their name, which is the one that a play gets if its song is not in the catalogue.
+# Songs and artists whose earlier plays may match a different one now; each row has either a song_id or an artist_id.
+# Songs: those with the title and artist name of a version that this run adds or removes. Artists: those whose artist_id
+# is no longer the lowest of that name, because a play whose song is not in the catalogue gets the lowest.
 to_rematch_create = Statement("""
 CREATE TEMP TABLE to_rematch DISTSTYLE ALL AS
 WITH before AS (
@@ -436,8 +439,8 @@ JOIN namesakes ON namesakes.id_before = artists.artist_id AND namesakes.id_befor
 
 to_rematch_count = Statement("SELECT COUNT(*) FROM to_rematch")
 
-# One row per distinct title, artist name and length of the earlier plays to match again, with their current song and
-# artist. Usually empty; otherwise all plays are read to fill it.
+# Earlier plays to match again: their distinct titles, artist names and lengths, with the current song and artist.
+# Usually empty; filling it reads all plays.
 plays_to_rematch_create = Statement("""
 CREATE TEMP TABLE plays_to_rematch DISTSTYLE ALL AS
 SELECT song_title, artist_name, song_length, song_id, artist_id FROM songplays WHERE 1 = 0""")
@@ -458,9 +461,9 @@ _SAME_EVENT = (
     " AND events.item_in_session = songplays.item_in_session"
 )
 
-# One row per staged event whose key belongs to a play, with a number for each of PLAY_COLUMNS: 0 if the values are the
-# same or both missing, 1 if they differ, 2 if the event lacks a value that the play has. The event's own number is the
-# greatest of these.
+# One row per staged event that has the key of a stored play, with a code for each of PLAY_COLUMNS: 0 if the values are
+# the same or both missing, 1 if they differ, 2 if the event lacks a value that the play has. _CHANGE is the highest of
+# these codes.
 _CHANGES = ",\n        ".join(
     f"CASE WHEN events.{staged} = songplays.{kept} OR (events.{staged} IS NULL AND songplays.{kept} IS NULL) THEN 0"
     f" WHEN events.{staged} IS NULL THEN 2 ELSE 1 END AS {kept}_change"
@@ -478,7 +481,7 @@ WITH compared AS (
     WHERE songplays.{_WINDOW}
 )"""
 
-# One row per play whose event is staged with different values, or is no longer a play.
+# One row per play whose staged event has different values, or a page other than NextSong.
 replaced_plays_create = Statement(f"""
 CREATE TEMP TABLE replaced_plays DISTSTYLE ALL AS{_COMPARED}
 SELECT *
@@ -506,9 +509,9 @@ USING replaced_plays
 WHERE time.start_time = replaced_plays.start_time
     AND NOT EXISTS (SELECT 1 FROM songplays WHERE songplays.start_time = time.start_time AND songplays.{_WINDOW})""")
 
-# One row per user whose values come from an event that is staged again: the event may name a different user now. Each
-# row is rebuilt from the user's latest play that is not staged; new_users then adds what is staged. Values of earlier
-# events that are not plays are lost, because those events are not stored.
+# One row per user whose values come from an event that is staged again. That event may name a different user now, so
+# the user's row is deleted and rebuilt from the latest play that is not staged; new_users then applies the staged
+# events. Values from earlier events other than plays are lost, because those events are not stored.
 replaced_users_create = Statement("""
 CREATE TEMP TABLE replaced_users DISTSTYLE ALL AS
 SELECT
@@ -552,11 +555,11 @@ INSERT INTO artists (artist_id, name, location, latitude, longitude)
 SELECT * FROM new_artists""")
 
 # One row per title, artist name and length of the plays that are staged or matched again, with their song and artist.
-# The song is the one in the catalogue with this title and artist name and the closest duration. If there is none, both
-# are inferred, except that an artist name in the catalogue gets the lowest artist_id of that name. A play without a
-# title has no song, and one without an artist name has no artist; blank ones count as missing. Redshift ignores
-# trailing blanks in comparisons, but MD5 does not, so the keys are trimmed. GROUP BY before the UNION takes 1.0 s
-# instead of 1.8 s at 1,000,000 events.
+# The song is the one in the catalogue with this title and artist name and the closest duration. If there is none, the
+# song is inferred. The artist_id is then the lowest one of that name in the catalogue; without one, the artist is
+# inferred too. A play whose title is missing or blank has no song; one whose artist name is missing or blank has no
+# artist. Redshift ignores trailing blanks in comparisons, but MD5 does not, so the keys are trimmed. GROUP BY before
+# the UNION is an optimisation: 1.0 s instead of 1.8 s at 1,000,000 events.
 play_songs_create = Statement("""
 CREATE TEMP TABLE play_songs DISTSTYLE ALL AS
 WITH plays AS (
@@ -611,8 +614,8 @@ _SAME_SONG = (
 )
 
 # One row per NextSong event whose key is new. If an event has several copies, an arbitrary one is inserted; if they
-# differ, conflicts_check fails the load. Rows are inserted in sort key order, so that the plays of a day are in few
-# blocks even before a VACUUM. ROW_NUMBER uses the same order, so no second sort is needed.
+# differ, conflicts_check fails the load. Rows are inserted in sort key order, so that the plays of a day occupy few
+# blocks even before a VACUUM. This needs no second sort, because ROW_NUMBER already sorts by ts.
 songplays_table_insert = Statement(f"""
 INSERT INTO songplays (
     start_time, user_id, level, song_id, artist_id, session_id, location, user_agent, item_in_session,
@@ -647,9 +650,10 @@ WHERE LEFT(artist_id, 2) = 'EV'
     AND NOT EXISTS (SELECT 1 FROM artists WHERE artists.artist_id = play_songs.artist_id)
 GROUP BY artist_id, artist_key""")
 
-# One row per user who is new or has changed, from the user's latest event of any page; at the same timestamp the later
-# session wins, then the higher item_in_session. Events of logged-out users have no user_id, so the join drops them. It
-# also leaves only one or two rows per user to rank: 0.8 s at 1,000,000 events, instead of 1.4 s for ranking all rows.
+# One row per user who is new or has changed, from the user's latest event of any page. If timestamps are equal, the
+# higher session_id wins, then the higher item_in_session. The join with the latest timestamps drops events of
+# logged-out users, which have no user_id, and leaves only one or two rows per user to rank: 0.8 s at 1,000,000 events,
+# instead of 1.4 s for ranking all rows.
 new_users_create = Statement("""
 CREATE TEMP TABLE new_users DISTSTYLE ALL AS
 SELECT versions.*
@@ -707,9 +711,9 @@ artists_table_analyze = Statement("ANALYZE artists (artist_id)")
 songplays_table_analyze = Statement("ANALYZE songplays (start_time)")
 time_table_analyze = Statement("ANALYZE time (start_time)")
 
-# Match earlier plays again: update those whose song or artist has changed. Then their inferred songs and artists are
-# deleted, and those that still have a play are inserted again. play_songs has every play that this needs, because
-# plays_to_rematch has all plays of these songs and artists.
+# Match earlier plays again: update those whose song or artist has changed. Then the inferred songs and artists that
+# these plays had are deleted, and those that still have a play are inserted again. play_songs is complete enough for
+# that, because plays_to_rematch has all plays of these songs and artists.
 songplays_table_update = Statement(f"""
 UPDATE songplays
 SET song_id = play_songs.song_id, artist_id = play_songs.artist_id
@@ -733,7 +737,8 @@ WHERE LEFT(artist_id, 2) = 'EV'
 # CHECKS ---------------------------------------------------------------------------------------------------------------
 
 # Redshift does not enforce keys, so these checks do. Each result row is a rule: its name, the number of violations, and
-# an example. A load checks the large tables only within its time window: the other rows were correct before it.
+# an example. A load checks the large tables only within its time window, because earlier loads have checked the other
+# rows.
 
 
 def _check(*rules: str) -> Statement:
@@ -750,11 +755,11 @@ WHERE {child}.{key} IS NOT NULL AND {parent}.{key} IS NULL{where}"""
 
 
 def _twice(table: str, key: str, wrong: str, where: str = "") -> str:
-    """Return a rule against duplicate keys. It finds the second row of each key; the example is a value of the first
-    key column.
+    """Return a rule against duplicate keys.
 
-    COUNT(DISTINCT ...) would find nothing, since the planner trusts declared keys. On the stand-in, where rows are in
-    start_time order, ROW_NUMBER takes half as long as GROUP BY.
+    It counts the keys that have a second row; the example is a value of the first key column. ROW_NUMBER is used
+    because COUNT(DISTINCT ...) would find nothing, since the planner trusts declared keys, and because GROUP BY takes
+    twice as long on the stand-in, where rows are in start_time order.
     https://docs.aws.amazon.com/redshift/latest/dg/t_Defining_constraints.html
     """
     first = key.split(",")[0]
@@ -805,8 +810,8 @@ FROM (
 ) AS impossible
 GROUP BY pages, worst""")
 
-# One row: the number of staged plays that differ from the play with the same key, the differing columns, and the first
-# such key. It shows no values, since those are user data.
+# One row: the number of staged plays that differ from the play in songplays with the same key, the differing columns,
+# and the first such key. It shows no values, since those are user data.
 _DIFFERING_COLUMNS = "\n        ".join(
     f"|| CASE WHEN MAX({kept}_change) > 0 THEN ' {kept}' ELSE '' END" for kept in PLAY_COLUMNS.values()
 )
@@ -825,7 +830,7 @@ SELECT
 FROM compared
 WHERE page = 'NextSong' AND {_CHANGE} > 0""")
 
-# With TEMP_DIR: one row per staged log that was loaded before in another version.
+# With TEMP_DIR: one row per staged log file that has changed since it was loaded.
 changed_files = Statement("""
 SELECT new_files.file
 FROM new_files
@@ -878,7 +883,7 @@ dimensions_check = _check(
     _not_in("artists", "songs", "artist_id", "songs.artist_id not in artists"),
 )
 
-# Checks of the keys of the large tables, within the window.
+# Checks of the large tables' keys, within the time window.
 keys_check = _check(
     _twice("time", "start_time", "duplicate start_time in time", f" WHERE {_WINDOW}"),
     _twice("songplays", _KEY, "duplicate key in songplays", f" WHERE {_WINDOW}"),
@@ -927,7 +932,7 @@ WHERE NVL(songs.artist_id, '') <> NVL(plays.artist_id, '')""",
     _not_in("artists", "plays", "artist_id", "songplays.artist_id not in artists", found="SUM(number)"),
 )
 
-# Checks after a load also that each play has the song and artist that the load chose, and that each inferred song and
+# After a load, also check that each play has the song and artist that the load chose, and that each inferred song and
 # artist has a play. If earlier plays were matched again, all plays are checked.
 loaded_plays_check = _check(
     plays_check,
@@ -941,7 +946,7 @@ WHERE NVL(plays.song_id, '') <> NVL(play_songs.song_id, '')
     _unplayed("artists", "artist_id", "play_songs", "plays"),
 )
 
-# Runs if earlier plays were matched again, and with --verify.
+# Every inferred song and artist must have a play. Runs if earlier plays were matched again, and with --verify.
 inferred_check = _check(
     _unplayed("songs", "song_id", "songs", "songplays"), _unplayed("artists", "artist_id", "artists", "songplays")
 )
@@ -951,8 +956,8 @@ whole_star_window = Statement("""
 SELECT CAST(MIN(start_time) AS VARCHAR), CAST(MAX(start_time) AS VARCHAR)
 FROM (SELECT start_time FROM songplays UNION ALL SELECT start_time FROM time) AS moments""")
 
-# With --verify: rows that no load reads again. The parentheses around || are for servers on which || has the same
-# precedence as <>, as in PostgreSQL 8, on which Redshift is based.
+# For --verify: checks of rows that no load reads again. The parentheses around || are needed if || has the same
+# precedence as <>. That is so in PostgreSQL 8, on which Redshift is based.
 # https://www.postgresql.org/docs/8.0/sql-syntax.html#SQL-PRECEDENCE
 whole_star_check = Statement("""
 SELECT 'inferred artist_id does not match the name' AS wrong, COUNT(*) AS found, MIN(artist_id) AS example
@@ -1028,7 +1033,7 @@ SELECT COUNT(*) AS plays, COUNT(CASE WHEN LEFT(song_id, 2) <> 'EV' THEN 1 END) A
 FROM songplays
 WHERE {_WINDOW}""")
 
-# How many staged plays repeat another one, for example if a log exists twice. Runs only if not all plays were new.
+# How many staged plays repeat another one, for example if a log file exists twice. Runs only if not all plays were new.
 repeated_plays = Statement("""
 SELECT SUM(copies - 1)
 FROM (
@@ -1045,8 +1050,8 @@ SELECT
     (SELECT COUNT(*) FROM songs WHERE LEFT(song_id, 2) = 'EV') AS inferred_songs,
     (SELECT COUNT(*) FROM artists WHERE LEFT(artist_id, 2) = 'EV') AS inferred_artists""")
 
-# With --replace, five counts: changed plays, users changed or removed, the removed users among them, other upserted
-# users, and removed timestamps.
+# With --replace, five counts: changed plays, changed or removed users, removed users only, other upserted users, and
+# removed timestamps.
 replaced_summary = Statement(f"""
 SELECT
     (SELECT COUNT(*) FROM replaced_plays WHERE page = 'NextSong') AS changed_plays,
@@ -1090,7 +1095,7 @@ SELECT 'artists', COUNT(*), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR) FROM ar
 UNION ALL
 SELECT 'time', COUNT(*), CAST(MIN(start_time) AS VARCHAR), CAST(MAX(start_time) AS VARCHAR) FROM time""")
 
-# The five most played songs. Each row also has the number of all plays, and how many of them match a song in the
+# The five most played songs. Each row also has the total number of plays, and how many of them match a song in the
 # catalogue.
 most_played_songs = Statement("""
 SELECT
@@ -1136,7 +1141,7 @@ FROM svv_columns
 WHERE table_schema = %(schema)s AND table_name = %(table)s
 ORDER BY ordinal_position""")
 
-# Whether a table exists, as DROP TABLE would find it: in the given schema or, without one, first in the search path.
+# Whether a table exists, as DROP TABLE would find it: in the given schema or, if none is given, on the search path.
 existing_table = Statement("""
 SELECT 1
 FROM pg_class
@@ -1169,8 +1174,9 @@ copied_files_detail = Statement("SELECT TRIM(file_name) FROM sys_load_detail WHE
 load_errors = Statement("SELECT TOP 25 * FROM stl_load_errors ORDER BY starttime DESC")
 load_errors_detail = Statement("SELECT TOP 25 * FROM sys_load_error_detail ORDER BY start_time DESC")
 
-# All load errors of this session. Process ids are reused, so errors from before the session began belong to an older
-# session. PG_LAST_COPY_ID can't be used: a COPY that is rolled back does not change it.
+# All load errors of this session. Process ids are reused, so errors from before the session began are excluded: they
+# belong to an older session. PG_LAST_COPY_ID can't identify the COPY instead, because a COPY that is rolled back does
+# not change it.
 # https://docs.aws.amazon.com/redshift/latest/dg/PG_LAST_COPY_ID.html, r_STV_SESSIONS.html, SYS_SESSION_HISTORY.html
 session_load_errors = Statement("""
 SELECT *
@@ -1215,7 +1221,7 @@ clear_staging_queries = [staging_events_clear, staging_songs_clear]
 
 copy_table_queries = [staging_events_copy, staging_songs_copy]
 
-# with TEMP_DIR, before the commit
+# only if TEMP_DIR is set; run just before the commit
 record_files_queries = [loaded_files_delete, loaded_files_insert]
 
 # with --replace, after the COPYs
@@ -1225,7 +1231,7 @@ count_staged_queries = [staged_counts_create]
 
 catalogue_queries = [new_songs_create, to_rematch_create, plays_to_rematch_create]
 
-# with --replace, before the new versions are inserted
+# with --replace, before the new versions of plays are inserted
 replace_queries = [
     replaced_plays_create,
     replaced_plays_delete,
@@ -1256,8 +1262,8 @@ insert_table_queries = [
     time_table_analyze,
 ]
 
-# if earlier plays may match a different song now, which is rare; plays_to_rematch_insert runs earlier, before
-# insert_table_queries
+# run only if earlier plays may now match a different song, which is rare; plays_to_rematch_insert has then already run,
+# before insert_table_queries
 rematch_queries = [
     songplays_table_update,
     inferred_songs_delete,
@@ -1279,7 +1285,7 @@ warn_queries = [no_plays_warning, missing_values_warning, empty_columns_warning]
 
 verify_queries = [dimensions_check, keys_check, plays_check, inferred_check, whole_star_check]
 
-# tried in turn: for provisioned clusters, then for Serverless
+# Two versions of each query, tried in this order: for provisioned clusters, then for Serverless.
 latest_load_errors_queries = [load_errors, load_errors_detail]
 session_load_errors_queries = [session_load_errors, session_load_errors_detail]
 copy_progress_queries = [copy_progress, copy_progress_detail]

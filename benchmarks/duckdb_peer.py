@@ -1,4 +1,5 @@
-"""Run the same job in DuckDB, for comparison. It logs no load errors and starts no server.
+"""Load the same data into a star schema in DuckDB, to compare with the pipeline. Unlike the pipeline, this script logs
+no load errors and starts no server.
 
 python benchmarks/duckdb_peer.py DATA DATABASE
 """

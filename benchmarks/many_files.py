@@ -2,10 +2,10 @@
 
     python benchmarks/many_files.py [--songs 15000] [--runs 5] [--listed 400000]
 
-Prints the medians of a first load of many song files, a second load with nothing new, and a load of one new song and
-one new log, which reads only the two new files and the objects packed for COPY. Then it loads many more files
-(--listed), and runs the load again with nothing new. Each line shows the seconds of the whole process, those of packing
-and COPY, and the peak memory of the process.
+Each of the --runs rounds makes three loads: of many song files (--songs), with nothing new, and of one new song and one
+new log. The last one reads only the two new files and the objects packed for COPY. Then many more files (--listed) are
+loaded, followed by loads with nothing new. For each kind of load, prints the medians of the total seconds, the seconds
+of packing and COPY, the number of objects read, and the peak memory.
 """
 
 import argparse

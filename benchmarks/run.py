@@ -4,8 +4,8 @@
 
 Each round starts from an empty data directory and runs create_tables.py (not timed), then etl.py twice. Prints medians:
 seconds per step and in total, events per second, peak memory of the Python process and of the process tree, DuckDB's
-time, and the ratio of etl.py's first run to it in the same round. The data come from the project's generator, or from
-log-data, song-data and log_json_path.json in DIR.
+time, and the ratio of etl.py's first run to DuckDB's run in the same round. The data come from the project's generator,
+or from log-data, song-data and log_json_path.json in DIR.
 """
 
 import argparse

@@ -103,7 +103,7 @@ class SmallS3:
 
 
 class Connection(asyncio.Protocol):
-    """One client connection. Its requests come one at a time."""
+    """A client connection, without request pipelining."""
 
     def __init__(self, s3: SmallS3) -> None:
         self._s3 = s3

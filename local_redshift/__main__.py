@@ -42,15 +42,19 @@ class Warehouse(NamedTuple):
 
 
 def main() -> int:
-    """Run psql or serve; return the exit status, 1 after a LocalRedshiftError."""
+    """Run psql or the server; return the exit status: 1 after a LocalRedshiftError."""
     parser = argparse.ArgumentParser(
         prog="python -m local_redshift", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--config", type=Path, help="the warehouse's config file")
     parser.add_argument(
-        "--data-dir", default=".local_redshift", help="the warehouse's folder, without --config; default: %(default)s"
+        "--data-dir",
+        default=".local_redshift",
+        help="the warehouse's folder, if --config is not given; default: %(default)s",
     )
-    parser.add_argument("-d", "--dbname", help="the database; default: the one in the config, or the only one")
+    parser.add_argument(
+        "-d", "--dbname", help="the database; default: the one in the config, or the warehouse's only database"
+    )
     parser.add_argument("--port", type=int, default=PORT, help="for serve; default: %(default)s")
     arguments, rest = parser.parse_known_args()
     try:
@@ -75,7 +79,10 @@ def _warehouse(arguments: argparse.Namespace) -> Warehouse:
     except PipelineError as error:
         raise LocalRedshiftError(str(error)) from None
     if not settings.is_local:
-        raise LocalRedshiftError(f"{settings.path}: [CLUSTER] HOST is {settings.host}, not local: use your own client")
+        raise LocalRedshiftError(
+            f"{settings.path}: [CLUSTER] HOST is {settings.host}, not local: "
+            "connect to the cluster with your own SQL client"
+        )
     database = arguments.dbname or settings.database
     return Warehouse(settings.data_dir.resolve(), database, settings.user, settings.schema, settings.password or "")
 

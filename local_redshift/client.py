@@ -39,9 +39,9 @@ def connect(data_dir: str | Path, dbname: str = "dev", user: str = "awsuser") ->
     """Connect to the local warehouse in `data_dir`.
 
     Start its server, and create the warehouse, the database and the user if missing. The user is an admin, like a
-    cluster's first user. The server runs until the last process that connected to it has ended. COPY uses the AWS
-    settings of this program, and relative paths are resolved against its working directory. Raise ServerError if the
-    server can't be started, and psycopg2.ProgrammingError if the server refuses the database or user name.
+    cluster's first user. The server runs until the last process that connected to it has ended. COPY uses this
+    program's AWS settings, and its working directory for relative paths. Raise ServerError if the server can't be
+    started, and psycopg2.ProgrammingError if the server refuses the database or user name.
     """
     import psycopg2
 
@@ -56,7 +56,7 @@ def connect(data_dir: str | Path, dbname: str = "dev", user: str = "awsuser") ->
         raise psycopg2.ProgrammingError(refused)
     connection = psycopg2.connect(
         host=str(server.socket_dir),
-        hostaddr="",  # overrides PGHOSTADDR
+        hostaddr="",  # empty, to override the environment variable PGHOSTADDR
         port=PORT,
         user=user,
         dbname=dbname,
@@ -76,7 +76,7 @@ def hand_over(connection: "extensions.connection") -> None:
 
 
 def _library_path() -> list[str]:
-    """Return sys.path without the script's folder, which could shadow packages."""
+    """Return sys.path without the script's folder, whose modules could shadow packages."""
     prefixes = (sys.prefix, sys.base_prefix, sys.exec_prefix)
     packages = ("site-packages", "dist-packages")
     libraries = [
@@ -109,7 +109,7 @@ class Server:
             os.close(starting)
 
     def _lock(self, name: str, mode: int) -> int:
-        """Lock a file in DATA_DIR, which is created if missing. Raise ServerError if it can't be used."""
+        """Create DATA_DIR if needed and lock a file in it; raise ServerError on failure."""
         try:
             self.data_dir.mkdir(parents=True, exist_ok=True)
             return locks.lock(self.data_dir / name, mode)
@@ -126,7 +126,7 @@ class Server:
             try:
                 with self.ask(asked) as (_, answer):
                     return answer
-            except (OSError, json.JSONDecodeError) as error:  # the server has just been killed
+            except (OSError, json.JSONDecodeError) as error:  # the server may just have been killed
                 problem = error
                 self.acquire()
         raise ServerError(f"the local server on {self.data_dir} does not answer: {problem}") from problem
@@ -135,7 +135,7 @@ class Server:
     def ask(self, asked: dict[str, Any]) -> Iterator[tuple[socket.socket, dict[str, Any]]]:
         """Send the server a request; yield the connection and the answer.
 
-        A "listen" request lasts until the connection is closed.
+        After a "listen" request, the server keeps its port open until the connection is closed.
         """
         body = json.dumps(asked).encode()
         with socket.socket(socket.AF_UNIX) as connected:
@@ -186,7 +186,7 @@ class Server:
                     stop(self.data_dir / "data")
                     os.close(alone)
                     return
-                os.close(alone)  # the server process waits for this lock before it stops
+                os.close(alone)  # release the lock: the server process needs it before it can stop
             elif (shared := locks.try_lock(users, locks.SHARED)) is not None:
                 os.close(shared)  # other processes are using the server
                 return

@@ -37,7 +37,7 @@ class RedshiftError(Exception):
 
 
 class NotSupported(RedshiftError):
-    """A statement, clause or option that is refused; the message names it."""
+    """An unsupported statement, clause or option; the message names it."""
 
     sqlstate = "0A000"
 
@@ -61,13 +61,13 @@ class NoSuchTable(RedshiftError):
 
 
 class NoSuchFunction(RedshiftError):
-    """A function that Redshift does not have, or not with these argument types."""
+    """An unknown function, or one that does not accept these argument types."""
 
     sqlstate = "42883"
 
 
 class AbortedTransaction(RedshiftError):
-    """A statement after a failed one, in the same transaction."""
+    """A statement in a transaction that has already failed."""
 
     sqlstate = "25P02"
 
@@ -76,7 +76,7 @@ class AbortedTransaction(RedshiftError):
 
 
 class NoTransaction(RedshiftError):
-    """A statement that needs a transaction block."""
+    """A statement that needs a transaction block, used outside one."""
 
     sqlstate = "25P01"
 
@@ -91,8 +91,8 @@ class SourceError(RedshiftError):
     """The source can't be read. Raised before loading starts: the error has a DETAIL block, and no load error is
     logged.
 
-    `context`, `location` and `process` go into that block: the operation, the location in the cluster's source code,
-    and the cluster's process.
+    The block shows `context` (the operation), `location` (in the cluster's source code) and `process` (the cluster's
+    process).
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class SourceError(RedshiftError):
 
 
 class NoSuchObject(SourceError):
-    """The named object does not exist."""
+    """No object or file has the given name or prefix."""
 
 
 def not_in_redshift(what: str) -> NotSupported:

@@ -19,7 +19,7 @@ BAD_LINE = 1216
 NULL_BYTE = 1218
 BAD_UTF8 = 1220
 BAD_SUPER = 1224
-EXTERNAL = 8001  # S3 and IAM failures, in the DETAIL block
+EXTERNAL = 8001  # code of S3 and IAM failures, shown in the DETAIL block
 
 # Load errors: err_reason
 VARCHAR_TOO_LONG = "String length exceeds DDL length"  # seen on a cluster
@@ -53,8 +53,8 @@ NOT_AN_ARRAY = "Invalid JSONPath format: Not an array or index out of range."  #
 MALFORMED = "Invalid JSON format"  # guess
 TOO_LARGE = "JSON object exceeds the maximum size of 4 MB"  # guess
 
-# Messages to the client. https://docs.aws.amazon.com/redshift/latest/dg/tutorial-loading-run-copy.html: this page has
-# two spaces before "Check"
+# Messages to the client. https://docs.aws.amazon.com/redshift/latest/dg/tutorial-loading-run-copy.html: the two spaces
+# before "Check" are copied from this page
 LOAD_FAILED = "Load into table '{table}' failed.  Check 'stl_load_errors' system table for details."
 LOAD_COMPLETED = "Load into table '{table}' completed, {count} record(s) loaded successfully."
 SOME_NOT_LOADED = (
@@ -78,7 +78,7 @@ MANIFEST_INVALID = "Manifest file is not in correct json format: {path}: {proble
 MANIFEST_NOTHING = "None of the files in the manifest exists: {path}"  # guess
 JSONPATHS_MISSING = "The jsonpaths file {path} was not found"  # guess
 JSONPATHS_INVALID = "Invalid JSONPaths file {path}: {problem}"  # guess
-JSONPATHS_COUNT = (  # "Number of jsonpath" and "columns should match" seen, the rest a guess
+JSONPATHS_COUNT = (  # "Number of jsonpath" and "columns should match" were seen; the rest is a guess
     "Number of jsonpaths and the number of columns should match. "
     "JSONPath size: {paths}, Number of columns in table or column list: {columns}"
 )

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import boto3
 
-# A client program sends its settings to the server with this statement, followed by a JSON string. It never reaches
-# PostgreSQL.
+# A client program sends its settings to the server with this statement, followed by a JSON string. The statement is not
+# passed on to PostgreSQL.
 HANDOVER = "SET local_redshift.program TO"
 
 # variables besides AWS_* that boto3 reads
@@ -24,7 +24,7 @@ _environment = threading.RLock()  # os.environ is shared by all threads
 
 
 class Program:
-    """The AWS environment variables and the working directory of a client's program."""
+    """The AWS environment variables and the working directory of a client program."""
 
     def __init__(self, variables: Mapping[str, str], folder: Path) -> None:
         self._variables = dict(variables)
@@ -57,7 +57,7 @@ class Program:
 
     @contextlib.contextmanager
     def environment(self) -> Iterator[None]:
-        """Set the client program's AWS environment variables in this process during the block."""
+        """Use the client program's AWS variables in this process during the block."""
         with _environment:
             own = _aws_variables()
             _replace(own, self._variables)

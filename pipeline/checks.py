@@ -1,4 +1,4 @@
-"""Data checks before a commit and for the whole star schema, and data warnings."""
+"""Data checks of a load or of the whole star schema, and warnings about a load."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ class Passed:
 
     @property
     def lines(self) -> Sequence[str]:
-        """Return no separate lines for a terminal, which gets `text` as well."""
+        """Return no lines for a terminal, so that `text` is shown there, too."""
         return ()
 
 
 def check_load(session: Session, staged: Staged, loaded: Transformed) -> Passed:
     """Check the plays in the load's time window and, after a rematch, all plays.
 
-    If a check fails, raise PipelineError, naming each violation; the load must then not be committed.
+    If a check fails, raise PipelineError, naming each violation; the caller must then not commit.
     """
     advice = ""
     checks = _checks(session, sql_queries.check_queries, staged.window)
@@ -106,7 +106,7 @@ def _noted(session: Session, results: list[CheckResult]) -> list[CheckResult]:
 
 
 def _report(checks: list[CheckResult], outcome: str, advice: str = "") -> Passed:
-    """Return how many checks passed. Raise PipelineError, naming each violation."""
+    """Return how many checks passed. If any failed, raise PipelineError, naming each."""
     failed = [str(check) for check in checks if check.found]
     if len(failed) == 1:
         raise PipelineError(f"check failed, {outcome}: {failed[0]}{advice}")

@@ -72,7 +72,7 @@ class ConfigValues:
     def get(self, section: str, key: str, default: str | None = None) -> str:
         """Return the value, or `default` if it is missing or empty.
 
-        Raise PipelineError, naming the section and the key, if it is missing and there is no default.
+        Without a value or a default, raise PipelineError, naming the section and the key.
         """
         value = self._values.get((section, key), "")
         if not value and default is None:
@@ -81,7 +81,7 @@ class ConfigValues:
 
 
 def _parse(path: Path) -> Mapping[str, Mapping[str, str | None]]:
-    # % has no special meaning; # and ; may be part of a password
+    # no interpolation and no inline comments: a password may contain %, # and ;
     parser = configparser.ConfigParser(interpolation=None, default_section="\0")
     parser.optionxform = str  # type: ignore[assignment, method-assign]  # keep the case of keys
     try:

@@ -34,7 +34,8 @@ from sql_queries import Copy
 
 WORDS = {"log_data": "log files", "song_data": "song files"}
 
-# The names of files in TEMP_DIR: id of the warehouse, start of the run, file. No other file is ever deleted there.
+# Names of the pipeline's files in TEMP_DIR: warehouse id, start time of the run, file. Files with other names are never
+# deleted.
 _OURS = re.compile(
     r"etl-(?P<warehouse>[0-9a-f]{16}|check)/(?P<begun>\d{8}T\d{6})-[0-9a-f]{16}/[\w-]+\.(?:manifest|json\.gz)"
 )
@@ -62,8 +63,8 @@ def plan_copies(session: Session, *, everything: bool = False, trial: bool = Fal
     """Plan the COPYs; their temporary files are deleted at the end of the block.
 
     Without TEMP_DIR each COPY reads its whole prefix. With it, COPY reads only files that have not been loaded yet,
-    unless `everything` is set. `trial` plans COPYs that load nothing. Raise PipelineError, naming the file, if one
-    can't be listed, read or written.
+    unless `everything` is set. `trial` plans COPYs that load nothing. Raise PipelineError if a file can't be listed,
+    read or written; the message names the file.
     """
     if session.source.temp_dir:
         with _plan_new_files(session, everything=everything, trial=trial) as plan:
@@ -102,8 +103,8 @@ def _plan_new_files(session: Session, *, everything: bool, trial: bool) -> Itera
 def warehouse_id(session: Session) -> str:
     """Return an id of this warehouse: a hash of its location and a random mark.
 
-    The mark is a comment on loaded_files. It is not enough by itself: a restored snapshot or a copied data directory
-    has the same one. Create loaded_files and the mark if they do not exist yet.
+    The mark is stored as a comment on the table loaded_files. The id includes the location because a restored snapshot
+    or a copied data directory has the same mark. Create loaded_files and the mark if they do not exist yet.
     """
     session.execute(sql_queries.loaded_files_table_create)
     [(mark,)] = session.rows(sql_queries.loaded_files_marked)
@@ -172,18 +173,18 @@ def _find(session: Session, source: str, record: IO[str] | None, *, known: bool)
 
 
 def _digest(text: str) -> str:
-    # MD5, as in `known_files`; FIPS mode allows it if it is not used for security
+    # MD5, as in the query `known_files`; FIPS mode allows it with usedforsecurity=False
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _loaded(session: Session, source: str) -> set[str]:
-    """Return hashes of the names and versions of the files that were loaded before."""
+    """Return a hash of name and version for each file that has been loaded."""
     with session.execute(sql_queries.known_files, {"source": source}) as cursor:
         return {digest for (digest,) in cursor}
 
 
 def _copies(session: Session, folder: "TempFolder", copy: Copy, files: FileList, trial: bool) -> Iterator[Call]:
-    """Yield the COPYs of these files: one for the packed ones, one for the others."""
+    """Yield the COPYs that load these files: one for packed files, one for the rest."""
     store = file_store_of(session.source_parameters[copy.source], session.source_parameters["region"])
     small, others = divide(store, files)
     objects, left = _packed(session, folder, copy.source, store, small)

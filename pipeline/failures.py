@@ -32,8 +32,8 @@ class Pattern(NamedTuple):
     is_transient: bool
 
 
-# The first match decides. Permanent errors come first: libpq reports every address that it tried, and one may have
-# refused the connection (transient), another the password (permanent).
+# The first match decides. Permanent errors come first, because one libpq message reports every address that it tried:
+# one may have refused the connection (transient), another the password (permanent).
 _PATTERNS = (
     # https://www.postgresql.org/docs/current/client-authentication-problems.html
     Pattern(r"authentication failed|no pg_hba\.conf entry|FATAL: +(?:role|database) .* does not exist", False),
@@ -110,7 +110,7 @@ def is_transient_connection_failure(reason: str, host: str) -> bool:
 
 
 def is_transient_s3_failure(message: str) -> bool:
-    """Tell whether another attempt to list, read or write in S3 may succeed; `message` is obstore's."""
+    """Tell whether retrying an S3 operation may succeed; `message` is from obstore."""
     return _S3_TRANSIENT.search(message) is not None
 
 
@@ -118,7 +118,7 @@ def _is_transient(message: str, patterns: tuple[Pattern, ...]) -> bool:
     return next((one.is_transient for one in patterns if re.search(one.pattern, message)), False)
 
 
-# a failed COPY names one of two system tables, depending on the release
+# the error of a failed COPY names one of these two system tables, depending on Redshift's release
 _LOAD_FAILED = re.compile(r"Check '(stl_load_errors|sys_load_error_detail)' system table")
 
 # https://docs.aws.amazon.com/redshift/latest/dg/r_Load_Error_Reference.html: error codes for bad data
@@ -133,7 +133,7 @@ _NO_SOURCE = re.compile(
 _NO_FILE = re.compile(r"S3 prefix '.*' does not exist|no file's path starts with")
 _COUNT_OF_PATHS = re.compile(r"Number of jsonpath")
 _S3_REFUSED = re.compile(r"S3ServiceException|S3 can't be read")
-# the first message is from older clusters; for the message of Serverless, see
+# the first message is from older clusters; for the others (Serverless), see
 # https://stackoverflow.com/questions/70659682
 _ROLE_REFUSED = re.compile(
     r"not authorized to assume IAM Role|Not authorized to get credentials of role"
@@ -213,9 +213,10 @@ def _said(error: psycopg2.Error, settings: Settings) -> str:
         pattern = _QUOTED if _QUOTED.search(primary) else _AFTER_COLON
         return pattern.sub("(a value)", primary)
     if (error.pgcode or "").startswith("23"):
-        return primary  # its DETAIL quotes the row
+        return primary  # leave out its DETAIL, which quotes the row
     parts = [primary]
-    # the stand-in's DETAIL blames the cluster's role, as a cluster would, even if your own credentials are wrong
+    # leave out the stand-in's DETAIL about credentials: like a cluster's, it blames the role, even if your own
+    # credentials are wrong
     if error.diag.message_detail and not (settings.is_local and _NO_CREDENTIALS.search(primary)):
         parts.append(f"DETAIL:  {error.diag.message_detail.rstrip()}")
     return "\n".join(parts)
@@ -291,4 +292,4 @@ def own_endpoint() -> str:
 def _default_credentials() -> str:
     profile = os.environ.get("AWS_PROFILE")
     where = f"profile {profile} (AWS_PROFILE) of ~/.aws" if profile else "the default profile of ~/.aws"
-    return f"AWS_ACCESS_KEY_ID is not set, so {where}, if it has any (aws configure), or this machine's role"
+    return f"AWS_ACCESS_KEY_ID is not set, so those of {where}, if any (see aws configure), or of this machine's role"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PAGE = 1000  # names per page of an S3 listing
 AT_A_TIME = 128  # concurrent requests: S3 takes some 20 ms for each, whatever its size
 BATCH_FILES, BATCH_BYTES = 2048, 32 << 20  # read at a time; limits memory use
-CREDENTIALS_KEPT = dt.timedelta(minutes=5)  # boto3 refreshes them some 10 minutes before they expire
+CREDENTIALS_KEPT = dt.timedelta(minutes=5)  # safe: boto3 refreshes credentials some 10 minutes before they expire
 
 GONE = "it has been deleted or moved since it was listed"  # transient, because a retry lists the files again
 
@@ -41,7 +41,7 @@ class SourceFile(NamedTuple):
 
 
 class FoundFile(NamedTuple):
-    """A listed file: its name, its size in bytes, and a version that changes with its content."""
+    """A listed file: name, size in bytes, and a version that changes with the content."""
 
     name: str
     size: int
@@ -168,7 +168,7 @@ class S3FileStore:
                     return
 
     def _listed_by_boto3(self, prefix: str, last: FoundFile | None) -> Iterator[FoundFile]:
-        """List the rest with boto3, which accepts any name but takes four times as long."""
+        """List files after `last` with boto3: any name works, but it takes 4 times as long."""
         import boto3
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -246,12 +246,12 @@ def _explained(error: Exception, failed: str, right: str) -> PipelineError:
     if isinstance(error, PermissionDeniedError) or code or "403 Forbidden" in said:
         return PipelineError(f"{failed}: access denied; the AWS identity of this machine needs {right} there")
     if "configured region" in said:
-        return PipelineError(f"{failed}: the bucket is not in the region of [S3] REGION")
+        return PipelineError(f"{failed}: the bucket is not in the region set by [S3] REGION")
     return kind(f"{failed}: {said}")
 
 
 def file_store_of(name: str, region: str) -> FileStore:
-    """Return the store for a name. Raise PipelineError if S3 credentials are missing."""
+    """Return the store for a path or URL. Raise PipelineError without AWS credentials."""
     if not name.startswith("s3://"):
         return LocalFileStore()
     bucket = name.removeprefix("s3://").split("/", 1)[0]

@@ -27,7 +27,7 @@ class Origin(NamedTuple):
 
 @dataclass
 class PackedObject:
-    """A packed object: its name, its files, and the line at which each of them begins."""
+    """An object made of several source files, and the line at which each file begins."""
 
     name: str = ""
     # an array: a list of hundreds of thousands of integers takes far more memory
@@ -131,9 +131,9 @@ def load_errors_of(table: Table, packed: Mapping[str, PackedObject]) -> list[Loa
 
 
 def origin_of(filename: str, line: str, packed: Mapping[str, PackedObject]) -> Origin | None:
-    """Map a line of a packed object to its source; None if the file is not a packed object.
+    """Map a line of a packed object to its source; None if the file is not packed.
 
-    The system tables truncate names at 256 bytes.
+    Compare only the first 256 bytes of names, because the system tables truncate them.
     """
     for name, made in packed.items():
         if filename and name.encode()[:NAME_BYTES] == filename.encode()[:NAME_BYTES] and line.isdecimal():
@@ -184,7 +184,7 @@ def show_load_errors(errors: Sequence[LoadError], source: Source, remark: Callab
     for (key, *_), alike in kinds.items():
         if len(alike) > EXAMPLES:
             source_name = f"[S3] {key.upper()}: " if key else ""
-            say(f"{source_name}{len(alike):,} records like these {EXAMPLES}:")
+            say(f"{source_name}{len(alike):,} similar load errors; the first {EXAMPLES}:")
         for error in alike[:EXAMPLES]:
             said = remark(error)
             say(f"{error}\n  {said}" if said else str(error))

@@ -29,7 +29,7 @@ def describe_staged(session: Session, files: Mapping[str, int], replaces: bool) 
 
 
 class WindowPlays(NamedTuple):
-    """The number of plays in a window, and of those that match a catalogue song."""
+    """The number of plays in a time window, and how many match a catalogue song."""
 
     plays: int
     matched: int
@@ -80,8 +80,8 @@ def measure(
 ) -> Transformed:
     """Return the changes to each table.
 
-    `rows` maps statement names to the number of rows written; `rematched` does so for the statements that rematch
-    earlier plays, and is None if they did not run. `before` and `after` count the plays in the window before and after
+    `rows` maps statement names to the number of rows written; `rematched` has the same for the statements that rematch
+    earlier plays, or is None if these did not run. `before` and `after` count the plays in the window before and after
     the insert.
     """
     wrote, rewrote = Written(rows), Written(rematched or Counter())
@@ -184,7 +184,7 @@ def summarize(session: Session, staged: Staged, loaded: Transformed) -> Summary:
 
 
 def count_files(session: Session, summary: Summary) -> Summary:
-    """Return the summary with file counts from the system table, if available.
+    """Return the summary with file counts from sys_load_history, if available.
 
     Call it after the commit, because reading a system table without permission aborts the transaction.
     """
@@ -201,7 +201,7 @@ def count_files(session: Session, summary: Summary) -> Summary:
 
 
 def say_folders_read(session: Session) -> None:
-    """Print a note if COPY read several folders that match LOG_DATA. Call it after commit."""
+    """Print a note if COPY read several folders that begin with LOG_DATA. Call it after commit."""
     prefix = session.source.log_data
     ends = {name[len(prefix) :].partition("/")[0] for name in _files_read(session) if "/" in name[len(prefix) :]}
     if prefix.endswith("/") or len(ends) < 2:

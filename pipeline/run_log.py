@@ -56,7 +56,7 @@ def complain(message: str, status: int = 1) -> int:
 
 
 def _shown(text: str, stream: TextIO, colour: str, with_time: bool) -> str:
-    """Format the text: with timestamps, and coloured and wrapped for a terminal."""
+    """Format the text: timestamps if `with_time`, colour and wrapping for a terminal."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     lines = text.encode(encoding, "backslashreplace").decode(encoding).split("\n")
     if with_time:
@@ -99,7 +99,7 @@ class Step:
 
 
 class CheckResult(NamedTuple):
-    """One rule of a check: its name, the number of violations, and an example."""
+    """The result of one rule: its name, the number of violations, and an example."""
 
     name: str
     found: int
@@ -145,7 +145,7 @@ class RunLog:
     warnings: list[str] = field(default_factory=list)
     load_errors: list[dict[str, Any]] = field(default_factory=list)
     summary: Summary = field(default_factory=Summary)
-    star: dict[str, Any] | None = None  # what --status shows
+    star: dict[str, Any] | None = None  # statistics of the star schema, with --status
     warehouse: str = "the warehouse"  # such as "dwh.public on local"
     _begun: float = field(default_factory=time.monotonic)
 
@@ -192,10 +192,10 @@ class RunLog:
         """Raise PipelineError if the report would overwrite the config."""
         if self.report is not None and self.report.resolve() == config.resolve():
             report, self.report = self.report, None
-            raise PipelineError(f"--report {report}: that is the config file; nothing was changed")
+            raise PipelineError(f"--report {report} can't be written: that is the config file; nothing was changed")
 
     def forget_try(self) -> None:
-        """Clear what was logged for a failed try, before the next one."""
+        """Clear the log entries of a failed attempt, before the next one."""
         for noted in (self.steps, self.checks, self.warnings, self.load_errors):
             noted.clear()
 
@@ -212,13 +212,13 @@ class RunLog:
         self.detail(f"{step.name}: {rows}{step.seconds:.2f} s")
 
     def detail(self, text: str) -> None:
-        """Print a line that only -v shows."""
+        """Print a line, but only with -v."""
         if self.is_verbose:
             say(text)
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[Phase]:
-        """Time the phase in the block, and print its result if it has one."""
+        """Time the `with` block, and print the phase's result if it has one."""
         started = time.monotonic()
         phase = Phase()
         yield phase

@@ -69,8 +69,8 @@ def check_commit_landed(settings: Settings, run: Run, mark: str) -> bool:
     return landed
 
 
-# Seconds to wait for the worker thread, whose answer from the warehouse may never come. A run that is stopping sends no
-# commit, so the script can exit without waiting any longer.
+# Seconds to wait for the worker thread before exiting. It may wait for the warehouse forever. Exiting without it is
+# safe, because a run that is stopping sends no commit.
 PATIENCE = 0.5
 CANCEL_EVERY = 0.05
 LOOK_EVERY = 0.5  # seconds between wake-ups: on Windows a signal does not interrupt a wait
@@ -100,8 +100,8 @@ class _Worker(threading.Thread):
 def run_with_signals(work: Callable[[], None], run: Run, status_of: Callable[[BaseException | None], int]) -> int:
     """Do the work in a separate thread, so that the driver never delays signals.
 
-    Return the exit status: 130 or 143 after a signal, otherwise the result of `status_of`. Python runs signal handlers
-    only between bytecodes of the main thread: never during a driver call, which may block for hours.
+    Return the exit status: 130 or 143 after a signal, otherwise the result of `status_of`. In the main thread, a driver
+    call could delay signal handlers for hours, because Python runs them only between bytecodes of that thread.
     """
     inbox: Inbox = queue.SimpleQueue()  # its put() is safe in a signal handler
     for number in _WORDS:
@@ -151,7 +151,7 @@ def _end_on_signal(number: signal.Signals, worker: _Worker, run: Run, inbox: Inb
 def _cancel_for(seconds: float, run: Run, worker: _Worker) -> None:
     """Cancel running statements repeatedly until the worker ends or the time is up.
 
-    Repeated because a statement may start just after a cancel that found nothing to cancel.
+    A single cancel is not enough, because a statement may start just after it.
     """
     threading.Thread(target=_keep_cancelling, args=(run, worker), daemon=True).start()
     worker.join(seconds)

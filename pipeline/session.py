@@ -28,8 +28,8 @@ from sql_queries import Copy
 def canceller(connection: extensions.connection) -> Callable[[], None]:
     """Return a function that cancels the running statement, callable from any thread.
 
-    The driver's own cancel() holds the GIL until the server answers, which a hung server never does. A call to libpq
-    through ctypes releases the GIL. If libpq can't be found, the driver's cancel() is returned.
+    The function calls libpq through ctypes, which releases the GIL. The driver's own cancel() holds the GIL until the
+    server answers, and a hung server never answers, so it is returned only if libpq can't be found.
     """
     try:
         libpq = ctypes.CDLL(_psycopg.__file__)
@@ -72,7 +72,7 @@ class Run:
         return f"{self.outcome.value}: {self._advice}" if self.outcome is Outcome.UNKNOWN else self.outcome.value
 
     def cancel_by(self, cancel: Callable[[], None] | None) -> None:
-        """Register the function that cancels the running statement; None: no connection."""
+        """Register the function that cancels the running statement; None removes it."""
         self._cancel = cancel
 
     def check(self) -> None:
@@ -95,8 +95,8 @@ class Run:
     def committing(self, summary: Summary | None = None) -> Iterator[None]:
         """Track a commit sent in the block.
 
-        The outcome is UNKNOWN until the block calls `set_outcome`. `summary` is logged if the commit lands. Raise
-        Stopped before the commit is sent if the run is stopping.
+        The outcome is UNKNOWN until the block calls `set_outcome`. `summary` is logged if the commit lands. If the run
+        is stopping, raise Stopped before the block runs.
         """
         with self._lock:
             self.check()
@@ -127,8 +127,8 @@ Parameters = Mapping[str, Any]
 class Session:
     """A connection for a `with` block; uncommitted changes are rolled back at its end.
 
-    `settings` and `run` are those that the connection was opened for. Methods raise Stopped if the run is stopping, and
-    StatementFailed if the warehouse refuses a statement.
+    `settings` were used to open the connection, and `run` is the run that it serves. Methods raise Stopped if the run
+    is stopping, and StatementFailed if the warehouse refuses a statement.
     """
 
     def __init__(self, connection: extensions.connection, settings: Settings, run: Run | None = None) -> None:
@@ -136,7 +136,7 @@ class Session:
         self.settings = settings
         self.run = run or Run()
         self.mark = ""  # identifies the load; see `mark_load`
-        self.left_out: Counter[str] = Counter()  # bad records that COPY left out, by table
+        self.left_out: Counter[str] = Counter()  # number of bad records that COPY left out, by table
         self.copies: dict[int, Copy] = {}  # the session's COPYs, by query id
         self.packed: dict[str, PackedObject] = {}  # packed objects by name
         self.run.cancel_by(canceller(connection))
@@ -176,7 +176,7 @@ class Session:
         except psycopg2.Error as error:
             self.run.check()  # raises Stopped if the statement was cancelled to stop the run
             raise statement_failed(error, statement, parameters, self.settings, self.run.outcome_text) from error
-        except (TypeError, KeyError, ValueError) as error:  # raised by the driver for a bare %
+        except (TypeError, KeyError, ValueError) as error:  # raised by the driver for a bare % or a missing value
             if "%" not in statement:
                 raise
             raise PipelineError(
@@ -187,11 +187,11 @@ class Session:
 
     @contextlib.contextmanager
     def step(self, statement: str) -> Iterator[Step]:
-        """Time and log the statement in the block, which may set the step's `rows`."""
+        """Time and log the statement in the block; the block may set the step's `rows`."""
         started = time.monotonic()
         step = Step(name_of(statement))
         yield step
-        self.run.check()  # print nothing after the message that the run was stopped
+        self.run.check()  # if the run is stopping, raise Stopped, so that nothing is printed after the message about it
         step.seconds = round(time.monotonic() - started, 3)
         self.run.log.step(step)
 

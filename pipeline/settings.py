@@ -11,7 +11,7 @@ from storage.local_files import user_path
 
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "dwh.cfg"
 
-TEMP_DIR_BYTES = 180  # the system tables truncate file names at 256 bytes, and names of packed objects must fit
+TEMP_DIR_BYTES = 180  # leaves room for the names of packed objects: the system tables truncate paths at 256 bytes
 
 # https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-load.html#copy-maxerror
 MOST_ERRORS = 100_000
@@ -221,7 +221,7 @@ def _temp_dir(values: ConfigValues, host: str) -> str:
     if place.startswith("s3://") and {"", ".", ".."} & set(place.removeprefix("s3://").split("/")):
         raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} has a folder without a name, or called . or ..")
     if len(place.encode()) > TEMP_DIR_BYTES:
-        raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} has more than {TEMP_DIR_BYTES} bytes")
+        raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} is longer than {TEMP_DIR_BYTES} bytes")
     for key in ("LOG_DATA", "SONG_DATA"):
         if place.startswith("s3://") != values.get("S3", key).startswith("s3://"):
             raise PipelineError(

@@ -45,7 +45,7 @@ class Field:
 
 
 def compare_sample(session: Session) -> list[str]:
-    """Return a line for each field of the sample that does not fit the columns.
+    """Return a line for each mismatch between the sample and the staging columns.
 
     Files are read with this machine's own credentials; if that fails, one line says so.
     """
@@ -124,7 +124,7 @@ def fields_of_columns(source: Source) -> list[str]:
     """
     try:
         paths = json.loads(head(source.log_jsonpath, source.region, FILE_BYTES))["jsonpaths"]
-        return [_FIRST_FIELD.match(path).group(1) for path in paths]  # type: ignore[union-attr]  # caught below
+        return [_FIRST_FIELD.match(path).group(1) for path in paths]  # type: ignore[union-attr]  # AttributeError is caught below
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PipelineError(f"{source.log_jsonpath} is not a JSONPaths file") from error
 
@@ -179,7 +179,7 @@ LOOKED_AT = 64 << 20  # limit on the bytes read to find a record
 BAD_LINE = "1216"  # https://docs.aws.amazon.com/redshift/latest/dg/r_Load_Error_Reference.html
 _OVERFLOW = "Overflow, Column type: "
 _LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
-# Redshift's type names (Integer was seen in load errors; the others in cast errors)
+# type names in Redshift's messages: Integer as seen in load errors, the others as seen in cast errors
 _TYPES = {"Short": "smallint", "Integer": "integer", "Long": "bigint"}
 
 # the first bytes of files in other formats, and the message about each
@@ -247,7 +247,7 @@ def beginning(data: bytes) -> str:
 
 
 def find_record(data: bytes, line: int) -> FoundRecord | None:
-    """Return the record at a line, counted from 1; None if the data ends before it."""
+    """Return the record on a line (from 1); None if the data ends before that line."""
     text = data.decode("utf-8", "surrogateescape")
     decoder = json.JSONDecoder()
     at, lines = 0, 1
@@ -269,7 +269,7 @@ def find_record(data: bytes, line: int) -> FoundRecord | None:
 
 
 def _overflow(session: Session, error: LoadError) -> str:
-    """Name the column for which an integer is too large; empty if it is unknown."""
+    """Say which column an integer is too large for; empty if the column is unknown."""
     source = session.source
     data_type = _TYPES.get(error.reason.removeprefix(_OVERFLOW))
     key = source_of(error, source)

@@ -67,9 +67,9 @@ class Staged:
 
 
 class TableChanges(NamedTuple):
-    """The rows of a table that a load added, changed, removed or left unchanged.
+    """How many rows of a table a load added, changed, removed or left unchanged.
 
-    `unchanged` covers only rows that the load read. It includes inferred songs whose artist changed.
+    `unchanged` covers only rows that the load read. Inferred songs whose artist changed count as unchanged.
     """
 
     new: int = 0
@@ -86,9 +86,9 @@ class Transformed:
     """The effects of the staged records on the star schema.
 
     `rows` is the number of rows that each statement wrote, `tables` the changes of each table. `rematches` tells
-    whether plays of earlier runs may now match a different song or artist, `rematched` how many do, and `matched` how
-    many of the inserted plays match a song in the catalogue. `plays_window` is the time range of the plays that the
-    load read.
+    whether plays of earlier runs were matched again, and `rematched` is the number that now have a different song or
+    artist. `matched` is the number of inserted plays that match a song in the catalogue. `plays_window` is the time
+    range of the plays that the load read.
     """
 
     rows: Counter[str]

@@ -56,8 +56,9 @@ def dropped_tables() -> list[TableName]:
 def count_rows(session: Session, *, lock: bool = False) -> dict[str, int]:
     """Return the number of rows of each existing table.
 
-    With `lock`, no rows can be added until the transaction ends. Without it, the count blocks no other session. LOCK
-    comes first, because the first query of a transaction takes its snapshot, and LOCK is not a query.
+    With `lock`, no rows can be added until the transaction ends. Without it, the count blocks no other session. A
+    transaction's snapshot is taken by its first query, not by LOCK, so the count includes rows committed while LOCK
+    waited.
     https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html
     """
     if lock and (found := existing(session)):
@@ -141,7 +142,7 @@ def _source_problem(session: Session, copy: Copy) -> str:
     except PipelineError as error:
         if session.settings.is_local:
             return f"{error}; see [S3] {key.upper()} in {session.settings.path}"
-        # on a cluster, only its role has to be able to read the files
+        # not a failure: on a cluster, only the cluster's role needs read access to the files
         say(f"{key.upper()} can be read, but this machine can't tell whether there are files ({error}): {prefix}")
         return ""
     say(f"{key.upper()} can be read: {prefix}")
@@ -150,7 +151,7 @@ def _source_problem(session: Session, copy: Copy) -> str:
 
 BAR = 40  # width of the longest bar, in characters
 SECONDS = len("2018-11-01 08:31:59")  # length of a timestamp without fractional seconds
-SHOWN = 60  # maximum length of a song's title and artist as shown
+SHOWN = 60  # maximum length of "title by artist", in characters
 
 
 class Star(NamedTuple):
@@ -165,7 +166,7 @@ class Star(NamedTuple):
     plays_matched: int
 
     def report(self) -> dict[str, Any]:
-        """Return the contents for the report of a run."""
+        """Return the contents as a dict for the run's JSON report."""
         return {
             "tables": {name: {"rows": rows, "first": first, "last": last} for name, rows, first, last in self.tables},
             "last_load": self.last_load,

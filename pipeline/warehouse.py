@@ -12,7 +12,7 @@ from pipeline.progress import announce_wait
 from pipeline.settings import CredstashEntry, Settings
 from sql_queries import chosen_schema, schema_choice
 
-# AWS's endpoints: cluster.x.region.redshift..., workgroup.account.region.redshift-serverless...
+# AWS endpoints: <cluster>.<id>.<region>.redshift..., <workgroup>.<account>.<region>.redshift-serverless...
 _ENDPOINT = re.compile(
     r"(?P<name>[\w-]+)\.[\w-]+\.(?P<region>[\w-]+)\.(?P<service>redshift|redshift-serverless)\.amazonaws\.com(\.cn)?"
 )
@@ -46,7 +46,7 @@ def _credstash_password(settings: Settings, entry: CredstashEntry) -> str:
     import botocore.exceptions
     import credstash  # imported here: slow, and needed only if credstash holds the password
 
-    # the wrapper prints errors and exits; the wrapped function raises them
+    # credstash's decorator prints errors and exits; the undecorated function raises them
     get_secret = inspect.unwrap(credstash.getSecret)
     try:
         return str(get_secret(entry.key, table=entry.table, region=entry.region, profile_name=entry.profile))
@@ -133,11 +133,11 @@ def _workgroup_credentials(settings: Settings, workgroup: str, region: str) -> t
 
 # Seconds. An idle Serverless workgroup takes a while to accept the first connection.
 CONNECT_TIMEOUT = 60
-# A COPY sends nothing until it ends, and load balancers drop connections that are idle for 300 s. The first probe is
-# sent well before that, and an unreachable cluster is detected after IDLE + INTERVAL * COUNT seconds.
+# TCP keepalive: a COPY sends nothing until it ends, and load balancers drop connections that are idle for 300 s. An
+# unreachable cluster is detected after IDLE + INTERVAL * COUNT seconds.
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 60, 15, 4
 
-# advice for connection failures, by a part of libpq's message
+# advice for connection failures; each key is a part of libpq's message
 _ADVICE = {
     "does not match host name": (
         "the server's certificate is for a name other than HOST: use the endpoint that AWS shows, or, if you "
@@ -153,7 +153,7 @@ _ADVICE = {
         "is intended, set [CLUSTER] SSLMODE = prefer"
     ),
     "password authentication failed": "check DB_USER and the source of the password",
-    "no password supplied": "set DB_PASSWORD, [CREDSTASH] KEY or IAM_AUTH, or put it in ~/.pgpass",
+    "no password supplied": "set DB_PASSWORD, [CREDSTASH] KEY or IAM_AUTH, or put the password in ~/.pgpass",
     "does not exist": "see DB_NAME and DB_USER",
     "could not translate host name": "see HOST",
     "Connection refused": "see HOST and DB_PORT, and whether the cluster is paused",

@@ -1,4 +1,4 @@
-"""Files on this machine. A prefix is the beginning of a name, not a folder, as in S3.
+"""Files on this machine. As in S3, a prefix is the beginning of a name, not a folder.
 
 https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-source-s3.html
 """
@@ -14,7 +14,7 @@ def user_path(path: str | Path) -> Path:
 
 
 def replace_file(path: Path, text: str, mode: int | None = None) -> None:
-    """Write a file atomically: whoever reads it finds the old content or the new. Raise OSError on failure.
+    """Write a file atomically: readers see either the old content or the new. Raise OSError on failure.
 
     `mode` is the file's permissions; by default, they follow the umask.
     """
@@ -46,7 +46,7 @@ def walk(prefix: str) -> Iterator[str]:
 
     for folder, folders, names in os.walk(top, onerror=refuse, followlinks=True):
         above = folder.rstrip("/") + "/"
-        # skip folders that can't match: there may be a large tree next to the prefix
+        # skip folders that can't match, because they may contain many files
         folders[:] = [
             name for name in folders if _may_match(f"{above}{name}/"[start:], prefix) and not _leads_back(above, name)
         ]

@@ -136,11 +136,11 @@ def test_check_groups_errors_by_source_column_and_reason(tables: Warehouse) -> N
     assert (
         f"{log}, line 1, column ts timestamp: Invalid timestamp format or value [epochmillisecs] (error 1206)" in lines
     )
-    at = lines.index("[S3] LOG_DATA: 1,000 records like these 3:")
+    at = lines.index("[S3] LOG_DATA: 1,000 similar load errors; the first 3:")
     assert [line.split(":")[0] for line in lines[at + 1 : at + 4]] == [
         f"{log}, line {n}, column user_id int4" for n in (2, 3, 4)
     ]
-    assert "[S3] SONG_DATA: 4 records like these 3:" in lines
+    assert "[S3] SONG_DATA: 4 similar load errors; the first 3:" in lines
     assert len([line for line in lines if ", line " in line]) == 7  # of 1,005
     assert "1,005 records would not load" in said and len(read_csv(tables)) == 1005
 
@@ -256,7 +256,7 @@ def test_errors_of_songs_are_told_as_such_where_the_prefix_of_the_logs_has_them_
     (tables.folder / "song-data").rename(tables.folder / "log-data-songs")
     tables.configure({("S3", "LOG_DATA"): "log-data", ("S3", "SONG_DATA"): "log-data-songs"})
     said = tables.failing_output("check")
-    assert said.count("[S3] SONG_DATA: 4 records like these 3:") == 2 and "[S3] LOG_DATA: 4" not in said
+    assert said.count("[S3] SONG_DATA: 4 similar load errors; the first 3:") == 2 and "[S3] LOG_DATA: 4" not in said
 
 
 @pytest.mark.stand_in_only

@@ -611,7 +611,7 @@ def test_temp_dir_that_cant_be_written_changes_nothing(many: Temp) -> None:
         ("s3://bucket/temp", "and LOG_DATA must both be in S3, or both on this machine"),
         ("log-data/temp", "is itself under LOG_DATA; name another folder"),
         ("songs", "is itself under SONG_DATA; name another folder"),
-        ("x" * 200, "has more than 180 bytes"),
+        ("x" * 200, "is longer than 180 bytes"),
     ],
 )
 def test_temp_dir_that_makes_no_sense_is_refused(tables: Warehouse, value: str, said: str) -> None:

@@ -1,4 +1,4 @@
-"""COPY from JSON: the statement, records, values, load errors, progress."""
+"""Parse and run COPY from JSON."""
 
 from local_redshift.copy.run import run_copy
 from local_redshift.copy.statement import CopyStatement, parse_copy

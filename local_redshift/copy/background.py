@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
-PATIENCE = 0.2  # seconds to wait for the thread to end; it may be waiting for S3
+PATIENCE = 0.2  # seconds to wait for the thread to end, which takes longer if it is waiting for S3
 
 
 def in_background(
@@ -16,9 +16,9 @@ def in_background(
 ) -> Generator[Item, None, None]:
     """Yield `items`, produced by a thread that is at most `ahead` items ahead.
 
-    An exception in the thread is re-raised here. `check` is called before each item, and every `seconds` seconds while
-    waiting for one; an exception from it ends the iteration. Close the iterator to stop the thread early; a stuck
-    thread is abandoned.
+    Exceptions in the thread are re-raised to the caller. `check` is called before each item and, while waiting for one,
+    every `seconds` seconds; if it raises an exception, the iteration ends. Closing the iterator stops the thread, or
+    abandons it if it does not end within PATIENCE seconds.
     """
     producer = _Producer(items, ahead)
     try:

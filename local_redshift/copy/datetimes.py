@@ -51,7 +51,7 @@ def _pattern(template: str) -> re.Pattern[str]:
     starts, ends = {match.start() for match in numbers}, {match.end() for match in numbers}
     for match in found:
         part = _FORMAT_PARTS[match[0].upper()]
-        # numbers without a separator between them need all their digits (a guess)
+        # numbers that follow each other without a separator must be zero-padded (a guess)
         if match.end() in starts or match.start() in ends:
             part = part.replace(r"\d{1,2}", r"\d{2}")
         parts += [re.escape(template[at : match.start()]), part]

@@ -44,8 +44,8 @@ class Encoder:
         self._fast = FastRows.for_copy(converters, paths, copy.ignores_case)
 
     def pieces(self, store: Store, found: Iterator[ObjectRead], is_due: Callable[[], bool]) -> Iterator[Piece]:
-        """Yield the rows of all objects. Small objects are combined into one piece, up to BLOCK_BYTES or until
-        `is_due()` is true.
+        """Yield the rows of all objects. Small objects are combined into pieces of about BLOCK_BYTES. A piece ends
+        earlier if a progress update is due (`is_due()`).
         """
         together: list[SmallFile] = []
         size = 0

@@ -10,8 +10,8 @@ from local_redshift.copy.jsonpaths import MISSING, JsonPath, PathError, follow, 
 from local_redshift.copy.records import BadRecord, Record
 from local_redshift.copy.values import Converter, ValueRefused, literal_overflow
 
-# The format of the rows for PostgreSQL's COPY: CSV with backslash as the escape character, so that the fast path can
-# use a JSON encoder.
+# The format of the rows for PostgreSQL's COPY: CSV with backslash as the escape character, because the fast path writes
+# it with a JSON encoder.
 ROW_FORMAT = "FORMAT csv, QUOTE '\"', ESCAPE E'\\\\', NULL 'null'"
 
 ROWS_AT_ONCE = 1000  # number of rows sent to the server at once
@@ -25,7 +25,7 @@ class FileRead(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Rows in ROW_FORMAT, their number, and the files that this piece completes."""
+    """Rows in ROW_FORMAT, their number, and the files whose end it reaches."""
 
     rows: bytes
     row_count: int

@@ -1,8 +1,8 @@
 """The fast path from JSON to rows: whole blocks of records, decoded and checked in C.
 
 A block takes this path only if the exact path (exact.py) would produce the same rows. All other blocks take the exact
-path, which locates the errors. Rows are PostgreSQL's CSV with backslash as the escape character, because a JSON encoder
-escapes with backslashes.
+path, which locates the errors. Rows are PostgreSQL's CSV with backslash as the escape character, because the JSON
+encoder that writes them escapes with backslashes.
 """
 
 import re
@@ -30,8 +30,8 @@ from local_redshift.copy.values import (
 MEMO_SIZE = 100_000  # maximum number of strings cached per column
 _NATIVE = {"varchar": str, "float8": float, "bool": bool} | dict.fromkeys(INTEGER_RANGES, int)
 
-# The boundary between two arrays. It can't occur in a string, where newlines are escaped. For a million replacements, a
-# pattern takes half as long as bytes.replace.
+# The boundary between two JSON arrays. It can't occur inside a string, because JSON escapes newlines. Replacing a
+# million of them takes half as long with a pattern as with bytes.replace.
 _BETWEEN_ARRAYS = re.compile(rb"\]\n\[")
 
 # JSON escapes of the backslash (left unchanged) and of control characters
@@ -91,7 +91,7 @@ class FastRows:
             return self._decoder.decode_lines(block)
 
     def _adapt(self, records: list[dict[str, Any]]) -> bool:
-        """Accept the types that these records need; return whether anything changed."""
+        """Widen the decoder's types to fit these records; return whether any changed."""
         changed = [field.adapt([record.get(field.key) for record in records]) for field in self._fields]
         if any(changed):
             self._decoder = self._new_decoder()
@@ -123,7 +123,8 @@ class _FastField:
             # a TIMESTAMPTZ without a zone would be read in the session's time zone
             zone = "+00:00" if column.type == "timestamptz" else ""
             self._epoch_texts = epoch_formatter(EPOCH_UNITS[copy.timeformat], zone)
-        # number types that must be loaded exactly as written; the decoder does not keep the source text
+        # number types that need the exact path: they are loaded as written, but the decoder does not keep the source
+        # text
         self._as_written: tuple[type, ...] = ()
         if is_text:
             self._as_written = (int, float)
@@ -148,7 +149,7 @@ class _FastField:
         return _NATIVE[column.type]
 
     def adapt(self, values: list[object]) -> bool:
-        """Accept more types if these values need it; return whether anything changed."""
+        """Widen the column's type to fit these values; return whether it changed."""
         if self._mapped:
             return False
         if self._column.type == "varchar":
@@ -181,7 +182,7 @@ class _FastField:
         return [self._text(value) for value in values]
 
     def _text(self, value: object) -> str | None:
-        """Convert a value to the column's string, as the exact path does."""
+        """Convert a value to text for the column's type, as the exact path does."""
         kind = type(value)
         if kind in self._as_written:
             raise _DoesNotFit
@@ -199,7 +200,7 @@ class _FastField:
 
 
 def _without_json_escapes(lines: bytes) -> bytes:
-    """Unescape control characters: CSV escapes only quotes and backslashes.
+    """Unescape control characters: CSV unescapes only quotes and backslashes.
 
     Raise _DoesNotFit for a NUL, which the server can't store.
     """
@@ -213,5 +214,5 @@ def _plain(escape: bytes) -> bytes:
 
 
 def _no_source() -> str:
-    """Raise _DoesNotFit: objects and arrays need their source text. Only the exact path has it."""
+    """Raise _DoesNotFit: only the exact path has the source of objects and arrays."""
     raise _DoesNotFit

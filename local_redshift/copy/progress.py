@@ -31,7 +31,7 @@ FROM json_to_recordset($2) AS told (name text, lines bigint)
 
 
 class CopyProgress:
-    """Write the files and rows read by one COPY to the system tables, in autocommit."""
+    """Record the progress of one COPY in the system tables, outside its transaction."""
 
     def __init__(self, system: Backend, copy: CopyId, source: str, files: int, errors: LoadErrors) -> None:
         """`files` is the number of files to read; `errors` grows as bad records are found."""
@@ -49,7 +49,7 @@ class CopyProgress:
     def count(self, piece: Piece) -> None:
         """Count a piece's rows and files; update the system tables if an update is due.
 
-        A file that was read to its end has not necessarily been committed.
+        A file is listed in stl_load_commits once it has been read, even if it is never committed.
         https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_COMMITS.html
         """
         with self._lock:

@@ -1,4 +1,4 @@
-"""Split a file into records: JSON objects, with the line on which each ends.
+"""Split a file into records (JSON objects), and note the line on which each ends.
 
 Objects are separated by white space only; an object may span lines, and a line may hold several.
 https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-format.html
@@ -15,7 +15,7 @@ from local_redshift import messages
 
 MAX_RECORD_BYTES = 4 << 20  # maximum size of one object or array, including its braces
 
-LONGEST_TOKEN = 16  # a syntax error within this many characters of the end may be a truncated token
+LONGEST_TOKEN = 16  # a syntax error this close to the end of the text may come from a truncated token
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _START = re.compile(r"[{\[]")
@@ -90,7 +90,7 @@ class RecordReader:
         self._in_line = not data.endswith(b"\n")
 
     def feed(self, data: bytes, final: bool = False) -> Iterator[Record | BadRecord]:
-        """Return the records that `data` completes; `final` means that no more data follows."""
+        """Return the records completed by `data`, which is the last if `final` is set."""
         self._text += self._decoder.decode(data, final)
         if data:
             self._in_line = not data.endswith(b"\n")
@@ -140,7 +140,7 @@ class RecordReader:
         return bad, end
 
     def _broken_off(self, at: int, error: json.JSONDecodeError, final: bool) -> tuple[BadRecord | None, int] | None:
-        """Handle a record that may just be incomplete; return None if it is malformed."""
+        """Handle a record that may not have fully arrived; return None if it is malformed."""
         near_end = error.pos >= len(self._text) - LONGEST_TOKEN
         if not near_end and not error.msg.startswith("Unterminated string"):
             return None
@@ -161,7 +161,7 @@ class RecordReader:
 
 
 def _too_large(text: str) -> bool:
-    # count bytes only if the characters could exceed the limit
+    # a character takes at most 4 bytes: encode only strings that could exceed the limit
     if len(text) * 4 <= MAX_RECORD_BYTES:
         return False
     return len(text.encode("utf-8", "surrogateescape")) > MAX_RECORD_BYTES

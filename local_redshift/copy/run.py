@@ -1,4 +1,4 @@
-"""Run a COPY: find table and objects, load the rows, and report as a cluster does."""
+"""Run a COPY: find the table and objects, load the rows, report as a cluster does."""
 
 import contextlib
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ def run_copy(session: CopySession, statement: list[Token]) -> None:
 
 
 class _CopyRun:
-    """One COPY: prepares it, streams the rows, and reports the result."""
+    """Prepare one COPY, stream its rows and report the result."""
 
     def __init__(self, session: CopySession, copy: CopyStatement) -> None:
         self._session = session
@@ -120,7 +120,7 @@ class _CopyRun:
         return paths
 
     def _is_to_be_analyzed(self, table: TargetTable) -> bool:
-        """Return whether to run ANALYZE (copy-parameters-data-load.html, STATUPDATE)."""
+        """Return whether to run ANALYZE (STATUPDATE in copy-parameters-data-load.html)."""
         if self._copy.noload:
             return False
         if self._copy.statupdate is not None:

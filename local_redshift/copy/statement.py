@@ -16,7 +16,7 @@ from local_redshift.sql import Token, closing, code, split_list
 
 @dataclass(frozen=True)
 class CopyStatement:
-    """A COPY ... FORMAT AS JSON. Omitted options have their defaults."""
+    """A parsed COPY ... FORMAT AS JSON, with defaults for omitted options."""
 
     schema: str | None
     table: str
@@ -24,7 +24,7 @@ class CopyStatement:
     source: str  # "s3://bucket/prefix" or a prefix of local paths
     json: str = "auto"  # "auto", "auto ignorecase", or the location of the JSONPaths file
     region: str | None = None
-    credentials: Credentials | None = None  # None: use the client's own AWS credentials, also for IAM_ROLE
+    credentials: Credentials | None = None  # None, even if IAM_ROLE is given: use the client's own AWS credentials
     manifest: bool = False
     compression: str | None = None  # "gzip" or "bzip2"
     timeformat: str | None = None
@@ -74,8 +74,7 @@ TEXTS = ("REGION", "TIMEFORMAT", "DATEFORMAT")
 NO_EFFECT = ("COMPUPDATE", "COMPROWS")
 AUTHORIZATION = ("IAM_ROLE", "CREDENTIALS", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
 
-# https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-format.html, JSON: options that can't be used with
-# JSON
+# https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-format.html: options that can't be used with JSON
 NOT_WITH_JSON = "CSV DELIMITER ESCAPE FILLRECORD FIXEDWIDTH IGNOREBLANKLINES NULL READRATIO REMOVEQUOTES QUOTE".split()
 OTHER_FORMATS = ("CSV", "AVRO", "PARQUET", "ORC", "SHAPEFILE", "FIXEDWIDTH")
 

@@ -59,7 +59,7 @@ class TargetTable:
 def find_table(backend: Backend, copy: CopyStatement) -> TargetTable:
     """Look up the table on the server.
 
-    Raise RedshiftError if it does not exist, NoSuchColumn for an unknown column.
+    Raise RedshiftError if the table does not exist, NoSuchColumn if a column does not.
     """
     sql_name = quote(copy.table) if copy.schema is None else f"{quote(copy.schema)}.{quote(copy.table)}"
     found = [["" if value is None else value for value in row] for row in backend.query(_FIND_COLUMNS, sql_name)]
@@ -87,7 +87,7 @@ def _filled(all_columns: dict[str, tuple[Column, str]], copy: CopyStatement) -> 
 
 
 def _column(name: str, sql_type: str, modifier: int, not_null: bool, most_bytes: str) -> Column:
-    if sql_type == "text":  # only CREATE TABLE AS makes text columns
+    if sql_type == "text":  # only CREATE TABLE AS creates columns of PostgreSQL's type text
         return Column(name, "varchar", MAX_VARCHAR, not_null=not_null)
     if sql_type in ("varchar", "bpchar"):
         length = modifier - 4 if modifier > 0 else MAX_VARCHAR

@@ -24,7 +24,7 @@ from local_redshift.errors import NotSupported
 # takes a string and a type; returns the value as the server displays it, or None if it is invalid
 ParseOnServer = Callable[[str, str], str | None]
 
-INTEGER_RANGES = {  # the type: (name in messages, minimum, maximum)
+INTEGER_RANGES = {  # name in error messages, minimum and maximum of each type
     "int2": ("Short", -(2**15), 2**15 - 1),
     "int4": ("Integer", -(2**31), 2**31 - 1),
     "int8": ("Long", -(2**63), 2**63 - 1),
@@ -35,8 +35,8 @@ MOST_BYTES = 4  # maximum bytes per character in UTF-8
 class ValueRefused(Exception):
     """A value rejected by its column, with Redshift's error code and reason.
 
-    `shows_value` tells whether stl_load_errors.raw_field_value holds the value. According to the guide it always does,
-    but in rows from clusters it is empty for two kinds of JSON load errors.
+    `shows_value` tells whether stl_load_errors.raw_field_value holds the value. The guide says that it always does, but
+    clusters leave it empty for two kinds of JSON load errors.
     """
 
     def __init__(self, code: int, reason: str, shows_value: bool = True) -> None:
@@ -58,7 +58,7 @@ class Field:
 
 
 def _text_of(field: Field) -> str:
-    """Return the value as text; numbers and objects as written in the file."""
+    """Return the value as text, with numbers and objects as written in the file."""
     value = field.value
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -68,7 +68,7 @@ def _text_of(field: Field) -> str:
 
 
 def _found_text(field: Field) -> str:
-    """Return the text of the value found for a column; empty if there is none."""
+    """Return the value as text; an empty string if it is null or missing."""
     return "" if field.value is None or field.value is MISSING else _text_of(field)
 
 
@@ -81,7 +81,7 @@ def _scalar_text(field: Field) -> str | None:
 
 
 class Converter:
-    """Converts JSON values for one column, for one COPY."""
+    """Converts JSON values for one column of a COPY."""
 
     def __init__(self, copy: CopyStatement, column: Column, parse_on_server: ParseOnServer) -> None:
         """Raise NotSupported for a column that JSON can't fill."""
@@ -103,7 +103,7 @@ class Converter:
         return found
 
     def shown(self, value: object, source: Callable[[], str]) -> str:
-        """Return the text of a rejected value for the load error; empty if there is none."""
+        """Return a rejected value as text for the load error; "" if null or missing."""
         return _found_text(self._field(value, source))
 
     def _field(self, value: object, source: Callable[[], str]) -> Field:
@@ -140,8 +140,8 @@ def _to_integer(field: Field) -> str | None:
     if type(field.value) is FloatLiteral:
         number = float(text)
         if not math.isfinite(number) or not low <= int(number) <= high:
-            raise _integer_overflow(word, low, high, shows_value=False)  # as seen in load errors of clusters
-        return str(int(number))  # the fraction is truncated (guess)
+            raise _integer_overflow(word, low, high, shows_value=False)  # as seen in load errors from clusters
+        return str(int(number))  # truncate the fraction (a guess about Redshift)
     _check_digits(text, word, point=False)
     if len(text) > 40 or not low <= int(text) <= high:
         raise _integer_overflow(word, low, high)
@@ -154,7 +154,7 @@ def _integer_overflow(word: str, low: int, high: int, shows_value: bool = True) 
 
 
 def _check_digits(text: str, word: str, point: bool) -> None:
-    """Raise "Invalid digit" if `text` is not a number or has blanks around it (guess)."""
+    """Reject text that is not a number. Blanks around it are also rejected (a guess)."""
     points = 1 if point else 0
     for position, char in enumerate(text):
         if (char.isascii() and char.isdigit()) or (position == 0 and char in "+-" and len(text) > 1):
@@ -276,11 +276,11 @@ def _fitted(text: str, field: Field, reason: str) -> str:
         return cut
     raise ValueRefused(
         messages.TOO_LONG, reason, shows_value=reason != messages.VARCHAR_TOO_LONG
-    )  # as seen in load errors of clusters
+    )  # a cluster's load errors omit the value for VARCHAR
 
 
 def _is_bad_byte(char: str) -> bool:
-    return "\udc80" <= char <= "\udcff"  # a byte that is not UTF-8; other surrogates are from JSON escapes
+    return "\udc80" <= char <= "\udcff"  # an invalid UTF-8 byte; other surrogates come from JSON escapes
 
 
 def _bytes_of(char: str) -> int:
@@ -335,8 +335,8 @@ _BARE_DATE = re.compile(r"\d{6}|\d{8}", re.ASCII)
 # special values that only PostgreSQL accepts, and fractions that it would round
 _ONLY_POSTGRESQL = re.compile(r"\b(now|today|tomorrow|yesterday|epoch|infinity|allballs)\b|\.\d{7}", re.IGNORECASE)
 
-# https://docs.aws.amazon.com/redshift/latest/dg/limitations-super.html. A database can be set to accept strings of
-# 16,000,000 bytes.
+# https://docs.aws.amazon.com/redshift/latest/dg/limitations-super.html. A database can be configured to raise the limit
+# on strings to 16,000,000 bytes.
 _MAX_SUPER_DEPTH = 1000
 _MAX_SUPER_STRING = 65_535
 _REJECTED_BY_JSONB = re.compile(r"\\u|\d{1000}|[eE][+-]?\d{4}")
@@ -369,7 +369,7 @@ def _to_timestamp(field: Field) -> str | None:
     if template == "auto":
         found = _by_server(text, field)
     else:
-        # a number is read as binary floating point, as for DECIMAL
+        # a JSON number with a fraction or exponent is converted to binary floating point, as for DECIMAL columns
         shortest = repr(float(text)) if type(field.value) is FloatLiteral else text
         moment = _moment(shortest, template)
         found = None if moment is None else _iso(moment, with_zone)

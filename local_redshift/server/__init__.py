@@ -1,1 +1,1 @@
-"""The processes of a data directory: PostgreSQL, and the process that serves it to clients."""
+"""The processes of a data directory: PostgreSQL, and the server in front of it."""

@@ -51,7 +51,7 @@ def server_account() -> pwd.struct_passwd | None:
         return None
     with contextlib.suppress(KeyError):
         return pwd.getpwnam(SERVER_ACCOUNT)
-    # one process at a time: concurrent runs of useradd give the account different user ids
+    # one process at a time: concurrent runs of useradd could create the account twice, with different user ids
     with open("/etc/passwd") as accounts:
         fcntl.flock(accounts, fcntl.LOCK_EX)
         with contextlib.suppress(KeyError):
@@ -81,9 +81,9 @@ def as_account(account: pwd.struct_passwd | None) -> dict[str, Any]:
 def let_account_reach(account: pwd.struct_passwd | None, *paths: Path) -> None:
     """If the user is root, let the server's account traverse the folders to its files.
 
-    Only the execute permission (x) is added, and only if it is missing, so nobody can list more than before. Changes
-    are reported on stderr, because a folder may belong to somebody else; a change of the first path, which is the
-    stand-in's own folder, is not reported.
+    Add only the execute permission (x), which does not let anybody list a folder. Report each change on stderr, because
+    the folder may belong to somebody else. A change to the first path is not reported, because that is the stand-in's
+    own folder.
     """
     if account is None:
         return
@@ -91,7 +91,7 @@ def let_account_reach(account: pwd.struct_passwd | None, *paths: Path) -> None:
         for folder in [path, *path.parents]:
             mode = folder.stat().st_mode
             if not mode & 0o001:
-                if folder != paths[0]:  # the first folder is our own
+                if folder != paths[0]:  # the first path is the stand-in's own folder
                     _say_chmod(folder, mode, mode | 0o001, account)
                 folder.chmod(mode | 0o001)
 

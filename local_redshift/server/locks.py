@@ -1,7 +1,7 @@
-"""Locks on files. The kernel releases them when a process ends, however it ends.
+"""File locks. The kernel releases a lock when the process that holds it ends, even if it is killed.
 
-`users.lock` is shared by all processes that use a data directory. `process.lock` belongs to the process that serves it,
-and `start.lock` to the one that starts that process.
+`users.lock` is shared by all processes that use a data directory. `process.lock` is held by the server process of that
+directory, and `start.lock` by the client that is starting the server process.
 """
 
 import fcntl
@@ -13,7 +13,7 @@ SHARED, EXCLUSIVE = fcntl.LOCK_SH, fcntl.LOCK_EX
 
 
 def try_lock(path: Path, mode: int) -> int | None:
-    """Lock the file without waiting; return its descriptor, or None if it is locked."""
+    """Lock the file without waiting; return its descriptor, None if the lock is taken."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(fd, mode | fcntl.LOCK_NB)

@@ -53,7 +53,7 @@ class Postgres:
             except BackendError as error:
                 if error.fields.get("C") != CANNOT_CONNECT_NOW or time.monotonic() > deadline:
                     raise
-                time.sleep(0.05)  # it is still recovering from a crash
+                time.sleep(0.05)  # PostgreSQL is still recovering from a crash
 
     def admin(self, database: str) -> Backend:
         """Open a session as the superuser."""
@@ -85,8 +85,8 @@ class Postgres:
         return True
 
     def _start_once(self, deadline: float) -> bool:
-        """Start PostgreSQL unless it is running; return False if the caller should retry. False means that another
-        server is still starting, recovering or shutting down.
+        """Start PostgreSQL unless it is running; return False if the caller should retry. A retry is needed while
+        another server on the same data is starting, recovering or shutting down.
         """
         if server_pid(self.pgdata) is not None and time.monotonic() < deadline:
             return self._accepts()
@@ -114,9 +114,9 @@ class Postgres:
     def _clear_left_overs(self) -> None:
         """Keep PostgreSQL from mistaking a killed server for a running one.
 
-        PostgreSQL checks the id in postmaster.pid itself, but fails to start if another program now has that id. So
-        replace it with this process's id, which PostgreSQL knows is not a server. The rest of the file must stay: it
-        tells PostgreSQL whether children of the killed server still write to the data.
+        PostgreSQL itself checks the process id in postmaster.pid, but fails to start if another program now has that
+        id. So replace the id with that of this process, which PostgreSQL does not mistake for a server. The rest of the
+        file must stay: it tells PostgreSQL whether children of the killed server still write to the data.
         """
         pid_file = self.pgdata / "postmaster.pid"
         if server_pid(self.pgdata) is None:
@@ -155,8 +155,8 @@ def _quoted(folder: Path) -> str:
 def server_pid(pgdata: Path) -> int | None:
     """Return the process id of the server on `pgdata`, or None if none is running.
 
-    `postmaster.pid` remains when a server is killed, and another process may get its id. So only a process whose
-    command line names `pgdata` counts.
+    `postmaster.pid` remains when a server is killed, and another process may later get the id in it. So only a process
+    whose command line names `pgdata` counts.
     """
     try:
         pid = int((pgdata / "postmaster.pid").read_text().split("\n", 1)[0])
@@ -183,7 +183,7 @@ def stop(pgdata: Path) -> None:
         return
     deadline = time.monotonic() + STOP_SECONDS
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGINT)  # "fast shutdown"
+        os.kill(pid, signal.SIGINT)  # PostgreSQL's "fast shutdown"
         while server_pid(pgdata) == pid:
             if time.monotonic() > deadline:
                 # stop at once, without a checkpoint: the next start recovers from the WAL

@@ -1,8 +1,8 @@
 """The process that serves a data directory while anybody uses it.
 
 It starts PostgreSQL, accepts clients and, once the last process that uses the data directory has ended, stops
-PostgreSQL and exits. Those processes hold `users.lock` as a shared lock, which the kernel releases however they end;
-this process waits until it can lock the file exclusively.
+PostgreSQL and exits. Each of those processes holds a shared lock on `users.lock`, which the kernel releases however the
+process ends. To notice the last one, this process waits for an exclusive lock on the file.
 """
 
 import contextlib
@@ -27,11 +27,11 @@ def main(folder: str) -> None:
     """Serve a data directory. Print READY once clients can connect, or the reason why they can't."""
     data_dir = Path(folder)
     sys.setrecursionlimit(RECURSION_LIMIT)
-    # fork, so that the parent, which may run for a long time, need not wait for the server
+    # fork: the program that starts the server waits only for the parent, which exits at once
     if os.fork() != 0:
         os._exit(0)
     if locks.try_lock(data_dir / locks.PROCESS, locks.EXCLUSIVE) is None:
-        return  # another process serves it
+        return  # another process already serves this data directory
     postgres = Postgres(data_dir)
     importing = threading.Thread(target=_import_sessions, args=[data_dir])
     importing.start()  # while PostgreSQL starts

@@ -1,16 +1,16 @@
-"""Settings of the server: SQL as in Redshift, tuned for one user's bulk loads."""
+"""PostgreSQL settings: SQL as in Redshift, tuned for one user's bulk loads."""
 
 import sys
 
-# Shared memory for parallel queries. The default on Linux, files in /dev/shm, fails if that folder is small (as in a
-# container) or read-only. macOS has no such folder, and its limits for the alternative, sysv, are low.
+# Shared memory for parallel queries. Linux gets sysv, because the default, files in /dev/shm, fails if that folder is
+# small (as in a container) or read-only. macOS has no such folder and low limits for sysv, so it keeps posix.
 SHARED_MEMORY = "sysv" if sys.platform.startswith("linux") else "posix"
 
 SETTINGS = {
     "listen_addresses": "",
     "max_connections": "250",  # a client that runs a COPY has two sessions
     "unix_socket_permissions": "0700",
-    # Redshift: snapshot isolation, UTC, backslash escapes in plain string literals
+    # as in Redshift: snapshot isolation, UTC, backslash escapes in plain string literals
     # https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html
     "default_transaction_isolation": "repeatable read",
     "timezone": "UTC",
@@ -30,14 +30,14 @@ SETTINGS = {
     "max_wal_size": "4GB",  # no checkpoint in the middle of a load
     "checkpoint_timeout": "1h",
     "shared_buffers": "512MB",
-    # log files arrive nearly sorted, and sorting a million wide rows takes two thirds as long as hashing them, so hash
-    # tables get no more memory than sorts
+    # no more memory for hash tables than for sorts: log files arrive nearly sorted, and sorting a million wide rows
+    # takes two thirds as long as hashing them
     "work_mem": "128MB",
     "hash_mem_multiplier": "1",
     # a cluster uses hash joins for equality; a nested loop would search a zone map once per row
     "enable_nestloop": "off",
     "random_page_cost": "1",  # the blocks that a zone map selects are adjacent
-    # up to two processes per query, even if the worker returns many rows
+    # at most one parallel worker per query, which is used even if it returns many rows
     "max_parallel_workers_per_gather": "1",
     "parallel_setup_cost": "100",
     "parallel_tuple_cost": "0.01",

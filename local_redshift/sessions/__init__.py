@@ -1,1 +1,1 @@
-"""The sessions of clients: PostgreSQL's protocol on one side, the embedded PostgreSQL on the other."""
+"""Serve clients over PostgreSQL's protocol, using the embedded PostgreSQL."""

@@ -1,7 +1,7 @@
 """A PostgreSQL session for one client's statements and the stand-in's own queries.
 
-All of them use the extended protocol, in which only a Sync ends a client's transaction. So the stand-in's own queries
-can run between two statements of the client without ending its transaction.
+All of them use the extended protocol, in which an implicit transaction ends only at a Sync. So the stand-in's own
+queries can run between two statements of the client without ending its transaction.
 https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
 """
 
@@ -30,7 +30,7 @@ from local_redshift.sessions.protocol import (
 IDLE, IN_TRANSACTION, FAILED = "I", "T", "E"  # transaction states in ReadyForQuery
 
 _STATUS_AFTER = {"BEGIN": IN_TRANSACTION, "START TRANSACTION": IN_TRANSACTION, "COMMIT": IDLE, "ROLLBACK": IDLE}
-_OWN = f"local_redshift_{secrets.token_hex(4)}"  # prepared statement and portal of the stand-in's own queries
+_OWN = f"local_redshift_{secrets.token_hex(4)}"  # name of the stand-in's own prepared statement and portal
 _NO_LIMIT = b"\0\0\0\0"
 _LARGEST = 1 << 30  # maximum size of PostgreSQL's messages, in bytes
 
@@ -177,8 +177,8 @@ class Backend:
     def _answers(self, last: bytes, skipped: int = 0) -> Iterator[Message]:
         """Yield the answers up to ReadyForQuery; raise BackendError if one was an error.
 
-        In a pipeline, where ReadyForQuery arrives only after Sync, raise an error at once, and stop after message
-        number `skipped` + 1 of the kind `last`.
+        In a pipeline, ReadyForQuery arrives only after Sync, so raise an error at once, and stop after the message of
+        kind `last` that follows `skipped` others of that kind.
         """
         refused: Fields | None = None
         while True:
@@ -208,7 +208,7 @@ class Backend:
             pass
 
     def sync(self) -> None:
-        """Send Sync, which ends a sequence of messages; outside a transaction block, it commits.
+        """Send Sync to end a message sequence; outside a transaction block, it commits.
 
         Raise BackendError if PostgreSQL refuses the commit.
         """
@@ -273,7 +273,7 @@ class Backend:
         with socket.socket(socket.AF_UNIX) as connected:
             connected.connect(self._path)
             connected.sendall(cancel_request(self.process, self.secret))
-            connected.recv(1)  # PostgreSQL closes the connection once it has handled the request
+            connected.recv(1)  # wait until PostgreSQL has handled the request: it then closes the connection
 
     def close(self) -> None:
         """End the session; uncommitted changes are rolled back."""

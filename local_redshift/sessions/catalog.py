@@ -1,4 +1,4 @@
-"""The catalog as a session sees it: with its own transaction, temporary tables and search_path."""
+"""The catalog within a session: its transaction, temporary tables, search_path."""
 
 import functools
 

@@ -1,6 +1,7 @@
-"""Declarations unknown to PostgreSQL: keys, distribution, sort keys, encodings.
+"""Store unenforced keys, distribution styles, sort keys and encodings.
 
-They are stored in the stand-in's own tables, which its catalog reads (server/functions/pg_catalog.sql).
+PostgreSQL's own catalog does not hold them, so they are in tables that the stand-in's catalog views read
+(server/functions/pg_catalog.sql).
 """
 
 import json
@@ -136,7 +137,7 @@ def forget_dropped_columns(backend: Backend) -> None:
 
 
 def inherit(backend: Backend, table: str, parent: str) -> list[str]:
-    """Copy the parent's attributes to a table created LIKE it; return the sort key.
+    """Copy the parent's attributes to a table created with LIKE; return its sort key.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html: LIKE copies distribution
     and sort key, but no key constraints.

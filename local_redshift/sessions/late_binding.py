@@ -2,8 +2,8 @@
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_VIEW.html
 
-PostgreSQL stores each as a view without columns, so it can be listed, renamed, granted and dropped like any other. Its
-query is stored separately, and replaces the view in statements that read it (sql/names.py).
+PostgreSQL stores each as a view without columns, so listing, renaming, dropping and GRANT work as for any other view.
+The query of a late-binding view is stored separately, and replaces the view in statements that read it (sql/names.py).
 """
 
 import json
@@ -38,7 +38,7 @@ SELECT EXISTS (
 
 
 def make_way(backend: Backend, statement: list[Token]) -> None:
-    """Drop a bound view before CREATE OR REPLACE makes it late-binding."""
+    """Drop an ordinary view before CREATE OR REPLACE makes it late-binding."""
     view = created_view(statement)
     words = [token.word for token in statement if token.kind != "space"]
     if is_late_binding(statement) and "REPLACE" in words[:3] and backend.query(_IS_BOUND_VIEW, view) == [["t"]]:
@@ -46,7 +46,7 @@ def make_way(backend: Backend, statement: list[Token]) -> None:
 
 
 def note(backend: Backend, statement: list[Token]) -> None:
-    """Store a late-binding view's query; for a bound view, delete the stored query."""
+    """Store a late-binding view's query; for an ordinary view, delete the stored one."""
     view = created_view(statement)
     backend.query(_FORGET, view)
     if is_late_binding(statement):

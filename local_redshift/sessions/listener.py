@@ -44,7 +44,7 @@ _OPTIONS = ("application_name", "datestyle", "extra_float_digits", "options", "t
 
 
 class Access(NamedTuple):
-    """The login for clients on 127.0.0.1, and the Program for their COPYs."""
+    """The login for clients on 127.0.0.1, and the Program with AWS settings for COPY."""
 
     user: str
     database: str
@@ -159,7 +159,7 @@ class Listener:
             client.flush()
             return None
         who = {"user": user, "database": database, "client_encoding": "UTF8", "application_name": REPORTS}
-        who["options"] = "-c lock_timeout=10s"  # clients can't cancel the reporting session, so limit its lock waits
+        who["options"] = "-c lock_timeout=10s"  # clients can't cancel a session that writes to the system tables
         program = access.program if access is not None else self._own_program
         session = Session(client, backend, lambda: self._postgres.session(who), program, is_private=access is None)
         session.on_names_changed = self._prepared.clear
@@ -168,7 +168,7 @@ class Listener:
     # requests from the project's own programs, on the private socket
 
     def _answer(self, client: Stream, request: dict[str, Any]) -> None:
-        """Answer a request in JSON; "listen" holds a port until the client disconnects."""
+        """Answer a JSON request; "listen" keeps a port open until the client disconnects."""
         listening = None
         try:
             if "listen" in request:

@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 STARTUP_BYTES = 10_000  # PostgreSQL's limit for a startup message
-# https://docs.aws.amazon.com/redshift/latest/dg/c_redshift-sql.html: 16 MB for a statement, plus its parameter values
+# https://docs.aws.amazon.com/redshift/latest/dg/c_redshift-sql.html: a statement has at most 16 MB; the rest is for its
+# parameter values
 MESSAGE_BYTES = 64 << 20
 READ_BYTES = 1 << 16
 ADDRESS = "127.0.0.1"
@@ -75,12 +76,12 @@ class Stream:
         return bool(part)
 
     def startup(self) -> bytes | None:
-        """Remove a client's first message, which has no type byte, from the buffer; None if incomplete."""
+        """Remove and return the startup message (no type byte); None if incomplete."""
         size = self._size(0, min(self.limit, STARTUP_BYTES))
         return None if size is None else self._take(size)[4:]
 
     def message(self) -> Message | None:
-        """Remove the next message from the buffer; None if incomplete."""
+        """Remove and return the next message; None if incomplete."""
         size = self._size(1, self.limit)
         if size is None:
             return None
@@ -88,7 +89,7 @@ class Stream:
         return Message(taken[:1], taken[5:])
 
     def data_rows(self) -> bytes:
-        """Take all complete rows at once: the hot path for large results."""
+        """Remove and return all complete rows at once: the hot path for large results."""
         held, end, length_at = self._received, 0, _LENGTH.unpack_from
         last = len(held) - 5
         while end <= last and held[end] == _DATA_ROW:
@@ -206,11 +207,11 @@ def columns_of(row: bytes) -> list[str | None]:
 
 
 def varbyte_columns(description: bytes) -> tuple[bytes, list[int]]:
-    """Change a RowDescription's BYTEA to VARBYTE; also return those sent as text."""
+    """Change BYTEA to VARBYTE in a RowDescription; also return columns sent as text."""
     described, found = bytearray(description), []
     at = 2
     for number in range(*integers(description, "h")):
-        at = description.index(b"\0", at) + 1  # after the name
+        at = description.index(b"\0", at) + 1  # skip the column's name
         table, place, sql_type, size, modifier, form = _DESCRIBED.unpack_from(described, at)
         if sql_type == BYTEA:
             _DESCRIBED.pack_into(described, at, table, place, VARBYTE, size, modifier, form)
@@ -225,7 +226,7 @@ def with_varbyte(rows: bytes, columns: Collection[int]) -> bytes:
     changed = bytearray()
     end = 0
     while end < len(rows):
-        start, at = len(changed), end + 7  # after the kind, the length and the number of columns
+        start, at = len(changed), end + 7  # skip the message kind, the length and the number of columns
         end += 1 + _LENGTH.unpack_from(rows, end + 1)[0]
         changed += rows[at - 7 : at]
         number = 0

@@ -40,7 +40,7 @@ from local_redshift.sql import (
 )
 
 SERVER_VERSION = "8.0.2"  # as observed on a cluster
-# the other parameters that a cluster reports when a client connects
+# parameters that a cluster reports when a client connects, besides server_version
 SETTINGS = (
     "client_encoding",
     "DateStyle",
@@ -50,7 +50,7 @@ SETTINGS = (
     "session_authorization",
     "TimeZone",
 )
-UNREAD_BYTES = 1 << 20  # stop receiving from a client while this much is waiting to be processed
+UNREAD_BYTES = 1 << 20  # stop receiving from a client while this many bytes are waiting to be processed
 
 
 class ClientGone(ConnectionError):
@@ -69,13 +69,13 @@ class Session:
     """A client and its PostgreSQL session. `run` returns when either is gone.
 
     `program` holds the AWS settings and working directory for its COPYs. `is_private` tells whether the client uses the
-    private socket.
+    private socket of the project's own programs.
     """
 
     def __init__(
         self, client: Stream, backend: Backend, open_system: Callable[[], Backend], program: Program, is_private: bool
     ) -> None:
-        """`open_system` opens a second session on PostgreSQL."""
+        """`open_system` opens a second session, unaffected by rollbacks in the first."""
         self.backend = backend
         self.program = program
         self.is_private = is_private
@@ -85,9 +85,9 @@ class Session:
         self._system: Backend | None = None
         self._statements: dict[str, list[Token]] = {}  # prepared statements that `utility` runs, not PostgreSQL
         self._portals: dict[str, list[Token]] = {}
-        self._varbyte: dict[str, Collection[int]] = {}  # VARBYTE columns of each portal on PostgreSQL
+        self._varbyte: dict[str, Collection[int]] = {}  # VARBYTE columns of each portal that PostgreSQL runs
         self._over_views: dict[str, OverViews] = {}  # prepared statements that read late-binding views
-        self._executed = 0  # statements since the last Sync
+        self._executed = 0  # number of statements run since the last Sync
         self._skips = False  # whether to skip messages until the next Sync
         self._is_cancelled = threading.Event()
         backend.before_wait = self._watch_client
@@ -111,7 +111,7 @@ class Session:
             self.end("57P01", "the local server has ended")
         except ProtocolViolation as error:
             self.end("08P01", f"protocol error: {error}")
-        except OSError:  # cancel, or PostgreSQL would finish the statement of the disconnected client
+        except OSError:  # the client has disconnected: cancel its statement, or PostgreSQL would finish it
             self.cancel()
         finally:
             self.close()
@@ -229,7 +229,7 @@ class Session:
     def _run_utility(self, statement: list[Token]) -> None:
         self._check_transaction(statement)
         self._is_cancelled.clear()
-        self.backend.close_portal("")  # the unnamed portal; PostgreSQL would replace it when running the statement
+        self.backend.close_portal("")  # close the unnamed portal, as PostgreSQL would if it ran this statement itself
         tag = utility.run(self, statement)
         self._executed += 1
         self._client.write(b"C", text(tag))
@@ -302,7 +302,7 @@ class Session:
     _HANDLERS: ClassVar = {b"P": _parse, b"B": _bind, b"D": _describe, b"E": _execute, b"C": _close_prepared}
 
     def forget_prepared(self, name: str | None = None) -> bool:
-        """Forget one prepared statement or all; return True if only this session had it."""
+        """Forget one prepared statement or all; return True if PostgreSQL did not have it."""
         if name is not None:
             self._over_views.pop(name, None)
             return self._statements.pop(name, None) is not None
@@ -343,9 +343,10 @@ class Session:
         self._pass_answer(last, varbyte=varbyte)
 
     def _pass_answer(self, last: bytes, dropped: bytes = b"", varbyte: Collection[int] = ()) -> Collection[int]:
-        """Pass on PostgreSQL's answer up to a message whose kind is in `last`.
+        """Pass on PostgreSQL's messages up to the first whose type is in `last`.
 
-        Return the VARBYTE columns: those that the answer describes, else `varbyte`. Raise BackendError for an error.
+        Return the VARBYTE columns: from the row description if there is one, otherwise `varbyte`. Raise BackendError if
+        PostgreSQL reports an error.
         """
         self.backend.stream.write(b"H")
         while True:
@@ -375,7 +376,7 @@ class Session:
 
     @contextlib.contextmanager
     def _refusals_told(self) -> Iterator[None]:
-        """Report errors in the block to the client, then skip to its next Sync."""
+        """Report errors in the block to the client, then skip to the client's next Sync."""
         try:
             yield
         except RedshiftError as error:

@@ -1,7 +1,7 @@
 """Sort keys and ANALYZE statistics.
 
-A cluster's zone map has the minimum and maximum of each 1 MB block, so that a query for a range of the sort key
-skips the other blocks. PostgreSQL's BRIN index does the same for ranges of 1 MB.
+A cluster's zone map has the minimum and maximum of each 1 MB block, so that a query for a range of sort key values
+skips blocks outside that range. The stand-in uses a BRIN index, which does the same for each 1 MB of a table.
 https://docs.aws.amazon.com/redshift/latest/dg/t_Sorting_data.html
 """
 
@@ -22,7 +22,8 @@ JOIN pg_catalog.pg_am ON pg_am.oid = relam
 WHERE amname = 'brin' AND indrelid = $1::text::regclass
 """
 
-# BRIN does not support BOOLEAN, and rejects rows if a column's minimum and maximum do not fit in an 8 KB page
+# Sort key columns that BRIN can index. It does not support BOOLEAN, and rejects rows if a column's minimum and maximum
+# do not fit in an 8 KB page
 _SORTABLE = """
 SELECT attname
 FROM pg_catalog.pg_attribute
@@ -33,7 +34,8 @@ WHERE attrelid = $1::text::regclass
 ORDER BY place
 """
 
-# Number of rows written to the table since the counters were reset, including rolled-back rows. A crash resets them.
+# Number of rows written to the table since the counters were reset, including rolled-back rows. A crash resets the
+# counters.
 _CHANGES = """
 SELECT
     pg_stat_get_tuples_inserted(oid) + pg_stat_get_xact_tuples_inserted(oid)
@@ -74,7 +76,7 @@ def make_zone_map(backend: Backend, table: str, sort_key: list[str]) -> None:
 def is_analyze_due(backend: Backend, table: str) -> bool:
     """Update a table's zone map; return whether ANALYZE has to compute statistics.
 
-    It does not have to if less than analyze_threshold_percent of the table has changed since the last ANALYZE.
+    The table can be skipped if less than analyze_threshold_percent of it has changed since the last ANALYZE.
     """
     for (zone_map,) in backend.query(_ZONE_MAPS, table):
         backend.query("SELECT brin_summarize_new_values($1::text::regclass)", zone_map)

@@ -1,6 +1,6 @@
-"""Run statements other than queries: they have no parameters or result rows.
+"""Run utility statements, which have no parameters or result rows.
 
-Their Redshift-specific effects, which PostgreSQL lacks, are added here.
+Effects that they have on Redshift but not on PostgreSQL are added here.
 """
 
 import json
@@ -48,7 +48,7 @@ _HAS_CONSTRAINT = "SELECT 1 FROM pg_catalog.pg_constraint WHERE conrelid = to_re
 
 
 def is_utility(statement: list[Token]) -> bool:
-    """Tell whether `run` handles the statement, as it does all but queries and DML, and a DELETE of all rows."""
+    """Tell whether `run` handles the statement: all but queries and DML, and also a DELETE without WHERE."""
     tokens = code(statement)
     return tokens[0].word not in QUERIES or _is_delete_of_all(tokens)
 
@@ -76,7 +76,7 @@ def _redshift_tag(tokens: list[Token], tag: str) -> str:
     """Return Redshift's command tag, such as CREATE USER instead of CREATE ROLE."""
     words = [token.word for token in tokens[:5]]
     if words[0] == "CREATE" and tag.startswith("SELECT"):
-        return "SELECT"  # CREATE TABLE AS has no row count, as in PostgreSQL 8.0
+        return "SELECT"  # the tag of CREATE TABLE AS has no row count, as in PostgreSQL 8.0
     kind = next((word for word in words[1:] if word in _KINDS), None)
     if words[0] in ("CREATE", "ALTER", "DROP") and kind is not None and words[1] != "DEFAULT":
         return f"{words[0]} {kind}"
@@ -104,7 +104,7 @@ def _set(session: "Session", statement: list[Token]) -> str:
     if text(tokens[1:4]) != "local_redshift.program":
         return _run(session, statement)
     if not session.is_private:
-        raise NotSupported("clients can't set the environment: COPY uses that of `serve`")
+        raise NotSupported("clients of `serve` can't set local_redshift.program: COPY uses the environment of `serve`")
     try:
         session.program = Program.from_json(tokens[5].value)
     except (IndexError, KeyError, TypeError, json.JSONDecodeError) as error:
@@ -117,7 +117,7 @@ def _is_delete_of_all(tokens: list[Token]) -> bool:
 
 
 def _delete(session: "Session", statement: list[Token]) -> str:
-    """Delete a table's rows, by TRUNCATE if this session has locked it exclusively.
+    """Delete all rows of a table; use TRUNCATE if this session locked it exclusively.
 
     TRUNCATE can be rolled back and leaves no dead rows, and later loads in the transaction bypass the WAL.
     """
@@ -172,7 +172,7 @@ def _create(session: "Session", statement: list[Token]) -> str:
 
 
 def _check_columns(session: "Session", table: str, given: Attributes) -> None:
-    """Raise NoSuchColumn if a key of a CREATE TABLE AS is not a column of its query."""
+    """Raise NoSuchColumn if a DISTKEY or SORTKEY column is not in the query's result."""
     columns = SessionCatalog(session.backend).columns(*split_name(table)) or {}
     for column in [*(given.sort_key or []), *filter(None, [given.distkey])]:
         if column not in columns:
@@ -219,8 +219,8 @@ def _drop_table(session: "Session", statement: list[Token]) -> str:
 
 
 def _deallocate(session: "Session", statement: list[Token]) -> str:
-    # drivers also deallocate statements prepared through the protocol: PostgreSQL keeps the queries, this session the
-    # others
+    # drivers also DEALLOCATE statements that were prepared through the protocol: PostgreSQL holds the prepared queries,
+    # this session all other prepared statements
     names = [token.name for token in code(statement)[1:] if token.word != "PREPARE"]
     if names == ["all"] or code(statement)[0].word == "DISCARD":
         session.forget_prepared()

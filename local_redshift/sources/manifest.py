@@ -1,4 +1,4 @@
-"""Find the objects that a COPY reads: all under a prefix, or those of a manifest.
+"""Find the objects that a COPY reads: all under a prefix, or a manifest's entries.
 
 https://docs.aws.amazon.com/redshift/latest/dg/loading-data-files-using-manifest.html
 """
@@ -33,7 +33,7 @@ def _listed(path: str, store: Store) -> list[SourceObject]:
 
 
 def _entries(path: str, store: Store) -> list[tuple[str, bool]]:
-    """Return the full name and the mandatory flag of each entry in the manifest."""
+    """Return the URL and the mandatory flag of each entry in the manifest."""
     try:
         document = json.loads(_read(path, store))
     except ValueError as error:

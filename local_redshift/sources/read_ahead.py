@@ -9,11 +9,11 @@ from typing import NamedTuple
 from local_redshift.sources.stores import SourceObject, Store
 
 SMALL = 64 << 10  # bytes; larger objects are streamed instead
-AHEAD = 4  # maximum number of batches ahead per reader; limits memory, as SMALL and Store.batch do
+AHEAD = 4  # maximum number of batches read ahead per reader; with SMALL and Store.batch, it limits memory use
 
 
 class ObjectRead(NamedTuple):
-    """An object and its bytes, which are None if it is too large to read whole."""
+    """An object and its bytes; the bytes are None if the object is larger than SMALL."""
 
     object: SourceObject
     data: bytes | None

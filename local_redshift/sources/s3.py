@@ -19,9 +19,9 @@ _OTHER_REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLo
 
 
 class S3Store:
-    """A Store of S3 objects, read with the program's usual boto3 credential chain.
+    """A Store of S3 objects, read with the client program's boto3 credentials.
 
-    An access key in the COPY overrides it. An IAM role is ignored, because it can't be assumed here.
+    An access key in the COPY overrides them. An IAM role is ignored, because it can't be assumed here.
     """
 
     readers = 32
@@ -65,8 +65,8 @@ class S3Store:
     def open(self, name: str) -> BinaryIO:
         bucket, key = _bucket_and_key(name)
         with self._key_errors(name):
-            # Wrapped because, in a `with` statement, botocore's stream returns its underlying raw stream, which does
-            # not detect a truncated download.
+            # The wrapper is needed because a `with` statement on botocore's stream returns the raw stream beneath it,
+            # which does not detect a truncated download.
             return io.BufferedReader(self._client.get_object(Bucket=bucket, Key=key)["Body"])
 
     def head(self, name: str, limit: int) -> bytes:
@@ -98,7 +98,7 @@ def _stay_in_region(response: tuple[Any, Any] | None, operation: Any, **_: objec
 def _bucket_and_key(name: str) -> tuple[str, str]:
     bucket, _, key = name.removeprefix("s3://").partition("/")
     if not name.startswith("s3://") or not bucket:
-        raise SourceError(f"{name} is not s3://bucket/key")
+        raise SourceError(f"{name} is not of the form s3://bucket/key")
     return bucket, key
 
 

@@ -29,7 +29,7 @@ def blocks(store: Store, name: str, stream: BinaryIO, compression: str | None) -
 
 
 def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Regroup blocks to end at line breaks, except in lines longer than a block."""
+    """Regroup blocks to end at line breaks, unless a line is longer than a block."""
     rest = b""
     for piece in pieces:
         end = piece.rfind(b"\n") + 1 or (len(piece) if len(rest) + len(piece) > BLOCK_BYTES else 0)

@@ -1,8 +1,8 @@
 """A cache of translations, in memory and in a file in the data directory.
 
-Translating a query takes one or two milliseconds, and loading the grammar 0.1 s. A script that runs the same statements
-as in an earlier run avoids both. A translation is valid while its catalog lookups return the same results. The file is
-valid only for the version of the code that wrote it.
+Translating a query takes one or two milliseconds, and loading the grammar 0.1 s. A script that repeats the statements
+of an earlier run avoids both delays. A cached translation is used only if its catalog lookups still return the same
+results, and the file only if the same version of the code wrote it.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from storage.local_files import replace_file
 FILE = "translations.json"
 MOST = 500  # maximum number of statements whose translations are kept in the file
 VARIANTS = 4  # maximum translations per statement: databases may have different tables with the same names
-LONGEST = 20_000  # characters; longer statements contain data rows and are not repeated
+LONGEST = 20_000  # characters; longer statements are not cached: most contain data rows, and are not repeated
 KEPT = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE")  # other statements may contain a password
 
 Question = tuple[str, ...]
@@ -92,7 +92,7 @@ def prepare() -> None:
 def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = False) -> str:
     """Translate a Redshift statement to PostgreSQL; see translation.translate.
 
-    Cached until the catalog lookups that it used give different results.
+    The translation is cached until one of its catalog lookups gives a different result.
     """
     sql = text(statement)
     key = (sql, autocommit)

@@ -51,7 +51,7 @@ class Catalog(Protocol):
         """The name of the database."""
 
     def columns(self, schema: str, table: str) -> Columns | None:
-        """Return a relation's columns or None; an empty schema means the search path."""
+        """Return a relation's columns, None if missing; schema "" means the search path."""
 
     def is_view(self, schema: str, name: str) -> bool:
         """Tell whether a view has this name."""

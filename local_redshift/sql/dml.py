@@ -91,7 +91,7 @@ def _is_of_a_user(table: exp.Table) -> bool:
 
 
 def _name_outputs(selects: list[exp.Select]) -> None:
-    """Alias SELECT expressions with Redshift's names; rewriting would change them."""
+    """Alias unnamed SELECT expressions, so that rewriting keeps Redshift's names."""
     for select in selects:
         for item in select.expressions:
             if not isinstance(item, (exp.Alias, exp.Column, exp.Star, exp.Literal)):
@@ -175,7 +175,7 @@ def _merge(tree: exp.Merge, catalog: Catalog) -> exp.Expr:
     # https://docs.aws.amazon.com/redshift/latest/dg/r_MERGE.html
     kinds = [bool(when.args.get("matched")) for when in tree.args["whens"].expressions]
     if sorted(kinds) != [False, True]:
-        raise NotSupported("Redshift's MERGE has one WHEN MATCHED and one WHEN NOT MATCHED")
+        raise NotSupported("Redshift's MERGE needs exactly one WHEN MATCHED and one WHEN NOT MATCHED clause")
     for when in tree.args["whens"].expressions:
         if when.args.get("condition") is not None or when.args.get("source"):
             raise not_in_redshift("a condition after WHEN MATCHED")

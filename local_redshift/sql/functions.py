@@ -18,9 +18,9 @@ from local_redshift.sql.types import cast, text_of
 class Function(NamedTuple):
     """A function: its name in PostgreSQL, and its arguments.
 
-    Each character of `arguments` stands for one argument: t is converted to text, b likewise unless it is a VARBYTE,
-    and a dot is left unchanged. Arguments after a question mark are optional, and a star at the end allows any number
-    of further arguments.
+    Each character of `arguments` describes one argument: t means convert it to text, b means convert it unless it is a
+    VARBYTE, and a dot means leave it unchanged. Arguments after a question mark are optional, and a star at the end
+    allows any number of further arguments.
     """
 
     name: str
@@ -215,7 +215,7 @@ _OF_THE_SYSTEM = re.compile(
     r"|(TERMINATE|CANCEL)_BACKEND)"
 )
 
-# functions of a cluster that are not supported: few pipelines use them
+# Redshift functions that the stand-in does not support, because few pipelines use them
 _NOT_SUPPORTED = frozenset(
     "ADDBBOX APPROXIMATE ARRAY ARRAYS_OVERLAP ARRAY_CONCAT ARRAY_CONTAINS ARRAY_DISTINCT ARRAY_EXCEPT ARRAY_FLATTEN "
     "ARRAY_INTERSECTION ARRAY_POSITION ARRAY_POSITIONS ARRAY_SORT ARRAY_UNION BPCHARCMP BTTEXT_PATTERN_CMP "
@@ -299,7 +299,7 @@ def _other_function(node: exp.Anonymous, name: str, reads_tables: bool) -> None:
 
 
 def _of_the_leader(name: str) -> NotSupported:
-    # a cluster's message; an INFO message before it names the function
+    # a cluster's error message; a cluster names the function in an INFO message before it, the stand-in in DETAIL
     return NotSupported(
         "Specified types or functions (one per INFO message) not supported on Redshift tables.",
         f'Function "{name.lower()}" not supported.',
@@ -412,7 +412,7 @@ def _case(node: exp.Case, scopes: Scopes, reads_tables: bool) -> None:
 
 
 def _as_one_type(nodes: list[exp.Expr], scopes: Scopes) -> None:
-    """Convert numbers and timestamps to text if any argument is text (unverified)."""
+    """Convert numbers and timestamps to text if any argument is text (a guess)."""
     if len(nodes) < 2 or all(isinstance(node, (exp.Null, exp.Literal)) for node in nodes):
         return
     kinds = [found.kind if (found := scopes.type_of(node)) is not None else None for node in nodes]
@@ -498,7 +498,7 @@ def _cast(node: exp.Cast, scopes: Scopes, reads_tables: bool) -> None:
 
 
 def _not(node: exp.Not, scopes: Scopes, reads_tables: bool) -> None:
-    # sqlglot turns `a IS NOT NULL` into `NOT a IS NULL`, which is not valid everywhere
+    # sqlglot turns `a IS NOT NULL` into `NOT a IS NULL`, which needs parentheses inside an operator or a cast
     if isinstance(node.parent, (exp.Binary, exp.Cast)) and not isinstance(node.parent, exp.Connector):
         node.replace(exp.Paren(this=node.copy()))
 

@@ -15,7 +15,7 @@ from sqlglot.parsers.redshift import RedshiftParser
 
 from local_redshift.errors import NotSupported, SyntaxRefused
 
-# sqlglot logs statements that it can't parse, and returns them as text; `parse` refuses them
+# silence sqlglot's warnings about statements that it can't parse: `parse` refuses them
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
 
 _SYNTAX_OF_THEIR_OWN = ("CAST", "CONVERT", "EXTRACT", "POSITION", "SUBSTRING", "TRIM", "TRY_CAST")
@@ -73,7 +73,7 @@ class Grammar(Redshift):
             return '"' + str(expression.this).replace('"', '""') + '"'
 
         def var_sql(self, expression: exp.Var) -> str:
-            """Write a Var unchanged; the translation uses it for ready-made SQL."""
+            """Write a Var node unchanged; the translation uses such nodes for ready-made SQL."""
             return expression.name
 
         def interval_sql(self, expression: exp.Interval) -> str:

@@ -34,7 +34,7 @@ class Key(NamedTuple):
     parent_columns: tuple[str, ...] = ()
 
     def name_in(self, table: str) -> str:
-        """Return the key's given name, or PostgreSQL's default name in this table."""
+        """Return the key's name, or PostgreSQL's default name for such a key of `table`."""
         columns = () if self.kind == PRIMARY else self.columns
         return self.name or "_".join((table, *columns, _SUFFIXES[self.kind]))
 
@@ -71,7 +71,7 @@ def _reference(definition: list[Token], at: int, name: str, columns: tuple[str, 
 
 
 def _listed(tokens: list[Token], at: int) -> tuple[str, ...]:
-    """Return the names in the parentheses at `at`; none if there are no parentheses."""
+    """Return the names in the parentheses that open at `at`; () if none open there."""
     if [token.word for token in tokens[at : at + 1]] != ["("]:
         return ()
     return tuple(token.name for token in tokens[at + 1 : closing(tokens, at)] if token.word != ",")
@@ -139,6 +139,6 @@ def _check_attributes(words: list[str]) -> None:
     if "DISTKEY" in words and (" DISTSTYLE ALL " in text or " DISTSTYLE EVEN " in text):
         raise SyntaxRefused("DISTKEY can't be given with DISTSTYLE ALL or EVEN")
     if words.count("SORTKEY") > 1:
-        raise SyntaxRefused("SORTKEY can be given once: as SORTKEY (a, b) for several columns")
+        raise SyntaxRefused("only one SORTKEY can be given; for several columns, use SORTKEY (a, b)")
     if text.count(" PRIMARY KEY ") > 1:
         raise SyntaxRefused("a table has one PRIMARY KEY")

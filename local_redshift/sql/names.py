@@ -164,7 +164,7 @@ def _is_written_to(table: exp.Table) -> bool:
 
 
 def leave_out(selects: list[exp.Select], scopes: Scopes) -> bool:
-    """Apply EXCLUDE to the SELECT lists that have it; return whether any did.
+    """Apply the EXCLUDE clauses of SELECT lists; return whether there were any.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_EXCLUDE_list.html: EXCLUDE applies to the whole SELECT list
     """

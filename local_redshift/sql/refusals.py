@@ -211,8 +211,8 @@ def _join(node: exp.Join) -> None:
 
 
 def _identifier(node: exp.Identifier) -> None:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_names.html: up to 127 bytes, but PostgreSQL
-    # truncates names at 63
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_names.html: names may have up to 127 bytes, but PostgreSQL
+    # truncates them at 63
     if len(node.this.encode()) > 127:
         raise SyntaxRefused(f"the name {node.this[:20]}... is longer than 127 bytes")
     if len(node.this.encode()) > 63:
@@ -225,7 +225,7 @@ def _column(node: exp.Column) -> None:
 
 
 def _adjacent_strings(node: exp.Concat) -> None:
-    # adjacent strings separated by a newline form one string
+    # string literals separated only by a newline form one string
     node.replace(exp.Literal.string("".join(part.name for part in node.expressions)))
 
 

@@ -14,7 +14,7 @@ class Scopes:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._known: dict[tuple[str, str], Columns | None] = {}
-        # keyed by id(), which is safe while the statement's nodes exist
+        # keyed by the id() of the SELECT node, which is unique while the statement's nodes exist
         self._sources: dict[int, dict[str, Columns | None]] = {}
         self._outputs: dict[int, Columns | None] = {}
 
@@ -64,7 +64,7 @@ class Scopes:
         return given
 
     def expanded(self, select: exp.Select, star: exp.Expr) -> list[tuple[str, str, ColumnType]] | None:
-        """Expand a star to (source, name, type) tuples; None if a source is unknown."""
+        """Expand a star to (source, name, type) tuples; None if they are not known."""
         only = star.text("table") if isinstance(star, exp.Column) else ""
         listed: list[tuple[str, str, ColumnType]] = []
         merged = set() if only else _merged_columns(select)
@@ -192,7 +192,7 @@ class Scopes:
         return ColumnType("text")
 
     def _of_text_or_bytes(self, node: exp.Expr) -> ColumnType | None:
-        """Return the type of `||` or SUBSTRING: VARBYTE if all arguments are, otherwise text."""
+        """Return the type of `||` or SUBSTRING: VARBYTE if all inputs are, otherwise text."""
         sides = [node.this, node.expression] if isinstance(node, exp.DPipe) else [node.this]
         return self._bytes_or_text(sides)
 
@@ -205,7 +205,7 @@ class Scopes:
         return self.common([result for result in results if result is not None])
 
     def common(self, nodes: list[exp.Expr]) -> ColumnType | None:
-        """Return the common type: text if any is text, otherwise the first known type."""
+        """Return the common type of expressions: text if any is, else the first known."""
         types = [kind for kind in map(self.type_of, nodes) if kind is not None]
         return next((kind for kind in types if kind.kind == TEXT), types[0] if types else None)
 
@@ -254,7 +254,7 @@ def _merged_columns(select: exp.Select) -> set[str] | None:
 
 
 def cte_named(item: exp.Table) -> exp.CTE | None:
-    """Return the CTE that a table name refers to, if any: the innermost one in scope."""
+    """Return the innermost CTE in scope that a table name refers to; None if none."""
     node: exp.Expr | None = item
     while node is not None:
         clause = node.args.get("with_")

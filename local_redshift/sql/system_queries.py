@@ -1,7 +1,7 @@
 """Translate the system catalog queries of drivers and tools.
 
-The schema local_redshift has a cluster's system views, including those that differ in PostgreSQL. Queries reach them
-with any search path, and also as pg_catalog.x or information_schema.x.
+The schema local_redshift has a cluster's system views, including those that differ in PostgreSQL. Queries find these
+views with any search_path, and also under the names pg_catalog.x and information_schema.x.
 """
 
 import re
@@ -48,7 +48,7 @@ def postgres_query(statement: list[Token], catalog: Catalog) -> str:
 
     try:
         return translate_system_query(statement, catalog)
-    except RedshiftError:  # PostgreSQL may understand it
+    except RedshiftError:  # PostgreSQL may accept the original query
         return text(statement)
 
 

@@ -12,7 +12,7 @@ _NO_SCHEMA_BINDING = ["WITH", "NO", "SCHEMA", "BINDING"]
 
 
 def sort_key(statement: list[Token]) -> list[str] | None:
-    """Return the sort key columns: [] for AUTO or NONE, None if no sort key is set."""
+    """Return the sort key columns: [] for SORTKEY AUTO or NONE, None without SORTKEY."""
     tokens = without_query(code(statement))
     words = [token.word for token in tokens]
     if "SORTKEY" not in words or "TABLE" not in words[1:4]:
@@ -124,7 +124,7 @@ def definitions(statement: list[Token]) -> list[list[Token]]:
 
 
 def without_query(tokens: list[Token]) -> list[Token]:
-    """Return the tokens before the AS of a CREATE TABLE AS."""
+    """Return the tokens before the AS of a CREATE TABLE AS; otherwise all tokens."""
     depth = 0
     for n, token in enumerate(tokens):
         depth += (token.word == "(") - (token.word == ")")
@@ -211,7 +211,7 @@ def late_binding_query(statement: list[Token]) -> str:
 
 
 def name_and_columns(head: list[Token]) -> tuple[list[Token], list[Token]]:
-    """Split the tokens before AS: those up to the view's name, and the column list."""
+    """Split the tokens before AS into those up to the view's name and its column list."""
     end = next((i for i, token in enumerate(head) if token.word in ("(", "AS")), len(head))
     columns = head[end : closing(head, end) + 1] if end < len(head) and head[end].word == "(" else []
     return head[:end], columns

@@ -128,8 +128,8 @@ def _is_exclusion(definition: list[Token]) -> bool:
 
 
 def _like(definition: list[Token], catalog: Catalog) -> str:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html: only INCLUDING or EXCLUDING
-    # DEFAULTS may follow. INCLUDING CONSTRAINTS copies the stand-in's length checks.
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html: only INCLUDING or EXCLUDING DEFAULTS may
+    # follow the name. The stand-in adds INCLUDING CONSTRAINTS to copy its length checks.
     name, rest = table_name(definition[1:], catalog)
     words = [token.word for token in rest]
     if words not in ([], ["INCLUDING", "DEFAULTS"], ["EXCLUDING", "DEFAULTS"]):

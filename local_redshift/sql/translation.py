@@ -48,7 +48,7 @@ NOT_IN_REDSHIFT = (
     "CREATE UNIQUE INDEX",
     "CREATE UNLOGGED",
 )
-# For each statement, the kinds of objects that it accepts, by their first word.
+# The object kinds that CREATE, DROP and ALTER accept. DEFAULT stands for DEFAULT PRIVILEGES.
 _KINDS = {
     "CREATE": "TABLE VIEW SCHEMA DATABASE USER GROUP ROLE".split(),
     "DROP": "TABLE VIEW SCHEMA DATABASE USER GROUP ROLE".split(),
@@ -108,7 +108,7 @@ def _needs_grammar(words: list[str]) -> bool:
 
 
 def _by_grammar(statement: list[Token], words: list[str], catalog: Catalog, autocommit: bool) -> str:
-    # imported here: a run of cached queries need not load the grammar, which takes 0.1 s
+    # imported here: a run whose queries are all cached does not need the grammar, which takes 0.1 s to load
     from local_redshift.sql.dml import translate_query
     from local_redshift.sql.tables import alter_table, create_table, create_view
 
@@ -151,7 +151,7 @@ def _refuse_kind(words: list[str]) -> None:
 
 
 def _explain(statement: list[Token], catalog: Catalog) -> str:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_EXPLAIN.html: the output is PostgreSQL's plan
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_EXPLAIN.html; the stand-in shows PostgreSQL's plan instead
     places = [i for i, token in enumerate(statement) if token.kind != "space"]
     first = 2 if [statement[place].word for place in places[1:2]] == ["VERBOSE"] else 1
     start = places[first] if len(places) > first else len(statement)
@@ -197,7 +197,8 @@ def _truncate(statement: list[Token]) -> list[Token]:
 
 
 def _vacuum(statement: list[Token]) -> list[Token]:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_VACUUM_command.html: the stand-in does not sort rows
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_VACUUM_command.html: drop Redshift's options, since the stand-in
+    # does not sort rows
     ignored = ("FULL", "SORT", "DELETE", "ONLY", "REINDEX", "RECLUSTER", "BOOST")
     tokens = [token for token in statement if token.word not in ignored]
     to = [i for i, token in enumerate(tokens) if token.word == "TO"]

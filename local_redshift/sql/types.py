@@ -58,7 +58,7 @@ BYTES_TYPES = ("VARBYTE", "VARBINARY", "BINARY VARYING")
 DEFAULT_VARBYTE = 64_000
 DECIMAL_TYPES = ("DECIMAL", "NUMERIC", "DEC")
 
-# PostgreSQL's names by sqlglot's types, for casts; the last three types are valid only in casts
+# PostgreSQL's type names, keyed by sqlglot type, for casts; the last three types are valid only in casts
 POSTGRES_TYPES = {
     exp.DataType.build(name, dialect="redshift").this: postgres_name
     for name, postgres_name in (
@@ -69,8 +69,8 @@ POSTGRES_TYPES = {
 } | {D.BINARY: "bytea", D.INTERVAL: "interval", D.NAME: "name"}
 _NOT_SUPPORTED = {D.GEOMETRY: "GEOMETRY", D.GEOGRAPHY: "GEOGRAPHY", D.HLLSKETCH: "HLLSKETCH"}
 
-# Redshift's lengths are in bytes, PostgreSQL's in characters, hence this constraint. Trailing blanks past the length
-# are allowed, since Redshift truncates them. too_long() only raises Redshift's error.
+# Limits a column's length in bytes, as Redshift does; PostgreSQL's own limit is in characters. Trailing blanks past the
+# limit are allowed, since Redshift truncates them. For any other value, too_long() raises Redshift's error.
 _BYTES_CHECK = (
     "CONSTRAINT {check} CHECK ((octet_length({column}) <= {n}) IS NOT FALSE "
     "OR octet_length(rtrim({column})) <= {n} OR local_redshift.too_long('{type}'))"

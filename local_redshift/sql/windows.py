@@ -20,7 +20,7 @@ def rewrite(nodes: list[exp.Expr]) -> None:
 
 
 def _around(call: exp.Anonymous) -> tuple[exp.Expr, exp.Window | None, list[exp.Expr]]:
-    """Return the call with WITHIN GROUP and OVER, then its window and ORDER BY terms."""
+    """Return the call with WITHIN GROUP and OVER, its window, and its ORDER BY terms."""
     whole: exp.Expr = call
     ordered: list[exp.Expr] = []
     while isinstance(whole.parent, (exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls)) and whole.arg_key == "this":
@@ -102,7 +102,7 @@ def _ratio_to_report(call: exp.Anonymous) -> None:
 
 
 def _ignore_nulls(call: exp.Anonymous) -> None:
-    """Rewrite FIRST_VALUE, LAST_VALUE, LAG and LEAD with IGNORE NULLS.
+    """Rewrite IGNORE NULLS of FIRST_VALUE, LAST_VALUE, LAG and LEAD for PostgreSQL.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_WF_first_value.html, r_WF_LAG.html
     """
@@ -177,7 +177,7 @@ def qualified(select: exp.Select, scopes: Scopes) -> exp.Select:
 def _tested(condition: exp.Expr) -> tuple[exp.Expr, exp.Expr]:
     """Split a QUALIFY condition into an inner expression and an outer condition.
 
-    If the condition compares a window function with a number, the inner SELECT computes only the function, so that
+    If the condition compares a window function with a number, the comparison goes into the outer WHERE, so that
     PostgreSQL can stop numbering a partition's rows early.
     """
     given = exp.column("qualifying")
@@ -202,7 +202,7 @@ def _columns(select: exp.Select, scopes: Scopes) -> list[tuple[str, exp.Expr]]:
 
 
 def _ordering(order: exp.Order, names: list[str]) -> list[exp.Expr]:
-    """Make ORDER BY use columns of the inner SELECT; return the columns to add there."""
+    """Make ORDER BY use columns of the inner SELECT; return the columns to add to it."""
     given: list[exp.Expr] = []
     for term in order.expressions:
         value = term.this

@@ -1,5 +1,5 @@
--- Copy the data of an older catalog; drop its schema unless the user's objects depend on it. Names with capitals, which
--- older versions kept, are folded to lower case: they can't be reached otherwise.
+-- Copy the data of older catalog versions; drop their schemas unless user objects depend on them. In table and column
+-- names, fold the capitals that older versions kept to lower case: the names can't be reached otherwise.
 DO $$
 DECLARE
     older text;

@@ -1,7 +1,7 @@
 -- Implicit conversions of Redshift for which PostgreSQL requires a cast.
 -- https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html, "Implicit conversion types"
 
--- Casts belong to the types of a database, not to a schema, so an older catalog version may have created them already.
+-- Casts belong to a database, not to a schema, so an older catalog version may have created them already.
 DO $$
 DECLARE
     source text;
@@ -16,8 +16,8 @@ BEGIN
     END LOOP;
 END $$;
 
--- the text of a VARBYTE: its bytes as UTF-8. PostgreSQL's own conversion would show hexadecimal digits.
--- https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html; guess: an INSERT converts it, too
+-- Convert a VARBYTE to text by decoding its bytes as UTF-8; PostgreSQL's own conversion returns hexadecimal digits.
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html; guess: INSERT converts VARBYTE to text, too
 CREATE FUNCTION local_redshift.varbyte_text(value bytea) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN convert_from(value, 'UTF8');
 
@@ -31,7 +31,7 @@ CREATE CAST (bytea AS bpchar) WITH FUNCTION local_redshift.varbyte_text AS ASSIG
 -- integers convert to BOOLEAN implicitly (guess)
 UPDATE pg_cast SET castcontext = 'i' WHERE castsource = 'int4'::regtype AND casttarget = 'bool'::regtype;
 
--- Combined with a number, text becomes a number (guess: published pipelines rely on it); with a timestamp, a timestamp.
+-- Convert a text operand to match a number, date or timestamp (guess: published pipelines rely on it for numbers).
 DO $$
 DECLARE
     other text;

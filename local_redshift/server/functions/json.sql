@@ -1,4 +1,4 @@
--- https://docs.aws.amazon.com/redshift/latest/dg/json-functions.html: functions for JSON in a VARCHAR, and for SUPER
+-- https://docs.aws.amazon.com/redshift/latest/dg/json-functions.html: JSON functions for VARCHAR and SUPER values
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/IS_VALID_JSON.html, IS_VALID_JSON_ARRAY.html
 CREATE FUNCTION local_redshift.is_json(value text) RETURNS boolean LANGUAGE sql IMMUTABLE
@@ -37,7 +37,7 @@ CREATE FUNCTION local_redshift.json_array_length(value text, null_if_invalid boo
 LANGUAGE sql IMMUTABLE
 RETURN pg_catalog.json_array_length(local_redshift.checked_json(value, null_if_invalid));
 
--- https://docs.aws.amazon.com/redshift/latest/dg/JSON_EXTRACT_ARRAY_ELEMENT_TEXT.html: index from 0; NULL past the end
+-- https://docs.aws.amazon.com/redshift/latest/dg/JSON_EXTRACT_ARRAY_ELEMENT_TEXT.html: 0-based index; NULL if out of range
 CREATE FUNCTION local_redshift.json_extract_array_element_text(
     value text, place integer, null_if_invalid boolean DEFAULT false
 ) RETURNS text LANGUAGE sql IMMUTABLE
@@ -56,8 +56,8 @@ RETURN jsonb_typeof(value);
 CREATE FUNCTION local_redshift.get_array_length(value jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN jsonb_typeof(value) = 'array' THEN jsonb_array_length(value) END;
 
--- https://docs.aws.amazon.com/redshift/latest/dg/c_Type_Info_Functions.html: the type of a SUPER value. A number has
--- the smallest type that can hold it.
+-- https://docs.aws.amazon.com/redshift/latest/dg/c_Type_Info_Functions.html: test a SUPER value's type. A whole number
+-- passes the test of every integer type that can hold it.
 CREATE FUNCTION local_redshift.is_array(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE
 RETURN jsonb_typeof(value) = 'array';
 

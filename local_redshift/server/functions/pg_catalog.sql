@@ -42,7 +42,7 @@ $$;
 CREATE VIEW local_redshift.pg_namespace AS
 SELECT * FROM pg_catalog.pg_namespace WHERE nspname NOT LIKE 'local\\_redshift%';
 
--- lists primary and unique keys as indexes, because drivers look for them
+-- primary and unique keys are listed as indexes, because drivers look for keys there
 CREATE VIEW local_redshift.pg_class AS
 SELECT
     pg_class.*,
@@ -137,7 +137,7 @@ CROSS JOIN unnest(columns) WITH ORDINALITY AS number (attnum, place)
 JOIN pg_catalog.pg_attribute ON attrelid = tbl AND pg_attribute.attnum = number.attnum
 WHERE kind IN ('p', 'u');
 
--- shows a DEFAULT without "local_redshift.", and an IDENTITY as a DEFAULT (sqlalchemy-redshift reads its seed and step)
+-- column defaults, without "local_redshift."; includes IDENTITY, whose seed and step sqlalchemy-redshift reads here
 CREATE VIEW local_redshift.pg_attrdef AS
 SELECT oid, adrelid, adnum, adsrc AS adbin, adsrc
 FROM (
@@ -317,7 +317,7 @@ CREATE VIEW local_redshift.pg_tables AS
 SELECT * FROM pg_catalog.pg_tables WHERE schemaname NOT LIKE 'local\\_redshift%';
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/PG_GET_LATE_BINDING_VIEW_COLS.html. `views` has translated queries.
--- A temporary view of each query is created to read its columns. If that fails (say, a missing table), it is skipped.
+-- Each query's columns are read from a temporary view; a view that can't be created (say, a missing table) is skipped.
 CREATE FUNCTION local_redshift.pg_get_late_binding_view_cols(views json) RETURNS SETOF record
 LANGUAGE plpgsql AS $$
 DECLARE

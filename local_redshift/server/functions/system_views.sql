@@ -1,5 +1,5 @@
 -- System views. https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_system-tables.html: columns in the guide's
--- order. Encodings, distribution and other unknown values are placeholders. Only COPY queries are listed.
+-- order. Values that the stand-in does not have, such as encodings, are placeholders. Query logs list only COPYs.
 
 CREATE VIEW local_redshift.user_tables AS
 SELECT
