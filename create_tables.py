@@ -67,7 +67,7 @@ def main(settings: Settings, this_run: Run, options: argparse.Namespace) -> None
 def parser() -> argparse.ArgumentParser:
     """Return the command-line parser."""
     made = parser_with_config(__doc__)
-    made.add_argument("--yes", action="store_true", help="drop tables that hold rows without asking")
+    made.add_argument("--yes", action="store_true", help="drop tables without asking, even if they hold rows")
     return made
 
 

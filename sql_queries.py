@@ -274,8 +274,8 @@ PLAY_COLUMNS = {
     "length": "song_length",
 }
 
-# Staged columns with their JSON paths: a load fails if one is empty in all plays (20 or more). Below: columns that only
-# cause a warning.
+# Staged columns of plays, with their JSON paths. A load of 20 or more plays fails if one of these is empty in every
+# play. The columns below only cause a warning.
 PLAY_FIELDS = {
     "user_id": "$.userId",
     "level": "$.level",
@@ -812,8 +812,8 @@ GROUP BY pages, worst""")
 
 # One row: the number of staged plays that differ from the play in songplays with the same key, the differing columns,
 # and the first such key. It shows no values, since those are user data.
-_DIFFERING_COLUMNS = "\n        ".join(
-    f"|| CASE WHEN MAX({kept}_change) > 0 THEN ' {kept}' ELSE '' END" for kept in PLAY_COLUMNS.values()
+_DIFFERING_COLUMNS = "\n            || ".join(
+    f"CASE WHEN MAX({kept}_change) > 0 THEN ', {kept}' ELSE '' END" for kept in PLAY_COLUMNS.values()
 )
 _SHOWN_KEY = (
     "'start_time ' || CAST(start_time AS VARCHAR) || ', session_id ' || CAST(session_id AS VARCHAR)"
@@ -822,8 +822,10 @@ _SHOWN_KEY = (
 conflicts_check = Statement(f"""{_COMPARED}
 SELECT
     'staged plays differ from the play of the same key' || CASE WHEN COUNT(*) > 0 THEN ' in' ELSE '' END
-        {_DIFFERING_COLUMNS}
-        || NVL(' (' || CAST(SUM(CASE WHEN {_CHANGE} = 2 THEN 1 END) AS VARCHAR) || ' of them have lost a value)', '')
+        || SUBSTRING(
+            {_DIFFERING_COLUMNS}, 2
+        )
+        || NVL(' (' || CAST(SUM(CASE WHEN {_CHANGE} = 2 THEN 1 END) AS VARCHAR) || ' lost a value)', '')
         AS wrong,
     COUNT(DISTINCT {_SHOWN_KEY}) AS found,
     MIN({_SHOWN_KEY}) AS example
@@ -956,8 +958,8 @@ whole_star_window = Statement("""
 SELECT CAST(MIN(start_time) AS VARCHAR), CAST(MAX(start_time) AS VARCHAR)
 FROM (SELECT start_time FROM songplays UNION ALL SELECT start_time FROM time) AS moments""")
 
-# For --verify: checks of rows that no load reads again. The parentheses around || are needed if || has the same
-# precedence as <>. That is so in PostgreSQL 8, on which Redshift is based.
+# For --verify: checks of rows that no load reads again. Keep the parentheses around ||: in
+# PostgreSQL 8, on which Redshift is based, || and <> have the same precedence.
 # https://www.postgresql.org/docs/8.0/sql-syntax.html#SQL-PRECEDENCE
 whole_star_check = Statement("""
 SELECT 'inferred artist_id does not match the name' AS wrong, COUNT(*) AS found, MIN(artist_id) AS example
@@ -1012,7 +1014,7 @@ SELECT 'events are no play' AS wrong, events AS found, events AS total
 FROM staged_counts
 WHERE events >= 20 AND plays = 0""")
 
-# One row per staged column that has no value in any of 20 or more records.
+# If 20 or more records are staged, one row per column that is empty in all of them.
 empty_columns_warning = _check(
     *(
         f"""
@@ -1033,7 +1035,7 @@ SELECT COUNT(*) AS plays, COUNT(CASE WHEN LEFT(song_id, 2) <> 'EV' THEN 1 END) A
 FROM songplays
 WHERE {_WINDOW}""")
 
-# How many staged plays repeat another one, for example if a log file exists twice. Runs only if not all plays were new.
+# Number of duplicate plays in staging, for example if a log file exists twice. Runs only if some plays were not new.
 repeated_plays = Statement("""
 SELECT SUM(copies - 1)
 FROM (

@@ -43,7 +43,9 @@ class ConfigValues:
         name = key.upper()
         if len(key.split()) > 1:
             # show only the first word: the rest may be part of a password
-            raise PipelineError(f"{self.path}: [{section}] a line that begins with {key.split()[0]} is not KEY = value")
+            raise PipelineError(
+                f"{self.path}: [{section}] the line that begins with {key.split()[0]} is not of the form KEY = value"
+            )
         if name not in KNOWN_KEYS[section]:
             shown = key if _is_shown(key) else "of that name"
             raise PipelineError(f"{self.path}: [{section}] has no key {shown}{_nearest_key(section, name)}")

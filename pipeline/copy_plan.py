@@ -89,8 +89,8 @@ def with_run_options(session: Session, copy: Copy, trial: bool) -> Copy:
 def _plan_new_files(session: Session, *, everything: bool, trial: bool) -> Iterator[CopyPlan]:
     """Plan COPYs of new files, with manifests under TEMP_DIR; see `plan_copies`.
 
-    A load must hold the lock on the staging tables, so any other files of its warehouse under TEMP_DIR are leftovers of
-    killed loads.
+    The caller of a load must hold the lock on the staging tables. Then no other load is running, and all other files of
+    this warehouse under TEMP_DIR are leftovers of killed loads.
     """
     folder = TempFolder(session.settings, "check" if trial else warehouse_id(session))
     try:
@@ -278,7 +278,7 @@ class TempFolder:
             raise type(error)(f"{error}; see [S3] TEMP_DIR in {self._config}") from error
 
     def clear_left_over(self) -> None:
-        """Delete leftovers of killed runs: this warehouse's, and any over a day old."""
+        """Delete leftovers of killed runs: all of this warehouse's, others' if over a day old."""
         with self._named(), announce_wait("the list of files under TEMP_DIR"):
             found = [file.name for file in self._store.list(f"{self._temp_dir}/etl-")]
         self._delete([name for name in found if self._is_left_over(name.removeprefix(f"{self._temp_dir}/"))])

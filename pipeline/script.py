@@ -243,7 +243,7 @@ def _message(error: BaseException | None, run: Run) -> str:
 
 
 def _with_outcome(message: str, run: Run) -> str:
-    """Add the outcome to the message if it is unknown and not mentioned yet."""
+    """If the outcome is unknown and the message does not say so, add it to the message."""
     if run.outcome is Outcome.UNKNOWN and run.outcome_text not in message:
         return f"{message}\n{run.outcome_text}"
     return message

@@ -219,7 +219,7 @@ def _temp_dir(values: ConfigValues, host: str) -> str:
         raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} is a whole bucket or disk; name a folder in it")
     place = _location(values, "TEMP_DIR", host).rstrip("/")
     if place.startswith("s3://") and {"", ".", ".."} & set(place.removeprefix("s3://").split("/")):
-        raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} has a folder without a name, or called . or ..")
+        raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} must not contain empty folder names, . or ..")
     if len(place.encode()) > TEMP_DIR_BYTES:
         raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} is longer than {TEMP_DIR_BYTES} bytes")
     for key in ("LOG_DATA", "SONG_DATA"):

@@ -1,4 +1,4 @@
-"""Startup checks, imported first so that even early failures print one line.
+"""Startup checks, imported first: even an early failure prints one line instead of a traceback.
 
 Importing this has no effect unless the program is one of the project's scripts.
 """

@@ -67,7 +67,7 @@ class Staged:
 
 
 class TableChanges(NamedTuple):
-    """How many rows of a table a load added, changed, removed or left unchanged.
+    """Row counts of a table in one load: added, changed, removed and unchanged.
 
     `unchanged` covers only rows that the load read. Inferred songs whose artist changed count as unchanged.
     """
@@ -113,7 +113,7 @@ class Transformed:
 
     @property
     def text(self) -> str:
-        """The changes of all tables, in one line."""
+        """Changes to all tables, on one line."""
         return "; ".join(
             f"{name} " + ", ".join(f"{getattr(table, kind):,} {kind}" for kind in self._shown)
             for name, table in self.tables.items()

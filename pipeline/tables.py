@@ -143,7 +143,7 @@ def _source_problem(session: Session, copy: Copy) -> str:
         if session.settings.is_local:
             return f"{error}; see [S3] {key.upper()} in {session.settings.path}"
         # not a failure: on a cluster, only the cluster's role needs read access to the files
-        say(f"{key.upper()} can be read, but this machine can't tell whether there are files ({error}): {prefix}")
+        say(f"{key.upper()} can be read by COPY, but this machine can't list the files ({error}): {prefix}")
         return ""
     say(f"{key.upper()} can be read: {prefix}")
     return ""

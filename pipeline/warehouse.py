@@ -156,7 +156,7 @@ _ADVICE = {
     "no password supplied": "set DB_PASSWORD, [CREDSTASH] KEY or IAM_AUTH, or put the password in ~/.pgpass",
     "does not exist": "see DB_NAME and DB_USER",
     "could not translate host name": "see HOST",
-    "Connection refused": "see HOST and DB_PORT, and whether the cluster is paused",
+    "Connection refused": "check HOST and DB_PORT, and whether the cluster is paused",
     "timeout expired": "see HOST, and whether the cluster's security group lets this machine in",
 }
 

@@ -34,7 +34,7 @@ _NATIVE = {"varchar": str, "float8": float, "bool": bool} | dict.fromkeys(INTEGE
 # million of them takes half as long with a pattern as with bytes.replace.
 _BETWEEN_ARRAYS = re.compile(rb"\]\n\[")
 
-# JSON escapes of the backslash (left unchanged) and of control characters
+# JSON escapes of control characters, which are decoded, and of the backslash, which are kept
 _ESCAPE = re.compile(rb"\\(?:\\|[nrtbf]|u00[01][0-9a-f])")
 _PLAIN = {b"\\\\": b"\\\\", b"\\n": b"\n", b"\\r": b"\r", b"\\t": b"\t", b"\\b": b"\b", b"\\f": b"\f"}
 _PLAIN |= {b"\\u%04x" % code: bytes([code]) for code in range(1, 0x20)}
@@ -123,8 +123,7 @@ class _FastField:
             # a TIMESTAMPTZ without a zone would be read in the session's time zone
             zone = "+00:00" if column.type == "timestamptz" else ""
             self._epoch_texts = epoch_formatter(EPOCH_UNITS[copy.timeformat], zone)
-        # number types that need the exact path: they are loaded as written, but the decoder does not keep the source
-        # text
+        # number types that need the exact path: the text of a number is loaded, which the decoder does not keep
         self._as_written: tuple[type, ...] = ()
         if is_text:
             self._as_written = (int, float)
