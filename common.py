@@ -27,9 +27,10 @@ from sql_queries import Copy
 
 
 def connect(config: Settings | str | Path = DEFAULT_CONFIG) -> extensions.connection:
-    """Connect to the configured warehouse: a cluster or the stand-in. The connection uses [CLUSTER] SCHEMA.
+    """Connect to the configured warehouse: a cluster or the stand-in.
 
-    Raise PipelineError if the config is wrong, the warehouse can't be reached, or the schema does not exist.
+    The connection uses [CLUSTER] SCHEMA. Raise PipelineError if the config is wrong, the warehouse can't be reached, or
+    the schema does not exist.
     """
     return open_connection(config if isinstance(config, Settings) else read_settings(config))
 
@@ -54,7 +55,7 @@ def count(session: Session, query: str, parameters: Parameters | None = None) ->
 
 
 def wait_for_lock(session: Session, lock: str, awaited: str) -> None:
-    """Run a LOCK. If it takes long, print what it is waiting for."""
+    """Run a LOCK. If this takes a while, print `awaited`, the reason for the wait."""
     with announce_wait(awaited):
         run(session, lock)
 
@@ -62,8 +63,8 @@ def wait_for_lock(session: Session, lock: str, awaited: str) -> None:
 def copy(session: Session, statement: Copy, parameters: Parameters) -> None:
     """Run a COPY and record it in the run log.
 
-    Raise PipelineError if COPY fails because of bad records, or leaves out more of them than [S3] MAXERROR allows. In
-    that case the transaction is rolled back, and load_errors.csv lists the records.
+    Raise PipelineError if COPY fails because of bad records, or leaves out more bad records than [S3] MAXERROR allows.
+    In both cases the transaction is rolled back, and the load errors are saved to load_errors.csv.
     """
     with session.step(statement) as step:
         session.connection.notices.clear()
@@ -90,8 +91,8 @@ _LEFT_OUT = re.compile(r"completed, (\d+) record\(s\) could not be loaded")
 def _count_left_out(session: Session, statement: Copy) -> None:
     """Count the bad records that a COPY left out, as stated in its notices.
 
-    Raise PipelineError if the COPYs of a source together left out more than MAXERROR records. The warehouse itself
-    applies MAXERROR only to each COPY, and a source may need two.
+    Raise PipelineError if the COPYs of a source together left out more than MAXERROR records. The check is needed
+    because the warehouse applies MAXERROR to each COPY separately, and a source may need two COPYs.
     """
     table = statement.table
     found = sum(int(match[1]) for notice in session.connection.notices if (match := _LEFT_OUT.search(notice)))
@@ -108,8 +109,9 @@ def _count_left_out(session: Session, statement: Copy) -> None:
 
 
 def _with_load_errors(session: Session, message: str) -> str:
-    """Save the load errors. Return the message, preceded by the first error and followed by a note about
-    load_errors.csv.
+    """Save the load errors.
+
+    Return the message, preceded by the first error and followed by a note about load_errors.csv.
     """
     first, saved = save_load_errors(session)
     return "\n".join(part for part in (first, message, saved) if part)
@@ -121,10 +123,10 @@ def _watch(session: Session) -> CopyWatch:
 
 
 def save_load_errors(session: Session) -> tuple[str, str]:
-    """Roll back, then save the latest load errors to load_errors.csv. The file is written beside the config file.
+    """Roll back, then save the latest load errors to load_errors.csv.
 
-    Return the location and reason of the last COPY's first error (empty if the system tables list none), and a message
-    about the file.
+    The file is written beside the config file. Return the location and reason of the last COPY's first error (empty if
+    the system tables list none), and a message about the file.
     """
     try:
         session.rollback()

@@ -43,7 +43,7 @@ def create_tables(session: Session, yes: bool = False) -> None:
     confirm(session, counts, yes)
     locked = count_rows(session, lock=True)
     while locked != counts and not yes:
-        # Rows have arrived in the meantime: release the lock, then ask again.
+        # The row counts have changed in the meantime: release the lock, then ask again, holding no lock while waiting.
         session.rollback()
         counts = locked
         confirm(session, counts, yes)

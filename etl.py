@@ -24,8 +24,8 @@ from pipeline.tables import ping, status
 def load(session: Session, everything: bool = False, replace: bool = False) -> None:
     """Stage, transform, check and commit the data in one transaction.
 
-    If [S3] TEMP_DIR is set, only new files are staged, unless `everything` is set. With `replace`, a staged play with
-    different values replaces the loaded play with the same key.
+    If [S3] TEMP_DIR is set and `everything` is not, only new files are staged. With `replace`, a staged play replaces a
+    loaded play that has the same key but different values.
     """
     log = session.run.log
     log.expected = len(EVERY_LOAD) + len(sql_queries.replace_queries) * replace
@@ -76,11 +76,11 @@ def keep_one_version(session: Session) -> None:
 
 
 def transform(session: Session, staged: Staged) -> Transformed:
-    """Update the star schema from the staging tables. In songplays and time, only rows within the time window of the
-    load are read.
+    """Update the star schema from the staging tables.
 
-    The exception: if the catalogue has changed, earlier plays that may now match a different song or artist are
-    rematched.
+    In songplays and time, only rows within the time window of the load are read. There are two exceptions: with
+    --replace, all plays of users whose latest event is staged again; and all plays, if some may match a different song
+    or artist now and are matched again.
     """
     rows = run_all(session, sql_queries.catalogue_queries)
     if staged.replaces:

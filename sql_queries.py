@@ -1,7 +1,8 @@
-"""Every SQL statement of the pipeline. The scripts run the lists of statements at the end of this file.
+"""Every SQL statement of the pipeline.
 
-The dialect is Redshift's. Values are psycopg2 parameters: %(log_data)s, %(log_jsonpath)s, %(song_data)s, %(iam_role)s,
-%(region)s and %(maxerror)s come from dwh.cfg, the others from the scripts.
+The scripts run the lists of statements at the end of this file. The dialect is Redshift's. Values are psycopg2
+parameters: %(log_data)s, %(log_jsonpath)s, %(song_data)s, %(iam_role)s, %(region)s and %(maxerror)s come from dwh.cfg,
+the others from the scripts.
 """
 
 
@@ -12,7 +13,7 @@ class Statement(str):
 
 
 class Copy(Statement):
-    """A COPY into `table`. `reads` are its [S3] keys in lower case, source first."""
+    """A COPY into `table`. `reads` lists the [S3] keys that it uses, in lower case, source first."""
 
     table: str
     reads: "tuple[str, ...]"
@@ -55,8 +56,8 @@ loaded_files_table_drop = Statement("DROP TABLE IF EXISTS loaded_files")
 # CREATE TABLES --------------------------------------------------------------------------------------------------------
 
 # One row per log line; the columns are in the order of the JSONPaths file. NOT NULL makes COPY reject a line that is
-# not an event or lacks part of its key (ts, session_id, item_in_session), and report its file and line. Lengths are in
-# bytes.
+# not an event or lacks part of its key (ts, session_id, item_in_session), and report the file and line number. Lengths
+# are in bytes.
 staging_events_table_create = Statement("""
 CREATE TABLE staging_events (
     artist          VARCHAR(1024),
@@ -116,8 +117,8 @@ CREATE TABLE songplays (
     PRIMARY KEY (songplay_id)
 ) DISTSTYLE EVEN SORTKEY (start_time)""")
 
-# One row per user, from the user's latest event. The last three columns identify that event, so that an older log that
-# is loaded later does not bring back an old level.
+# One row per user, from the user's latest event. The last three columns identify that event, so that loading an older
+# log later does not bring back an old level.
 users_table_create = Statement("""
 CREATE TABLE users (
     user_id              INTEGER      NOT NULL,
@@ -131,9 +132,8 @@ CREATE TABLE users (
     PRIMARY KEY (user_id)
 ) DISTSTYLE ALL SORTKEY (user_id)""")
 
-# One row per song in the catalogue, and one per song that was played but is missing from it (with an id starting with
-# EV). Plays are matched by artist_name, because an artist's name may differ between songs, and the artists table keeps
-# only one.
+# One row per song in the catalogue, and one per played song that the catalogue lacks, whose id starts with EV. Plays
+# are matched by artist_name, because an artist's name may differ between songs, and the artists table keeps only one.
 songs_table_create = Statement("""
 CREATE TABLE songs (
     song_id     VARCHAR(64)       NOT NULL,
@@ -145,8 +145,7 @@ CREATE TABLE songs (
     PRIMARY KEY (song_id)
 ) DISTSTYLE ALL SORTKEY (song_id)""")
 
-# One row per artist in the catalogue, and one per artist who was played but is missing from it (with an id starting
-# with EV).
+# One row per artist in the catalogue, and one per played artist that the catalogue lacks, whose id starts with EV.
 artists_table_create = Statement("""
 CREATE TABLE artists (
     artist_id VARCHAR(64)       NOT NULL,
@@ -157,7 +156,7 @@ CREATE TABLE artists (
     PRIMARY KEY (artist_id)
 ) DISTSTYLE ALL SORTKEY (artist_id)""")
 
-# One row per timestamp at which a play started; week is the ISO 8601 week, weekday the English name.
+# One row per timestamp at which a play started; week is the ISO 8601 week, weekday is the day's English name.
 time_table_create = Statement("""
 CREATE TABLE time (
     start_time TIMESTAMP  NOT NULL,
@@ -171,8 +170,8 @@ CREATE TABLE time (
 ) DISTSTYLE ALL SORTKEY (start_time)""")
 
 # One row per loaded file, written only if TEMP_DIR is set. version is the ETag of an object, or the size and
-# modification time of a local file. The table only saves time: loading a file twice changes nothing. IF NOT EXISTS,
-# because each load with TEMP_DIR runs this statement in case the table is missing.
+# modification time of a local file. The table only saves time: loading a file twice changes nothing. Each load with
+# TEMP_DIR runs this statement in case the table is missing, hence IF NOT EXISTS.
 loaded_files_table_create = Statement("""
 CREATE TABLE IF NOT EXISTS loaded_files (
     source    VARCHAR(16)   NOT NULL,
@@ -226,8 +225,8 @@ packed_option = "GZIP"
 maxerror_option = "MAXERROR %(maxerror)s"
 check_option = "NOLOAD\nMAXERROR 100000"
 
-# With TEMP_DIR, the run writes a list of the new files there and copies it into new_files. These rows replace older
-# versions of the files in loaded_files.
+# With TEMP_DIR, the run writes a list of the new files to that folder and copies the list into new_files. The rows of
+# new_files replace the rows of older file versions in loaded_files.
 new_files_create = Statement(
     "CREATE TEMP TABLE new_files (source VARCHAR(16), file VARCHAR(1280), version VARCHAR(256))"
 )
@@ -274,8 +273,8 @@ PLAY_COLUMNS = {
     "length": "song_length",
 }
 
-# Staged columns of plays, with their JSON paths. A load of 20 or more plays fails if one of these is empty in every
-# play. The columns below only cause a warning.
+# Staged columns of plays, with their JSON paths. A load of 20 or more plays fails if one of these columns is empty in
+# every play. Empty OTHER_EVENT_FIELDS and SONG_FIELDS only cause a warning.
 PLAY_FIELDS = {
     "user_id": "$.userId",
     "level": "$.level",
@@ -288,8 +287,8 @@ PLAY_FIELDS = {
 OTHER_EVENT_FIELDS = ("auth", "first_name", "gender", "last_name", "method", "registration", "status")
 SONG_FIELDS = ("num_songs", "artist_latitude", "artist_longitude", "artist_location", "duration", "year")
 
-# With --replace: one staged event per key. Which version is newer is unknown, so a play (page NextSong) wins over other
-# events; a total order of the values breaks ties.
+# With --replace: one staged event per key. It is unknown which version is newer, so a play (page NextSong) wins over
+# other events; a total order of the values breaks ties.
 kept_events_create = Statement(f"""
 CREATE TEMP TABLE kept_events AS
 SELECT *
@@ -304,8 +303,8 @@ QUALIFY ROW_NUMBER() OVER (
 staged_count = Statement("SELECT COUNT(*) FROM staging_events")
 kept_events_insert = Statement("INSERT INTO staging_events SELECT * FROM kept_events")
 
-# One row: the counts of staged events, plays and songs, the first and last timestamp of all events and of plays, and
-# the count of non-NULL values in each column (for PLAY_FIELDS, in plays only).
+# One row: counts of staged events, plays and songs; first and last timestamps of events and of plays; and the number of
+# non-NULL values in each column. PLAY_FIELDS are counted in plays only.
 staged_counts_create = Statement(f"""
 CREATE TEMP TABLE staged_counts AS
 SELECT *
@@ -326,10 +325,11 @@ CROSS JOIN (
     FROM staging_songs
 ) AS of_songs""")
 
-# Counts of staged records, and the time window from the first to the last staged play (with --replace, event). A run
-# reads songplays and time only between these timestamps, %(first)s and %(last)s. If no play is staged, both are NULL
-# and nothing is read. They are passed as literals, because only then does a cluster skip blocks whose sort key lies
-# outside the window, and returned as text, because Python's dates end with the year 9999.
+# Counts of staged records, and a time window from the first to the last staged play or, with --replace, staged event. A
+# run reads songplays and time only between these timestamps, %(first)s and %(last)s. If nothing was staged for the
+# window, both are NULL and nothing is read. The timestamps are passed as literals, because only then does a cluster
+# skip blocks whose sort key lies outside the window, and returned as text, because Python's dates end with the year
+# 9999.
 # https://docs.aws.amazon.com/redshift/latest/dg/c_designing-queries-best-practices.html
 staged_summary = Statement("""
 SELECT
@@ -389,9 +389,10 @@ QUALIFY ROW_NUMBER() OVER (
 EXCEPT
 SELECT artist_id, name, location, latitude, longitude FROM artists""")
 
-# Songs and artists whose earlier plays may match a different one now; each row has either a song_id or an artist_id.
-# Songs: those with the title and artist name of a version that this run adds or removes. Artists: those whose artist_id
-# is no longer the lowest of that name, because a play whose song is not in the catalogue gets the lowest.
+# Songs and artists whose earlier plays may now match a different song or artist; each row has either a song_id or an
+# artist_id. Songs: those with the title and artist name of a version that this run adds or removes. Artists: those
+# whose artist_id is no longer the lowest for their name. It matters because a play whose song is not in the catalogue
+# gets the lowest artist_id for the artist's name.
 to_rematch_create = Statement("""
 CREATE TEMP TABLE to_rematch DISTSTYLE ALL AS
 WITH before AS (
@@ -439,8 +440,8 @@ JOIN namesakes ON namesakes.id_before = artists.artist_id AND namesakes.id_befor
 
 to_rematch_count = Statement("SELECT COUNT(*) FROM to_rematch")
 
-# Earlier plays to match again: their distinct titles, artist names and lengths, with the current song and artist.
-# Usually empty; filling it reads all plays.
+# Earlier plays to match again: their distinct titles, artist names and lengths, with the song and artist that they
+# match now. The table is usually empty, and filling it reads all plays.
 plays_to_rematch_create = Statement("""
 CREATE TEMP TABLE plays_to_rematch DISTSTYLE ALL AS
 SELECT song_title, artist_name, song_length, song_id, artist_id FROM songplays WHERE 1 = 0""")
@@ -555,11 +556,11 @@ INSERT INTO artists (artist_id, name, location, latitude, longitude)
 SELECT * FROM new_artists""")
 
 # One row per title, artist name and length of the plays that are staged or matched again, with their song and artist.
-# The song is the one in the catalogue with this title and artist name and the closest duration. If there is none, the
-# song is inferred. The artist_id is then the lowest one of that name in the catalogue; without one, the artist is
-# inferred too. A play whose title is missing or blank has no song; one whose artist name is missing or blank has no
-# artist. Redshift ignores trailing blanks in comparisons, but MD5 does not, so the keys are trimmed. GROUP BY before
-# the UNION is an optimisation: 1.0 s instead of 1.8 s at 1,000,000 events.
+# The song is the one in the catalogue with this title and artist name and the closest duration. Without such a song,
+# the song is inferred, and the artist_id is the lowest one in the catalogue with this name; without such an artist, the
+# artist is inferred too. A play whose title is missing or blank has no song; a play whose artist name is missing or
+# blank has no artist. Redshift ignores trailing blanks in comparisons, but MD5 does not, so the keys are trimmed. GROUP
+# BY before the UNION is an optimisation: 1.0 s instead of 1.8 s at 1,000,000 events.
 play_songs_create = Statement("""
 CREATE TEMP TABLE play_songs DISTSTYLE ALL AS
 WITH plays AS (
@@ -613,9 +614,9 @@ _SAME_SONG = (
     " AND play_songs.song_length = NVL({}, -1)"
 )
 
-# One row per NextSong event whose key is new. If an event has several copies, an arbitrary one is inserted; if they
-# differ, conflicts_check fails the load. Rows are inserted in sort key order, so that the plays of a day occupy few
-# blocks even before a VACUUM. This needs no second sort, because ROW_NUMBER already sorts by ts.
+# One row per NextSong event whose key is new. If an event has several copies, an arbitrary one is inserted; if the
+# copies differ, conflicts_check fails the load. Rows are inserted in sort key order, so that the plays of a day occupy
+# few blocks even before a VACUUM. The ORDER BY needs no second sort, because ROW_NUMBER already sorts by ts.
 songplays_table_insert = Statement(f"""
 INSERT INTO songplays (
     start_time, user_id, level, song_id, artist_id, session_id, location, user_agent, item_in_session,
@@ -631,7 +632,7 @@ WHERE page = 'NextSong'
 QUALIFY ROW_NUMBER() OVER (PARTITION BY ts, session_id, item_in_session ORDER BY ts) = 1
 ORDER BY ts""")
 
-# One row per song that was played but is not in the catalogue, with the title and artist name of its plays, without
+# One row per song that was played but is not in the catalogue, with the title and artist name of its plays, trimmed of
 # trailing blanks.
 inferred_songs_insert = Statement("""
 INSERT INTO songs (song_id, title, artist_id, artist_name)
@@ -712,8 +713,8 @@ songplays_table_analyze = Statement("ANALYZE songplays (start_time)")
 time_table_analyze = Statement("ANALYZE time (start_time)")
 
 # Match earlier plays again: update those whose song or artist has changed. Then the inferred songs and artists that
-# these plays had are deleted, and those that still have a play are inserted again. play_songs is complete enough for
-# that, because plays_to_rematch has all plays of these songs and artists.
+# these plays had are deleted, and those that still have a play are inserted again, with their present artist.
+# play_songs is complete enough for that, because plays_to_rematch has all plays of these songs and artists.
 songplays_table_update = Statement(f"""
 UPDATE songplays
 SET song_id = play_songs.song_id, artist_id = play_songs.artist_id
@@ -757,9 +758,9 @@ WHERE {child}.{key} IS NOT NULL AND {parent}.{key} IS NULL{where}"""
 def _twice(table: str, key: str, wrong: str, where: str = "") -> str:
     """Return a rule against duplicate keys.
 
-    It counts the keys that have a second row; the example is a value of the first key column. ROW_NUMBER is used
-    because COUNT(DISTINCT ...) would find nothing, since the planner trusts declared keys, and because GROUP BY takes
-    twice as long on the stand-in, where rows are in start_time order.
+    It counts the keys that have a second row; the example is a value of the first key column. It uses ROW_NUMBER
+    instead of COUNT(DISTINCT ...), which would find nothing, because the planner trusts declared keys, and instead of
+    GROUP BY, which takes twice as long on the stand-in, where rows are in start_time order.
     https://docs.aws.amazon.com/redshift/latest/dg/t_Defining_constraints.html
     """
     first = key.split(",")[0]
@@ -811,7 +812,7 @@ FROM (
 GROUP BY pages, worst""")
 
 # One row: the number of staged plays that differ from the play in songplays with the same key, the differing columns,
-# and the first such key. It shows no values, since those are user data.
+# and the lowest of the plays' keys as an example. Values are not shown, because they are user data.
 _DIFFERING_COLUMNS = "\n            || ".join(
     f"CASE WHEN MAX({kept}_change) > 0 THEN ', {kept}' ELSE '' END" for kept in PLAY_COLUMNS.values()
 )
@@ -843,7 +844,7 @@ JOIN loaded_files
 WHERE new_files.source = 'log_data'
 ORDER BY new_files.file""")
 
-# With --replace: one row per column whose value 20 or more plays would lose: the log field was probably renamed.
+# With --replace, find columns whose value 20 or more plays would lose, probably because the log field was renamed.
 lost_values_check = _check(
     *(
         f"""
@@ -859,7 +860,7 @@ HAVING COUNT(*) >= 20"""
 )
 
 # Every staged play and every upserted row must be in its table. Catalogue ids must not start with EV, or they would be
-# mistaken for inferred ones.
+# mistaken for the ids of inferred songs and artists.
 staged_check = _check(
     f"""
 SELECT
@@ -877,7 +878,7 @@ WHERE events.page = 'NextSong' AND songplays.start_time IS NULL""",
     _not_in("artists", "new_artists", "artist_id", "upserted rows missing from artists"),
 )
 
-# Checks of the small tables, in full.
+# Checks of all rows of the small tables.
 dimensions_check = _check(
     _twice("users", "user_id", "duplicate user_id in users"),
     _twice("songs", "song_id", "duplicate song_id in songs"),
@@ -901,8 +902,8 @@ WHERE {_WINDOW}
     AND NOT EXISTS (SELECT 1 FROM songplays WHERE songplays.start_time = time.start_time AND songplays.{_WINDOW})""",
 )
 
-# Each play must refer to a song with its title and artist name, and to that song's artist. Plays with the same values
-# are checked once.
+# Each play must refer to a song with the play's title and artist name, and to that song's artist. Plays with the same
+# values are checked once.
 plays_check = _check(
     f"""
 WITH plays AS (
@@ -935,7 +936,7 @@ WHERE NVL(songs.artist_id, '') <> NVL(plays.artist_id, '')""",
 )
 
 # After a load, also check that each play has the song and artist that the load chose, and that each inferred song and
-# artist has a play. If earlier plays were matched again, all plays are checked.
+# artist has a play. This covers the plays in the load's time window, or all plays if earlier plays were matched again.
 loaded_plays_check = _check(
     plays_check,
     f"""
@@ -948,7 +949,8 @@ WHERE NVL(plays.song_id, '') <> NVL(play_songs.song_id, '')
     _unplayed("artists", "artist_id", "play_songs", "plays"),
 )
 
-# Every inferred song and artist must have a play. Runs if earlier plays were matched again, and with --verify.
+# Every inferred song and artist must have a play. Checked with --verify, and after a load that matched earlier plays
+# again.
 inferred_check = _check(
     _unplayed("songs", "song_id", "songs", "songplays"), _unplayed("artists", "artist_id", "artists", "songplays")
 )
@@ -994,8 +996,8 @@ WHERE hour <> EXTRACT(hour FROM start_time)
 
 # WARNINGS -------------------------------------------------------------------------------------------------------------
 
-# Each row is a warning: its text, the number of staged records that it concerns, and the total number of staged
-# records.
+# Each row is a warning: its text, the number of staged records that it concerns, and the number of all staged records
+# of that kind (plays, events or songs). records.
 
 # One row per column that has no value in more than 5 % of the staged plays.
 missing_values_warning = _check(
@@ -1029,20 +1031,22 @@ WHERE {records} >= 20 AND {column} = 0"""
 
 # QUERIES OF THE SCRIPTS -----------------------------------------------------------------------------------------------
 
-# Plays in the window, and how many of them match a song in the catalogue. Counted before and after the insert.
+# Numbers of plays in the window: all, and those that match a catalogue song. Runs before and after the insert.
 window_summary = Statement(f"""
 SELECT COUNT(*) AS plays, COUNT(CASE WHEN LEFT(song_id, 2) <> 'EV' THEN 1 END) AS matched
 FROM songplays
 WHERE {_WINDOW}""")
 
-# Number of duplicate plays in staging, for example if a log file exists twice. Runs only if some plays were not new.
+# Number of duplicate plays in staging, for example if a log file exists twice. Runs only if fewer plays were inserted
+# than staged.
 repeated_plays = Statement("""
 SELECT SUM(copies - 1)
 FROM (
     SELECT COUNT(*) AS copies FROM staging_events WHERE page = 'NextSong' GROUP BY ts, session_id, item_in_session
 ) AS keys""")
 
-# Row count of each dimension (for time, only within the window), and the number of inferred songs and artists.
+# Row count of each dimension, and the number of inferred songs and artists. Rows of time are counted only within the
+# window.
 dimensions_summary = Statement(f"""
 SELECT
     (SELECT COUNT(*) FROM users) AS users,
@@ -1052,8 +1056,8 @@ SELECT
     (SELECT COUNT(*) FROM songs WHERE LEFT(song_id, 2) = 'EV') AS inferred_songs,
     (SELECT COUNT(*) FROM artists WHERE LEFT(artist_id, 2) = 'EV') AS inferred_artists""")
 
-# With --replace, five counts: changed plays, changed or removed users, removed users only, other upserted users, and
-# removed timestamps.
+# With --replace, five counts: changed plays, changed or removed users, removed users alone, all other upserted users,
+# and removed timestamps.
 replaced_summary = Statement(f"""
 SELECT
     (SELECT COUNT(*) FROM replaced_plays WHERE page = 'NextSong') AS changed_plays,
@@ -1097,8 +1101,8 @@ SELECT 'artists', COUNT(*), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR) FROM ar
 UNION ALL
 SELECT 'time', COUNT(*), CAST(MIN(start_time) AS VARCHAR), CAST(MAX(start_time) AS VARCHAR) FROM time""")
 
-# The five most played songs. Each row also has the total number of plays, and how many of them match a song in the
-# catalogue.
+# The five most played songs. Each row also has the total number of plays, and the number of plays that match a song in
+# the catalogue.
 most_played_songs = Statement("""
 SELECT
     songs.title, songs.artist_name, played.plays,
@@ -1123,8 +1127,8 @@ last_load = Statement("SELECT CAST(MAX(loaded_at) AS VARCHAR), COUNT(*) FROM loa
 copy_count = Statement("SELECT pg_last_copy_count(), pg_last_copy_id()")
 session_number = Statement("SELECT pg_backend_pid()")
 
-# How many files each COPY of this session read, by its query id. The session id is not passed as a value, because the
-# stand-in would then translate the statement again in each run, which takes 0.2 s.
+# The number of files that each COPY of this session read, by query id. The session id is not passed as a value, because
+# the stand-in would then translate the statement again in each run, which takes 0.2 s.
 copied_file_counts = Statement("""
 SELECT query_id, source_file_count FROM sys_load_history WHERE session_id = pg_backend_pid()""")
 
@@ -1157,7 +1161,7 @@ WHERE relkind = 'r'
 table_count = Statement("SELECT COUNT(*) FROM %(table)s")
 tables_lock = Statement("LOCK %(tables)s")
 
-# Each query below exists twice: for provisioned clusters and for Serverless, which lacks the view that the first one
+# Each query below exists twice: for provisioned clusters and for Serverless, which lacks the view that the first query
 # reads.
 
 # Progress of another session's COPY: files read, total files, rows.
@@ -1264,8 +1268,8 @@ insert_table_queries = [
     time_table_analyze,
 ]
 
-# run only if earlier plays may now match a different song, which is rare; plays_to_rematch_insert has then already run,
-# before insert_table_queries
+# run after plays_to_rematch_insert and insert_table_queries, only if earlier plays may now match a different song or
+# artist
 rematch_queries = [
     songplays_table_update,
     inferred_songs_delete,

@@ -3,9 +3,10 @@
     python benchmarks/many_files.py [--songs 15000] [--runs 5] [--listed 400000]
 
 Each of the --runs rounds makes three loads: of many song files (--songs), with nothing new, and of one new song and one
-new log. The last one reads only the two new files and the objects packed for COPY. Then many more files (--listed) are
-loaded, followed by loads with nothing new. For each kind of load, prints the medians of the total seconds, the seconds
-of packing and COPY, the number of objects read, and the peak memory.
+new log. The last one reads only the two new files and what the run itself wrote for COPY (the manifests and the list of
+new files). After the rounds, the script loads many more files (--listed), then repeats that load with nothing new. For
+each kind of load, it prints the median total seconds, seconds spent on packing and COPY, number of objects read, and
+peak memory.
 """
 
 import argparse
@@ -88,8 +89,10 @@ class Bench:
         subprocess.run(command, env=self._environment, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
 
     def load(self) -> tuple[float, float, float, float]:
-        """Run a load. Return its seconds, the seconds of packing and COPY, the number of objects read, and the peak
-        memory in MB.
+        """Run a load.
+
+        Return its total seconds, the seconds spent on packing and COPY, the number of objects read, and the peak memory
+        in MB.
         """
         before = self._reads()
         found = measured(self._command("etl.py", "-v"), self._environment)

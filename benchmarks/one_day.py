@@ -3,9 +3,10 @@
     python benchmarks/one_day.py [--events 1000000] [--songs 15000] [--runs 5] [--data DIR] [--days DIR]
 
 The large star is loaded once, with generated data or the data in --data. Then --runs days are loaded one by one: each
-day into the large star, into the empty one, and again into both. Each day has about 500 generated events, dated within
-the weeks that the large star covers. With --days, each file in DIR/log-data is a day, loaded with DIR/song-data. Prints
-the median seconds of the whole process for each star, and the median ratio of large to empty.
+day goes into the large star and into the empty one, then into both again. Without --days, each day has about 500
+generated events, dated within the weeks that the large star covers. With --days, each file in DIR/log-data is one day,
+and the songs come from DIR/song-data. The script prints the median seconds of the whole process for each star, and the
+median ratio of the two.
 """
 
 import argparse

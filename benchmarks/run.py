@@ -1,11 +1,11 @@
-"""Time the pipeline on data of any size, and the same job in DuckDB if installed.
+"""Time the pipeline on data of any size, and the same job in DuckDB if it is installed.
 
     python benchmarks/run.py [--events 1000000] [--songs 15000] [--runs 5] [--data DIR]
 
-Each round starts from an empty data directory and runs create_tables.py (not timed), then etl.py twice. Prints medians:
-seconds per step and in total, events per second, peak memory of the Python process and of the process tree, DuckDB's
-time, and the ratio of etl.py's first run to DuckDB's run in the same round. The data come from the project's generator,
-or from log-data, song-data and log_json_path.json in DIR.
+Each round starts from an empty data directory and runs create_tables.py (not timed), then etl.py twice. The script
+prints medians: seconds per step and in total, events per second, peak memory of the Python process and of the process
+tree, DuckDB's time, and the ratio of etl.py's first run to DuckDB's run in the same round. The data is generated,
+unless --data names a directory with log-data, song-data and log_json_path.json.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def generate(folder: Path, events: int, songs: int, days: int, seed: int = 1) ->
 
 
 def resident(process: psutil.Process) -> tuple[int, int]:
-    """Return the resident bytes of a process and of its process tree. Shared pages count once."""
+    """Return the resident bytes of a process and of its process tree. The tree's shared pages count once."""
     own, private, shared = 0, 0, 0
     try:
         for one in [process, *process.children(recursive=True)]:
@@ -67,8 +67,9 @@ def resident(process: psutil.Process) -> tuple[int, int]:
 
 
 def measured(command: list[str], environment: Mapping[str, str] | None = None) -> dict[str, float]:
-    """Run a command; return its seconds, peak memory in MB, and seconds per step. Memory is measured for the process
-    alone and for its process tree. Steps are parsed from the output.
+    """Run a command; return its seconds, peak memory in MB, and seconds per step.
+
+    Memory is measured for the process alone and for its process tree. Steps are parsed from the output.
     """
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)

@@ -1,4 +1,4 @@
-"""Compare COPY's reads of many small S3 objects with reading them one by one.
+"""Compare COPY's read-ahead of many small S3 objects with reading them one by one.
 
 python benchmarks/s3_objects.py [--objects 15000] [--latency 0 0.02]
 
@@ -39,7 +39,10 @@ def serve_s3(port: "multiprocessing.Value") -> None:
 
 
 def serve_slowly(behind: int, latency: float, port: "multiprocessing.Value") -> None:
-    """Run a caching proxy that answers after `latency` seconds. It fetches each path once from port `behind`."""
+    """Run a caching proxy that answers after `latency` seconds.
+
+    The proxy fetches each path once, from the server on port `behind`.
+    """
     answers: dict[str, bytes] = {}
 
     class Handler(http.server.BaseHTTPRequestHandler):

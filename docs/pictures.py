@@ -2,7 +2,7 @@
 
     pip install -r requirements-analysis.txt && python docs/pictures.py
 
-It writes docs/pictures/ and docs/analysis.ipynb, and does not touch the warehouse configured in dwh.cfg.
+The script writes docs/pictures/ and docs/analysis.ipynb, and does not touch the warehouse configured in dwh.cfg.
 """
 
 import base64
@@ -68,7 +68,7 @@ def draw_run(config: Path) -> None:
 
 
 def execute(config: Path, style: str = "default") -> nbformat.NotebookNode:
-    """Execute the notebook with a config file and a matplotlib style; return it."""
+    """Return the notebook, executed with a config file and a matplotlib style."""
     notebook = nbformat.read(NOTEBOOK, 4)
     cell = next(cell for cell in notebook.cells if cell.source.startswith(CONFIG_CELL))
     source, cell.source = cell.source, f'{CONFIG_CELL}"{config}"\nplt.style.use("{style}")'

@@ -91,7 +91,9 @@ def _opened(warehouse: Warehouse) -> tuple[Server, str]:
     """Start the server of an existing warehouse; return it and the database name."""
     data_dir, database, user, *_ = warehouse
     if not (data_dir / "data").exists():
-        raise LocalRedshiftError(f"there is no local warehouse in {data_dir}; name it with --config or --data-dir")
+        raise LocalRedshiftError(
+            f"there is no local warehouse in {data_dir}; choose another folder with --config or --data-dir"
+        )
     server = get_server(data_dir)
     server.acquire()
     found = server.request({"databases": None})["databases"]
@@ -107,7 +109,7 @@ def _opened(warehouse: Warehouse) -> tuple[Server, str]:
 
 
 def _serve(warehouse: Warehouse, port: int) -> int:
-    """Accept clients until Ctrl-C or SIGTERM. Ignore any further signal."""
+    """Accept clients until Ctrl-C or SIGTERM, then ignore both signals."""
     # A signal writes to the pipe, which ends select(). With only a Python handler, a signal just before select() would
     # go unnoticed.
     stopping, stop = os.pipe()
@@ -138,7 +140,7 @@ def _serve(warehouse: Warehouse, port: int) -> int:
 def _listening(
     server: Server, warehouse: Warehouse, database: str, password: str, port: int
 ) -> Iterator[tuple[socket.socket, int, str]]:
-    """Make the server listen on 127.0.0.1 inside the `with` block. Sessions use this program's AWS settings."""
+    """Make the server listen on 127.0.0.1 during the `with` block. Sessions use this program's AWS settings."""
     asked = {"listen": port, "user": warehouse.user, "database": database, "password": password}
     with server.ask(asked | {"program": Program.this().as_json()}) as (connection, answer):
         if "refused" in answer:

@@ -26,8 +26,8 @@ from local_redshift.sessions.protocol import PORT, REQUEST, SOCKET_NAME
 if TYPE_CHECKING:
     from psycopg2 import extensions
 
-TRIES = 3  # attempts, in case the server has just been killed
-STOP_SECONDS = 2  # how long a script waits at exit for its server to stop
+TRIES = 3  # attempts to reach the server, which may just have been killed
+STOP_SECONDS = 2  # seconds that a script waits at exit for its server to stop
 ROOT = Path(__file__).resolve().parent.parent
 
 # Pass this process's sys.path to the server, so that it can start with -S, which skips the slow search for packages.
@@ -38,10 +38,10 @@ _START += "main(sys.argv[2])"
 def connect(data_dir: str | Path, dbname: str = "dev", user: str = "awsuser") -> "extensions.connection":
     """Connect to the local warehouse in `data_dir`.
 
-    Start its server, and create the warehouse, the database and the user if missing. The user is an admin, like a
-    cluster's first user. The server runs until the last process that connected to it has ended. COPY uses this
-    program's AWS settings, and its working directory for relative paths. Raise ServerError if the server can't be
-    started, and psycopg2.ProgrammingError if the server refuses the database or user name.
+    Start the server and create the warehouse, the database and the user if they are missing. The user is an admin, like
+    a cluster's first user. The server runs until the last process that connected to it has ended. COPY uses this
+    program's AWS settings and resolves relative paths in this program's working directory. Raise ServerError if the
+    server can't be started, and psycopg2.ProgrammingError if the server refuses the database or user name.
     """
     import psycopg2
 
@@ -88,7 +88,10 @@ def _library_path() -> list[str]:
 
 
 class Server:
-    """The process that serves `data_dir`. Use `get_server`: a program has one instance per data directory."""
+    """The process that serves `data_dir`.
+
+    Get it from `get_server`, so that a program has one instance per data directory.
+    """
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
@@ -96,7 +99,7 @@ class Server:
         self._users_lock: int | None = None
 
     def acquire(self) -> None:
-        """Keep the server running until `release` or the end of this process. Start it if it is not running."""
+        """Start the server if needed; keep it running until `release` or process exit."""
         if self._users_lock is None:
             self._users_lock = self._lock(locks.USERS, locks.SHARED)
             atexit.register(self.release)
@@ -135,7 +138,7 @@ class Server:
     def ask(self, asked: dict[str, Any]) -> Iterator[tuple[socket.socket, dict[str, Any]]]:
         """Send the server a request; yield the connection and the answer.
 
-        After a "listen" request, the server keeps its port open until the connection is closed.
+        After a "listen" request, the server listens on the new port until this connection is closed.
         """
         body = json.dumps(asked).encode()
         with socket.socket(socket.AF_UNIX) as connected:
@@ -182,11 +185,13 @@ class Server:
         while time.monotonic() < deadline:
             alone = locks.try_lock(users, locks.EXCLUSIVE)
             if alone is not None:
-                if locks.is_free(process):  # the server process was killed, but PostgreSQL is still running
+                if locks.is_free(
+                    process
+                ):  # # the server process has ended; if it was killed, PostgreSQL may still be running
                     stop(self.data_dir / "data")
                     os.close(alone)
                     return
-                os.close(alone)  # release the lock: the server process needs it before it can stop
+                os.close(alone)  # release the lock, which the server process needs in order to stop
             elif (shared := locks.try_lock(users, locks.SHARED)) is not None:
                 os.close(shared)  # other processes are using the server
                 return

@@ -55,7 +55,7 @@ class NoSuchColumn(RedshiftError):
 
 
 class NoSuchTable(RedshiftError):
-    """The table does not exist."""
+    """A table that does not exist."""
 
     sqlstate = "42P01"
 
@@ -88,11 +88,10 @@ class Cancelled(RedshiftError):
 
 
 class SourceError(RedshiftError):
-    """The source can't be read. Raised before loading starts: the error has a DETAIL block, and no load error is
-    logged.
+    """The source can't be read.
 
-    The block shows `context` (the operation), `location` (in the cluster's source code) and `process` (the cluster's
-    process).
+    The error has a DETAIL block if the source is in S3 and a cluster sends one, and no load error is logged. The block
+    shows `context` (the operation), `location` (in the cluster's source code) and `process` (the cluster's process).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Redshift's load error codes and message texts, each with its source. This is the only place that defines them.
+"""Redshift's load error codes and messages of COPY, each with its source; PostgreSQL's errors in Redshift's words.
 
 "Seen" means found in a published row or log; "guess" marks wording that is not known (see README.md, "Where Redshift's
 behaviour is not known").

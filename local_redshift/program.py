@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 # passed on to PostgreSQL.
 HANDOVER = "SET local_redshift.program TO"
 
-# variables besides AWS_* that boto3 reads
+# environment variables that boto3 reads, besides AWS_*
 _NAMES = frozenset(
     "HOME BOTO_CONFIG REQUESTS_CA_BUNDLE HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy".split()
 )
-_environment = threading.RLock()  # os.environ is shared by all threads
+_environment = threading.RLock()  # guards os.environ, which all threads share
 
 
 class Program:
@@ -42,7 +42,7 @@ class Program:
         return cls(told["variables"], Path(told["folder"]))
 
     def as_json(self) -> str:
-        """Return the program as JSON, which may contain secrets."""
+        """Return the settings and folder as JSON, which may contain secrets."""
         return json.dumps({"variables": self._variables, "folder": str(self.folder)})
 
     @functools.cached_property

@@ -34,11 +34,11 @@ class Passed:
 def check_load(session: Session, staged: Staged, loaded: Transformed) -> Passed:
     """Check the plays in the load's time window and, after a rematch, all plays.
 
-    If a check fails, raise PipelineError, naming each violation; the caller must then not commit.
+    If a check fails, raise PipelineError, naming each violation; the caller must not commit in that case.
     """
     advice = ""
     checks = _checks(session, sql_queries.check_queries, staged.window)
-    # if every staged play is new, no play can conflict with an earlier version
+    # if every staged play is new, none repeats the key of another staged or loaded play, so none can conflict
     if loaded.inserted < staged.plays:
         conflicts = _checks(session, [sql_queries.conflicts_check], staged.window)
         advice = _conflict_advice(session) if any(check.found for check in conflicts) else ""
@@ -76,7 +76,7 @@ def verify_star(session: Session) -> None:
     """Check the whole star schema. Raise PipelineError, naming each violation.
 
     Each query runs in its own transaction, so that other sessions wait for at most one query. No query reads the
-    staging tables, which loads lock.
+    staging tables, because loads lock them.
     """
     session.run.log.expected = len(sql_queries.verify_queries)
     window = whole_star(session)
@@ -106,7 +106,7 @@ def _noted(session: Session, results: list[CheckResult]) -> list[CheckResult]:
 
 
 def _report(checks: list[CheckResult], outcome: str, advice: str = "") -> Passed:
-    """Return how many checks passed. If any failed, raise PipelineError, naming each."""
+    """Return the number of checks that passed. If any failed, raise PipelineError, naming each."""
     failed = [str(check) for check in checks if check.found]
     if len(failed) == 1:
         raise PipelineError(f"check failed, {outcome}: {failed[0]}{advice}")

@@ -74,7 +74,7 @@ class ConfigValues:
     def get(self, section: str, key: str, default: str | None = None) -> str:
         """Return the value, or `default` if it is missing or empty.
 
-        Without a value or a default, raise PipelineError, naming the section and the key.
+        If there is neither, raise a PipelineError that names the section and the key.
         """
         value = self._values.get((section, key), "")
         if not value and default is None:
@@ -101,7 +101,7 @@ def _parse(path: Path) -> Mapping[str, Mapping[str, str | None]]:
 
 
 def _parse_problem(error: configparser.Error) -> str:
-    """Return the line number and the problem, not the line: it may hold the password."""
+    """Return the line number and the problem. Omit the line: it may hold the password."""
     if isinstance(error, configparser.MissingSectionHeaderError):
         return f"line {error.lineno}: there is no [SECTION] above this line"
     if isinstance(error, configparser.DuplicateOptionError):

@@ -1,6 +1,6 @@
 """Plan the COPYs of a run: whole prefixes or, with TEMP_DIR, only new files.
 
-Small files are packed together.
+With TEMP_DIR, small files are also packed together.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ class Call(NamedTuple):
 
 @dataclass
 class CopyPlan:
-    """The COPYs to run and, with TEMP_DIR, the number of new files by source."""
+    """The COPYs to run (none if nothing is new) and, with TEMP_DIR, the number of new files by source."""
 
     files: dict[str, int] = field(default_factory=dict)
     copies: list[Call] = field(default_factory=list)
@@ -89,8 +89,8 @@ def with_run_options(session: Session, copy: Copy, trial: bool) -> Copy:
 def _plan_new_files(session: Session, *, everything: bool, trial: bool) -> Iterator[CopyPlan]:
     """Plan COPYs of new files, with manifests under TEMP_DIR; see `plan_copies`.
 
-    The caller of a load must hold the lock on the staging tables. Then no other load is running, and all other files of
-    this warehouse under TEMP_DIR are leftovers of killed loads.
+    Unless `trial` is set, the caller must hold the lock on the staging tables. With the lock held, no other load is
+    running, and all other files of this warehouse under TEMP_DIR are leftovers of killed loads.
     """
     folder = TempFolder(session.settings, "check" if trial else warehouse_id(session))
     try:
@@ -101,10 +101,10 @@ def _plan_new_files(session: Session, *, everything: bool, trial: bool) -> Itera
 
 
 def warehouse_id(session: Session) -> str:
-    """Return an id of this warehouse: a hash of its location and a random mark.
+    """Return this warehouse's id: a hash of its location and a random mark.
 
-    The mark is stored as a comment on the table loaded_files. The id includes the location because a restored snapshot
-    or a copied data directory has the same mark. Create loaded_files and the mark if they do not exist yet.
+    The mark is a string stored as a comment on the table loaded_files. The id includes the location because a restored
+    snapshot or a copied data directory has the same mark. Create loaded_files and the mark if they do not exist yet.
     """
     session.execute(sql_queries.loaded_files_table_create)
     [(mark,)] = session.rows(sql_queries.loaded_files_marked)
@@ -140,7 +140,7 @@ def _prepare(session: Session, folder: "TempFolder", everything: bool, trial: bo
 
 @dataclass
 class _Found:
-    """The files of a source: total and new counts, and the new files that are not empty."""
+    """Counts of all and new files of a source, and the new files that are not empty."""
 
     total: int = 0
     new: int = 0
@@ -214,7 +214,7 @@ def _packed(
 
 
 class _PackWatch:
-    """Count packed files; raise Stopped if the run is to stop."""
+    """Count packed files; raise Stopped if the run is stopping."""
 
     def __init__(self, session: Session, files: int) -> None:
         self._session = session

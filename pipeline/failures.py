@@ -1,6 +1,7 @@
 """Explain failures of the warehouse and S3: what failed, what to do, and whether to retry.
 
-The patterns match published messages of Redshift, S3 and libpq; comments give their sources.
+The patterns match messages of Redshift, S3, libpq, botocore, obstore and the stand-in; comments give the sources of
+published ones.
 """
 
 import os
@@ -32,8 +33,8 @@ class Pattern(NamedTuple):
     is_transient: bool
 
 
-# The first match decides. Permanent errors come first, because one libpq message reports every address that it tried:
-# one may have refused the connection (transient), another the password (permanent).
+# The first match decides. Permanent errors come first, because libpq reports all the addresses that it tried in one
+# message: a refused connection (transient) may stand beside a wrong password (permanent).
 _PATTERNS = (
     # https://www.postgresql.org/docs/current/client-authentication-problems.html
     Pattern(r"authentication failed|no pg_hba\.conf entry|FATAL: +(?:role|database) .* does not exist", False),
@@ -133,7 +134,7 @@ _NO_SOURCE = re.compile(
 _NO_FILE = re.compile(r"S3 prefix '.*' does not exist|no file's path starts with")
 _COUNT_OF_PATHS = re.compile(r"Number of jsonpath")
 _S3_REFUSED = re.compile(r"S3ServiceException|S3 can't be read")
-# the first message is from older clusters; for the others (Serverless), see
+# the first message is from older clusters, the others are from Serverless:
 # https://stackoverflow.com/questions/70659682
 _ROLE_REFUSED = re.compile(
     r"not authorized to assume IAM Role|Not authorized to get credentials of role"
@@ -213,10 +214,10 @@ def _said(error: psycopg2.Error, settings: Settings) -> str:
         pattern = _QUOTED if _QUOTED.search(primary) else _AFTER_COLON
         return pattern.sub("(a value)", primary)
     if (error.pgcode or "").startswith("23"):
-        return primary  # leave out its DETAIL, which quotes the row
+        return primary  # leave out the DETAIL block, which quotes the row
     parts = [primary]
-    # leave out the stand-in's DETAIL about credentials: like a cluster's, it blames the role, even if your own
-    # credentials are wrong
+    # leave out the stand-in's DETAIL about credentials: it imitates a cluster's (context, source location, process),
+    # which misleads if your own credentials are wrong
     if error.diag.message_detail and not (settings.is_local and _NO_CREDENTIALS.search(primary)):
         parts.append(f"DETAIL:  {error.diag.message_detail.rstrip()}")
     return "\n".join(parts)
@@ -264,7 +265,7 @@ def _advice(error: psycopg2.Error, statement: str, parameters: Mapping[str, Any]
 
 
 def _is_postgresql(error: psycopg2.Error) -> bool:
-    # Redshift reports PostgreSQL 8.0.2. https://docs.aws.amazon.com/redshift/latest/dg/r_VERSION.html
+    # Redshift identifies itself as PostgreSQL 8.0.2. https://docs.aws.amazon.com/redshift/latest/dg/r_VERSION.html
     return error.cursor is not None and error.cursor.connection.info.server_version >= 90000
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PAGE = 1000  # names per page of an S3 listing
 AT_A_TIME = 128  # concurrent requests: S3 takes some 20 ms for each, whatever its size
-BATCH_FILES, BATCH_BYTES = 2048, 32 << 20  # read at a time; limits memory use
+BATCH_FILES, BATCH_BYTES = 2048, 32 << 20  # files and bytes read at a time; limits memory use
 CREDENTIALS_KEPT = dt.timedelta(minutes=5)  # safe: boto3 refreshes credentials some 10 minutes before they expire
 
 GONE = "it has been deleted or moved since it was listed"  # transient, because a retry lists the files again
@@ -62,10 +62,10 @@ class FileStore(Protocol):
         """Tell whether `read` accepts this name."""
 
     def read(self, files: Iterable[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
-        """Yield the files with their bytes, in the order given."""
+        """Yield each file and its content, in the order given."""
 
     def head(self, name: str, limit: int) -> bytes:
-        """Return the first `limit` bytes of a file, or all of a shorter one."""
+        """Return the first `limit` bytes of a file, or the whole file if it is shorter."""
 
     def write(self, name: str, data: IO[bytes]) -> None:
         """Write a file."""
@@ -109,7 +109,7 @@ class LocalFileStore:
 
 
 def check_name(path: str) -> None:
-    """Raise PipelineError if a file name is not UTF-8: a manifest can't contain it."""
+    """Raise PipelineError for a non-UTF-8 file name, which a manifest can't contain."""
     try:
         path.encode()
     except UnicodeEncodeError as error:
@@ -168,7 +168,7 @@ class S3FileStore:
                     return
 
     def _listed_by_boto3(self, prefix: str, last: FoundFile | None) -> Iterator[FoundFile]:
-        """List files after `last` with boto3: any name works, but it takes 4 times as long."""
+        """List files after `last` with boto3. It accepts any name, but takes 4 times as long."""
         import boto3
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -251,7 +251,7 @@ def _explained(error: Exception, failed: str, right: str) -> PipelineError:
 
 
 def file_store_of(name: str, region: str) -> FileStore:
-    """Return the store for a path or URL. Raise PipelineError without AWS credentials."""
+    """Return the store for a path or an s3:// URL; for S3, raise PipelineError if there are no AWS credentials."""
     if not name.startswith("s3://"):
         return LocalFileStore()
     bucket = name.removeprefix("s3://").split("/", 1)[0]

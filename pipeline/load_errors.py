@@ -1,4 +1,4 @@
-"""Load errors: read from the system tables, traced to their source files, printed, and written to a file."""
+"""Read load errors, trace them to their source files, and report them."""
 
 import bisect
 import csv
@@ -42,7 +42,7 @@ class PackedObject:
         self.lines += data.count(b"\n")
 
     def origin(self, line: int) -> Origin | None:
-        """Map a line of the packed object to its source file and line; None if there is no such line."""
+        """Map a line of the packed object to its origin; None if there is no such line."""
         if not 1 <= line <= self.lines:
             return None
         at = bisect.bisect_right(self.starts, line) - 1
@@ -131,7 +131,7 @@ def load_errors_of(table: Table, packed: Mapping[str, PackedObject]) -> list[Loa
 
 
 def origin_of(filename: str, line: str, packed: Mapping[str, PackedObject]) -> Origin | None:
-    """Map a line of a packed object to its source; None if the file is not packed.
+    """Map a line of a packed object to its source; None for any other file.
 
     Compare only the first 256 bytes of names, because the system tables truncate them.
     """
@@ -166,7 +166,7 @@ def write_csv(path: Path, table: Table) -> None:
 
 
 def source_of(error: LoadError, source: Source) -> str | None:
-    """Return the source of an error's file: log_data, song_data, or None if neither."""
+    """Return the [S3] key of an error's file: log_data, song_data, or None if neither."""
     prefixes = {key: getattr(source, key) for key in ("log_data", "song_data")}
     fitting = [key for key, prefix in prefixes.items() if error.filename.startswith(prefix)]
     return max(fitting, key=lambda key: len(prefixes[key]), default=None)

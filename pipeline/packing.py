@@ -46,10 +46,10 @@ class FileList:
 # COPY loads a few large objects faster than many small ones; ideally one per slice, each of 1 MB to 1 GB compressed.
 # https://docs.aws.amazon.com/redshift/latest/dg/c_best-practices-use-multiple-files.html
 SMALL = 1 << 20  # bytes; COPY reads larger files directly
-FEW = 16  # with fewer small files than this, packing is not worth it
+FEW = 16  # with this many small files or fewer, packing is not worth it
 MOST_OBJECTS = 16
-MOST_BYTES = 4 << 30  # maximum number of bytes that one run packs; COPY reads the other files directly
-PACKED_BYTES = 8 << 20  # bytes of source files per object; about 1 MB after gzip
+MOST_BYTES = 4 << 30  # maximum number of bytes packed of one source; COPY reads the other files directly
+PACKED_BYTES = 8 << 20  # minimum bytes of source files per object, unless there is only one; about 1 MB after gzip
 
 
 class Packed(NamedTuple):
@@ -60,7 +60,7 @@ class Packed(NamedTuple):
 
 
 def divide(store: FileStore, files: FileList) -> tuple[FileList, FileList]:
-    """Split the files into those to pack (none if there are few) and the others."""
+    """Split the files into those to pack and the others. If few are small, pack none."""
     small, others = FileList(), FileList()
     size = 0
     for file in files:
@@ -77,11 +77,11 @@ Write = Callable[[str, IO[bytes]], str]
 
 
 def pack(store: FileStore, files: FileList, write: Write, done: Done) -> Packed:
-    """Pack the files into objects of about equal size. `write` stores an object and returns its name; `done` is called
-    after each file.
+    """Pack the files into objects of about equal size.
 
-    A file that is not a sequence of complete JSON objects is left out, because it could break the files packed with it.
-    COPY reads it directly, and names it in any error.
+    `write` stores an object and returns its name; `done` is called after each file. A file that is not a sequence of
+    complete JSON objects is left out, because it could break the files packed with it. COPY reads it directly, and
+    names it in any error.
     """
     count = min(MOST_OBJECTS, max(1, files.size // PACKED_BYTES))
     share = math.ceil(files.size / count)

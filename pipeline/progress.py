@@ -41,8 +41,9 @@ class CopyWatch:
     """Progress of a session's COPY, read from the system tables over a second connection."""
 
     def __init__(self, connect: Callable[[], extensions.connection], session: int) -> None:
-        """`connect` opens the second connection on demand. `session` is the process id of the session that runs the
-        COPY.
+        """`connect` opens the second connection on demand.
+
+        `session` is the process id of the session that runs the COPY.
         """
         self._connect = connect
         self._session = session
@@ -94,7 +95,7 @@ def _say(line: str) -> None:
 
 @contextlib.contextmanager
 def show_progress(label: str, watch: Watch | None = None, position: tuple[int, int] | None = None) -> Iterator[None]:
-    """Show progress of the block: on one line at a terminal, else a line per minute.
+    """Show the block's progress: one updated line at a terminal, else a line a minute.
 
     `position` is the number of this step and the total number of steps, if known.
     """
@@ -145,7 +146,7 @@ def _on_one_line(
     columns = (
         TextColumn("{task.description}:"),
         TimeElapsedColumn(),
-        BarColumn(20),  # progress of the whole run or, if its number of steps is unknown, of this step's files
+        BarColumn(20),  # progress of the whole run, or of this step's files if the number of steps is unknown
         TextColumn("{task.fields[so_far]}"),
     )
     step, steps = position or (1, None)

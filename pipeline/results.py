@@ -29,14 +29,14 @@ def describe_staged(session: Session, files: Mapping[str, int], replaces: bool) 
 
 
 class WindowPlays(NamedTuple):
-    """The number of plays in a time window, and how many match a catalogue song."""
+    """Numbers of plays in a time window: all, and those that match a catalogue song."""
 
     plays: int
     matched: int
 
 
 def plays_in_window(session: Session, window: Parameters) -> WindowPlays:
-    """Count all plays and matched plays between the two timestamps of a window."""
+    """Count the plays in a time window, and those that match a catalogue song."""
     [row] = session.rows(sql_queries.window_summary, window)
     return WindowPlays(*row)
 
@@ -81,8 +81,8 @@ def measure(
     """Return the changes to each table.
 
     `rows` maps statement names to the number of rows written; `rematched` has the same for the statements that rematch
-    earlier plays, or is None if these did not run. `before` and `after` count the plays in the window before and after
-    the insert.
+    earlier plays, or is None if these did not run. `before` and `after` are counts of the plays in the load's time
+    window, taken before and after the insert.
     """
     wrote, rewrote = Written(rows), Written(rematched or Counter())
     [(users, songs, artists, times, inferred_songs, inferred_artists)] = session.rows(
@@ -134,7 +134,10 @@ def _songplays(wrote: Written, replaced: Replaced, before: int, after: int, read
 
 
 def _users(wrote: Written, replaced: Replaced | None, total: int) -> TableChanges:
-    """Return the changes to users. With --replace a user's row may be written twice."""
+    """Return the changes to users.
+
+    Without --replace each upserted user is new or changed; with it, a user's row may be written twice.
+    """
     deleted, inserted = (wrote[statement] for statement in UPSERTS["users"])
     if replaced is None:
         return TableChanges(inserted - deleted, deleted, 0, total - inserted)
@@ -201,7 +204,7 @@ def count_files(session: Session, summary: Summary) -> Summary:
 
 
 def say_folders_read(session: Session) -> None:
-    """Print a note if COPY read several folders that begin with LOG_DATA. Call it after commit."""
+    """Print a note if COPY read several folders whose paths begin with LOG_DATA. Call it after commit."""
     prefix = session.source.log_data
     ends = {name[len(prefix) :].partition("/")[0] for name in _files_read(session) if "/" in name[len(prefix) :]}
     if prefix.endswith("/") or len(ends) < 2:

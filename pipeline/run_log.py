@@ -17,7 +17,7 @@ from pipeline.summary import Summary, counted
 from storage.local_files import replace_file
 
 REPORT_VERSION = 2  # version of the report's fields; see docs/runs.md
-REPORTED_ERRORS = 100  # maximum number of load errors in the report; load_errors.csv has the rest
+REPORTED_ERRORS = 100  # maximum number of load errors in the report; after --check, load_errors.csv has all
 
 GREEN, YELLOW, RED = "32", "33", "31"  # https://en.wikipedia.org/wiki/ANSI_escape_code#Colors
 
@@ -25,7 +25,7 @@ _stamped: set[int] = set()  # file descriptors of the streams whose lines begin 
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Tell whether a standard stream is a terminal; None is a closed stream."""
+    """Tell whether a standard stream is a terminal; None means a closed stream."""
     return stream is not None and stream.isatty()
 
 
@@ -91,7 +91,10 @@ def _fitting(line: str, stream: TextIO) -> list[str]:
 
 @dataclass
 class Step:
-    """One statement of a run: the number of rows it wrote (None if it is not a write), and how long it took."""
+    """One statement of a run, with its duration.
+
+    `rows` is the number of rows written; None if the statement is not a write.
+    """
 
     name: str
     rows: int | None = None
@@ -130,7 +133,7 @@ class Phase:
 
 @dataclass
 class RunLog:
-    """The log of one run. With `is_verbose` it shows each statement and each rule of the checks."""
+    """The log of one run. With `is_verbose`, it shows each statement and each check."""
 
     report: Path | None = None
     is_verbose: bool = False
@@ -287,7 +290,7 @@ class RunLog:
 
 
 def _write(report: Path, text: str) -> None:
-    """Write a file atomically. A pipe or a device is written directly."""
+    """Write a file atomically. A pipe or a device is written to directly."""
     if _is_device(report):
         report.write_text(text, encoding="utf-8")
     else:

@@ -69,10 +69,10 @@ def check_commit_landed(settings: Settings, run: Run, mark: str) -> bool:
     return landed
 
 
-# Seconds to wait for the worker thread before exiting. It may wait for the warehouse forever. Exiting without it is
-# safe, because a run that is stopping sends no commit.
+# Seconds to wait for the worker thread before exiting, because the thread may be blocked on the warehouse forever.
+# Exiting while it runs is safe: a run that is stopping sends no commit.
 PATIENCE = 0.5
-CANCEL_EVERY = 0.05
+CANCEL_EVERY = 0.05  # seconds between attempts to cancel a statement
 LOOK_EVERY = 0.5  # seconds between wake-ups: on Windows a signal does not interrupt a wait
 
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
@@ -100,8 +100,8 @@ class _Worker(threading.Thread):
 def run_with_signals(work: Callable[[], None], run: Run, status_of: Callable[[BaseException | None], int]) -> int:
     """Do the work in a separate thread, so that the driver never delays signals.
 
-    Return the exit status: 130 or 143 after a signal, otherwise the result of `status_of`. In the main thread, a driver
-    call could delay signal handlers for hours, because Python runs them only between bytecodes of that thread.
+    Return the exit status: 130 or 143 after a signal, otherwise the result of `status_of`. Python runs signal handlers
+    only between bytecodes of the main thread, so a driver call there could delay them for hours.
     """
     inbox: Inbox = queue.SimpleQueue()  # its put() is safe in a signal handler
     for number in _WORDS:
@@ -130,7 +130,7 @@ def _next(inbox: Inbox) -> object:
 
 
 def _end_on_signal(number: signal.Signals, worker: _Worker, run: Run, inbox: Inbox) -> int:
-    """End the run on a signal: wait for a commit in flight, print the outcome, cancel the running statement."""
+    """End the run: await a commit in flight, print the outcome, cancel the statement."""
     run.stop()
     if run.is_committing:
         warn("waiting for the answer to the commit")
@@ -190,7 +190,7 @@ def run_script(
     """Read the settings, do `work`, and turn any failure into one message.
 
     `mode` is the name of the run in its report; `waits` are the seconds before each retry of a transient failure.
-    Return the exit status: 0 done, 1 failed, 130 or 143 ended by Ctrl-C or SIGTERM.
+    Return the exit status: 0 for success, 1 for failure, 130 after Ctrl-C, 143 after SIGTERM.
     """
     log = RunLog(arguments.report, arguments.verbose, mode)
     run = Run("run it again; that does no harm", log) if waits else Run(log=log)
@@ -211,7 +211,7 @@ def note_doubts(settings: Settings) -> None:
     if settings.host in ("localhost", "127.0.0.1") and settings.sslmode == "verify-full":
         say(
             f"{settings.path}: [CLUSTER] HOST = {settings.host} is a cluster that is reached through this machine; "
-            "HOST = local is the stand-in"
+            "for the stand-in, set HOST = local"
         )
 
 
@@ -243,7 +243,7 @@ def _message(error: BaseException | None, run: Run) -> str:
 
 
 def _with_outcome(message: str, run: Run) -> str:
-    """If the outcome is unknown and the message does not say so, add it to the message."""
+    """If the outcome is unknown, say so in the message unless it already does."""
     if run.outcome is Outcome.UNKNOWN and run.outcome_text not in message:
         return f"{message}\n{run.outcome_text}"
     return message

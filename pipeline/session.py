@@ -29,7 +29,7 @@ def canceller(connection: extensions.connection) -> Callable[[], None]:
     """Return a function that cancels the running statement, callable from any thread.
 
     The function calls libpq through ctypes, which releases the GIL. The driver's own cancel() holds the GIL until the
-    server answers, and a hung server never answers, so it is returned only if libpq can't be found.
+    server answers, which a hung server never does, so cancel() is only the fallback if libpq can't be found.
     """
     try:
         libpq = ctypes.CDLL(_psycopg.__file__)
@@ -86,7 +86,7 @@ class Run:
             raise Stopped
 
     def set_outcome(self, outcome: Outcome) -> None:
-        """Record the outcome of a commit; if it landed, log the summary of the load."""
+        """Record the outcome of a commit; if it landed, the summary of the load becomes that of the run log."""
         if outcome is Outcome.COMMITTED and self._summary is not None:
             self.log.summary = self._summary
         self.outcome = outcome
@@ -95,8 +95,8 @@ class Run:
     def committing(self, summary: Summary | None = None) -> Iterator[None]:
         """Track a commit sent in the block.
 
-        The outcome is UNKNOWN until the block calls `set_outcome`. `summary` is logged if the commit lands. If the run
-        is stopping, raise Stopped before the block runs.
+        The outcome is UNKNOWN until the block calls `set_outcome`. `summary` becomes that of the run log if the commit
+        lands. If the run is stopping, raise Stopped before the block runs.
         """
         with self._lock:
             self.check()
@@ -114,7 +114,7 @@ class Run:
             self._stopping.set()
 
     def cancel(self) -> None:
-        """Cancel the running statement, if there is one; never interrupts a commit."""
+        """Cancel the running statement, if there is one, but never a commit."""
         cancel = self._cancel
         if cancel is not None and not self.is_committing:
             with contextlib.suppress(psycopg2.Error):
@@ -125,10 +125,10 @@ Parameters = Mapping[str, Any]
 
 
 class Session:
-    """A connection for a `with` block; uncommitted changes are rolled back at its end.
+    """A connection for a `with` block; uncommitted changes are rolled back at the end.
 
-    `settings` were used to open the connection, and `run` is the run that it serves. Methods raise Stopped if the run
-    is stopping, and StatementFailed if the warehouse refuses a statement.
+    The connection was opened with `settings` and belongs to `run`. Methods raise Stopped if the run is stopping, and
+    StatementFailed if the warehouse refuses a statement.
     """
 
     def __init__(self, connection: extensions.connection, settings: Settings, run: Run | None = None) -> None:
@@ -167,7 +167,7 @@ class Session:
     def execute(
         self, statement: str, parameters: Parameters | None = None, watch: Watch | None = None
     ) -> extensions.cursor:
-        """Run a statement; return its cursor. If it is slow, show progress from `watch`."""
+        """Run a statement; return its cursor. If it is slow, show progress, with what `watch` reports, if given."""
         self.run.check()
         cursor = self.connection.cursor()
         try:
@@ -180,8 +180,8 @@ class Session:
             if "%" not in statement:
                 raise
             raise PipelineError(
-                f"{name_of(statement)} (sql_queries.py): a literal % is written %%, and %(name)s needs a "
-                f"value from the scripts ({type(error).__name__}: {error}); {self.run.outcome_text}"
+                f"{name_of(statement)} (sql_queries.py): invalid placeholder: write a literal % as %%; "
+                f"%(name)s needs a value from the scripts ({type(error).__name__}: {error}); {self.run.outcome_text}"
             ) from error
         return cursor
 
@@ -191,7 +191,7 @@ class Session:
         started = time.monotonic()
         step = Step(name_of(statement))
         yield step
-        self.run.check()  # if the run is stopping, raise Stopped, so that nothing is printed after the message about it
+        self.run.check()  # raises Stopped if the run is stopping, so that no step is printed after its final message
         step.seconds = round(time.monotonic() - started, 3)
         self.run.log.step(step)
 

@@ -11,7 +11,7 @@ from storage.local_files import user_path
 
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "dwh.cfg"
 
-TEMP_DIR_BYTES = 180  # leaves room for the names of packed objects: the system tables truncate paths at 256 bytes
+TEMP_DIR_BYTES = 180  # maximum; leaves room for packed objects' names: the system tables truncate paths at 256 bytes
 
 # https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-load.html#copy-maxerror
 MOST_ERRORS = 100_000
@@ -31,7 +31,7 @@ _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d+")
 
 @dataclass(frozen=True)
 class CredstashEntry:
-    """Location of the password in credstash; None: the default of credstash or AWS."""
+    """Location of the password in credstash; None means the default of credstash or AWS."""
 
     key: str
     table: str
@@ -54,7 +54,8 @@ class Source:
     def copy_parameters(self) -> dict[str, str | int]:
         """Return the values for the placeholders of the COPY statements.
 
-        COPY fails when it reaches its MAXERROR; [S3] MAXERROR is the number of errors allowed, so COPY gets one more.
+        COPY fails when it reaches its MAXERROR; [S3] MAXERROR is the number of errors allowed, so COPY's MAXERROR is
+        one higher.
         https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-load.html#copy-maxerror
         """
         texts = {name: value for name, value in vars(self).items() if name not in ("temp_dir", "maxerror")}
@@ -211,7 +212,7 @@ def _maxerror(values: ConfigValues) -> int:
 
 
 def _temp_dir(values: ConfigValues, host: str) -> str:
-    """Return [S3] TEMP_DIR. It must be in S3 if the data are there, otherwise on this machine."""
+    """Return [S3] TEMP_DIR. It must be in S3 if the source files are, otherwise on this machine."""
     given = values.get("S3", "TEMP_DIR", "")
     if not given:
         return ""
@@ -221,7 +222,9 @@ def _temp_dir(values: ConfigValues, host: str) -> str:
     if place.startswith("s3://") and {"", ".", ".."} & set(place.removeprefix("s3://").split("/")):
         raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} must not contain empty folder names, . or ..")
     if len(place.encode()) > TEMP_DIR_BYTES:
-        raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} is longer than {TEMP_DIR_BYTES} bytes")
+        raise PipelineError(
+            f"{values.path}: [S3] TEMP_DIR = {given}: its full path is longer than {TEMP_DIR_BYTES} bytes"
+        )
     for key in ("LOG_DATA", "SONG_DATA"):
         if place.startswith("s3://") != values.get("S3", key).startswith("s3://"):
             raise PipelineError(
@@ -233,7 +236,7 @@ def _temp_dir(values: ConfigValues, host: str) -> str:
 
 
 def _location(values: ConfigValues, key: str, host: str) -> str:
-    """Return [S3] `key` for COPY; local paths are relative to the config's folder."""
+    """Return [S3] `key`, with a local path resolved against the config's folder."""
     value = values.get("S3", key)
     if re.match(r"s3://[^/]", value):
         return value

@@ -30,7 +30,7 @@ _KINDS = {bool: "boolean", int: "number", float: "number", str: "text", dict: "o
 
 @dataclass
 class Field:
-    """Statistics of one field; `longest` is the longest text's length in bytes."""
+    """Statistics of one field; `records` counts those with a value, `longest` is the longest text's length in bytes."""
 
     records: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
@@ -235,7 +235,7 @@ def _data(filename: str, source: Source, limit: int) -> bytes | None:
 
 
 def beginning(data: bytes) -> str:
-    """Explain why a file does not begin with a JSON object; empty if it does."""
+    """Explain why a file does not begin with a JSON object; return "" if it does."""
     for start, kind in _BEGINNINGS:
         if data.startswith(start):
             return kind
@@ -247,7 +247,7 @@ def beginning(data: bytes) -> str:
 
 
 def find_record(data: bytes, line: int) -> FoundRecord | None:
-    """Return the record on a line (from 1); None if the data ends before that line."""
+    """Return the record that ends at a line, counted from 1 as COPY counts; None if the data ends before it."""
     text = data.decode("utf-8", "surrogateescape")
     decoder = json.JSONDecoder()
     at, lines = 0, 1
@@ -259,7 +259,7 @@ def find_record(data: bytes, line: int) -> FoundRecord | None:
         try:
             value, end = decoder.raw_decode(text, start)
         except (ValueError, RecursionError) as error:
-            # COPY continues with the line after the one that it could not read
+            # after a syntax error, COPY continues on the next line
             value, end = None, text.find("\n", getattr(error, "pos", start))
             end = len(text) if end < 0 else end
         lines = begins + text.count("\n", start, end)
@@ -269,7 +269,7 @@ def find_record(data: bytes, line: int) -> FoundRecord | None:
 
 
 def _overflow(session: Session, error: LoadError) -> str:
-    """Say which column an integer is too large for; empty if the column is unknown."""
+    """Say which column an integer is too large for, or which columns it may be; empty if none fits."""
     source = session.source
     data_type = _TYPES.get(error.reason.removeprefix(_OVERFLOW))
     key = source_of(error, source)

@@ -1,6 +1,6 @@
 """Startup checks, imported first: even an early failure prints one line instead of a traceback.
 
-Importing this has no effect unless the program is one of the project's scripts.
+Importing this module has no effect unless the program is one of the project's scripts.
 """
 
 # as few imports as possible before the signal handlers are set; slow ones come later

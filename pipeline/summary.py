@@ -85,10 +85,10 @@ TABLES = ("songplays", "users", "songs", "artists", "time")
 class Transformed:
     """The effects of the staged records on the star schema.
 
-    `rows` is the number of rows that each statement wrote, `tables` the changes of each table. `rematches` tells
-    whether plays of earlier runs were matched again, and `rematched` is the number that now have a different song or
-    artist. `matched` is the number of inserted plays that match a song in the catalogue. `plays_window` is the time
-    range of the plays that the load read.
+    `rows` is the number of rows that each statement wrote, and `tables` has the changes to each table. `rematches`
+    tells whether plays of earlier runs were matched again, and `rematched` is the number of those plays that now have a
+    different song or artist. `matched` is the number of inserted plays that match a song in the catalogue.
+    `plays_window` is the time range of the plays that the load read.
     """
 
     rows: Counter[str]
@@ -102,7 +102,7 @@ class Transformed:
 
     @property
     def inserted(self) -> int:
-        """The number of inserted plays: new ones, and new versions of old ones."""
+        """The number of inserted plays: new plays, and new versions of existing plays."""
         return self.tables["songplays"].new + self.tables["songplays"].changed - self.rematched
 
     @property
@@ -121,7 +121,7 @@ class Transformed:
 
     @property
     def lines(self) -> Sequence[str]:
-        """The changes of all tables, one line each."""
+        """Changes to all tables, one line per table."""
         head = "  " + " " * 10 + "".join(f"{kind:>12}" for kind in self._shown)
         rows = [
             f"  {name:<10}" + "".join(f"{getattr(table, kind):>12,}" for kind in self._shown)
@@ -152,7 +152,7 @@ class Summary:
     )
 
     def loaded(self, warehouse: str) -> str:
-        """Return a line of text that says how many plays were loaded into `warehouse`."""
+        """Return a one-line message with the number of plays loaded into `warehouse`."""
         plays = self.tables["songplays"]
         changed = plays["changed"] - self.plays_rematched
         replaced = f", {changed:,} replaced" if changed else ""

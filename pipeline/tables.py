@@ -56,9 +56,9 @@ def dropped_tables() -> list[TableName]:
 def count_rows(session: Session, *, lock: bool = False) -> dict[str, int]:
     """Return the number of rows of each existing table.
 
-    With `lock`, no rows can be added until the transaction ends. Without it, the count blocks no other session. A
-    transaction's snapshot is taken by its first query, not by LOCK, so the count includes rows committed while LOCK
-    waited.
+    With `lock`, lock the tables, so that no rows can be added until the transaction ends. The count includes rows
+    committed while LOCK waited, because a transaction's snapshot is taken by its first query, not by LOCK. Without
+    `lock`, the count blocks no other session.
     https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html
     """
     if lock and (found := existing(session)):
@@ -93,7 +93,7 @@ def location_of(session: Session) -> str:
 
 
 def ping(session: Session) -> None:
-    """Check the connection, the tables, and that the warehouse can read the source.
+    """Check that the warehouse answers, has the tables, and can read the source.
 
     Raise PipelineError naming each problem.
     """
@@ -142,7 +142,7 @@ def _source_problem(session: Session, copy: Copy) -> str:
     except PipelineError as error:
         if session.settings.is_local:
             return f"{error}; see [S3] {key.upper()} in {session.settings.path}"
-        # not a failure: on a cluster, only the cluster's role needs read access to the files
+        # not a failure: without TEMP_DIR, only the cluster's role needs read access to the files
         say(f"{key.upper()} can be read by COPY, but this machine can't list the files ({error}): {prefix}")
         return ""
     say(f"{key.upper()} can be read: {prefix}")

@@ -21,8 +21,8 @@ _ENDPOINT = re.compile(
 def user_and_password(settings: Settings) -> tuple[str, str | None]:
     """Return the user and password to log in with.
 
-    The first configured method is used: IAM_AUTH, DB_PASSWORD, credstash. If none is configured, the password is None,
-    and libpq looks for one. Raise PipelineError if the configured method fails.
+    The methods are IAM_AUTH, DB_PASSWORD and credstash, in this order; the first that is configured is used. If none is
+    configured, the password is None, and libpq looks for one. Raise PipelineError if the configured method fails.
     """
     if settings.iam_auth:
         return _temporary_credentials(settings)
@@ -157,7 +157,7 @@ _ADVICE = {
     "does not exist": "see DB_NAME and DB_USER",
     "could not translate host name": "see HOST",
     "Connection refused": "check HOST and DB_PORT, and whether the cluster is paused",
-    "timeout expired": "see HOST, and whether the cluster's security group lets this machine in",
+    "timeout expired": "check HOST, and whether the cluster's security group lets this machine in",
 }
 
 
@@ -217,7 +217,8 @@ def masked(text: str, secret: str | None) -> str:
 def open_connection(settings: Settings) -> extensions.connection:
     """Open a connection, and set the configured schema.
 
-    Raise PipelineError if the warehouse can't be reached or has no such schema, or Unreachable if a retry may succeed.
+    Raise PipelineError if the warehouse can't be reached or the schema does not exist. The subclass Unreachable means
+    that a retry may succeed.
     """
     connection = _connect_to_stand_in(settings) if settings.is_local else connect_to_cluster(settings)
     try:

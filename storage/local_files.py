@@ -33,7 +33,7 @@ def replace_file(path: Path, text: str, mode: int | None = None) -> None:
 def walk(prefix: str) -> Iterator[str]:
     """Yield each file path that begins with `prefix`, in no particular order.
 
-    Links to folders are followed, except those that lead back to a parent folder. Raise OSError for a folder that can't
+    Links to folders are followed, except those that lead back to a folder above. Raise OSError for a folder that can't
     be listed.
     """
     top = prefix if prefix.endswith("/") else os.path.dirname(prefix) or "."  # noqa: PTH120

@@ -358,7 +358,7 @@ def test_psql_looks_at_the_schema_of_the_config(sourced: Warehouse) -> None:
     [
         (
             "DELETE FROM songs WHERE title LIKE 'zz%'",
-            "DELETE FROM songs WHERE title LIKE 'zz%' (sql_queries.py): a literal %",
+            "DELETE FROM songs WHERE title LIKE 'zz%' (sql_queries.py): invalid placeholder",
         ),
         ("SELECT %(log_data)s", "%(name)s needs a value from the scripts (KeyError: 'log_data'); nothing was changed"),
     ],

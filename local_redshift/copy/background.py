@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
-PATIENCE = 0.2  # seconds to wait for the thread to end, which takes longer if it is waiting for S3
+PATIENCE = 0.2  # seconds to wait for the thread to end; a thread that is waiting for S3 takes longer
 
 
 def in_background(
@@ -16,7 +16,7 @@ def in_background(
 ) -> Generator[Item, None, None]:
     """Yield `items`, produced by a thread that is at most `ahead` items ahead.
 
-    Exceptions in the thread are re-raised to the caller. `check` is called before each item and, while waiting for one,
+    Exceptions in the thread are re-raised in the caller. `check` is called before each item and, while waiting for one,
     every `seconds` seconds; if it raises an exception, the iteration ends. Closing the iterator stops the thread, or
     abandons it if it does not end within PATIENCE seconds.
     """

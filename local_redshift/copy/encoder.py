@@ -36,7 +36,7 @@ class Encoder:
         parse_on_server: ParseOnServer,
         errors: LoadErrors,
     ) -> None:
-        """`paths` has one path per column, from the JSONPaths file; None for 'auto'."""
+        """`paths` has one path per column from the JSONPaths file; it is None for 'auto'."""
         converters = [Converter(copy, column, parse_on_server) for column in columns]
         self._compression = copy.compression
         self._errors = errors
@@ -44,8 +44,10 @@ class Encoder:
         self._fast = FastRows.for_copy(converters, paths, copy.ignores_case)
 
     def pieces(self, store: Store, found: Iterator[ObjectRead], is_due: Callable[[], bool]) -> Iterator[Piece]:
-        """Yield the rows of all objects. Small objects are combined into pieces of about BLOCK_BYTES. A piece ends
-        earlier if a progress update is due (`is_due()`).
+        """Yield the rows of all objects.
+
+        Small objects are combined into pieces of about BLOCK_BYTES. A piece ends earlier if a progress update is due
+        (`is_due()`).
         """
         together: list[SmallFile] = []
         size = 0
@@ -82,8 +84,9 @@ class Encoder:
         yield from self._file(name, whole_lines(blocks(store, name, stream, self._compression)))
 
     def _file(self, name: str, data: Iterator[bytes]) -> Iterator[Piece]:
-        """Yield the rows of a file that is read in blocks. Blocks end at a line break unless a line is longer than a
-        block.
+        """Yield the rows of a file that is read in blocks.
+
+        Blocks end at a line break unless a line is longer than a block.
         """
         reader = RecordReader()
         for block in data:
@@ -107,8 +110,8 @@ def _lines(data: bytes) -> int:
 def _are_whole(files: list[SmallFile]) -> bool:
     """Return whether each file holds whole records, so that the files can be joined.
 
-    Checking the first and last characters is enough: if a record is cut off, the next file's opening brace makes it
-    malformed.
+    Checking the first and last characters is enough: if a record is cut off after an inner closing brace, the next
+    file's opening brace makes the joined JSON malformed.
     """
     texts = [file.data.strip(b" \t\r\n") for file in files]
     return all(text == b"" or (text[:1] == b"{" and text[-1:] == b"}") for text in texts)

@@ -48,7 +48,7 @@ class CopyId:
 
 
 class LoadErrors:
-    """The load errors of a COPY so far, and how many MAXERROR allows."""
+    """The load errors of a COPY so far, and the limit set by MAXERROR."""
 
     def __init__(self, copy: CopyStatement) -> None:
         # https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-load.html: MAXERROR 0 and 1 both end the
@@ -69,7 +69,7 @@ class LoadErrors:
 
 
 def log_load_errors(system: Backend, copy: CopyId, errors: Sequence[LoadError]) -> None:
-    """Write the errors to the system table. The connection is in autocommit mode, so they survive a rollback."""
+    """Write the errors to the system table. `system` is in autocommit mode, so the errors survive a rollback."""
     system.query(_INSERT_ERRORS, json.dumps([_row(copy, error) for error in errors]))
 
 
@@ -98,8 +98,8 @@ def _row(copy: CopyId, error: LoadError) -> dict[str, object]:
 def raw_text(text: str) -> str:
     """Format a string for raw_line or raw_field_value.
 
-    Backslashes are doubled, as seen on two clusters. Each non-ASCII byte becomes a period: the guide documents periods,
-    but one per byte is a guess.
+    Backslashes are doubled, as seen on two clusters. Each non-ASCII byte becomes a period: Redshift's guide documents
+    the period, but one per byte is a guess.
     """
     head = text[:RAW_LENGTH]
     try:

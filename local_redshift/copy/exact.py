@@ -25,7 +25,7 @@ class FileRead(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Rows in ROW_FORMAT, their number, and the files whose end it reaches."""
+    """Rows in ROW_FORMAT, the row count, and the files that end in this piece."""
 
     rows: bytes
     row_count: int
@@ -35,7 +35,7 @@ class Piece(NamedTuple):
 class ExactRows:
     """Converts the records of one COPY.
 
-    `paths` has one path per column, from the JSONPaths file; None for 'auto'.
+    `paths` has one path per column, from the JSONPaths file, or is None for JSON 'auto'.
     """
 
     def __init__(
@@ -47,8 +47,9 @@ class ExactRows:
         self._errors = errors
 
     def pieces(self, records: Iterable[Record | BadRecord], filename: str) -> Iterator[Piece]:
-        """Yield the rows of accepted records; record an error for each rejected one. Stop when there are too many
-        errors.
+        """Yield the rows of accepted records; record an error for each rejected one.
+
+        Stop when there are too many errors.
         """
         rows = self._rows(records, filename)
         while some := list(itertools.islice(rows, ROWS_AT_ONCE)):

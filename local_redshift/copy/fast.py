@@ -1,4 +1,4 @@
-"""The fast path from JSON to rows: whole blocks of records, decoded and checked in C.
+"""The fast path from JSON to rows: decode and check whole blocks of records in C.
 
 A block takes this path only if the exact path (exact.py) would produce the same rows. All other blocks take the exact
 path, which locates the errors. Rows are PostgreSQL's CSV with backslash as the escape character, because the JSON
@@ -27,14 +27,14 @@ from local_redshift.copy.values import (
     surely_fits,
 )
 
-MEMO_SIZE = 100_000  # maximum number of strings cached per column
+MEMO_SIZE = 100_000  # strings; a column's cache that is larger is emptied before the next block
 _NATIVE = {"varchar": str, "float8": float, "bool": bool} | dict.fromkeys(INTEGER_RANGES, int)
 
-# The boundary between two JSON arrays. It can't occur inside a string, because JSON escapes newlines. Replacing a
-# million of them takes half as long with a pattern as with bytes.replace.
+# The boundary between two JSON arrays. It can't occur inside a string, because JSON escapes newlines. It is a pattern,
+# because replacing a million boundaries takes twice as long with bytes.replace.
 _BETWEEN_ARRAYS = re.compile(rb"\]\n\[")
 
-# JSON escapes of control characters, which are decoded, and of the backslash, which are kept
+# JSON escapes: those of control characters are decoded, that of the backslash is kept
 _ESCAPE = re.compile(rb"\\(?:\\|[nrtbf]|u00[01][0-9a-f])")
 _PLAIN = {b"\\\\": b"\\\\", b"\\n": b"\n", b"\\r": b"\r", b"\\t": b"\t", b"\\b": b"\b", b"\\f": b"\f"}
 _PLAIN |= {b"\\u%04x" % code: bytes([code]) for code in range(1, 0x20)}
@@ -51,7 +51,7 @@ class FastRows:
     def for_copy(
         converters: Sequence[Converter], paths: list[JsonPath] | None, ignores_case: bool
     ) -> "FastRows | None":
-        """Return the converter, or None if the columns or paths always need the exact path."""
+        """Return the converter; None if columns or JSONPaths always need the exact path."""
         keys = [(converter.column.name,) for converter in converters] if paths is None else paths
         names = [path[0] for path in keys if len(path) == 1 and isinstance(path[0], str)]
         if len(set(names)) < len(converters) or ignores_case:
@@ -67,7 +67,7 @@ class FastRows:
         self._decoder = self._new_decoder()
 
     def piece(self, block: bytes) -> Piece | None:
-        """Return the rows of a block of whole records; None if it needs the exact path."""
+        """Convert a block of whole records to rows; None if it needs the exact path."""
         try:
             records = self._decode(block)
             for field in self._fields:
@@ -123,7 +123,8 @@ class _FastField:
             # a TIMESTAMPTZ without a zone would be read in the session's time zone
             zone = "+00:00" if column.type == "timestamptz" else ""
             self._epoch_texts = epoch_formatter(EPOCH_UNITS[copy.timeformat], zone)
-        # number types that need the exact path: the text of a number is loaded, which the decoder does not keep
+        # number types that need the exact path, because they are loaded as written and the decoder keeps only their
+        # value
         self._as_written: tuple[type, ...] = ()
         if is_text:
             self._as_written = (int, float)
@@ -131,7 +132,7 @@ class _FastField:
             self._as_written = (float,)
 
     def definition(self) -> tuple[Any, ...]:
-        """Return the column's decoder field: name, type, and a default unless NOT NULL."""
+        """Return the decoder field: name, type and, for a nullable column, a default."""
         decoded = self._type()
         return (self.name, decoded) if self._column.not_null else (self.name, decoded | None, None)
 
@@ -199,7 +200,7 @@ class _FastField:
 
 
 def _without_json_escapes(lines: bytes) -> bytes:
-    """Unescape control characters: CSV unescapes only quotes and backslashes.
+    """Unescape control characters: PostgreSQL unescapes only quotes and backslashes.
 
     Raise _DoesNotFit for a NUL, which the server can't store.
     """
@@ -213,5 +214,5 @@ def _plain(escape: bytes) -> bytes:
 
 
 def _no_source() -> str:
-    """Raise _DoesNotFit: only the exact path has the source of objects and arrays."""
+    """Raise _DoesNotFit: only the exact path keeps the JSON text of objects and arrays."""
     raise _DoesNotFit

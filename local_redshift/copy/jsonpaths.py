@@ -26,7 +26,7 @@ class PathError(Exception):
 def parse_jsonpaths(data: bytes, name: str) -> list[JsonPath] | None:
     """Return the paths of the JSONPaths file `name`.
 
-    Return None if it has no "jsonpaths" key ('auto' is used instead). Raise SourceError if the file is malformed.
+    Return None if the file has no "jsonpaths" key: COPY then uses 'auto'. Raise SourceError if the file is malformed.
     """
     try:
         document = json.loads(data)
@@ -86,8 +86,9 @@ def _invalid(name: str, problem: str) -> SourceError:
 
 
 def follow(path: JsonPath, value: object) -> object:
-    """Return the value at `path` in a record, or MISSING if there is none. Raise PathError if a step meets a value of
-    the wrong type, or an array that is too short.
+    """Return the value at `path` in a record, or MISSING if there is none.
+
+    Raise PathError if a step meets a value of the wrong type, or an array that is too short.
     """
     for step in path:
         if isinstance(step, int):

@@ -41,7 +41,7 @@ class CopyProgress:
         self._errors = errors
         self._files_done = 0
         self._is_over = False
-        self._lock = threading.Lock()  # `count` is called by another thread, which produces the rows
+        self._lock = threading.Lock()  # `count` is called by the thread that produces the rows
         self._untold: list[dict[str, str | int]] = []
         self._told = time.monotonic()
         system.query(_BEGIN, copy.query, copy.session, copy.table_id, copy.started, storable(source), files)

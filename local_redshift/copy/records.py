@@ -35,7 +35,7 @@ class Record:
 
     value: dict[str, Any] | list[Any]
     text: str  # the source text of the value
-    line: int  # the number of its last line, from 1
+    line: int  # the number of the record's last line, counting from 1
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class RecordReader:
         self._in_line = not data.endswith(b"\n")
 
     def feed(self, data: bytes, final: bool = False) -> Iterator[Record | BadRecord]:
-        """Return the records completed by `data`, which is the last if `final` is set."""
+        """Return the records that `data` completes; `final` marks the end of the file."""
         self._text += self._decoder.decode(data, final)
         if data:
             self._in_line = not data.endswith(b"\n")
@@ -114,7 +114,7 @@ class RecordReader:
         return end
 
     def _next(self, at: int, final: bool) -> tuple[Record | BadRecord | None, int]:
-        """Return the record at `at` (None if it is incomplete), and its end position."""
+        """Return the record at `at` and its end; the record is None if it is incomplete."""
         if self._text[at] not in "{[":
             return self._junk(at, final)
         try:

@@ -19,7 +19,9 @@ from local_redshift.sessions.backend import Backend, BackendLost
 from local_redshift.sources import Store, objects_to_load, read_ahead, read_object, store_of
 from local_redshift.sql import Token, quote
 
-PIECES_AHEAD = 4  # pieces prepared while PostgreSQL processes earlier ones, to keep two processors busy
+PIECES_AHEAD = (
+    4  # maximum number of pieces prepared while PostgreSQL processes earlier ones, so that both keep a processor busy
+)
 CHECK_SECONDS = 0.1  # interval between cancellation checks while no rows arrive
 
 _START = """
@@ -120,7 +122,7 @@ class _CopyRun:
         return paths
 
     def _is_to_be_analyzed(self, table: TargetTable) -> bool:
-        """Return whether to run ANALYZE (STATUPDATE in copy-parameters-data-load.html)."""
+        """Return whether STATUPDATE (copy-parameters-data-load.html) requires ANALYZE."""
         if self._copy.noload:
             return False
         if self._copy.statupdate is not None:
@@ -181,7 +183,7 @@ class _CopyRun:
             self._session.inform(messages.SOME_NOT_LOADED.format(table=table, count=len(self._errors.found)))
 
     def _add_detail(self, error: SourceError) -> None:
-        """Add the DETAIL block that a cluster sends with this error, if it sends one."""
+        """Add the DETAIL block if a cluster sends one with this error."""
         if self._copy.source.startswith("s3://") and error.process:
             process = f"{error.process} [pid={self._backend.process}]"
             error.detail = messages.detail_block(

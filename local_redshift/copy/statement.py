@@ -24,7 +24,7 @@ class CopyStatement:
     source: str  # "s3://bucket/prefix" or a prefix of local paths
     json: str = "auto"  # "auto", "auto ignorecase", or the location of the JSONPaths file
     region: str | None = None
-    credentials: Credentials | None = None  # None, even if IAM_ROLE is given: use the client's own AWS credentials
+    credentials: Credentials | None = None  # None: use the client's own AWS credentials, even if IAM_ROLE is given
     manifest: bool = False
     compression: str | None = None  # "gzip" or "bzip2"
     timeformat: str | None = None
@@ -254,7 +254,7 @@ class _Parser:
         return self.tokens[self.at].word if self.at < len(self.tokens) else ""
 
     def _shown(self, offset: int = 0) -> str:
-        """Return the current token for a message; a string may be a secret and is not shown."""
+        """Return the current token for a message; hide strings, which may be secrets."""
         if self.at + offset >= len(self.tokens):
             return "the end of the statement"
         token = self.tokens[self.at + offset]

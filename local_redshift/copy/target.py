@@ -27,7 +27,7 @@ ORDER BY a.attnum
 
 @dataclass(frozen=True)
 class Column:
-    """A column filled by a COPY. `type` is PostgreSQL's internal name; `length` is in bytes."""
+    """A column filled by a COPY. `type` is PostgreSQL's internal type name; `length` is in bytes."""
 
     name: str
     type: str
@@ -73,7 +73,7 @@ def find_table(backend: Backend, copy: CopyStatement) -> TargetTable:
 
 
 def _filled(all_columns: dict[str, tuple[Column, str]], copy: CopyStatement) -> list[Column]:
-    """Return the columns to fill: those listed, or all except IDENTITY columns."""
+    """Return the columns to fill: by default all, but IDENTITY only with EXPLICIT_IDS."""
     identities = {name for name, (_, identity) in all_columns.items() if identity}
     listed = copy.columns or [name for name in all_columns if copy.explicit_ids or name not in identities]
     for name in listed:

@@ -1,6 +1,6 @@
 """Convert JSON values to the types of their columns, or reject them.
 
-Converted values are in PostgreSQL's COPY text format, before escaping; None is NULL.
+Converted values are the text that PostgreSQL's COPY reads, before escaping; None is NULL.
 https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-conversion.html
 """
 
@@ -35,8 +35,8 @@ MOST_BYTES = 4  # maximum bytes per character in UTF-8
 class ValueRefused(Exception):
     """A value rejected by its column, with Redshift's error code and reason.
 
-    `shows_value` tells whether stl_load_errors.raw_field_value holds the value. The guide says that it always does, but
-    clusters leave it empty for two kinds of JSON load errors.
+    `shows_value` tells whether stl_load_errors.raw_field_value holds the value. According to Redshift's documentation,
+    the column always holds the value, but clusters leave the column empty for two kinds of JSON load errors.
     """
 
     def __init__(self, code: int, reason: str, shows_value: bool = True) -> None:
@@ -93,9 +93,9 @@ class Converter:
         self._convert = _CONVERTERS[column.type]
 
     def text(self, value: object, source: Callable[[], str]) -> str | None:
-        """Convert a value to text for the column; None is NULL. `source` returns the value as written in the file.
+        """Convert a value to text for the column.
 
-        Raise ValueRefused if the column rejects it.
+        None is NULL. `source` returns the value as written in the file. Raise ValueRefused if the column rejects it.
         """
         found = None if value is None or value is MISSING else self._convert(self._field(value, source))
         if found is None and self.column.not_null:
@@ -140,7 +140,7 @@ def _to_integer(field: Field) -> str | None:
     if type(field.value) is FloatLiteral:
         number = float(text)
         if not math.isfinite(number) or not low <= int(number) <= high:
-            raise _integer_overflow(word, low, high, shows_value=False)  # as seen in load errors from clusters
+            raise _integer_overflow(word, low, high, shows_value=False)  # a cluster's load errors omit the value
         return str(int(number))  # truncate the fraction (a guess about Redshift)
     _check_digits(text, word, point=False)
     if len(text) > 40 or not low <= int(text) <= high:
@@ -154,7 +154,7 @@ def _integer_overflow(word: str, low: int, high: int, shows_value: bool = True) 
 
 
 def _check_digits(text: str, word: str, point: bool) -> None:
-    """Reject text that is not a number. Blanks around it are also rejected (a guess)."""
+    """Reject text that is not a number. Surrounding blanks are also rejected (a guess)."""
     points = 1 if point else 0
     for position, char in enumerate(text):
         if (char.isascii() and char.isdigit()) or (position == 0 and char in "+-" and len(text) > 1):
@@ -284,7 +284,7 @@ def _is_bad_byte(char: str) -> bool:
 
 
 def _bytes_of(char: str) -> int:
-    """Return how many bytes a character takes in the file, or in UTF-8 if escaped."""
+    """Return a character's byte length in the file, or in UTF-8 if it was escaped."""
     return 1 if _is_bad_byte(char) else len(char.encode("utf-8", "surrogatepass"))
 
 
@@ -308,7 +308,7 @@ def _valid_utf8(text: str, replacement: str | None) -> str:
 
 
 def _bad_sequence(there: bytes) -> tuple[bytes, int]:
-    """Return the invalid sequence at the start of `there`, and its error number.
+    """Return the invalid UTF-8 at the start of `there`, and its error number.
 
     https://docs.aws.amazon.com/redshift/latest/dg/multi-byte-character-load-errors.html
     """
@@ -332,7 +332,7 @@ def _bad_sequence(there: bytes) -> tuple[bytes, int]:
 # Dates and times, SUPER, VARBYTE
 
 _BARE_DATE = re.compile(r"\d{6}|\d{8}", re.ASCII)
-# special values that only PostgreSQL accepts, and fractions that it would round
+# special values that only PostgreSQL accepts, and fractional seconds that PostgreSQL would round
 _ONLY_POSTGRESQL = re.compile(r"\b(now|today|tomorrow|yesterday|epoch|infinity|allballs)\b|\.\d{7}", re.IGNORECASE)
 
 # https://docs.aws.amazon.com/redshift/latest/dg/limitations-super.html. A database can be configured to raise the limit

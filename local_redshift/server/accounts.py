@@ -82,8 +82,8 @@ def let_account_reach(account: pwd.struct_passwd | None, *paths: Path) -> None:
     """If the user is root, let the server's account traverse the folders to its files.
 
     Add only the execute permission (x), which does not let anybody list a folder. Report each change on stderr, because
-    the folder may belong to somebody else. A change to the first path is not reported, because that is the stand-in's
-    own folder.
+    the folder may belong to somebody else. The first path is the stand-in's own folder, so a change to it is not
+    reported.
     """
     if account is None:
         return
@@ -91,7 +91,7 @@ def let_account_reach(account: pwd.struct_passwd | None, *paths: Path) -> None:
         for folder in [path, *path.parents]:
             mode = folder.stat().st_mode
             if not mode & 0o001:
-                if folder != paths[0]:  # the first path is the stand-in's own folder
+                if folder != paths[0]:
                     _say_chmod(folder, mode, mode | 0o001, account)
                 folder.chmod(mode | 0o001)
 

@@ -22,7 +22,7 @@ _LIST = "SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate AND 
 
 
 def end_left_over_sessions(postgres: Postgres) -> None:
-    """End the sessions that a killed process left open on PostgreSQL."""
+    """End the PostgreSQL sessions that a killed process left open."""
     with contextlib.closing(postgres.admin("postgres")) as admin:
         admin.query(_END_OTHERS)
 

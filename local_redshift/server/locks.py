@@ -13,7 +13,7 @@ SHARED, EXCLUSIVE = fcntl.LOCK_SH, fcntl.LOCK_EX
 
 
 def try_lock(path: Path, mode: int) -> int | None:
-    """Lock the file without waiting; return its descriptor, None if the lock is taken."""
+    """Lock the file without waiting; return its descriptor, or None if the lock is taken."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(fd, mode | fcntl.LOCK_NB)
@@ -31,7 +31,7 @@ def lock(path: Path, mode: int) -> int:
 
 
 def is_free(path: Path) -> bool:
-    """Tell whether nobody holds the lock."""
+    """Tell whether the lock is free."""
     held = try_lock(path, EXCLUSIVE)
     if held is not None:
         os.close(held)

@@ -18,9 +18,9 @@ from local_redshift.sessions.backend import Backend, BackendError, BackendLost
 
 START_SECONDS = 60
 SESSION_SECONDS = 20  # maximum wait for a session while the server recovers from a crash
-STOP_SECONDS = 60  # a shutdown writes all dirty pages to disk; after this time it counts as stuck
+STOP_SECONDS = 60  # a shutdown writes all dirty pages to disk; one that takes longer than this counts as stuck
 CANNOT_CONNECT_NOW = "57P03"  # an SQLSTATE
-IN_USE = "is still in use"  # in PostgreSQL's message if children of a killed server are still running
+IN_USE = "is still in use"  # PostgreSQL logs this if children of a killed server are still running
 PORT = 5432  # part of the socket's name
 SOCKET_NAME = f".s.PGSQL.{PORT}"
 SOCKET_PATH_LIMIT = 103  # bytes; the lowest limit of any supported system (macOS)
@@ -41,7 +41,7 @@ class Postgres:
     def session(self, parameters: Mapping[str, str]) -> Backend:
         """Open a session, starting PostgreSQL if it is not running.
 
-        Raise BackendError if PostgreSQL refuses the session, ServerError if it can't be started.
+        Raise BackendError if PostgreSQL refuses the session, or ServerError if PostgreSQL can't be started.
         """
         deadline = time.monotonic() + SESSION_SECONDS
         while True:
@@ -79,14 +79,15 @@ class Postgres:
         except BackendError as error:
             return (
                 error.fields.get("C") != CANNOT_CONNECT_NOW
-            )  # any other error, such as "too many sessions", means that it is running
+            )  # any other error, such as "too many sessions", means that the server is running
         except BackendLost:
             return False
         return True
 
     def _start_once(self, deadline: float) -> bool:
-        """Start PostgreSQL unless it is running; return False if the caller should retry. A retry is needed while
-        another server on the same data is starting, recovering or shutting down.
+        """Start PostgreSQL unless it is running; return False if the caller should retry.
+
+        A retry is needed while another server on the same data is starting, recovering or shutting down.
         """
         if server_pid(self.pgdata) is not None and time.monotonic() < deadline:
             return self._accepts()
@@ -155,8 +156,8 @@ def _quoted(folder: Path) -> str:
 def server_pid(pgdata: Path) -> int | None:
     """Return the process id of the server on `pgdata`, or None if none is running.
 
-    `postmaster.pid` remains when a server is killed, and another process may later get the id in it. So only a process
-    whose command line names `pgdata` counts.
+    `postmaster.pid` remains when a server is killed, and its process id may be reused. So the process counts only if
+    its command line names `pgdata`.
     """
     try:
         pid = int((pgdata / "postmaster.pid").read_text().split("\n", 1)[0])
@@ -175,8 +176,9 @@ def _command_line(pid: int) -> bytes:
 
 
 def stop(pgdata: Path) -> None:
-    """Stop the server on `pgdata`, if one is running. This ends all sessions, so call it only if nobody uses the
-    server.
+    """Stop the server on `pgdata`, if one is running.
+
+    This ends all sessions, so call it only if nobody uses the server.
     """
     pid = server_pid(pgdata)
     if pid is None:

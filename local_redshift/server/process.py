@@ -1,8 +1,9 @@
 """The process that serves a data directory while anybody uses it.
 
 It starts PostgreSQL, accepts clients and, once the last process that uses the data directory has ended, stops
-PostgreSQL and exits. Each of those processes holds a shared lock on `users.lock`, which the kernel releases however the
-process ends. To notice the last one, this process waits for an exclusive lock on the file.
+PostgreSQL and exits. Every process that uses the data directory holds a shared lock on `users.lock`, which the kernel
+releases even if that process crashes. So this process waits for an exclusive lock, which it gets once the last such
+process has ended.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ def main(folder: str) -> None:
     """Serve a data directory. Print READY once clients can connect, or the reason why they can't."""
     data_dir = Path(folder)
     sys.setrecursionlimit(RECURSION_LIMIT)
-    # fork: the program that starts the server waits only for the parent, which exits at once
+    # # fork: the program that starts the server may run for a long time, and should not have to reap this process
     if os.fork() != 0:
         os._exit(0)
     if locks.try_lock(data_dir / locks.PROCESS, locks.EXCLUSIVE) is None:

@@ -3,7 +3,7 @@
 import sys
 
 # Shared memory for parallel queries. Linux gets sysv, because the default, files in /dev/shm, fails if that folder is
-# small (as in a container) or read-only. macOS has no such folder and low limits for sysv, so it keeps posix.
+# small (as in a container) or read-only. macOS keeps posix, because it has no /dev/shm and its limits for sysv are low.
 SHARED_MEMORY = "sysv" if sys.platform.startswith("linux") else "posix"
 
 SETTINGS = {
@@ -34,10 +34,10 @@ SETTINGS = {
     # takes two thirds as long as hashing them
     "work_mem": "128MB",
     "hash_mem_multiplier": "1",
-    # a cluster uses hash joins for equality; a nested loop would search a zone map once per row
+    # as on a cluster, use hash joins for equality: a nested loop would search a zone map once per row
     "enable_nestloop": "off",
     "random_page_cost": "1",  # the blocks that a zone map selects are adjacent
-    # at most one parallel worker per query, which is used even if it returns many rows
+    # at most one parallel worker per query, also for queries that return many rows
     "max_parallel_workers_per_gather": "1",
     "parallel_setup_cost": "100",
     "parallel_tuple_cost": "0.01",

@@ -8,7 +8,7 @@ from pathlib import Path
 VERSION = "13"  # increase it when a statement below changes, so that older data directories are updated
 
 # Rename an older version's schema instead of dropping it, since the user's views, defaults and length constraints may
-# depend on it. Later, functions/carry_over.sql copies its data, and drops it if nothing depends on it.
+# depend on it. Later, functions/carry_over.sql copies the data, and drops the renamed schema if nothing depends on it.
 SCHEMA = """
 DO $$
 DECLARE
@@ -26,7 +26,8 @@ CREATE SCHEMA local_redshift;
 GRANT USAGE ON SCHEMA local_redshift TO PUBLIC;
 """
 
-# As on a cluster, every column is NOT NULL, and an empty string stands for a missing value.
+# # load_errors and load_commits have one row per error or file. As on a cluster, their columns are NOT NULL, and an
+# empty string stands for a missing value.
 # https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_ERRORS.html
 # https://docs.aws.amazon.com/redshift/latest/dg/SYS_LOAD_ERROR_DETAIL.html
 # https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_COMMITS.html

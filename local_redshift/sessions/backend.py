@@ -1,7 +1,7 @@
 """A PostgreSQL session for one client's statements and the stand-in's own queries.
 
-All of them use the extended protocol, in which an implicit transaction ends only at a Sync. So the stand-in's own
-queries can run between two statements of the client without ending its transaction.
+Both use the extended protocol, in which an implicit transaction ends only at a Sync. So the stand-in's own queries can
+run between two of the client's statements without ending the client's transaction.
 https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
 """
 
@@ -36,7 +36,7 @@ _LARGEST = 1 << 30  # maximum size of PostgreSQL's messages, in bytes
 
 
 class BackendError(Exception):
-    """PostgreSQL refused a statement. `fields` are those of its ErrorResponse."""
+    """PostgreSQL refused a statement. `fields` holds the fields of its ErrorResponse."""
 
     def __init__(self, fields: Fields) -> None:
         super().__init__(fields.get("M", ""))
@@ -69,7 +69,7 @@ class Backend:
         """Log in. Raise BackendError if PostgreSQL refuses the login, BackendLost if it can't be reached."""
         self.status = IDLE
         self.is_pipelined = False
-        self.is_failed = False  # PostgreSQL skips everything up to the next Sync
+        self.is_failed = False  # after an error, PostgreSQL skips all messages up to the next Sync
         self.settings: dict[str, str] = {}  # parameters reported by PostgreSQL (ParameterStatus)
         self.process, self.secret = 0, b""
         self.before_wait: Callable[[], None] = lambda: None
@@ -128,7 +128,7 @@ class Backend:
     def query(self, sql: str, *values: object) -> list[list[str | None]]:
         """Run an internal query with values for $1, $2, ...; return its rows as text.
 
-        Its notices are not passed on to the client.
+        Notices are not passed on to the client.
         """
         with self._lock:
             on_notice, self.on_notice = self.on_notice, lambda message: None
@@ -156,7 +156,7 @@ class Backend:
     def script(self, sql: str) -> None:
         """Run several statements, sent as one message, outside a transaction block.
 
-        Raise BackendError for the first that fails.
+        Raise BackendError for the first statement that fails.
         """
         self.stream.write(b"Q", text(sql))
         for _ in self._answers(b"Z"):
@@ -175,10 +175,10 @@ class Backend:
         self.stream.write(b"H" if self.is_pipelined else b"S")
 
     def _answers(self, last: bytes, skipped: int = 0) -> Iterator[Message]:
-        """Yield the answers up to ReadyForQuery; raise BackendError if one was an error.
+        """Yield messages up to ReadyForQuery; raise BackendError if one was an error.
 
-        In a pipeline, ReadyForQuery arrives only after Sync, so raise an error at once, and stop after the message of
-        kind `last` that follows `skipped` others of that kind.
+        In a pipeline, ReadyForQuery arrives only after Sync. Therefore, raise an error at once, and stop after message
+        number `skipped` + 1 of kind `last`.
         """
         refused: Fields | None = None
         while True:
@@ -201,14 +201,14 @@ class Backend:
                         return
 
     def close_portal(self, name: str) -> None:
-        """Close a portal of the client. While it is open, its tables can't be altered."""
+        """Close one of the client's portals. Tables that an open portal uses can't be altered."""
         self.stream.write(b"C", b"P" + text(name))
         self.stream.write(b"H")
         while self.checked(self.next()).kind != b"3":
             pass
 
     def sync(self) -> None:
-        """Send Sync to end a message sequence; outside a transaction block, it commits.
+        """Send Sync to end a message sequence; outside a transaction block, Sync commits.
 
         Raise BackendError if PostgreSQL refuses the commit.
         """
@@ -225,10 +225,10 @@ class Backend:
             self.query("SELECT 1 / 0")
 
     def copy_in(self, sql: str, rows: Iterable[bytes]) -> None:
-        """Run a COPY ... FROM STDIN with these rows. An exception raised while producing rows ends the COPY and is
-        re-raised.
+        """Run COPY ... FROM STDIN with these rows.
 
-        Raise BackendError if PostgreSQL refuses the rows.
+        An exception raised while producing rows ends the COPY and is re-raised. Raise
+        BackendError if PostgreSQL refuses the rows.
         """
         self._begin(sql)
         self.stream.write(b"H")
@@ -273,7 +273,7 @@ class Backend:
         with socket.socket(socket.AF_UNIX) as connected:
             connected.connect(self._path)
             connected.sendall(cancel_request(self.process, self.secret))
-            connected.recv(1)  # wait until PostgreSQL has handled the request: it then closes the connection
+            connected.recv(1)  # PostgreSQL closes the connection once it has handled the request
 
     def close(self) -> None:
         """End the session; uncommitted changes are rolled back."""

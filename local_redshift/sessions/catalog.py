@@ -1,4 +1,4 @@
-"""The catalog within a session: its transaction, temporary tables, search_path."""
+"""The catalog as a session sees it: transaction, temporary tables, search_path."""
 
 import functools
 

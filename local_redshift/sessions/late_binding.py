@@ -46,7 +46,7 @@ def make_way(backend: Backend, statement: list[Token]) -> None:
 
 
 def note(backend: Backend, statement: list[Token]) -> None:
-    """Store a late-binding view's query; for an ordinary view, delete the stored one."""
+    """Store a late-binding view's query; for an ordinary view, delete a stored query."""
     view = created_view(statement)
     backend.query(_FORGET, view)
     if is_late_binding(statement):

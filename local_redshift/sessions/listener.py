@@ -44,7 +44,7 @@ _OPTIONS = ("application_name", "datestyle", "extra_float_digits", "options", "t
 
 
 class Access(NamedTuple):
-    """The login for clients on 127.0.0.1, and the Program with AWS settings for COPY."""
+    """The login for clients on 127.0.0.1, and the AWS settings for their COPYs."""
 
     user: str
     database: str
@@ -119,7 +119,7 @@ class Listener:
                 del self._sessions[key]
 
     def _log_in(self, client: Stream, access: Access | None) -> Session | None:
-        """Return the client's session; None if refused, or after a cancel or JSON request."""
+        """Return the client's session; None if the login is refused or the client sent a cancel or JSON request."""
         while True:
             body = _startup(client)
             (code,) = integers(body, "i")
@@ -159,7 +159,9 @@ class Listener:
             client.flush()
             return None
         who = {"user": user, "database": database, "client_encoding": "UTF8", "application_name": REPORTS}
-        who["options"] = "-c lock_timeout=10s"  # clients can't cancel a session that writes to the system tables
+        who["options"] = (
+            "-c lock_timeout=10s"  # needed because clients can't cancel a session that writes to the system tables
+        )
         program = access.program if access is not None else self._own_program
         session = Session(client, backend, lambda: self._postgres.session(who), program, is_private=access is None)
         session.on_names_changed = self._prepared.clear

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 STARTUP_BYTES = 10_000  # PostgreSQL's limit for a startup message
-# https://docs.aws.amazon.com/redshift/latest/dg/c_redshift-sql.html: a statement has at most 16 MB; the rest is for its
-# parameter values
+# https://docs.aws.amazon.com/redshift/latest/dg/c_redshift-sql.html: a statement has at most 16 MB; the rest of the
+# limit is for its parameter values
 MESSAGE_BYTES = 64 << 20
 READ_BYTES = 1 << 16
 ADDRESS = "127.0.0.1"
@@ -42,7 +42,7 @@ class ProtocolViolation(Exception):
 
 
 class Message(NamedTuple):
-    """A message: a one-byte kind and a body."""
+    """A protocol message: a one-byte type (`kind`) and a body."""
 
     kind: bytes
     body: bytes
@@ -76,7 +76,7 @@ class Stream:
         return bool(part)
 
     def startup(self) -> bytes | None:
-        """Remove and return the startup message (no type byte); None if incomplete."""
+        """Take the startup message, which has no type byte; return None if incomplete."""
         size = self._size(0, min(self.limit, STARTUP_BYTES))
         return None if size is None else self._take(size)[4:]
 
@@ -147,7 +147,7 @@ def startup_message(parameters: Mapping[str, str]) -> bytes:
 
 
 def cancel_request(process: int, secret: bytes) -> bytes:
-    """Encode the message that cancels the statement of another session."""
+    """Encode the message that cancels another session's statement."""
     return struct.pack("!iii", 12 + len(secret), CANCEL, process) + secret
 
 
@@ -207,7 +207,7 @@ def columns_of(row: bytes) -> list[str | None]:
 
 
 def varbyte_columns(description: bytes) -> tuple[bytes, list[int]]:
-    """Change BYTEA to VARBYTE in a RowDescription; also return columns sent as text."""
+    """Change BYTEA to VARBYTE in a RowDescription; also list those sent as text."""
     described, found = bytearray(description), []
     at = 2
     for number in range(*integers(description, "h")):

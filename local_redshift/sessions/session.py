@@ -68,8 +68,8 @@ class OverViews(NamedTuple):
 class Session:
     """A client and its PostgreSQL session. `run` returns when either is gone.
 
-    `program` holds the AWS settings and working directory for its COPYs. `is_private` tells whether the client uses the
-    private socket of the project's own programs.
+    `program` holds the AWS settings and working directory for the client's COPYs. `is_private` tells whether the client
+    uses the private socket of the project's own programs.
     """
 
     def __init__(
@@ -83,7 +83,9 @@ class Session:
         self._client = client
         self._open_system = open_system
         self._system: Backend | None = None
-        self._statements: dict[str, list[Token]] = {}  # prepared statements that `utility` runs, not PostgreSQL
+        self._statements: dict[
+            str, list[Token]
+        ] = {}  # # prepared statements that PostgreSQL does not hold: `utility` runs them
         self._portals: dict[str, list[Token]] = {}
         self._varbyte: dict[str, Collection[int]] = {}  # VARBYTE columns of each portal that PostgreSQL runs
         self._over_views: dict[str, OverViews] = {}  # prepared statements that read late-binding views
@@ -210,7 +212,7 @@ class Session:
         self._sync()
 
     def _run(self, statement: list[Token], is_only: bool) -> None:
-        """Run a statement sent by the simple query protocol."""
+        """Run a statement sent through the simple query protocol."""
         if not is_only:
             self._executed += 1
         if utility.is_utility(statement):
@@ -302,7 +304,7 @@ class Session:
     _HANDLERS: ClassVar = {b"P": _parse, b"B": _bind, b"D": _describe, b"E": _execute, b"C": _close_prepared}
 
     def forget_prepared(self, name: str | None = None) -> bool:
-        """Forget one prepared statement or all; return True if PostgreSQL did not have it."""
+        """Forget one prepared statement or all; return True if it was stored only here."""
         if name is not None:
             self._over_views.pop(name, None)
             return self._statements.pop(name, None) is not None

@@ -1,7 +1,7 @@
 """Sort keys and ANALYZE statistics.
 
-A cluster's zone map has the minimum and maximum of each 1 MB block, so that a query for a range of sort key values
-skips blocks outside that range. The stand-in uses a BRIN index, which does the same for each 1 MB of a table.
+A cluster's zone map has the minimum and maximum value in each 1 MB block, so that a query for a range of sort key
+values skips blocks outside that range. The stand-in uses a BRIN index, which does the same for each 1 MB of a table.
 https://docs.aws.amazon.com/redshift/latest/dg/t_Sorting_data.html
 """
 
@@ -22,8 +22,8 @@ JOIN pg_catalog.pg_am ON pg_am.oid = relam
 WHERE amname = 'brin' AND indrelid = $1::text::regclass
 """
 
-# Sort key columns that BRIN can index. It does not support BOOLEAN, and rejects rows if a column's minimum and maximum
-# do not fit in an 8 KB page
+# Sort key columns that BRIN can index. BRIN does not support BOOLEAN, and rejects rows if a column's minimum and
+# maximum do not fit in an 8 KB page.
 _SORTABLE = """
 SELECT attname
 FROM pg_catalog.pg_attribute

@@ -48,7 +48,7 @@ _HAS_CONSTRAINT = "SELECT 1 FROM pg_catalog.pg_constraint WHERE conrelid = to_re
 
 
 def is_utility(statement: list[Token]) -> bool:
-    """Tell whether `run` handles the statement: all but queries and DML, and also a DELETE without WHERE."""
+    """Tell whether `run` handles the statement. It handles no queries and no DML except DELETE without WHERE."""
     tokens = code(statement)
     return tokens[0].word not in QUERIES or _is_delete_of_all(tokens)
 
@@ -73,7 +73,7 @@ def _run(session: "Session", statement: list[Token]) -> str:
 
 
 def _redshift_tag(tokens: list[Token], tag: str) -> str:
-    """Return Redshift's command tag, such as CREATE USER instead of CREATE ROLE."""
+    """Map PostgreSQL's command tag to Redshift's, such as CREATE ROLE to CREATE USER."""
     words = [token.word for token in tokens[:5]]
     if words[0] == "CREATE" and tag.startswith("SELECT"):
         return "SELECT"  # the tag of CREATE TABLE AS has no row count, as in PostgreSQL 8.0
@@ -104,7 +104,10 @@ def _set(session: "Session", statement: list[Token]) -> str:
     if text(tokens[1:4]) != "local_redshift.program":
         return _run(session, statement)
     if not session.is_private:
-        raise NotSupported("clients of `serve` can't set local_redshift.program: COPY uses the environment of `serve`")
+        raise NotSupported(
+            "clients on 127.0.0.1 can't set local_redshift.program: "
+            "COPY uses the environment of `python -m local_redshift`"
+        )
     try:
         session.program = Program.from_json(tokens[5].value)
     except (IndexError, KeyError, TypeError, json.JSONDecodeError) as error:
@@ -117,9 +120,9 @@ def _is_delete_of_all(tokens: list[Token]) -> bool:
 
 
 def _delete(session: "Session", statement: list[Token]) -> str:
-    """Delete all rows of a table; use TRUNCATE if this session locked it exclusively.
+    """Delete all rows of a table; use TRUNCATE if this session holds an exclusive lock on it.
 
-    TRUNCATE can be rolled back and leaves no dead rows, and later loads in the transaction bypass the WAL.
+    TRUNCATE can be rolled back and leaves no dead rows. After it, loads in the same transaction bypass the WAL.
     """
     table = quote(code(statement)[2].name)
     if session.backend.query(_IS_LOCKED, table) != [["t"]]:
@@ -129,7 +132,7 @@ def _delete(session: "Session", statement: list[Token]) -> str:
 
 
 def _truncate(session: "Session", statement: list[Token]) -> str:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_TRUNCATE.html: it commits the transaction
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_TRUNCATE.html: TRUNCATE commits the transaction
     tag = _run(session, statement)
     if not session.is_alone:
         session.backend.query("COMMIT")
@@ -219,8 +222,8 @@ def _drop_table(session: "Session", statement: list[Token]) -> str:
 
 
 def _deallocate(session: "Session", statement: list[Token]) -> str:
-    # drivers also DEALLOCATE statements that were prepared through the protocol: PostgreSQL holds the prepared queries,
-    # this session all other prepared statements
+    # drivers also DEALLOCATE statements that were prepared through the protocol: PostgreSQL holds prepared queries, and
+    # this session holds all other prepared statements
     names = [token.name for token in code(statement)[1:] if token.word != "PREPARE"]
     if names == ["all"] or code(statement)[0].word == "DISCARD":
         session.forget_prepared()

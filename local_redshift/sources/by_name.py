@@ -1,4 +1,4 @@
-"""Choose the store, S3 or local files, by the URL scheme of an object's name."""
+"""Choose where to read an object from, S3 or local files, by its URL scheme."""
 
 from local_redshift.errors import NotSupported
 from local_redshift.program import Program
@@ -7,7 +7,10 @@ from local_redshift.sources.stores import Credentials, Store
 
 
 def store_of(name: str, program: Program, region: str | None, credentials: Credentials | None) -> Store:
-    """Return the store for an object's name, with the program's settings. Region and credentials apply only to S3."""
+    """Return the store for an object's name.
+
+    `program` gives the AWS settings and the working directory; `region` and `credentials` apply only to S3.
+    """
     if name.startswith("s3://"):
         from local_redshift.sources.s3 import S3Store  # imported here: only loads from S3 need boto3
 

@@ -19,9 +19,9 @@ _OTHER_REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLo
 
 
 class S3Store:
-    """A Store of S3 objects, read with the client program's boto3 credentials.
+    """A Store of S3 objects, read with the boto3 credentials of `program`.
 
-    An access key in the COPY overrides them. An IAM role is ignored, because it can't be assumed here.
+    An access key in the COPY overrides these credentials. An IAM role is ignored, because it can't be assumed here.
     """
 
     readers = 32

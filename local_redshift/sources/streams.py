@@ -16,7 +16,7 @@ BLOCK_BYTES = 1 << 20  # bytes per read; larger blocks take more memory and gain
 def blocks(store: Store, name: str, stream: BinaryIO, compression: str | None) -> Iterator[bytes]:
     """Yield the decompressed bytes of an open object, one block at a time.
 
-    Raise SourceError if the object's compression does not match the COPY, or the object is truncated.
+    Raise SourceError if the object does not have the compression that the COPY names, or is truncated.
     """
     with stream, store.reading(name):
         try:

@@ -1,8 +1,8 @@
 """A cache of translations, in memory and in a file in the data directory.
 
-Translating a query takes one or two milliseconds, and loading the grammar 0.1 s. A script that repeats the statements
-of an earlier run avoids both delays. A cached translation is used only if its catalog lookups still return the same
-results, and the file only if the same version of the code wrote it.
+Translating a query takes one or two milliseconds, and loading the grammar takes 0.1 s. A script that repeats the
+statements of an earlier run avoids both delays. A cached translation is used only if its catalog lookups still return
+the same results, and the file is read only if the same version of the code wrote it.
 """
 
 import contextlib
@@ -92,7 +92,7 @@ def prepare() -> None:
 def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = False) -> str:
     """Translate a Redshift statement to PostgreSQL; see translation.translate.
 
-    The translation is cached until one of its catalog lookups gives a different result.
+    A cached translation is used only if its catalog lookups give the same results as before.
     """
     sql = text(statement)
     key = (sql, autocommit)
@@ -130,7 +130,7 @@ def _translated(statement: list[Token], catalog: Catalog, autocommit: bool) -> s
     except RecursionError:
         raise NotSupported("this statement is nested too deeply for the local stand-in") from None
     except (AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError):
-        # raised for a statement that ends unexpectedly
+        # the translation raises these if a statement ends unexpectedly
         shown = " ".join(text(statement).split())
         raise SyntaxRefused(f"syntax error: this statement can't be read: {shown[:60]}") from None
 
@@ -142,7 +142,7 @@ def _ask(catalog: Catalog, question: Question) -> object:
 
 
 class _Noted:
-    """A catalog that records its answers."""
+    """A catalog wrapper that records each lookup and its result."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog

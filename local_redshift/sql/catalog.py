@@ -24,7 +24,7 @@ class ColumnType(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The kind of type: text, number, moment (date or time) or other."""
+        """The category of the type: text, number, moment (date or time) or other."""
         return _KINDS.get(self.name, OTHER)
 
     @property
@@ -51,7 +51,7 @@ class Catalog(Protocol):
         """The name of the database."""
 
     def columns(self, schema: str, table: str) -> Columns | None:
-        """Return a relation's columns, None if missing; schema "" means the search path."""
+        """Return a relation's columns, or None if it is missing. An empty schema means the search path."""
 
     def is_view(self, schema: str, name: str) -> bool:
         """Tell whether a view has this name."""

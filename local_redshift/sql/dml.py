@@ -81,7 +81,7 @@ def _rewritten(tree: exp.Expr, catalog: Catalog) -> exp.Expr:
 
 
 def _is_of_a_user(table: exp.Table) -> bool:
-    """Tell whether this is a user table whose rows the compute nodes read."""
+    """Tell whether this is a user table that a cluster's compute nodes would read."""
     if not isinstance(table.this, exp.Identifier) or table.db in _SYSTEM_SCHEMAS:
         return False
     if cte_named(table) is not None:
@@ -91,7 +91,7 @@ def _is_of_a_user(table: exp.Table) -> bool:
 
 
 def _name_outputs(selects: list[exp.Select]) -> None:
-    """Alias unnamed SELECT expressions, so that rewriting keeps Redshift's names."""
+    """Alias unnamed SELECT expressions, so that Redshift's column names are kept."""
     for select in selects:
         for item in select.expressions:
             if not isinstance(item, (exp.Alias, exp.Column, exp.Star, exp.Literal)):

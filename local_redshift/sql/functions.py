@@ -33,11 +33,11 @@ class Function(NamedTuple):
 
     @property
     def most(self) -> float:
-        """The largest number of arguments."""
+        """The maximum number of arguments."""
         return float("inf") if self.arguments.endswith("*") else len(self.arguments.replace("?", ""))
 
     def kind(self, n: int) -> str:
-        """Return the character for argument `n`, from 0; an empty string after the last."""
+        """Return the character for argument `n`, counted from 0; "" after the last one."""
         return self.arguments.replace("?", "")[n : n + 1]
 
 
@@ -299,7 +299,7 @@ def _other_function(node: exp.Anonymous, name: str, reads_tables: bool) -> None:
 
 
 def _of_the_leader(name: str) -> NotSupported:
-    # a cluster's error message; a cluster names the function in an INFO message before it, the stand-in in DETAIL
+    # a cluster's error message; the function's name is in DETAIL here, but in an earlier INFO message on a cluster
     return NotSupported(
         "Specified types or functions (one per INFO message) not supported on Redshift tables.",
         f'Function "{name.lower()}" not supported.',
@@ -307,7 +307,7 @@ def _of_the_leader(name: str) -> NotSupported:
 
 
 def check_values(tree: exp.Expr) -> None:
-    """Refuse leader-node functions without parentheses, such as CURRENT_TIMESTAMP."""
+    """Refuse leader-node functions without parentheses, such as CURRENT_TIMESTAMP, in a query of tables."""
     for node in tree.find_all(exp.Var):
         if node.name in LEADER_ONLY:
             raise _of_the_leader(node.name)
@@ -412,7 +412,7 @@ def _case(node: exp.Case, scopes: Scopes, reads_tables: bool) -> None:
 
 
 def _as_one_type(nodes: list[exp.Expr], scopes: Scopes) -> None:
-    """Convert numbers and timestamps to text if any argument is text (a guess)."""
+    """Convert numbers and timestamps to text if any argument is text. That Redshift does this is a guess."""
     if len(nodes) < 2 or all(isinstance(node, (exp.Null, exp.Literal)) for node in nodes):
         return
     kinds = [found.kind if (found := scopes.type_of(node)) is not None else None for node in nodes]
@@ -498,13 +498,14 @@ def _cast(node: exp.Cast, scopes: Scopes, reads_tables: bool) -> None:
 
 
 def _not(node: exp.Not, scopes: Scopes, reads_tables: bool) -> None:
-    # sqlglot turns `a IS NOT NULL` into `NOT a IS NULL`, which needs parentheses inside an operator or a cast
+    # sqlglot turns `a IS NOT NULL` into `NOT a IS NULL`, which needs parentheses as the operand of an operator or a
+    # cast
     if isinstance(node.parent, (exp.Binary, exp.Cast)) and not isinstance(node.parent, exp.Connector):
         node.replace(exp.Paren(this=node.copy()))
 
 
 def _type_name(node: exp.Anonymous, scopes: Scopes) -> None:
-    """Rewrite DATE(x) and similar calls, which are casts."""
+    """Rewrite DATE(x) and similar calls as casts."""
     if len(node.expressions) != 1:
         raise NoSuchFunction(f"function {node.name.lower()} with {len(node.expressions)} arguments does not exist")
     made = exp.Cast(this=node.expressions[0].copy(), to=exp.DataType.build(node.name, dialect="redshift"))

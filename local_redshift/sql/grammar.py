@@ -25,7 +25,7 @@ class Grammar(Redshift):
     """A sqlglot dialect that parses Redshift's SQL and writes PostgreSQL's."""
 
     class Tokenizer(Redshift.Tokenizer):
-        """Reads ABSTIME (type of pg_user.valuntil) as a timestamp, and BYTEA as a name."""
+        """Reads ABSTIME (the type of pg_user.valuntil) as a timestamp, and BYTEA as a name."""
 
         KEYWORDS: ClassVar = {
             **{word: kind for word, kind in Redshift.Tokenizer.KEYWORDS.items() if word != "BYTEA"},
@@ -63,7 +63,7 @@ class Grammar(Redshift):
         }
 
         def literal_sql(self, expression: exp.Literal) -> str:
-            """Write a literal; double backslashes, since the server reads them as escapes."""
+            """Write a literal; double each backslash, since the server reads it as an escape."""
             if not expression.is_string:
                 return str(expression.this)
             return "'" + str(expression.this).replace("\\", "\\\\").replace("'", "''") + "'"

@@ -34,7 +34,7 @@ class Key(NamedTuple):
     parent_columns: tuple[str, ...] = ()
 
     def name_in(self, table: str) -> str:
-        """Return the key's name, or PostgreSQL's default name for such a key of `table`."""
+        """Return the key's name, or the name that PostgreSQL would give it in `table`."""
         columns = () if self.kind == PRIMARY else self.columns
         return self.name or "_".join((table, *columns, _SUFFIXES[self.kind]))
 
@@ -71,7 +71,7 @@ def _reference(definition: list[Token], at: int, name: str, columns: tuple[str, 
 
 
 def _listed(tokens: list[Token], at: int) -> tuple[str, ...]:
-    """Return the names in the parentheses that open at `at`; () if none open there."""
+    """Return the names in the parentheses at `at`, or () if there are none."""
     if [token.word for token in tokens[at : at + 1]] != ["("]:
         return ()
     return tuple(token.name for token in tokens[at + 1 : closing(tokens, at)] if token.word != ",")
@@ -132,7 +132,7 @@ def _columns(statement: list[Token]) -> list[str]:
 
 
 def _check_attributes(words: list[str]) -> None:
-    """Raise SyntaxRefused for conflicting or repeated table attributes (guessed rules)."""
+    """Raise SyntaxRefused for conflicting or repeated table attributes (a guess)."""
     text = f" {' '.join(words)} "
     if words.count("DISTKEY") > 1:
         raise SyntaxRefused("only one DISTKEY can be given")

@@ -21,7 +21,7 @@ RESERVED = frozenset(
 
 # reserved, but accepted unquoted as a column name: a cluster's svv_table_info lists a table with such a column
 BARE_COLUMNS = ("TIMESTAMP",)
-# observed: unquoted column names that are a syntax error before a comma in a SELECT list or ORDER BY
+# column names that, if unquoted, cause a syntax error before a comma in a SELECT list or ORDER BY (observed)
 NOT_BEFORE_COMMA = {"TIMESTAMP": exp.Select, "DATETIME": exp.Select, "TIME": exp.Order}
 
 # these and PostgreSQL's own reserved words must be quoted to be used as names
@@ -116,7 +116,7 @@ def late_binding_views(tree: exp.Expr, catalog: Catalog) -> bool:
 
 
 def _may_be_real(name: str, select: exp.Select, scopes: Scopes) -> bool:
-    """Return whether a name may be a column of this query or of an enclosing one."""
+    """Return whether a name may be a column of the tables in FROM, here or in an enclosing query."""
     around: exp.Select | None = select
     while around is not None:
         if any(columns is None or name in columns for columns in scopes.sources(around).values()):
@@ -178,7 +178,7 @@ def leave_out(selects: list[exp.Select], scopes: Scopes) -> bool:
 
 
 def _after_star(select: exp.Select) -> set[str]:
-    """Remove and return the EXCLUDE columns after a star; parentheses are optional."""
+    """Remove and return the EXCLUDE columns after a star; without parentheses, they extend to the end of the list."""
     for n, item in enumerate(select.expressions):
         star = item.this if isinstance(item, exp.Column) else item
         first = star.args.get("except_") if isinstance(star, exp.Star) else None

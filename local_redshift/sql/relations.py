@@ -64,7 +64,7 @@ class Scopes:
         return given
 
     def expanded(self, select: exp.Select, star: exp.Expr) -> list[tuple[str, str, ColumnType]] | None:
-        """Expand a star to (source, name, type) tuples; None if they are not known."""
+        """Expand a star to (source, name, type) tuples; None if the columns are unknown."""
         only = star.text("table") if isinstance(star, exp.Column) else ""
         listed: list[tuple[str, str, ColumnType]] = []
         merged = set() if only else _merged_columns(select)
@@ -74,7 +74,7 @@ class Scopes:
             if columns is None or merged is None:
                 return None
             known = {name for _, name, _ in listed}
-            # columns of a FROM item without an alias can't be qualified
+            # # columns of a FROM item with neither a name nor an alias can't be qualified
             shown = "" if source.startswith("(") else source
             listed += [(shown, name, kind) for name, kind in columns.items() if not (name in merged and name in known)]
         # the columns that USING merges come first
@@ -86,7 +86,7 @@ class Scopes:
         columns = self._unnamed_columns(item)
         names = [name.name for name in alias.args.get("columns") or []] if isinstance(alias, exp.TableAlias) else []
         if names and columns is None and not isinstance(item.this, exp.Identifier):
-            return dict.fromkeys(names, ColumnType("unknown"))  # column aliases of a function, whose types are unknown
+            return dict.fromkeys(names, ColumnType("unknown"))  # a function's column aliases; their types are unknown
         if names and columns is not None:
             return dict(zip([*names, *list(columns)[len(names) :]], columns.values(), strict=True))
         return columns
@@ -137,7 +137,7 @@ class Scopes:
         return self._of_written_table(node)
 
     def _of_written_table(self, node: exp.Column) -> ColumnType | None:
-        """Return a column's type from the tables of the enclosing UPDATE, DELETE or MERGE."""
+        """Look up a column's type in the tables of the enclosing UPDATE, DELETE or MERGE."""
         statement = node.find_ancestor(exp.Update, exp.Delete, exp.Merge)
         if statement is None:
             return None
@@ -254,7 +254,7 @@ def _merged_columns(select: exp.Select) -> set[str] | None:
 
 
 def cte_named(item: exp.Table) -> exp.CTE | None:
-    """Return the innermost CTE in scope that a table name refers to; None if none."""
+    """Return the innermost CTE in scope that a table name refers to, or None."""
     node: exp.Expr | None = item
     while node is not None:
         clause = node.args.get("with_")

@@ -129,7 +129,7 @@ def _is_exclusion(definition: list[Token]) -> bool:
 
 def _like(definition: list[Token], catalog: Catalog) -> str:
     # https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html: only INCLUDING or EXCLUDING DEFAULTS may
-    # follow the name. The stand-in adds INCLUDING CONSTRAINTS to copy its length checks.
+    # follow the table name. The stand-in adds INCLUDING CONSTRAINTS to copy the parent table's length checks.
     name, rest = table_name(definition[1:], catalog)
     words = [token.word for token in rest]
     if words not in ([], ["INCLUDING", "DEFAULTS"], ["EXCLUDING", "DEFAULTS"]):
@@ -191,7 +191,7 @@ def _column_attributes(tokens: list[Token], sql_type: str, catalog: Catalog) -> 
 
 
 def _identity(generated: str, tokens: list[Token], sql_type: str) -> tuple[str, list[Token]]:
-    # a session reserves 1000 numbers at a time, which leaves gaps, as on a cluster
+    # with CACHE 1000, a session reserves 1000 numbers at a time, which leaves gaps, as on a cluster
     if sql_type not in ("pg_catalog.int4", "pg_catalog.int8"):
         raise SyntaxRefused("an IDENTITY column must be of type INT or BIGINT")
     arguments, rest = split_arguments(tokens)

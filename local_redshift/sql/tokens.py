@@ -72,7 +72,7 @@ def tokenize(sql: str) -> list[Token]:
 
 
 def _end_of_comment(sql: str, at: int) -> int:
-    """Return the end of a comment, or of the text if unclosed. Comments can be nested."""
+    """Return the end of a comment; if it is unclosed, the end of the text. Comments can be nested."""
     depth = 0
     for mark in _COMMENT_MARK.finditer(sql, at):
         depth += 1 if mark[0] == "/*" else -1

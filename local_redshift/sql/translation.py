@@ -1,6 +1,6 @@
 """Translate Redshift's SQL to PostgreSQL's, and refuse unsupported SQL.
 
-Queries are in dml.py, table definitions in tables.py; all other statements are here.
+Queries are in dml.py, tables and views in tables.py, SET and SHOW in settings.py; all other statements are here.
 """
 
 import itertools
@@ -191,7 +191,7 @@ def _truncate(statement: list[Token]) -> list[Token]:
     tokens = [token for token in code(statement)[1:] if token.word != "TABLE"]
     if len(split_list(tokens)) > 1:
         raise not_in_redshift("TRUNCATE of several tables")
-    if any(token.word != "." for token in tokens[1::2]) or len(tokens) % 2 == 0:  # not just a dotted name
+    if any(token.word != "." for token in tokens[1::2]) or len(tokens) % 2 == 0:  # something follows the table name
         raise not_in_redshift(f"{text(tokens[-1:]).upper()} after TRUNCATE")
     return statement
 
@@ -211,7 +211,8 @@ def _analyze(statement: list[Token]) -> list[Token]:
 
 
 def _grant(statement: list[Token]) -> list[Token]:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_GRANT.html: drop the keyword ROLE, which PostgreSQL lacks here
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_GRANT.html: drop the keyword ROLE, which PostgreSQL does not
+    # accept here
     tokens = code(statement)
     named = {
         id(tokens[n])

@@ -70,7 +70,8 @@ POSTGRES_TYPES = {
 _NOT_SUPPORTED = {D.GEOMETRY: "GEOMETRY", D.GEOGRAPHY: "GEOGRAPHY", D.HLLSKETCH: "HLLSKETCH"}
 
 # Limits a column's length in bytes, as Redshift does; PostgreSQL's own limit is in characters. Trailing blanks past the
-# limit are allowed, since Redshift truncates them. For any other value, too_long() raises Redshift's error.
+# limit are allowed, since Redshift truncates them. For any other value that is too long, too_long() raises Redshift's
+# error.
 _BYTES_CHECK = (
     "CONSTRAINT {check} CHECK ((octet_length({column}) <= {n}) IS NOT FALSE "
     "OR octet_length(rtrim({column})) <= {n} OR local_redshift.too_long('{type}'))"
@@ -151,7 +152,7 @@ def _try(node: exp.TryCast) -> None:
 
 
 def column_type(name: str, tokens: list[Token], table: str) -> tuple[str, list[str], list[Token]]:
-    """Return the type, the constraint on its length if any, and the remaining tokens."""
+    """Return the type, its length constraint (if any) and the remaining tokens."""
     for count in (4, 3, 2, 1):
         words = " ".join(token.word for token in tokens[:count])
         rest = tokens[count:]

@@ -20,7 +20,7 @@ def rewrite(nodes: list[exp.Expr]) -> None:
 
 
 def _around(call: exp.Anonymous) -> tuple[exp.Expr, exp.Window | None, list[exp.Expr]]:
-    """Return the call with WITHIN GROUP and OVER, its window, and its ORDER BY terms."""
+    """Return the call with its clauses, its window, and the WITHIN GROUP ordering."""
     whole: exp.Expr = call
     ordered: list[exp.Expr] = []
     while isinstance(whole.parent, (exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls)) and whole.arg_key == "this":
@@ -102,7 +102,7 @@ def _ratio_to_report(call: exp.Anonymous) -> None:
 
 
 def _ignore_nulls(call: exp.Anonymous) -> None:
-    """Rewrite IGNORE NULLS of FIRST_VALUE, LAST_VALUE, LAG and LEAD for PostgreSQL.
+    """Rewrite IGNORE NULLS in FIRST_VALUE, LAST_VALUE, LAG and LEAD for PostgreSQL.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_WF_first_value.html, r_WF_LAG.html
     """
@@ -202,7 +202,7 @@ def _columns(select: exp.Select, scopes: Scopes) -> list[tuple[str, exp.Expr]]:
 
 
 def _ordering(order: exp.Order, names: list[str]) -> list[exp.Expr]:
-    """Make ORDER BY use columns of the inner SELECT; return the columns to add to it."""
+    """Make ORDER BY use the inner SELECT's columns; return columns to add there."""
     given: list[exp.Expr] = []
     for term in order.expressions:
         value = term.this

@@ -30,7 +30,7 @@ CREATE AGGREGATE local_redshift.sum(bigint) (
     MSFUNC = int8pl, MINVFUNC = int8mi, MSTYPE = bigint
 );
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_MEDIAN.html, r_WF_PERCENTILE_CONT.html: PostgreSQL has no MEDIAN, and no OVER for percentiles.
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_MEDIAN.html, r_WF_PERCENTILE_CONT.html: PostgreSQL has no MEDIAN, and does not allow OVER with percentiles.
 -- The aggregate's state is an array: the requested percentile, followed by the values.
 CREATE FUNCTION local_redshift.collect(state numeric[], value numeric, fraction double precision) RETURNS numeric[]
 LANGUAGE sql IMMUTABLE

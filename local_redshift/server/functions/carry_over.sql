@@ -1,5 +1,5 @@
 -- Copy the data of older catalog versions; drop their schemas unless user objects depend on them. In table and column
--- names, fold the capitals that older versions kept to lower case: the names can't be reached otherwise.
+-- names, lower-case the capitals that older versions preserved: otherwise the names can't be reached.
 DO $$
 DECLARE
     older text;

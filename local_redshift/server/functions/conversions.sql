@@ -1,4 +1,4 @@
--- Implicit conversions of Redshift for which PostgreSQL requires a cast.
+-- Redshift's implicit conversions for which PostgreSQL requires a cast.
 -- https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html, "Implicit conversion types"
 
 -- Casts belong to a database, not to a schema, so an older catalog version may have created them already.

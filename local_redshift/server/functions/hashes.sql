@@ -14,7 +14,7 @@ BEGIN
     RETURN hash;
 END $$;
 
--- a number's bytes in little-endian order (int8send and the like return them big-endian)
+-- convert a number's bytes to little-endian order: int8send and similar functions return big-endian order
 CREATE FUNCTION local_redshift.reversed(bytes bytea) RETURNS bytea LANGUAGE plpgsql IMMUTABLE STRICT AS $$
 DECLARE
     result bytea := '';
@@ -37,7 +37,7 @@ LANGUAGE sql IMMUTABLE RETURN local_redshift.fnv(local_redshift.reversed(int4sen
 CREATE FUNCTION local_redshift.fnv_hash(value bigint, seed bigint DEFAULT -3750763034362895579) RETURNS bigint
 LANGUAGE sql IMMUTABLE RETURN local_redshift.fnv(local_redshift.reversed(int8send(value)), seed);
 
--- https://docs.aws.amazon.com/redshift/latest/dg/SHA1.html: PostgreSQL's SHA-1 is in an extension; see FIPS 180-4, 6.1
+-- https://docs.aws.amazon.com/redshift/latest/dg/SHA1.html: written out as in FIPS 180-4, 6.1, because PostgreSQL has SHA-1 only in an extension
 CREATE FUNCTION local_redshift.sha1(value text) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT AS $$
 DECLARE
     mask constant bigint := 4294967295;
@@ -92,6 +92,6 @@ RETURN encode(CASE bits
     WHEN 0 THEN sha256(convert_to(value, 'UTF8'))
 END, 'hex');
 
--- https://docs.aws.amazon.com/redshift/latest/dg/crc32-function.html: the page's example is a CRC-32C in hexadecimal
+-- https://docs.aws.amazon.com/redshift/latest/dg/crc32-function.html: CRC-32C in hexadecimal, as in the page's example
 CREATE FUNCTION local_redshift.crc32(value text) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN to_hex(pg_catalog.crc32c(convert_to(value, 'UTF8')));

@@ -57,7 +57,7 @@ CREATE FUNCTION local_redshift.get_array_length(value jsonb) RETURNS bigint LANG
 RETURN CASE WHEN jsonb_typeof(value) = 'array' THEN jsonb_array_length(value) END;
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/c_Type_Info_Functions.html: test a SUPER value's type. A whole number
--- passes the test of every integer type that can hold it.
+-- passes the test for every integer type that can hold it.
 CREATE FUNCTION local_redshift.is_array(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE
 RETURN jsonb_typeof(value) = 'array';
 

@@ -25,7 +25,7 @@ LANGUAGE sql IMMUTABLE AS $$
     END
 $$;
 
--- the stand-in's own encoding numbers; format_encoding() converts them to names
+-- convert the stand-in's own encoding numbers to names
 CREATE FUNCTION local_redshift.format_encoding(encoding integer) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT (local_redshift.encodings())[encoding + 1]
 $$;
@@ -137,7 +137,8 @@ CROSS JOIN unnest(columns) WITH ORDINALITY AS number (attnum, place)
 JOIN pg_catalog.pg_attribute ON attrelid = tbl AND pg_attribute.attnum = number.attnum
 WHERE kind IN ('p', 'u');
 
--- column defaults, without "local_redshift."; includes IDENTITY, whose seed and step sqlalchemy-redshift reads here
+-- column defaults, with the prefix "local_redshift." removed, and IDENTITY, whose seed and step sqlalchemy-redshift
+-- reads here
 CREATE VIEW local_redshift.pg_attrdef AS
 SELECT oid, adrelid, adnum, adsrc AS adbin, adsrc
 FROM (
@@ -316,8 +317,8 @@ WHERE relkind = 'v';
 CREATE VIEW local_redshift.pg_tables AS
 SELECT * FROM pg_catalog.pg_tables WHERE schemaname NOT LIKE 'local\\_redshift%';
 
--- https://docs.aws.amazon.com/redshift/latest/dg/PG_GET_LATE_BINDING_VIEW_COLS.html. `views` has translated queries.
--- Each query's columns are read from a temporary view; a view that can't be created (say, a missing table) is skipped.
+-- https://docs.aws.amazon.com/redshift/latest/dg/PG_GET_LATE_BINDING_VIEW_COLS.html. `views` lists views with translated queries.
+-- Each query's columns are read from a temporary view; if it can't be created, the view is skipped.
 CREATE FUNCTION local_redshift.pg_get_late_binding_view_cols(views json) RETURNS SETOF record
 LANGUAGE plpgsql AS $$
 DECLARE

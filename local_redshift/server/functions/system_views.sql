@@ -1,5 +1,6 @@
--- System views. https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_system-tables.html: columns in the guide's
--- order. Values that the stand-in does not have, such as encodings, are placeholders. Query logs list only COPYs.
+-- System views. https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_system-tables.html: columns are in the guide's
+-- order. Some values are placeholders, such as encodings and distribution styles in svv_table_info. Query logs list
+-- only COPYs.
 
 CREATE VIEW local_redshift.user_tables AS
 SELECT

@@ -24,7 +24,7 @@ RETURN pg_catalog.regexp_replace(
     value, pattern, pg_catalog.regexp_replace(replacement, E'\\$(\\d)', E'\\\\\\1', 'g'), start, 0, translate(flags, 'pe', '')
 );
 
--- https://docs.aws.amazon.com/redshift/latest/dg/REGEXP_SUBSTR.html: '' if nothing matches; with flag e, the
+-- https://docs.aws.amazon.com/redshift/latest/dg/REGEXP_SUBSTR.html: returns '' if nothing matches; with flag e, the
 -- first group
 CREATE FUNCTION local_redshift.regexp_substr(
     value text, pattern text, start integer DEFAULT 1, occurrence integer DEFAULT 1, flags text DEFAULT 'c'
