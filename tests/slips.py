@@ -110,6 +110,7 @@ SQL_TESTS = (
     (r"(session_)?load_errors\w*", (("test_load_errors.py",), ("test_messages.py",))),
     (r"copy_progress\w*", (("test_progress.py",),)),
     (r"\w*to_rematch\w*", (("test_window.py",), ("test_checks.py", "test_incremental.py"))),
+    (r"star_summary|most_played_songs|plays_by_day|last_load", (("test_status.py",),)),
     (r"\w+_summary", (("test_etl.py", "test_window.py", "test_readme.py", "test_messages.py"),)),
     (r"schema_choice|chosen_schema|existing_table", (("test_on_cluster.py",), ("test_create_tables.py",))),
     (r"\w+_table_(drop|create)|table_count|tables_lock", (("test_create_tables.py",), ("test_etl.py",))),
