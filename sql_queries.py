@@ -325,11 +325,10 @@ CROSS JOIN (
     FROM staging_songs
 ) AS of_songs""")
 
-# Counts of staged records, and a time window from the first to the last staged play or, with --replace, staged event. A
-# run reads songplays and time only between these timestamps, %(first)s and %(last)s. If nothing was staged for the
-# window, both are NULL and nothing is read. The timestamps are passed as literals, because only then does a cluster
-# skip blocks whose sort key lies outside the window, and returned as text, because Python's dates end with the year
-# 9999.
+# Counts of staged records, and the time window of the load: the first and last timestamp of the staged plays, or with
+# --replace of all staged events. A run reads songplays and time only between these, %(first)s and %(last)s; if there
+# are none, both are NULL and nothing is read. They are passed as literals, because only then does a cluster skip blocks
+# outside the window. They are returned as text, because Python's dates end with the year 9999.
 # https://docs.aws.amazon.com/redshift/latest/dg/c_designing-queries-best-practices.html
 staged_summary = Statement("""
 SELECT
@@ -773,7 +772,7 @@ FROM (
 
 
 def _unplayed(table: str, key: str, among: str, plays: str) -> str:
-    """Return a rule against inferred ids in `among` that no play in `plays` has."""
+    """Return a rule that finds inferred ids in `among` without a play in `plays`."""
     return f"""
 SELECT 'inferred {table} without a play' AS wrong, COUNT(*) AS found, MIN({key}) AS example
 FROM (SELECT {key} FROM {among} WHERE LEFT({key}, 2) = 'EV' EXCEPT SELECT {key} FROM {plays}) AS unplayed"""
@@ -997,7 +996,7 @@ WHERE hour <> EXTRACT(hour FROM start_time)
 # WARNINGS -------------------------------------------------------------------------------------------------------------
 
 # Each row is a warning: its text, the number of staged records that it concerns, and the number of all staged records
-# of that kind (plays, events or songs). records.
+# of that kind (plays, events or songs).
 
 # One row per column that has no value in more than 5 % of the staged plays.
 missing_values_warning = _check(

@@ -161,10 +161,10 @@ class Server:
             if locks.is_free(self.data_dir / locks.PROCESS):
                 command = [sys.executable, "-S", "-c", _START, json.dumps(_library_path()), str(self.data_dir)]
                 started = subprocess.run(command, **detached(), stdout=subprocess.PIPE, check=False)
-                said = started.stdout.decode(errors="replace").strip()
-                tries += said == ""  # no output: the server was killed
-                if said not in ("", READY) or tries >= TRIES:
-                    raise ServerError(said or f"the local server did not start; see {self.data_dir / LOG}")
+                output = started.stdout.decode(errors="replace").strip()
+                tries += output == ""  # no output: the server was killed
+                if output not in ("", READY) or tries >= TRIES:
+                    raise ServerError(output or f"the local server did not start; see {self.data_dir / LOG}")
             elif time.monotonic() > deadline:
                 raise ServerError(f"the local server on {self.data_dir} does not answer; see {self.data_dir / LOG}")
             time.sleep(0.01)

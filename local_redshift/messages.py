@@ -103,13 +103,13 @@ def as_redshift_says(fields: Mapping[str, str]) -> dict[str, str]:
 
     Implementation details are left out: the statement that the stand-in ran, and the schema of its functions.
     """
-    said = {key: fields.get(key, "") for key in "CMDH"}
-    if said["C"] == "23502":
+    error = {key: fields.get(key, "") for key in "CMDH"}
+    if error["C"] == "23502":
         return {"C": "XX000", "M": f"Cannot insert a NULL value into column {fields.get('c', '')}"}  # seen on a cluster
-    if said["C"] == "428C9":
+    if error["C"] == "428C9":
         return {"C": "XX000", "M": "cannot set an identity column to a value"}  # seen on a cluster
-    if said["C"] == "42P01" and re.search(r"\b(?:stl|stv|svl|svv|svcs|sys)_\w", said["M"]):
-        said["H"] = "The local stand-in does not support every system view of a cluster."
-    shown = re.sub(r"\blocal_redshift\.(?:information_schema_)?(?=\w)", "", said["M"])
+    if error["C"] == "42P01" and re.search(r"\b(?:stl|stv|svl|svv|svcs|sys)_\w", error["M"]):
+        error["H"] = "The local stand-in does not support every system view of a cluster."
+    shown = re.sub(r"\blocal_redshift\.(?:information_schema_)?(?=\w)", "", error["M"])
     shown = re.sub(r"(?<=of type )(?:bytea|jsonb)\b", lambda found: _TYPES[found[0]], shown)
-    return said | {"M": re.sub(r'^table (".*" does not exist)', r"Table \1", shown)}  # seen on a cluster
+    return error | {"M": re.sub(r'^table (".*" does not exist)', r"Table \1", shown)}  # seen on a cluster

@@ -124,10 +124,10 @@ def _prepare(session: Session, folder: "TempFolder", everything: bool, trial: bo
                 source: _find(session, source, None if trial else record, known=not (everything or trial))
                 for source in WORDS
             }
-        said = [f"{one.new:,} of {one.total:,} {WORDS[source]}" for source, one in found.items()]
-        said[0] += " are read" if everything else " are new"
+        counts = [f"{one.new:,} of {one.total:,} {WORDS[source]}" for source, one in found.items()]
+        counts[0] += " are read" if everything else " are new"
         if not trial:
-            say(", ".join(said))
+            say(", ".join(counts))
         spool.seek(0)
         recorded = _record(session, folder, spool) if any(one.new for one in found.values()) and not trial else []
     copies = [

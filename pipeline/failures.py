@@ -184,12 +184,12 @@ def statement_failed(
     if is_connection_lost(error):
         lost = f"the connection to the warehouse was lost ({first_line(error)})"
         return StatementFailed(f"{what} failed: {lost}{outcome}", error, is_transient=True)
-    said = _said(error, settings)
+    message = _message(error, settings)
     advice = _advice(error, statement, parameters or {}, settings)
-    kind = CopyFailed if _LOAD_FAILED.search(said) else StatementFailed
+    kind = CopyFailed if _LOAD_FAILED.search(message) else StatementFailed
     # a listed file may have been deleted in the meantime; a retry lists the files again
-    is_transient = is_transient_failure(error) or ("manifest" in (parameters or {}) and bool(_NO_FILE.search(said)))
-    return kind(f"{what} failed: {said}" + (f"\n{advice}" if advice else ""), error, is_transient=is_transient)
+    is_transient = is_transient_failure(error) or ("manifest" in (parameters or {}) and bool(_NO_FILE.search(message)))
+    return kind(f"{what} failed: {message}" + (f"\n{advice}" if advice else ""), error, is_transient=is_transient)
 
 
 def _is_disk_full(error: psycopg2.Error, settings: Settings) -> bool:
@@ -205,7 +205,7 @@ def _is_disk_full(error: psycopg2.Error, settings: Settings) -> bool:
     return any(_NO_SPACE in line and ("PANIC" in line or "FATAL" in line) for line in log.splitlines())
 
 
-def _said(error: psycopg2.Error, settings: Settings) -> str:
+def _message(error: psycopg2.Error, settings: Settings) -> str:
     """Return the warehouse's message without quoted values or CONTEXT lines."""
     primary = error.diag.message_primary
     if primary is None:
@@ -229,37 +229,37 @@ def _is_about_data(error: psycopg2.Error) -> bool:
 
 
 def _advice(error: psycopg2.Error, statement: str, parameters: Mapping[str, Any], settings: Settings) -> str:
-    said = error.diag.message_primary or ""
+    message = error.diag.message_primary or ""
     makes_tables = statement in drop_table_queries + create_table_queries
     reads = statement.reads if isinstance(statement, Copy) else ()
-    if not makes_tables and (error.pgcode in _TABLE_CODES or _NO_TABLE.search(said)):
+    if not makes_tables and (error.pgcode in _TABLE_CODES or _NO_TABLE.search(message)):
         return (
             "if the tables do not exist, or sql_queries.py has been changed since they were created: "
             "run create_tables.py first; docs/changing.md says how to keep their rows"
         )
     if error.pgcode == "42601" and not settings.is_local and _is_postgresql(error):
         return f"[CLUSTER] HOST = {settings.host} is a PostgreSQL server, not Amazon Redshift: see {settings.path}"
-    if _NO_SOURCE.search(said):
-        named = [key for key in reads if _names(said, str(parameters.get(key, "")))]
+    if _NO_SOURCE.search(message):
+        named = [key for key in reads if _names(message, str(parameters.get(key, "")))]
         longest = max(named, key=lambda key: len(parameters[key]), default="")
         key = (longest or " or ".join(reads) or "log_data or song_data").upper()
         return f"see [S3] {key} in {settings.path}"
-    if _COUNT_OF_PATHS.search(said):
+    if _COUNT_OF_PATHS.search(message):
         return (
             f"the columns of the table and [S3] LOG_JSONPATH in {settings.path} must match; "
             "if sql_queries.py was changed, run create_tables.py"
         )
-    if _ROLE_REFUSED.search(said):
+    if _ROLE_REFUSED.search(message):
         return (
             f"see [IAM_ROLE] ARN in {settings.path}: attach this role to the cluster or to the workgroup's "
             "namespace, and allow redshift.amazonaws.com and, for Serverless, redshift-serverless.amazonaws.com in its "
             "trust policy"
         )
-    if _S3_REFUSED.search(said):
+    if _S3_REFUSED.search(message):
         key = " or ".join(reads or ("log_data", "log_jsonpath", "song_data")).upper()
         if not settings.is_local:
             return f"see [S3] {key}, REGION and [IAM_ROLE] ARN in {settings.path}"
-        how = own_credentials() if _NO_CREDENTIALS.search(said) else own_endpoint()
+        how = own_credentials() if _NO_CREDENTIALS.search(message) else own_endpoint()
         return f"see [S3] {key} and REGION in {settings.path}" + (f"; {how}" if how else "")
     return _ADVICE.get(error.pgcode or "", "")
 
@@ -269,10 +269,10 @@ def _is_postgresql(error: psycopg2.Error) -> bool:
     return error.cursor is not None and error.cursor.connection.info.server_version >= 90000
 
 
-def _names(said: str, value: str) -> bool:
+def _names(message: str, value: str) -> bool:
     """Tell whether a message names this location; S3's messages omit the bucket."""
     key = re.sub(r"^s3://[^/]*/?", "", value)
-    return bool(key) and (value in said or f"'{key}'" in said)
+    return bool(key) and (value in message or f"'{key}'" in message)
 
 
 def own_credentials() -> str:
@@ -293,4 +293,7 @@ def own_endpoint() -> str:
 def _default_credentials() -> str:
     profile = os.environ.get("AWS_PROFILE")
     where = f"profile {profile} (AWS_PROFILE) of ~/.aws" if profile else "the default profile of ~/.aws"
-    return f"AWS_ACCESS_KEY_ID is not set, so those of {where}, if any (see aws configure), or of this machine's role"
+    return (
+        f"AWS_ACCESS_KEY_ID is not set, so the credentials are those of {where} (see aws configure) or, "
+        "if it has none, of this machine's role"
+    )

@@ -231,10 +231,10 @@ class S3FileStore:
 
 def _explained(error: Exception, failed: str, right: str) -> PipelineError:
     """Convert an error to a PipelineError; `right` is the AWS permission needed."""
-    said = without_password(str(error).strip().split("\n")[0])
+    message = without_password(str(error).strip().split("\n")[0])
     s3 = _S3_SAYS.search(str(error))
     code = s3["code"] if s3 else ""
-    kind = Unreachable if is_transient_s3_failure(said) else PipelineError
+    kind = Unreachable if is_transient_s3_failure(message) else PipelineError
     if code == "NoSuchBucket":
         return PipelineError(f"{failed}: there is no such bucket")
     if isinstance(error, FileNotFoundError):
@@ -242,12 +242,12 @@ def _explained(error: Exception, failed: str, right: str) -> PipelineError:
     if s3 and code != "AccessDenied":
         return kind(f"{failed}: S3 says {code}: {s3['message']}")
     if isinstance(error, UnauthenticatedError):
-        return PipelineError(f"{failed}: there are no valid AWS credentials: {said}")
-    if isinstance(error, PermissionDeniedError) or code or "403 Forbidden" in said:
+        return PipelineError(f"{failed}: there are no valid AWS credentials: {message}")
+    if isinstance(error, PermissionDeniedError) or code or "403 Forbidden" in message:
         return PipelineError(f"{failed}: access denied; the AWS identity of this machine needs {right} there")
-    if "configured region" in said:
+    if "configured region" in message:
         return PipelineError(f"{failed}: the bucket is not in the region set by [S3] REGION")
-    return kind(f"{failed}: {said}")
+    return kind(f"{failed}: {message}")
 
 
 def file_store_of(name: str, region: str) -> FileStore:

@@ -186,5 +186,5 @@ def show_load_errors(errors: Sequence[LoadError], source: Source, remark: Callab
             source_name = f"[S3] {key.upper()}: " if key else ""
             say(f"{source_name}{len(alike):,} similar load errors; the first {EXAMPLES}:")
         for error in alike[:EXAMPLES]:
-            said = remark(error)
-            say(f"{error}\n  {said}" if said else str(error))
+            note = remark(error)
+            say(f"{error}\n  {note}" if note else str(error))

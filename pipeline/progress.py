@@ -158,9 +158,9 @@ def _on_one_line(
         while not done.wait(UPDATED_EVERY):
             so_far = watch() if watch else None
             if so_far is not None:
-                said = _described(so_far).removeprefix(", ")
+                described = _described(so_far).removeprefix(", ")
                 done_here = so_far.done / max(so_far.files, 1)
-                progress.update(task, total=steps or 1, completed=step - 1 + done_here, so_far=said)
+                progress.update(task, total=steps or 1, completed=step - 1 + done_here, so_far=described)
 
 
 def _described(so_far: SoFar | None) -> str:

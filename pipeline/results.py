@@ -211,7 +211,7 @@ def say_folders_read(session: Session) -> None:
         return
     folders = ", ".join(sorted(f"{prefix}{end}/" for end in ends))
     say(
-        f"{len(ends)} folders begin with [S3] LOG_DATA, and COPY reads all of them: {folders}\n"
+        f"{len(ends)} folders match the prefix [S3] LOG_DATA, and COPY reads all of them: {folders}\n"
         f"to read only one, end its name with a slash in {session.settings.path}"
     )
 

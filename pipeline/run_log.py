@@ -166,8 +166,8 @@ class RunLog:
             self.source = {"log_data": settings.source.log_data, "song_data": settings.source.song_data}
         tables = f"{settings.database}.{settings.schema or 'public'}"
         self.warehouse = f"{tables} on {settings.short_location}"
-        place = f"local ({_shown_path(str(settings.data_dir))})" if settings.is_local else settings.short_location
-        where = f"{tables} on {place} (user {settings.user})"
+        warehouse = f"local ({_shown_path(str(settings.data_dir))})" if settings.is_local else settings.short_location
+        where = f"{tables} on {warehouse} (user {settings.user})"
         sources = ", ".join(_shown_path(path) for path in self.source.values())
         say(f"{sources} -> {where}" if sources else where, with_time=True)
 

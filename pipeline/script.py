@@ -134,7 +134,7 @@ def _end_on_signal(number: signal.Signals, worker: _Worker, run: Run, inbox: Inb
     run.stop()
     if run.is_committing:
         warn("waiting for the answer to the commit")
-        _next(inbox)  # the answer, or a second signal
+        _next(inbox)  # the worker's result, or a second signal
     _ignore_signals()
     # no more commits are sent, so the outcome is final
     leave_terminal_in_order()

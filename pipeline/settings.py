@@ -218,21 +218,21 @@ def _temp_dir(values: ConfigValues, host: str) -> str:
         return ""
     if re.fullmatch(r"s3://[^/]+/*|/+", given):
         raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} is a whole bucket or disk; name a folder in it")
-    place = _location(values, "TEMP_DIR", host).rstrip("/")
-    if place.startswith("s3://") and {"", ".", ".."} & set(place.removeprefix("s3://").split("/")):
+    path = _location(values, "TEMP_DIR", host).rstrip("/")
+    if path.startswith("s3://") and {"", ".", ".."} & set(path.removeprefix("s3://").split("/")):
         raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} must not contain empty folder names, . or ..")
-    if len(place.encode()) > TEMP_DIR_BYTES:
+    if len(path.encode()) > TEMP_DIR_BYTES:
         raise PipelineError(
             f"{values.path}: [S3] TEMP_DIR = {given}: its full path is longer than {TEMP_DIR_BYTES} bytes"
         )
     for key in ("LOG_DATA", "SONG_DATA"):
-        if place.startswith("s3://") != values.get("S3", key).startswith("s3://"):
+        if path.startswith("s3://") != values.get("S3", key).startswith("s3://"):
             raise PipelineError(
                 f"{values.path}: [S3] TEMP_DIR = {given} and {key} must both be in S3, or both on this machine"
             )
-        if f"{place}/".startswith(_location(values, key, host)):
+        if f"{path}/".startswith(_location(values, key, host)):
             raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} is itself under {key}; name another folder")
-    return place
+    return path
 
 
 def _location(values: ConfigValues, key: str, host: str) -> str:

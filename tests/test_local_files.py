@@ -72,7 +72,7 @@ def test_plays_that_two_folders_have_are_told_apart_from_those_that_were_there(
     write(sourced.folder / "logs/b.json", event(itemInSession=2))
     said = sourced.output()
     assert "; 5 plays staged: 3 new, 0 already there, 2 staged more than once; " in said
-    assert f"2 folders begin with [S3] LOG_DATA, and COPY reads all of them: {sourced.folder}/logs-old/, " in said
+    assert f"2 folders match the prefix [S3] LOG_DATA, and COPY reads all of them: {sourced.folder}/logs-old/, " in said
     write(sourced.folder / "logs/c.json", event(itemInSession=2), event(itemInSession=3))
     sourced.configure({("S3", "LOG_DATA"): "logs/"})
     said = sourced.output(everything=True)

@@ -13,6 +13,7 @@ from local_redshift.sessions.backend import Backend
 from local_redshift.sessions.catalog import SessionCatalog
 from local_redshift.sql import (
     Token,
+    code_indices,
     created_view,
     is_late_binding,
     late_binding_query,
@@ -46,7 +47,7 @@ def make_way(backend: Backend, statement: list[Token]) -> None:
 
 
 def note(backend: Backend, statement: list[Token]) -> None:
-    """Store a late-binding view's query; for an ordinary view, delete a stored query."""
+    """Store a late-binding view's query; for an ordinary view, delete that of an earlier view of its name."""
     view = created_view(statement)
     backend.query(_FORGET, view)
     if is_late_binding(statement):
@@ -55,13 +56,13 @@ def note(backend: Backend, statement: list[Token]) -> None:
 
 def with_described_views(statement: list[Token], catalog: SessionCatalog) -> list[Token]:
     """Pass late-binding views' translated queries to PG_GET_LATE_BINDING_VIEW_COLS."""
-    places = [i for i, token in enumerate(statement) if token.kind != "space"]
-    for n, place in enumerate(places[:-2]):
-        name = statement[place].name.removeprefix("local_redshift.")
-        if name == _DESCRIBED and [statement[p].word for p in places[n + 1 : n + 3]] == ["(", ")"]:
+    indices = code_indices(statement)
+    for n, index in enumerate(indices[:-2]):
+        name = statement[index].name.removeprefix("local_redshift.")
+        if name == _DESCRIBED and [statement[p].word for p in indices[n + 1 : n + 3]] == ["(", ")"]:
             told = "'" + json.dumps(_translated(catalog)).replace("\\", "\\\\").replace("'", "''") + "'"
             call = Token("word", f"local_redshift.{_DESCRIBED}({told})")
-            return [*statement[:place], call, *statement[places[n + 2] + 1 :]]
+            return [*statement[:index], call, *statement[indices[n + 2] + 1 :]]
     return statement
 
 

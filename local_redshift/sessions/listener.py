@@ -144,13 +144,13 @@ class Listener:
                     client.write(b"v", PROTOCOL.to_bytes(4, "big") + b"\0\0\0\0")
                 return self._session(client, _said(body[4:]), access)
 
-    def _session(self, client: Stream, said: dict[str, str], access: Access | None) -> Session | None:
-        user = said.get("user", "")
+    def _session(self, client: Stream, startup: dict[str, str], access: Access | None) -> Session | None:
+        user = startup.get("user", "")
         if access is not None and not _is_admitted(client, user, access):
             _turn_away(client, "28P01", f'password authentication failed for user "{user}"')
             return None
-        database = said.get("database") or (access.database if access else user)
-        options = {name: value for name, value in said.items() if name.lower() in _OPTIONS}
+        database = startup.get("database") or (access.database if access else user)
+        options = {name: value for name, value in startup.items() if name.lower() in _OPTIONS}
         parameters = options | {"user": user, "database": database, "client_encoding": "UTF8"}
         try:
             backend = self._postgres.session(parameters)

@@ -16,7 +16,7 @@ from local_redshift.sql.table_statements import (
     like_table,
     split_name,
 )
-from local_redshift.sql.tokens import Token, closing, code, quote, split_list, statements, text, tokenize
+from local_redshift.sql.tokens import Token, closing, code, code_indices, quote, split_list, statements, text, tokenize
 
 __all__ = [
     "FOREIGN",
@@ -32,6 +32,7 @@ __all__ = [
     "attributes",
     "closing",
     "code",
+    "code_indices",
     "created_table",
     "created_view",
     "is_late_binding",

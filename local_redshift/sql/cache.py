@@ -53,7 +53,7 @@ def _read(kept: dict[str, Any]) -> None:
     if kept["code"] != _fingerprint():
         return
     for sql, autocommit, made, answers in kept["translations"]:
-        known = _Known(made, {tuple(question): _answer(told) for question, told in answers})
+        known = _Known(made, {tuple(question): _answer(stored) for question, stored in answers})
         _known.setdefault((sql, autocommit), []).append(known)
 
 
@@ -61,9 +61,9 @@ def _all_known() -> list[_Known]:
     return [known for variants in list(_known.values()) for known in variants]
 
 
-def _answer(told: Any) -> object:
+def _answer(stored: Any) -> object:
     """Convert a catalog answer from the file to its original type."""
-    return {name: ColumnType(*kind) for name, kind in told.items()} if isinstance(told, dict) else told
+    return {name: ColumnType(*kind) for name, kind in stored.items()} if isinstance(stored, dict) else stored
 
 
 def keep() -> None:

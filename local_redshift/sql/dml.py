@@ -9,7 +9,7 @@ from local_redshift.sql import functions, grammar, names, refusals, windows
 from local_redshift.sql.catalog import Catalog
 from local_redshift.sql.relations import Scopes, cte_named
 from local_redshift.sql.system_queries import SYSTEM_PREFIXES
-from local_redshift.sql.tokens import Token, code, text
+from local_redshift.sql.tokens import Token, code, code_indices, text
 
 _SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "local_redshift")
 
@@ -201,8 +201,8 @@ def _merge_without_duplicates(statement: list[Token], catalog: Catalog) -> str:
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_MERGE.html
     """
-    places = [i for i, token in enumerate(statement) if token.kind != "space"]
-    tree = grammar.parse(text(statement[: places[-2]]) + " WHEN MATCHED THEN DELETE")
+    indices = code_indices(statement)
+    tree = grammar.parse(text(statement[: indices[-2]]) + " WHEN MATCHED THEN DELETE")
     target, source, condition = tree.this, tree.args["using"], tree.args["on"]
     delete = grammar.parse("DELETE FROM t")
     delete.set("this", target.copy())

@@ -8,7 +8,7 @@ import re
 
 from local_redshift.errors import RedshiftError
 from local_redshift.sql.catalog import Catalog
-from local_redshift.sql.tokens import Token, code, text
+from local_redshift.sql.tokens import Token, code, code_indices, text
 
 # the views and functions of server/functions/pg_catalog.sql that replace PostgreSQL's
 _OWN_CATALOG = frozenset(
@@ -56,24 +56,24 @@ def with_own_catalog(statement: list[Token]) -> list[Token]:
     """Redirect system catalog names to the stand-in's own views and functions."""
     if not any(_MENTIONS.match(token.name) for token in statement if token.kind in ("word", "quoted")):
         return statement
-    places = [i for i, token in enumerate(statement) if token.kind != "space"]
-    for n, place in enumerate(places):
-        after = [statement[p] for p in places[n + 1 : n + 3]]
-        before = statement[places[n - 1]].word if n else ""
-        schema = statement[place].name
+    indices = code_indices(statement)
+    for n, index in enumerate(indices):
+        after = [statement[p] for p in indices[n + 1 : n + 3]]
+        before = statement[indices[n - 1]].word if n else ""
+        schema = statement[index].name
         name = after[1].name if len(after) == 2 and after[0].word == "." else ""
-        is_called = len(places) > n + 3 and statement[places[n + 3]].word == "("
+        is_called = len(indices) > n + 3 and statement[indices[n + 3]].word == "("
         if schema == "pg_catalog" and is_called and name == "version":
             # remove `pg_catalog.`, so that the stand-in's version() is called
-            statement = [*statement[:place], *(Token("space", "") for _ in range(2)), *statement[place + 2 :]]
+            statement = [*statement[:index], *(Token("space", "") for _ in range(2)), *statement[index + 2 :]]
         elif schema == "pg_catalog" and (name in _OWN_CATALOG or name.startswith(_SYSTEM_TABLES)):
-            statement = [*statement[:place], Token("word", "local_redshift"), *statement[place + 1 :]]
+            statement = [*statement[:index], Token("word", "local_redshift"), *statement[index + 1 :]]
         elif schema == "information_schema" and name in _OWN_INFORMATION_SCHEMA:
-            statement = [*statement[:place], Token("word", "local_redshift"), *statement[place + 1 :]]
-            at = places[n + 2]
+            statement = [*statement[:index], Token("word", "local_redshift"), *statement[index + 1 :]]
+            at = indices[n + 2]
             statement = [*statement[:at], Token("word", f"information_schema_{name}"), *statement[at + 1 :]]
-        elif before in ("FROM", "JOIN", ",") and not name and _is_own_name(statement[place]):
-            statement = [*statement[:place], Token("word", f"local_redshift.{schema}"), *statement[place + 1 :]]
+        elif before in ("FROM", "JOIN", ",") and not name and _is_own_name(statement[index]):
+            statement = [*statement[:index], Token("word", f"local_redshift.{schema}"), *statement[index + 1 :]]
     return statement
 
 

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html, r_ALTER_
 from typing import NamedTuple
 
 from local_redshift.errors import SyntaxRefused
-from local_redshift.sql.tokens import Token, closing, code, quote, spaced, split_list, text, tokenize
+from local_redshift.sql.tokens import Token, closing, code, code_indices, quote, spaced, split_list, text, tokenize
 
 _NO_SCHEMA_BINDING = ["WITH", "NO", "SCHEMA", "BINDING"]
 
@@ -219,5 +219,5 @@ def name_and_columns(head: list[Token]) -> tuple[list[Token], list[Token]]:
 
 def without_binding(query: list[Token]) -> str:
     """Return a late-binding view's query as text, without WITH NO SCHEMA BINDING."""
-    places = [i for i, token in enumerate(query) if token.kind != "space"]
-    return text(query[: places[-4]])
+    indices = code_indices(query)
+    return text(query[: indices[-4]])

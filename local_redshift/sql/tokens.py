@@ -90,6 +90,11 @@ def code(tokens: list[Token]) -> list[Token]:
     return [token for token in tokens if token.kind != "space"]
 
 
+def code_indices(tokens: list[Token]) -> list[int]:
+    """Return the indices of the tokens other than spaces and comments."""
+    return [i for i, token in enumerate(tokens) if token.kind != "space"]
+
+
 def text(tokens: list[Token]) -> str:
     """Return `tokens` as SQL text."""
     return "".join(token.text for token in tokens)

@@ -8,7 +8,7 @@ import itertools
 from local_redshift.errors import NotSupported, SyntaxRefused, not_in_redshift, not_supported
 from local_redshift.sql.catalog import Catalog
 from local_redshift.sql.settings import reset, set_parameter, show, with_own_schema
-from local_redshift.sql.tokens import Token, code, name_text, quote, spaced, split_list, text
+from local_redshift.sql.tokens import Token, code, code_indices, name_text, quote, spaced, split_list, text
 
 VERBS = ("SELECT", "WITH", "(", "INSERT", "UPDATE", "DELETE", "MERGE")  # first tokens of queries
 STATEMENTS = (
@@ -152,9 +152,9 @@ def _refuse_kind(words: list[str]) -> None:
 
 def _explain(statement: list[Token], catalog: Catalog) -> str:
     # https://docs.aws.amazon.com/redshift/latest/dg/r_EXPLAIN.html; the stand-in shows PostgreSQL's plan instead
-    places = [i for i, token in enumerate(statement) if token.kind != "space"]
-    first = 2 if [statement[place].word for place in places[1:2]] == ["VERBOSE"] else 1
-    start = places[first] if len(places) > first else len(statement)
+    indices = code_indices(statement)
+    first = 2 if [statement[index].word for index in indices[1:2]] == ["VERBOSE"] else 1
+    start = indices[first] if len(indices) > first else len(statement)
     rest = statement[start:]
     if not code(rest):
         raise SyntaxRefused("EXPLAIN needs a statement")
@@ -163,19 +163,19 @@ def _explain(statement: list[Token], catalog: Catalog) -> str:
 
 def _declare(statement: list[Token], catalog: Catalog) -> str:
     # https://docs.aws.amazon.com/redshift/latest/dg/declare.html
-    places = [i for i, token in enumerate(statement) if token.kind != "space"]
-    if [statement[place].word for place in places[3:5]] == ["WITHOUT", "HOLD"]:
+    indices = code_indices(statement)
+    if [statement[index].word for index in indices[3:5]] == ["WITHOUT", "HOLD"]:
         # drop WITHOUT HOLD, which is the default; psycopg2 adds it for named cursors
-        statement = [*statement[: places[3]], *statement[places[4] + 1 :]]
+        statement = [*statement[: indices[3]], *statement[indices[4] + 1 :]]
     words = [token.word for token in code(statement)]
     if "SCROLL" in words[:5] or "HOLD" in words[:6]:
         raise not_in_redshift("SCROLL and WITH HOLD of a cursor")
     if words[2:4] != ["CURSOR", "FOR"]:
         raise SyntaxRefused("DECLARE: name CURSOR FOR query expected")
-    places = [i for i, token in enumerate(statement) if token.kind != "space"]
-    if len(places) < 5:
+    indices = code_indices(statement)
+    if len(indices) < 5:
         raise SyntaxRefused("DECLARE needs a query")
-    return _text(statement[: places[4]]) + translate(statement[places[4] :], catalog)
+    return _text(statement[: indices[4]]) + translate(statement[indices[4] :], catalog)
 
 
 def _lock(statement: list[Token]) -> list[Token]:

@@ -165,8 +165,8 @@ def qualified(select: exp.Select, scopes: Scopes) -> exp.Select:
     value, test = _tested(condition)
     outer.set("where", exp.Where(this=test))
     select.set("expressions", [*inner_items, exp.alias_(exp.Paren(this=value), "qualifying")])
-    place = select.parent
-    if place is not None:
+    parent = select.parent
+    if parent is not None:
         select.replace(outer)
     outer.set(
         "from_", exp.From(this=exp.Subquery(this=select, alias=exp.TableAlias(this=exp.to_identifier("qualified"))))
