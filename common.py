@@ -44,7 +44,7 @@ def run(session: Session, statement: str, parameters: Parameters | None = None) 
 
 
 def run_all(session: Session, statements: Sequence[str], parameters: Parameters | None = None) -> Counter[str]:
-    """Run statements as `run` does; return the rows written, by statement name."""
+    """Run statements as `run` does; return the number of rows written, by statement name."""
     return Counter({name_of(statement): run(session, statement, parameters) for statement in statements})
 
 

@@ -843,7 +843,8 @@ JOIN loaded_files
 WHERE new_files.source = 'log_data'
 ORDER BY new_files.file""")
 
-# With --replace, find columns whose value 20 or more plays would lose, probably because the log field was renamed.
+# With --replace: one row per column that would become empty in 20 or more plays, probably because the log field was
+# renamed.
 lost_values_check = _check(
     *(
         f"""
@@ -998,7 +999,7 @@ WHERE hour <> EXTRACT(hour FROM start_time)
 # Each row is a warning: its text, the number of staged records that it concerns, and the number of all staged records
 # of that kind (plays, events or songs).
 
-# One row per column that has no value in more than 5 % of the staged plays.
+# One row per column that is empty in more than 5% of the staged plays.
 missing_values_warning = _check(
     *(
         f"""

@@ -103,8 +103,9 @@ def measure(latency: float) -> None:
     read = sum(1 for _, data in read_ahead(store, found) if data == SONG)
     ahead = time.perf_counter() - began
     print(
-        f"latency {latency * 1000:.0f} ms: one after another {single * 1000:.2f} ms each, {read:,} read ahead in "
-        f"{ahead:.1f} s, {ahead / read * 1000:.2f} ms each: {single * read / ahead:.1f} times as fast",
+        f"latency {latency * 1000:.0f} ms: {single * 1000:.2f} ms per object one after another; "
+        f"{ahead / read * 1000:.2f} ms per object read ahead ({read:,} objects in {ahead:.1f} s), "
+        f"{single * read / ahead:.1f} times as fast",
         flush=True,
     )
 

@@ -23,7 +23,7 @@ EXTERNAL = 8001  # code of S3 and IAM failures, shown in the DETAIL block
 
 # Load errors: err_reason
 VARCHAR_TOO_LONG = "String length exceeds DDL length"  # seen on a cluster
-VARBYTE_TOO_LONG = VARCHAR_TOO_LONG  # guess
+VARBYTE_TOO_LONG = VARCHAR_TOO_LONG  # wording guessed
 CHAR_TOO_LONG = (
     "Char length exceeds DDL length"  # https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_ERRORS.html
 )
@@ -34,12 +34,12 @@ INVALID_DIGIT = "Invalid digit, Value '{char}', Pos {position}, Type: {type}"  #
 DATE_TOO_SHORT = "Invalid Date Format - length must be 10 or more"  # seen on a cluster
 INVALID_DATE = "Date value did not match format specified [{format}]"  # seen for a custom format
 INVALID_TIMESTAMP = "Invalid timestamp format or value [{format}]"  # seen on a cluster
-INVALID_TIME = "Invalid time format or value [HH24:MI:SS]"  # guess
-INVALID_BOOLEAN = "Invalid boolean value"  # guess
-INVALID_FLOAT = "Invalid float format or value"  # guess
-INVALID_SUPER = "Invalid JSON for SUPER"  # guess
-SUPER_TOO_LARGE = "SUPER value has a string of more than 65535 bytes, or more than 1000 levels"  # guess
-INVALID_VARBYTE = "Invalid hexadecimal digits for VARBYTE"  # guess
+INVALID_TIME = "Invalid time format or value [HH24:MI:SS]"  # wording guessed
+INVALID_BOOLEAN = "Invalid boolean value"  # wording guessed
+INVALID_FLOAT = "Invalid float format or value"  # wording guessed
+INVALID_SUPER = "Invalid JSON for SUPER"  # wording guessed
+SUPER_TOO_LARGE = "SUPER value has a string of more than 65535 bytes, or more than 1000 levels"  # wording guessed
+INVALID_VARBYTE = "Invalid hexadecimal digits for VARBYTE"  # wording guessed
 NOT_NULL = "Missing data for not-null field"  # seen on a cluster
 INVALID_UTF8 = (  # seen; the guide spells it UTF-8
     "String contains invalid or unsupported UTF8 codepoints. Bad UTF8 hex sequence: {bytes} (error {error})"
@@ -50,8 +50,8 @@ MULTIBYTE_IN_CHAR = (  # https://docs.aws.amazon.com/redshift/latest/dg/multi-by
 NULL_BYTE_FIRST = "Invalid null byte - field longer than 1 byte"  # seen on a cluster
 NOT_AN_OBJECT = "Invalid JSONPath format: Member is not an object."  # seen on a cluster
 NOT_AN_ARRAY = "Invalid JSONPath format: Not an array or index out of range."  # https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-format.html
-MALFORMED = "Invalid JSON format"  # guess
-TOO_LARGE = "JSON object exceeds the maximum size of 4 MB"  # guess
+MALFORMED = "Invalid JSON format"  # wording guessed
+TOO_LARGE = "JSON object exceeds the maximum size of 4 MB"  # wording guessed
 
 # Messages to the client. https://docs.aws.amazon.com/redshift/latest/dg/tutorial-loading-run-copy.html: the two spaces
 # before "Check" are copied from this page
@@ -61,11 +61,11 @@ SOME_NOT_LOADED = (
     "Load into table '{table}' completed, {count} record(s) could not be loaded.  "
     "Check 'stl_load_errors' system table for details."
 )
-NOLOAD_COMPLETED = "Load into table '{table}' completed, {count} record(s) scanned successfully."  # guess
+NOLOAD_COMPLETED = "Load into table '{table}' completed, {count} record(s) scanned successfully."  # wording guessed
 
 _TYPES = {"bytea": "binary varying", "jsonb": "super"}  # PostgreSQL's types, and the names that Redshift shows for them
 
-CANCELLED = "Query ({query}) cancelled on user's request"  # guess
+CANCELLED = "Query ({query}) cancelled on user's request"  # wording guessed
 
 # Errors raised before loading starts; they are not logged as load errors
 NO_TABLE = "Cannot COPY into nonexistent table {table}"  # seen on a cluster
@@ -74,10 +74,10 @@ S3_ERROR = "S3ServiceException:{message},Status {status},Error {error},Rid {requ
 OTHER_REGION = "The S3 bucket addressed by the query is in a different region from this cluster."  # seen on a cluster
 MANIFEST_MISSING = "Problem reading manifest file - {cause}"  # seen on a cluster
 MANIFEST_PATH = "COPY with MANIFEST parameter requires full path of an S3 object."  # seen on a cluster
-MANIFEST_INVALID = "Manifest file is not in correct json format: {path}: {problem}"  # guess
-MANIFEST_NOTHING = "None of the files in the manifest exists: {path}"  # guess
-JSONPATHS_MISSING = "The jsonpaths file {path} was not found"  # guess
-JSONPATHS_INVALID = "Invalid JSONPaths file {path}: {problem}"  # guess
+MANIFEST_INVALID = "Manifest file is not in correct json format: {path}: {problem}"  # wording guessed
+MANIFEST_NOTHING = "None of the files in the manifest exists: {path}"  # wording guessed
+JSONPATHS_MISSING = "The jsonpaths file {path} was not found"  # wording guessed
+JSONPATHS_INVALID = "Invalid JSONPaths file {path}: {problem}"  # wording guessed
 JSONPATHS_COUNT = (  # "Number of jsonpath" and "columns should match" were seen; the rest is a guess
     "Number of jsonpaths and the number of columns should match. "
     "JSONPath size: {paths}, Number of columns in table or column list: {columns}"
@@ -87,7 +87,7 @@ BAD_CREDENTIALS = (  # https://docs.aws.amazon.com/redshift/latest/dg/copy-param
     "'aws_access_key_id=<access-key-id>;aws_secret_access_key=<secret-access-key>"
     "[;token=<temporary-session-token>]'"
 )
-BAD_COMPRESSION = "The object {name} can't be read as {compression}: {problem}"  # guess
+BAD_COMPRESSION = "The object {name} can't be read as {compression}: {problem}"  # wording guessed
 
 
 def detail_block(message: str, code: int, context: str, query: int, location: str, process: str) -> str:

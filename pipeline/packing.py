@@ -48,8 +48,10 @@ class FileList:
 SMALL = 1 << 20  # bytes; COPY reads larger files directly
 FEW = 16  # with this many small files or fewer, packing is not worth it
 MOST_OBJECTS = 16
-MOST_BYTES = 4 << 30  # maximum number of bytes packed of one source; COPY reads the other files directly
-PACKED_BYTES = 8 << 20  # minimum bytes of source files per object, unless there is only one; about 1 MB after gzip
+MOST_BYTES = 4 << 30  # maximum bytes packed per source; COPY reads the remaining files directly
+PACKED_BYTES = (
+    8 << 20
+)  # minimum bytes of files per packed object, or all files if they are smaller; about 1 MB after gzip
 
 
 class Packed(NamedTuple):

@@ -41,7 +41,7 @@ def try_until_done(work: Callable[[], None], settings: Settings, run: Run, waits
         run.log.tries += 1
         try:
             if unanswered and check_commit_landed(settings, run, unanswered):
-                say("the commit had landed, only its answer was lost: everything is loaded")
+                say("the commit had succeeded, and only the server's answer was lost: everything is loaded")
                 return run.log.sum_up()
             unanswered = ""
             run.log.forget_try()
@@ -210,7 +210,7 @@ def note_doubts(settings: Settings) -> None:
     """Print a note about settings that are valid but probably not intended."""
     if settings.host in ("localhost", "127.0.0.1") and settings.sslmode == "verify-full":
         say(
-            f"{settings.path}: [CLUSTER] HOST = {settings.host} is a cluster that is reached through this machine; "
+            f"{settings.path}: [CLUSTER] HOST = {settings.host} is treated as a cluster reached through a tunnel on this machine; "
             "for the stand-in, set HOST = local"
         )
 

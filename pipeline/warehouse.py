@@ -149,8 +149,8 @@ _ADVICE = {
     ),
     "root certificate file": "set [CLUSTER] SSLROOTCERT to a file with root certificates, or leave it out",
     "does not support SSL": (
-        "the server has no TLS, so the password and all data would be sent unencrypted: see HOST and DB_PORT; if that "
-        "is intended, set [CLUSTER] SSLMODE = prefer"
+        "the server has no TLS, so the password and all data would be sent unencrypted: check HOST and DB_PORT, or "
+        "set [CLUSTER] SSLMODE = prefer to allow that"
     ),
     "password authentication failed": "check DB_USER and the source of the password",
     "no password supplied": "set DB_PASSWORD, [CREDSTASH] KEY or IAM_AUTH, or put the password in ~/.pgpass",

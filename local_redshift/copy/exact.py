@@ -74,7 +74,7 @@ class ExactRows:
             return LoadError(filename, record.line, record.text, messages.BAD_LINE, str(error))
         for converter, value in zip(self._converters, values, strict=True):
             if reason := literal_overflow(value, converter.column):
-                # observed: the error row has the number as raw_line, and no column
+                # seen on a cluster: raw_line is the number itself, and colname is empty
                 return LoadError(filename, record.line, str(value), messages.BAD_LINE, reason)
         texts = []
         for converter, path, value in zip(self._converters, paths, values, strict=True):

@@ -116,8 +116,8 @@ class Postgres:
         """Keep PostgreSQL from mistaking a killed server for a running one.
 
         PostgreSQL itself checks the process id in postmaster.pid, but fails to start if another program now has that
-        id. So replace the id with that of this process, which PostgreSQL does not mistake for a server. The rest of the
-        file must stay: it tells PostgreSQL whether children of the killed server still write to the data.
+        id. So replace the id with this process's, which PostgreSQL ignores because it is its parent's. The rest of the
+        file must stay: PostgreSQL reads there whether children of the killed server are still writing.
         """
         pid_file = self.pgdata / "postmaster.pid"
         if server_pid(self.pgdata) is None:

@@ -93,7 +93,7 @@ def note_attributes(backend: Backend, table: str, attributes: Attributes) -> Non
     if attributes.diststyle is not None or attributes.sort_key is not None:
         backend.query(_FORGET_COLUMNS, table, attributes.diststyle is not None, attributes.sort_key is not None)
     order = {name: n for n, name in enumerate(attributes.sort_key or [], start=1)}
-    if attributes.is_interleaved:  # as observed on a cluster, every second number is negative
+    if attributes.is_interleaved:  # the column numbers alternate in sign (1, -2, 3), as seen on a cluster
         order = {name: n if n % 2 else -n for name, n in order.items()}
     names = {*order, *attributes.encodings, *filter(None, [attributes.distkey])}
     told = [

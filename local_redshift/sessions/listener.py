@@ -138,7 +138,7 @@ class Listener:
                     raise ProtocolViolation("request not understood") from error
                 return None
             elif code >> 16 != PROTOCOL >> 16:
-                raise ProtocolViolation(f"version {code >> 16}.{code & 0xFFFF} is not supported, only 3.0")
+                raise ProtocolViolation(f"protocol version {code >> 16}.{code & 0xFFFF} is not supported; use 3.0")
             else:
                 if code != PROTOCOL:
                     client.write(b"v", PROTOCOL.to_bytes(4, "big") + b"\0\0\0\0")

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 STARTUP_BYTES = 10_000  # PostgreSQL's limit for a startup message
-# https://docs.aws.amazon.com/redshift/latest/dg/c_redshift-sql.html: a statement has at most 16 MB; the rest of the
+# https://docs.aws.amazon.com/redshift/latest/dg/c_redshift-sql.html: a statement may have up to 16 MB; the rest of the
 # limit is for its parameter values
 MESSAGE_BYTES = 64 << 20
 READ_BYTES = 1 << 16

@@ -222,8 +222,8 @@ def _drop_table(session: "Session", statement: list[Token]) -> str:
 
 
 def _deallocate(session: "Session", statement: list[Token]) -> str:
-    # drivers also DEALLOCATE statements that were prepared through the protocol: PostgreSQL holds prepared queries, and
-    # this session holds all other prepared statements
+    # drivers also DEALLOCATE statements that were prepared through the protocol; those that are queries are in
+    # PostgreSQL, all others in this session
     names = [token.name for token in code(statement)[1:] if token.word != "PREPARE"]
     if names == ["all"] or code(statement)[0].word == "DISCARD":
         session.forget_prepared()

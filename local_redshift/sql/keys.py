@@ -71,7 +71,7 @@ def _reference(definition: list[Token], at: int, name: str, columns: tuple[str, 
 
 
 def _listed(tokens: list[Token], at: int) -> tuple[str, ...]:
-    """Return the names in the parentheses at `at`, or () if there are none."""
+    """Return the names in the parentheses that begin at index `at`, or () if there are none."""
     if [token.word for token in tokens[at : at + 1]] != ["("]:
         return ()
     return tuple(token.name for token in tokens[at + 1 : closing(tokens, at)] if token.word != ",")

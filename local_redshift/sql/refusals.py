@@ -192,7 +192,7 @@ def _ordered_call(node: exp.Order) -> None:
 def _update(node: exp.Update) -> None:
     for assignment in node.expressions:
         if isinstance(assignment, exp.EQ) and isinstance(assignment.this, exp.Tuple):
-            raise not_in_redshift("SET of several columns at once")
+            raise not_in_redshift("SET (a, b) = ..., which sets several columns at once")
 
 
 def _into(node: exp.Into) -> None:
