@@ -72,9 +72,8 @@ def keep_one_version(session: Session) -> None:
     staged = count(session, sql_queries.staged_count)
     kept = run_all(session, sql_queries.kept_events_queries)[name_of(sql_queries.kept_events_insert)]
     if kept < staged:
-        say(
-            f"{counted(staged - kept, 'staged event')} left out: one event per key is kept, in whatever order they were read"
-        )
+        duplicates = counted(staged - kept, "staged event")
+        say(f"{duplicates} left out: one event per key is kept, in whatever order they were read")
 
 
 def transform(session: Session, staged: Staged) -> Transformed:

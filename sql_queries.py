@@ -1056,8 +1056,8 @@ SELECT
     (SELECT COUNT(*) FROM songs WHERE LEFT(song_id, 2) = 'EV') AS inferred_songs,
     (SELECT COUNT(*) FROM artists WHERE LEFT(artist_id, 2) = 'EV') AS inferred_artists""")
 
-# With --replace, five counts: changed plays, changed or removed users, removed users alone, all other upserted users,
-# and removed timestamps.
+# With --replace, five counts: plays changed, users changed or removed, users removed, users upserted for any other
+# reason, and timestamps removed.
 replaced_summary = Statement(f"""
 SELECT
     (SELECT COUNT(*) FROM replaced_plays WHERE page = 'NextSong') AS changed_plays,

@@ -210,7 +210,8 @@ def note_doubts(settings: Settings) -> None:
     """Print a note about settings that are valid but probably not intended."""
     if settings.host in ("localhost", "127.0.0.1") and settings.sslmode == "verify-full":
         say(
-            f"{settings.path}: [CLUSTER] HOST = {settings.host} is treated as a cluster reached through a tunnel on this machine; "
+            f"{settings.path}: [CLUSTER] HOST = {settings.host} is treated as a cluster that is "
+            "reached through a tunnel on this machine; "
             "for the stand-in, set HOST = local"
         )
 
