@@ -531,6 +531,16 @@ def test_timestamps_too_early_are_named_for_plays_and_for_other_pages(tables: Wa
     assert "1 other events are from 1976: is `ts` in milliseconds?" in said
 
 
+def test_timestamps_too_late_are_named_for_plays_and_for_other_pages(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    pages = {"NextSong": 2970, "Home": 3170, "Logout": 3070}
+    summers = {page: dt.datetime(year, 6, 1, tzinfo=dt.timezone.utc) for page, year in pages.items()}
+    tables.write_log([event(page=page, ts=int(day.timestamp() * 1000)) for page, day in summers.items()])
+    said = tables.failing_output()
+    assert "1 plays begin in 2970: is `ts` in milliseconds?" in said
+    assert "2 other events are from 3170: is `ts` in milliseconds?" in said
+
+
 def test_user_goes_back_to_a_play_of_their_own(tables: Warehouse) -> None:
     tables.write_songs([song()])
     another = event(userId="8", level="paid", ts=event()["ts"] + 2, itemInSession=1)

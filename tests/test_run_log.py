@@ -108,6 +108,14 @@ def test_report_has_what_was_told(sourced: Warehouse) -> None:
     assert {"name": "duplicate user_id in users", "found": 0, "example": None} in report["checks"]
 
 
+def test_report_of_a_rerun_has_the_check_for_conflicts(sourced: Warehouse) -> None:
+    path = sourced.folder / "report.json"
+    in_a_log(sourced)
+    in_a_log(sourced, "--report", str(path))
+    name = "staged plays differ from the play of the same key"
+    assert {"name": name, "found": 0, "example": None} in json.loads(path.read_text())["checks"]
+
+
 def test_report_of_a_failed_run_has_the_error(sourced: Warehouse) -> None:
     path = sourced.folder / "report.json"
     sourced.write_songs([song(artist_location="x" * 2000)])

@@ -59,6 +59,31 @@ def test_status_says_when_files_were_loaded_last(played: Warehouse) -> None:
     )
 
 
+def test_last_load_is_the_latest_of_all_files(played: Warehouse) -> None:
+    played.configure({("S3", "TEMP_DIR"): "temp"})
+    played.load()
+    played.query("UPDATE loaded_files SET loaded_at = '2001-02-03' WHERE source = 'song_data'")
+    assert "2001-02-03" not in played.output("status")
+
+
+def test_most_played_are_five_songs_of_which_the_lowest_ids_win_ties(tables: Warehouse) -> None:
+    titles = [f"Song {number}" for number in range(6)]
+    tables.write_songs([song(song_id=f"SO{n}", title=title) for n, title in enumerate(titles[::-1])])
+    untitled = [event(itemInSession=number, song=None) for number in range(6, 9)]
+    tables.write_log(untitled + [event(itemInSession=number, song=title) for number, title in enumerate(titles)])
+    tables.load()
+    shown = tables.output("status").split("most played songs\n")[1].splitlines()
+    assert shown == [f"  1  {title} by {song()['artist_name']}" for title in titles[:0:-1]]
+
+
+def test_days_are_shown_in_order(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    tables.write_log([event(ts=event()["ts"] + days * DAY) for days in range(25)])
+    tables.load()
+    days = re.findall(r"^  (2018-\S+) +1 ", tables.output("status"), re.MULTILINE)
+    assert len(days) == 25 and days == sorted(days)
+
+
 def test_status_in_the_report_is_what_was_shown(played: Warehouse) -> None:
     path = played.folder / "report.json"
     played.run("etl.py", "--status", "--report", str(path))
