@@ -125,8 +125,8 @@ def _watch(session: Session) -> CopyWatch:
 def save_load_errors(session: Session) -> tuple[str, str]:
     """Roll back, then save the latest load errors to load_errors.csv.
 
-    The file is written beside the config file. Return the location and reason of the last COPY's first error (empty if
-    the system tables list none), and a message about the file.
+    The file is written beside the config file. Return two strings: the location and reason of the last COPY's first
+    error, empty if the system tables list none; and a message about the file.
     """
     try:
         session.rollback()

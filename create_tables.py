@@ -20,7 +20,7 @@ def confirm(session: Session, counts: dict[str, int], yes: bool) -> None:
     filled = {table: rows for table, rows in counts.items() if rows}
     if not filled or yes:
         return
-    say(f"These tables hold rows, in {location_of(session)}:")
+    say(f"These tables in {location_of(session)} hold rows:")
     for table, rows in filled.items():
         say(f"  {table}: {counted(rows, 'row')}")
     if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
@@ -43,7 +43,7 @@ def create_tables(session: Session, yes: bool = False) -> None:
     confirm(session, counts, yes)
     locked = count_rows(session, lock=True)
     while locked != counts and not yes:
-        # The row counts have changed in the meantime: release the lock, then ask again, holding no lock while waiting.
+        # The row counts have changed since the question: release the lock before asking again.
         session.rollback()
         counts = locked
         confirm(session, counts, yes)

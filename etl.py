@@ -73,15 +73,15 @@ def keep_one_version(session: Session) -> None:
     kept = run_all(session, sql_queries.kept_events_queries)[name_of(sql_queries.kept_events_insert)]
     if kept < staged:
         duplicates = counted(staged - kept, "staged event")
-        say(f"{duplicates} left out: one event per key is kept, in whatever order they were read")
+        say(f"{duplicates} left out: one event per key is kept, regardless of the order of reading")
 
 
 def transform(session: Session, staged: Staged) -> Transformed:
     """Update the star schema from the staging tables.
 
-    In songplays and time, only rows within the time window of the load are read. There are two exceptions: with
-    --replace, all plays of users whose latest event is staged again; and all plays, if some may match a different song
-    or artist now and are matched again.
+    Only rows of songplays and time within the load's time window are read, with two exceptions. With --replace, all
+    plays of users whose latest event is staged again are read. If earlier plays may now match a different song or
+    artist, all plays are read to find these and match them again.
     """
     rows = run_all(session, sql_queries.catalogue_queries)
     if staged.replaces:

@@ -132,7 +132,7 @@ CREATE TABLE users (
     PRIMARY KEY (user_id)
 ) DISTSTYLE ALL SORTKEY (user_id)""")
 
-# One row per song in the catalogue, and one per played song that the catalogue lacks, whose id starts with EV. Plays
+# One row per song in the catalogue, and one, with an id that starts with EV, per played song that is not in it. Plays
 # are matched by artist_name, because an artist's name may differ between songs, and the artists table keeps only one.
 songs_table_create = Statement("""
 CREATE TABLE songs (
@@ -145,7 +145,8 @@ CREATE TABLE songs (
     PRIMARY KEY (song_id)
 ) DISTSTYLE ALL SORTKEY (song_id)""")
 
-# One row per artist in the catalogue, and one per played artist that the catalogue lacks, whose id starts with EV.
+# One row per artist in the catalogue, and one per played artist missing from it; the ids of missing artists start with
+# EV.
 artists_table_create = Statement("""
 CREATE TABLE artists (
     artist_id VARCHAR(64)       NOT NULL,
@@ -156,7 +157,7 @@ CREATE TABLE artists (
     PRIMARY KEY (artist_id)
 ) DISTSTYLE ALL SORTKEY (artist_id)""")
 
-# One row per timestamp at which a play started; week is the ISO 8601 week, weekday is the day's English name.
+# One row per timestamp at which a play started; week is the ISO 8601 week, and weekday is the day's English name.
 time_table_create = Statement("""
 CREATE TABLE time (
     start_time TIMESTAMP  NOT NULL,
@@ -170,8 +171,8 @@ CREATE TABLE time (
 ) DISTSTYLE ALL SORTKEY (start_time)""")
 
 # One row per loaded file, written only if TEMP_DIR is set. version is the ETag of an object, or the size and
-# modification time of a local file. The table only saves time: loading a file twice changes nothing. Each load with
-# TEMP_DIR runs this statement in case the table is missing, hence IF NOT EXISTS.
+# modification time of a local file. The table is only an optimisation, because loading a file twice changes nothing.
+# Each load with TEMP_DIR runs this statement in case the table is missing, hence IF NOT EXISTS.
 loaded_files_table_create = Statement("""
 CREATE TABLE IF NOT EXISTS loaded_files (
     source    VARCHAR(16)   NOT NULL,
@@ -274,7 +275,7 @@ PLAY_COLUMNS = {
 }
 
 # Staged columns of plays, with their JSON paths. A load of 20 or more plays fails if one of these columns is empty in
-# every play. Empty OTHER_EVENT_FIELDS and SONG_FIELDS only cause a warning.
+# every play. An empty column in OTHER_EVENT_FIELDS or SONG_FIELDS only causes a warning.
 PLAY_FIELDS = {
     "user_id": "$.userId",
     "level": "$.level",
@@ -287,8 +288,8 @@ PLAY_FIELDS = {
 OTHER_EVENT_FIELDS = ("auth", "first_name", "gender", "last_name", "method", "registration", "status")
 SONG_FIELDS = ("num_songs", "artist_latitude", "artist_longitude", "artist_location", "duration", "year")
 
-# With --replace: one staged event per key. It is unknown which version is newer, so a play (page NextSong) wins over
-# other events; a total order of the values breaks ties.
+# With --replace, keep one staged event per key. Which version of an event is newer is unknown, so a play (page
+# NextSong) wins over other events; a total order of the values breaks ties.
 kept_events_create = Statement(f"""
 CREATE TEMP TABLE kept_events AS
 SELECT *
@@ -326,9 +327,10 @@ CROSS JOIN (
 ) AS of_songs""")
 
 # Counts of staged records, and the time window of the load: the first and last timestamp of the staged plays, or with
-# --replace of all staged events. A run reads songplays and time only between these, %(first)s and %(last)s; if there
-# are none, both are NULL and nothing is read. They are passed as literals, because only then does a cluster skip blocks
-# outside the window. They are returned as text, because Python's dates end with the year 9999.
+# --replace of all staged events. A run reads songplays and time only between these timestamps, %(first)s and %(last)s.
+# If no such records are staged, both are NULL, and no rows are read. The timestamps are passed as literals, because
+# only then does a cluster skip blocks outside the window, and returned as text, because Python's dates end with the
+# year 9999.
 # https://docs.aws.amazon.com/redshift/latest/dg/c_designing-queries-best-practices.html
 staged_summary = Statement("""
 SELECT
@@ -390,8 +392,8 @@ SELECT artist_id, name, location, latitude, longitude FROM artists""")
 
 # Songs and artists whose earlier plays may now match a different song or artist; each row has either a song_id or an
 # artist_id. Songs: those with the title and artist name of a version that this run adds or removes. Artists: those
-# whose artist_id is no longer the lowest for their name. It matters because a play whose song is not in the catalogue
-# gets the lowest artist_id for the artist's name.
+# whose artist_id is no longer the lowest for their name. Their plays may change, because a play whose song is not in
+# the catalogue gets the lowest artist_id for the artist's name.
 to_rematch_create = Statement("""
 CREATE TEMP TABLE to_rematch DISTSTYLE ALL AS
 WITH before AS (
@@ -440,7 +442,7 @@ JOIN namesakes ON namesakes.id_before = artists.artist_id AND namesakes.id_befor
 to_rematch_count = Statement("SELECT COUNT(*) FROM to_rematch")
 
 # Earlier plays to match again: their distinct titles, artist names and lengths, with the song and artist that they
-# match now. The table is usually empty, and filling it reads all plays.
+# match now. Filling this table reads all plays, so it is filled only if to_rematch has rows.
 plays_to_rematch_create = Statement("""
 CREATE TEMP TABLE plays_to_rematch DISTSTYLE ALL AS
 SELECT song_title, artist_name, song_length, song_id, artist_id FROM songplays WHERE 1 = 0""")
@@ -554,12 +556,13 @@ artists_table_insert = Statement("""
 INSERT INTO artists (artist_id, name, location, latitude, longitude)
 SELECT * FROM new_artists""")
 
-# One row per title, artist name and length of the plays that are staged or matched again, with their song and artist.
-# The song is the one in the catalogue with this title and artist name and the closest duration. Without such a song,
-# the song is inferred, and the artist_id is the lowest one in the catalogue with this name; without such an artist, the
-# artist is inferred too. A play whose title is missing or blank has no song; a play whose artist name is missing or
-# blank has no artist. Redshift ignores trailing blanks in comparisons, but MD5 does not, so the keys are trimmed. GROUP
-# BY before the UNION is an optimisation: 1.0 s instead of 1.8 s at 1,000,000 events.
+# One row per title, artist name and length of the staged plays and the plays to rematch, with the song_id and artist_id
+# that they get. The song is the one in the catalogue with this title, this artist name and the closest duration. If the
+# catalogue has no such song, the song is inferred, and the artist_id is the lowest in the catalogue for this artist
+# name; if the catalogue has no such artist, the artist is inferred too. A play whose title is missing or blank has no
+# song; a play whose artist name is missing or blank has no artist. Redshift ignores trailing blanks in comparisons, but
+# MD5 does not, so the keys are trimmed. GROUP BY before the UNION is an optimisation: 1.0 s instead of 1.8 s at
+# 1,000,000 events.
 play_songs_create = Statement("""
 CREATE TEMP TABLE play_songs DISTSTYLE ALL AS
 WITH plays AS (
@@ -705,15 +708,16 @@ WHERE page = 'NextSong'
 GROUP BY ts
 ORDER BY ts""")
 
-# Update the statistics of the columns that the checks join on. A cluster skips a table that has hardly changed.
+# Update the statistics of the columns that the checks join on. On a cluster, ANALYZE skips a table that has hardly
+# changed.
 songs_table_analyze = Statement("ANALYZE songs (song_id)")
 artists_table_analyze = Statement("ANALYZE artists (artist_id)")
 songplays_table_analyze = Statement("ANALYZE songplays (start_time)")
 time_table_analyze = Statement("ANALYZE time (start_time)")
 
-# Match earlier plays again: update those whose song or artist has changed. Then the inferred songs and artists that
-# these plays had are deleted, and those that still have a play are inserted again, with their present artist.
-# play_songs is complete enough for that, because plays_to_rematch has all plays of these songs and artists.
+# Match earlier plays again: update the plays whose song or artist has changed. Then delete the inferred songs and
+# artists that the rematched plays had, and reinsert those that still have a play, with the songs' current artists. The
+# INSERTs need only play_songs, because plays_to_rematch has all plays of these songs and artists.
 songplays_table_update = Statement(f"""
 UPDATE songplays
 SET song_id = play_songs.song_id, artist_id = play_songs.artist_id
@@ -736,9 +740,9 @@ WHERE LEFT(artist_id, 2) = 'EV'
 
 # CHECKS ---------------------------------------------------------------------------------------------------------------
 
-# Redshift does not enforce keys, so these checks do. Each result row is a rule: its name, the number of violations, and
-# an example. A load checks the large tables only within its time window, because earlier loads have checked the other
-# rows.
+# Redshift does not enforce keys, so these checks do. Each result row has the name of a rule, the number of violations,
+# and an example. A load checks the large tables only within its time window, because earlier loads have checked the
+# other rows.
 
 
 def _check(*rules: str) -> Statement:
@@ -757,9 +761,9 @@ WHERE {child}.{key} IS NOT NULL AND {parent}.{key} IS NULL{where}"""
 def _twice(table: str, key: str, wrong: str, where: str = "") -> str:
     """Return a rule against duplicate keys.
 
-    It counts the keys that have a second row; the example is a value of the first key column. It uses ROW_NUMBER
-    instead of COUNT(DISTINCT ...), which would find nothing, because the planner trusts declared keys, and instead of
-    GROUP BY, which takes twice as long on the stand-in, where rows are in start_time order.
+    The rule counts the keys that have a second row; the example is a value of the first key column. COUNT(DISTINCT ...)
+    would find no duplicates, because the planner trusts declared keys. GROUP BY takes twice as long as ROW_NUMBER on
+    the stand-in, where rows are in start_time order.
     https://docs.aws.amazon.com/redshift/latest/dg/t_Defining_constraints.html
     """
     first = key.split(",")[0]
@@ -811,7 +815,7 @@ FROM (
 GROUP BY pages, worst""")
 
 # One row: the number of staged plays that differ from the play in songplays with the same key, the differing columns,
-# and the lowest of the plays' keys as an example. Values are not shown, because they are user data.
+# and the lowest key as an example. Values are not shown, because they are user data.
 _DIFFERING_COLUMNS = "\n            || ".join(
     f"CASE WHEN MAX({kept}_change) > 0 THEN ', {kept}' ELSE '' END" for kept in PLAY_COLUMNS.values()
 )
@@ -878,7 +882,7 @@ WHERE events.page = 'NextSong' AND songplays.start_time IS NULL""",
     _not_in("artists", "new_artists", "artist_id", "upserted rows missing from artists"),
 )
 
-# Checks of all rows of the small tables.
+# Key checks on every row of the small tables.
 dimensions_check = _check(
     _twice("users", "user_id", "duplicate user_id in users"),
     _twice("songs", "song_id", "duplicate song_id in songs"),
@@ -1031,7 +1035,7 @@ WHERE {records} >= 20 AND {column} = 0"""
 
 # QUERIES OF THE SCRIPTS -----------------------------------------------------------------------------------------------
 
-# Numbers of plays in the window: all, and those that match a catalogue song. Runs before and after the insert.
+# Number of plays in the window, in total and matched to a catalogue song. Runs before and after the insert.
 window_summary = Statement(f"""
 SELECT COUNT(*) AS plays, COUNT(CASE WHEN LEFT(song_id, 2) <> 'EV' THEN 1 END) AS matched
 FROM songplays
@@ -1056,8 +1060,8 @@ SELECT
     (SELECT COUNT(*) FROM songs WHERE LEFT(song_id, 2) = 'EV') AS inferred_songs,
     (SELECT COUNT(*) FROM artists WHERE LEFT(artist_id, 2) = 'EV') AS inferred_artists""")
 
-# With --replace, five counts: plays changed, users changed or removed, users removed, users upserted for any other
-# reason, and timestamps removed.
+# With --replace, five counts: plays changed; rows of replaced_users changed or removed; of these, rows removed; other
+# users upserted; and timestamps removed.
 replaced_summary = Statement(f"""
 SELECT
     (SELECT COUNT(*) FROM replaced_plays WHERE page = 'NextSong') AS changed_plays,
@@ -1123,7 +1127,8 @@ ORDER BY CAST(start_time AS DATE)""")
 
 last_load = Statement("SELECT CAST(MAX(loaded_at) AS VARCHAR), COUNT(*) FROM loaded_files")
 
-# Row count and query id of this session's last COPY, and the session's process id in the system tables.
+# Row count and query id of this session's last COPY, and the process id that identifies the session in the system
+# tables.
 copy_count = Statement("SELECT pg_last_copy_count(), pg_last_copy_id()")
 session_number = Statement("SELECT pg_backend_pid()")
 
@@ -1147,7 +1152,8 @@ FROM svv_columns
 WHERE table_schema = %(schema)s AND table_name = %(table)s
 ORDER BY ordinal_position""")
 
-# Whether a table exists, as DROP TABLE would find it: in the given schema or, if none is given, on the search path.
+# Whether a table exists where DROP TABLE would look for it: in the given schema or, if none is given, on the search
+# path.
 existing_table = Statement("""
 SELECT 1
 FROM pg_class
@@ -1161,8 +1167,8 @@ WHERE relkind = 'r'
 table_count = Statement("SELECT COUNT(*) FROM %(table)s")
 tables_lock = Statement("LOCK %(tables)s")
 
-# Each query below exists twice: for provisioned clusters and for Serverless, which lacks the view that the first query
-# reads.
+# Each query below exists twice: for provisioned clusters and for Serverless, which lacks the view that the first of the
+# two reads.
 
 # Progress of another session's COPY: files read, total files, rows.
 copy_progress = Statement("""

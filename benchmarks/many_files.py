@@ -2,11 +2,11 @@
 
     python benchmarks/many_files.py [--songs 15000] [--runs 5] [--listed 400000]
 
-Each of the --runs rounds makes three loads: of many song files (--songs), with nothing new, and of one new song and one
-new log. The last one reads only the two new files and what the run itself wrote for COPY (the manifests and the list of
+Each of the --runs rounds makes three loads: many song files (--songs), then nothing new, then one new song and one new
+log. The third load reads only the two new files and what the run itself wrote for COPY (the manifests and the list of
 new files). After the rounds, the script loads many more files (--listed), then repeats that load with nothing new. For
-each kind of load, it prints the median total seconds, seconds spent on packing and COPY, number of objects read, and
-peak memory.
+each kind of load, it prints medians: total seconds, seconds spent on packing and COPY, number of objects read, and peak
+memory.
 """
 
 import argparse

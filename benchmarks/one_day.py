@@ -6,7 +6,7 @@ The large star is loaded once, with generated data or the data in --data. Then -
 day goes into the large star and into the empty one, then into both again. Without --days, each day has about 500
 generated events, dated within the weeks that the large star covers. With --days, each file in DIR/log-data is one day,
 and the songs come from DIR/song-data. The script prints the median seconds of the whole process for each star, and the
-median ratio of the two.
+median ratio of large to empty.
 """
 
 import argparse

@@ -132,7 +132,7 @@ def main() -> None:
 
 
 def report(rounds: list[dict[str, dict[str, float]]], events: int) -> None:
-    """Print the medians."""
+    """Print each step's median time and range, and the events per second."""
     medians = {}
     for name in rounds[0]:
         print(f"\n{name}")

@@ -103,7 +103,7 @@ def measure(latency: float) -> None:
     read = sum(1 for _, data in read_ahead(store, found) if data == SONG)
     ahead = time.perf_counter() - began
     print(
-        f"latency {latency * 1000:.0f} ms: {single * 1000:.2f} ms per object one after another; "
+        f"latency {latency * 1000:.0f} ms: {single * 1000:.2f} ms per object read one at a time; "
         f"{ahead / read * 1000:.2f} ms per object read ahead ({read:,} objects in {ahead:.1f} s), "
         f"{single * read / ahead:.1f} times as fast",
         flush=True,

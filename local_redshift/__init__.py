@@ -3,7 +3,7 @@
 import importlib.util
 import sys
 
-# check only under `python -m local_redshift`: sys.argv[0] is "-m" while Python locates the module
+# make these checks only for `python -m local_redshift`: sys.argv[0] is "-m" while Python locates the module
 if sys.argv[:1] == ["-m"] and sys.version_info < (3, 10):
     sys.exit(
         f"local_redshift: this is Python {sys.version.split()[0]} ({sys.executable}); Python 3.10 or newer is needed"

@@ -90,8 +90,8 @@ class Cancelled(RedshiftError):
 class SourceError(RedshiftError):
     """The source can't be read.
 
-    The error has a DETAIL block if the source is in S3 and a cluster sends one, and no load error is logged. The block
-    shows `context` (the operation), `location` (in the cluster's source code) and `process` (the cluster's process).
+    No load error is logged. For a source in S3, the error has a DETAIL block if a cluster sends one. The block shows
+    `context` (the operation), `location` (in the cluster's source code) and `process` (the cluster's process).
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""Redshift's load error codes and messages of COPY, each with its source; PostgreSQL's errors in Redshift's words.
+"""Redshift's COPY error codes and messages, and PostgreSQL's errors reworded.
 
-"Seen" means found in a published row or log; "guess" marks wording that is not known (see README.md, "Where Redshift's
-behaviour is not known").
+Comments give the source of each message. "Seen" means found in a published row or log; "guess" marks wording that is
+not known (see README.md, "Where Redshift's behaviour is not known").
 """
 
 import re
@@ -29,7 +29,7 @@ CHAR_TOO_LONG = (
 )
 INTEGER_LITERAL_OVERFLOW = "Overflow, Column type: {type}"  # seen for Integer
 INTEGER_OVERFLOW = "Overflow ({type} valid range {low} to {high})"  # seen for Integer
-DECIMAL_OVERFLOW = "Overflow for NUMERIC({precision},{scale})"  # guess: as in an SQL cast
+DECIMAL_OVERFLOW = "Overflow for NUMERIC({precision},{scale})"  # guess: same wording as for an SQL cast
 INVALID_DIGIT = "Invalid digit, Value '{char}', Pos {position}, Type: {type}"  # seen on a cluster
 DATE_TOO_SHORT = "Invalid Date Format - length must be 10 or more"  # seen on a cluster
 INVALID_DATE = "Date value did not match format specified [{format}]"  # seen for a custom format
@@ -41,7 +41,7 @@ INVALID_SUPER = "Invalid JSON for SUPER"  # wording guessed
 SUPER_TOO_LARGE = "SUPER value has a string of more than 65535 bytes, or more than 1000 levels"  # wording guessed
 INVALID_VARBYTE = "Invalid hexadecimal digits for VARBYTE"  # wording guessed
 NOT_NULL = "Missing data for not-null field"  # seen on a cluster
-INVALID_UTF8 = (  # seen; the guide spells it UTF-8
+INVALID_UTF8 = (  # seen on a cluster; the guide has "UTF-8" instead of "UTF8"
     "String contains invalid or unsupported UTF8 codepoints. Bad UTF8 hex sequence: {bytes} (error {error})"
 )
 MULTIBYTE_IN_CHAR = (  # https://docs.aws.amazon.com/redshift/latest/dg/multi-byte-character-load-errors.html
@@ -78,7 +78,7 @@ MANIFEST_INVALID = "Manifest file is not in correct json format: {path}: {proble
 MANIFEST_NOTHING = "None of the files in the manifest exists: {path}"  # wording guessed
 JSONPATHS_MISSING = "The jsonpaths file {path} was not found"  # wording guessed
 JSONPATHS_INVALID = "Invalid JSONPaths file {path}: {problem}"  # wording guessed
-JSONPATHS_COUNT = (  # "Number of jsonpath" and "columns should match" were seen; the rest is a guess
+JSONPATHS_COUNT = (  # "Number of jsonpath" and "columns should match" were seen on a cluster; the rest is guessed
     "Number of jsonpaths and the number of columns should match. "
     "JSONPath size: {paths}, Number of columns in table or column list: {columns}"
 )

@@ -27,12 +27,12 @@ class Passed:
 
     @property
     def lines(self) -> Sequence[str]:
-        """Return no lines for a terminal, so that `text` is shown there, too."""
+        """Empty, so that a terminal shows `text`, too."""
         return ()
 
 
 def check_load(session: Session, staged: Staged, loaded: Transformed) -> Passed:
-    """Check the plays in the load's time window and, after a rematch, all plays.
+    """Check the plays in the load's window and, if some were matched again, all plays.
 
     If a check fails, raise PipelineError, naming each violation; the caller must not commit in that case.
     """

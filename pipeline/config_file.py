@@ -114,7 +114,7 @@ def _parse_problem(error: configparser.Error) -> str:
 
 
 def _is_shown(name: str) -> bool:
-    """Return whether a message may show this name; it could be a misplaced password."""
+    """Tell whether a message may show this name, which could be a misplaced password."""
     is_plain = re.fullmatch(r"[A-Za-z]\w{1,11}(?:_\w{1,11})?", name) and not re.search(r"\d", name)
     return bool(is_plain) or len(name) <= 3
 

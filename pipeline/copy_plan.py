@@ -52,7 +52,7 @@ class Call(NamedTuple):
 
 @dataclass
 class CopyPlan:
-    """The COPYs to run (none if nothing is new) and, with TEMP_DIR, the number of new files by source."""
+    """The COPYs to run, if any. With TEMP_DIR, `files` has the number of new files by source."""
 
     files: dict[str, int] = field(default_factory=dict)
     copies: list[Call] = field(default_factory=list)
@@ -140,7 +140,7 @@ def _prepare(session: Session, folder: "TempFolder", everything: bool, trial: bo
 
 @dataclass
 class _Found:
-    """Counts of all and new files of a source, and the new files that are not empty."""
+    """A source's total number of files, number of new files, and non-empty new files."""
 
     total: int = 0
     new: int = 0
@@ -271,14 +271,14 @@ class TempFolder:
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
-        """Name the config key in error messages."""
+        """Add a reference to [S3] TEMP_DIR to errors raised in the block."""
         try:
             yield
         except PipelineError as error:
             raise type(error)(f"{error}; see [S3] TEMP_DIR in {self._config}") from error
 
     def clear_left_over(self) -> None:
-        """Delete leftovers of killed runs: all of this warehouse's, others' if over a day old."""
+        """Delete files that killed runs left: this warehouse's, and any over a day old."""
         with self._named(), announce_wait("the list of files under TEMP_DIR"):
             found = [file.name for file in self._store.list(f"{self._temp_dir}/etl-")]
         self._delete([name for name in found if self._is_left_over(name.removeprefix(f"{self._temp_dir}/"))])

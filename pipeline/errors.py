@@ -14,7 +14,7 @@ import psycopg2
 
 
 class Stopped(BaseException):
-    """The user ended the run; not an Exception, so ordinary handlers don't catch it."""
+    """The user ended the run. A BaseException, so `except Exception` misses it."""
 
 
 class PipelineError(Exception):

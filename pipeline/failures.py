@@ -1,7 +1,7 @@
 """Explain failures of the warehouse and S3: what failed, what to do, and whether to retry.
 
-The patterns match messages of Redshift, S3, libpq, botocore, obstore and the stand-in; comments give the sources of
-published ones.
+The patterns match messages of Redshift, S3, libpq, botocore, obstore and the stand-in; comments name the sources of
+published messages.
 """
 
 import os
@@ -33,8 +33,8 @@ class Pattern(NamedTuple):
     is_transient: bool
 
 
-# The first match decides. Permanent errors come first, because libpq reports all the addresses that it tried in one
-# message: a refused connection (transient) may stand beside a wrong password (permanent).
+# The first match decides. Permanent errors come first, because libpq puts the errors of all the addresses that it tried
+# into one message, which may report both a refused connection (transient) and a wrong password (permanent).
 _PATTERNS = (
     # https://www.postgresql.org/docs/current/client-authentication-problems.html
     Pattern(r"authentication failed|no pg_hba\.conf entry|FATAL: +(?:role|database) .* does not exist", False),
@@ -47,7 +47,7 @@ _PATTERNS = (
     # drops a table while the load waits for a lock on it.
     Pattern(r"\A(?:ERROR: *)?(?:1023|1018)\b", True),
     Pattern(r"Serializable isolation violation|conflict with concurrent transaction", True),
-    # https://repost.aws/knowledge-center/http-5xx-errors-s3: any 5xx answer of S3 should be retried
+    # https://repost.aws/knowledge-center/http-5xx-errors-s3: any 5xx response from S3 should be retried
     Pattern(r"S3ServiceException:[^\n]*,Status 5\d\d,", True),
     # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: S3 gave up waiting for a slow connection
     Pattern(r"S3ServiceException:[^\n]*,Error RequestTimeout,", True),
@@ -87,7 +87,7 @@ _NO_CONNECTION = (
 # to wake up
 _WAKING = Pattern(r"timeout expired|Connection timed out", True)
 
-# obstore's messages for 5xx answers, timeouts and broken connections
+# obstore's messages for 5xx responses, timeouts and broken connections
 _S3_TRANSIENT = re.compile(r"after [1-9]\d* retries|error sending request|response body error|timed out|\b5\d\d [A-Z]")
 
 
@@ -150,7 +150,7 @@ _NO_TABLE = re.compile(r"Cannot COPY into nonexistent table")
 _TABLE_CODES = ("42P01", "42703")  # undefined table, undefined column
 
 _ADVICE = {  # by SQLSTATE
-    "53100": "the cluster has no disk space left: drop or move data, or resize it",
+    "53100": "the cluster has no disk space left: drop or move data, or resize the cluster",
     "22001": "give the column more room in sql_queries.py, then run create_tables.py and load again",
     "2BP01": "drop the views that depend on the table first, or create them WITH NO SCHEMA BINDING",
     "23505": "if another create_tables.py was running on the same tables, run this one again",
@@ -216,8 +216,8 @@ def _message(error: psycopg2.Error, settings: Settings) -> str:
     if (error.pgcode or "").startswith("23"):
         return primary  # leave out the DETAIL block, which quotes the row
     parts = [primary]
-    # leave out the stand-in's DETAIL about credentials: it imitates a cluster's (context, source location, process),
-    # which misleads if your own credentials are wrong
+    # leave out the stand-in's DETAIL about credentials: it imitates the DETAIL of a cluster (context, source location,
+    # process), and would mislead users whose own credentials are wrong
     if error.diag.message_detail and not (settings.is_local and _NO_CREDENTIALS.search(primary)):
         parts.append(f"DETAIL:  {error.diag.message_detail.rstrip()}")
     return "\n".join(parts)

@@ -153,7 +153,7 @@ class S3FileStore:
         yield from self._listed_by_boto3(prefix, last)
 
     def _listed(self, prefix: str) -> Iterator[FoundFile]:
-        """List with obstore, starting at `prefix`; obstore itself filters by folder only.
+        """List the files under `prefix` with obstore, which itself filters by folder only.
 
         Names arrive sorted, so the first one past the prefix ends the listing.
         """
@@ -168,7 +168,7 @@ class S3FileStore:
                     return
 
     def _listed_by_boto3(self, prefix: str, last: FoundFile | None) -> Iterator[FoundFile]:
-        """List files after `last` with boto3. It accepts any name, but takes 4 times as long."""
+        """List files after `last` with boto3. Unlike obstore, boto3 accepts any name, but takes 4 times as long."""
         import boto3
         from botocore.exceptions import BotoCoreError, ClientError
 

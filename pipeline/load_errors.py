@@ -30,7 +30,7 @@ class PackedObject:
     """An object made of several source files, and the line at which each file begins."""
 
     name: str = ""
-    # an array: a list of hundreds of thousands of integers takes far more memory
+    # an array, because a list of hundreds of thousands of integers takes far more memory
     starts: "array[int]" = field(default_factory=lambda: array("Q"))
     files: list[str] = field(default_factory=list)
     lines: int = 0
@@ -86,7 +86,7 @@ class LoadError(NamedTuple):
     query: str
 
     def traced(self, packed: Mapping[str, PackedObject]) -> "LoadError":
-        """Return this error with its source file and line if its record was packed."""
+        """Return this error, located by source file and line if its record was packed."""
         origin = origin_of(self.filename, self.line, packed)
         return self._replace(filename=origin.file, line=str(origin.line)) if origin else self
 
@@ -110,7 +110,7 @@ class Table(NamedTuple):
     rows: list[list[str]]
 
     def traced(self, packed: Mapping[str, PackedObject]) -> "Table":
-        """Return this table with each error's source file and line if files were packed."""
+        """Return this table; if files were packed, add each error's source file and line."""
         at = {name: self.columns.index(name) for name in (*_FILE_COLUMNS, "line_number") if name in self.columns}
         file = next((at[name] for name in _FILE_COLUMNS if name in at), None)
         if not packed or file is None:

@@ -43,7 +43,8 @@ class FileList:
             yield SourceFile(name, size)
 
 
-# COPY loads a few large objects faster than many small ones; ideally one per slice, each of 1 MB to 1 GB compressed.
+# COPY loads a few large objects faster than many small ones. Ideally, there is one object per slice, of 1 MB to 1 GB
+# after compression.
 # https://docs.aws.amazon.com/redshift/latest/dg/c_best-practices-use-multiple-files.html
 SMALL = 1 << 20  # bytes; COPY reads larger files directly
 FEW = 16  # with this many small files or fewer, packing is not worth it
@@ -51,7 +52,7 @@ MOST_OBJECTS = 16
 MOST_BYTES = 4 << 30  # maximum bytes packed per source; COPY reads the remaining files directly
 PACKED_BYTES = (
     8 << 20
-)  # minimum bytes of files per packed object, or all files if they are smaller; about 1 MB after gzip
+)  # minimum bytes of files per packed object, unless there is only one object; about 1 MB after gzip
 
 
 class Packed(NamedTuple):
@@ -62,7 +63,7 @@ class Packed(NamedTuple):
 
 
 def divide(store: FileStore, files: FileList) -> tuple[FileList, FileList]:
-    """Split the files into those to pack and the others. If few are small, pack none."""
+    """Split the files into those to pack and the others. If only a few are small, pack none."""
     small, others = FileList(), FileList()
     size = 0
     for file in files:

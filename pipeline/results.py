@@ -29,7 +29,7 @@ def describe_staged(session: Session, files: Mapping[str, int], replaces: bool) 
 
 
 class WindowPlays(NamedTuple):
-    """Numbers of plays in a time window: all, and those that match a catalogue song."""
+    """Number of plays in a time window, and number that match a catalogue song."""
 
     plays: int
     matched: int
@@ -53,7 +53,7 @@ UPSERTS = {
     "songs": (sql_queries.songs_table_delete, sql_queries.songs_table_insert),
     "artists": (sql_queries.artists_table_delete, sql_queries.artists_table_insert),
 }
-# the same for inferred songs and artists: the INSERT restores those that still have a play
+# inferred songs and artists: the DELETE removes them, the INSERT restores those that still have a play
 INFERRED = {
     "songs": (sql_queries.inferred_songs_delete, sql_queries.inferred_songs_insert),
     "artists": (sql_queries.inferred_artists_delete, sql_queries.inferred_artists_insert),
@@ -136,7 +136,8 @@ def _songplays(wrote: Written, replaced: Replaced, before: int, after: int, read
 def _users(wrote: Written, replaced: Replaced | None, total: int) -> TableChanges:
     """Return the changes to users.
 
-    Without --replace each upserted user is new or changed; with it, a user's row may be written twice.
+    Without --replace, each upserted user is new or changed. With --replace, a user's row may be written twice, so
+    `replaced` is needed to count new and changed users.
     """
     deleted, inserted = (wrote[statement] for statement in UPSERTS["users"])
     if replaced is None:

@@ -102,7 +102,7 @@ class Step:
 
 
 class CheckResult(NamedTuple):
-    """The result of one rule: its name, the number of violations, and an example."""
+    """The result of one data check rule: its name, the number of violations, and an example."""
 
     name: str
     found: int
@@ -238,7 +238,7 @@ class RunLog:
         self.load_errors = [error._asdict() for error in errors[:REPORTED_ERRORS]]
 
     def check(self, result: CheckResult) -> None:
-        """Record the result of one rule of a check; print it with -v."""
+        """Record the result of one check; with -v, also print it."""
         self.checks.append(result)
         self.detail(f"  failed  {result}" if result.found else f"  ok  {result.name}")
 

@@ -86,7 +86,7 @@ class Run:
             raise Stopped
 
     def set_outcome(self, outcome: Outcome) -> None:
-        """Record the outcome of a commit; if it landed, the summary of the load becomes that of the run log."""
+        """Record the outcome of a commit; if it landed, put the summary in the run log."""
         if outcome is Outcome.COMMITTED and self._summary is not None:
             self.log.summary = self._summary
         self.outcome = outcome
@@ -95,8 +95,8 @@ class Run:
     def committing(self, summary: Summary | None = None) -> Iterator[None]:
         """Track a commit sent in the block.
 
-        The outcome is UNKNOWN until the block calls `set_outcome`. `summary` becomes that of the run log if the commit
-        lands. If the run is stopping, raise Stopped before the block runs.
+        The outcome is UNKNOWN until the block calls `set_outcome`. If the commit lands, `summary` is put in the run
+        log. If the run is stopping, raise Stopped before the block runs.
         """
         with self._lock:
             self.check()
@@ -167,7 +167,10 @@ class Session:
     def execute(
         self, statement: str, parameters: Parameters | None = None, watch: Watch | None = None
     ) -> extensions.cursor:
-        """Run a statement; return its cursor. If it is slow, show progress, with what `watch` reports, if given."""
+        """Run a statement; return its cursor.
+
+        If the statement is slow, show progress, including the report of `watch` if given.
+        """
         self.run.check()
         cursor = self.connection.cursor()
         try:
@@ -191,7 +194,7 @@ class Session:
         started = time.monotonic()
         step = Step(name_of(statement))
         yield step
-        self.run.check()  # raises Stopped if the run is stopping, so that no step is printed after its final message
+        self.run.check()  # raises Stopped if the run is stopping: no step may follow its final message
         step.seconds = round(time.monotonic() - started, 3)
         self.run.log.step(step)
 

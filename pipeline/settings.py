@@ -64,7 +64,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Settings:
-    """The checked config. `path` is the file itself; strings that are not set are empty."""
+    """The checked config. `path` is the config file; strings that are not set are empty."""
 
     path: Path
     host: str
@@ -220,7 +220,9 @@ def _temp_dir(values: ConfigValues, host: str) -> str:
         raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} is a whole bucket or disk; name a folder in it")
     path = _location(values, "TEMP_DIR", host).rstrip("/")
     if path.startswith("s3://") and {"", ".", ".."} & set(path.removeprefix("s3://").split("/")):
-        raise PipelineError(f"{values.path}: [S3] TEMP_DIR = {given} must not contain empty folder names, . or ..")
+        raise PipelineError(
+            f"{values.path}: [S3] TEMP_DIR = {given} must not contain an empty folder name, '.' or '..'"
+        )
     if len(path.encode()) > TEMP_DIR_BYTES:
         raise PipelineError(
             f"{values.path}: [S3] TEMP_DIR = {given}: its full path is longer than {TEMP_DIR_BYTES} bytes"
@@ -247,7 +249,7 @@ def _location(values: ConfigValues, key: str, host: str) -> str:
             f"{values.path}: [S3] {key} = {value} is a path on this machine, which a cluster can't read; "
             "name s3://bucket/... or set [CLUSTER] HOST = local"
         )
-    # a string: a Path can't keep the trailing slash that marks a folder prefix
+    # a string, because a Path can't keep the trailing slash that marks a folder prefix
     path = os.path.normpath(values.path.parent / user_path(value))
     return path + ("/" if value.endswith("/") else "")
 

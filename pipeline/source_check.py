@@ -30,7 +30,10 @@ _KINDS = {bool: "boolean", int: "number", float: "number", str: "text", dict: "o
 
 @dataclass
 class Field:
-    """Statistics of one field; `records` counts those with a value, `longest` is the longest text's length in bytes."""
+    """Statistics of one field.
+
+    `records` is the number of records with a value; `longest` is the longest text's length in bytes.
+    """
 
     records: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
@@ -247,7 +250,10 @@ def beginning(data: bytes) -> str:
 
 
 def find_record(data: bytes, line: int) -> FoundRecord | None:
-    """Return the record that ends at a line, counted from 1 as COPY counts; None if the data ends before it."""
+    """Return the record that ends at `line`.
+
+    None if the data ends before that line. Lines are counted from 1, as in COPY's load errors.
+    """
     text = data.decode("utf-8", "surrogateescape")
     decoder = json.JSONDecoder()
     at, lines = 0, 1
@@ -269,7 +275,7 @@ def find_record(data: bytes, line: int) -> FoundRecord | None:
 
 
 def _overflow(session: Session, error: LoadError) -> str:
-    """Say which column an integer is too large for, or which columns it may be; empty if none fits."""
+    """Name the column that an integer overflows, or all possible ones; "" if none."""
     source = session.source
     data_type = _TYPES.get(error.reason.removeprefix(_OVERFLOW))
     key = source_of(error, source)

@@ -65,7 +65,7 @@ def _credstash_password(settings: Settings, entry: CredstashEntry) -> str:
 
 
 def _region_and_profile(entry: CredstashEntry) -> str:
-    """Describe the region and AWS profile for credstash, and where defaults come from."""
+    """Describe credstash's region and AWS profile, with the source of each default."""
     import boto3
     from botocore.exceptions import BotoCoreError
 

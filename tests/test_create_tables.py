@@ -71,7 +71,7 @@ def test_question_names_place_and_tables_with_their_rows(filled: Warehouse) -> N
     filled.query("INSERT INTO users SELECT * FROM users")
     _, screen = at_terminal(filled, "n\n")
     name, data_dir = filled.values["CLUSTER", "DB_NAME"], filled.values["CLUSTER", "DATA_DIR"]
-    assert f"These tables hold rows, in {name}.public on local ({data_dir}):" in screen
+    assert f"These tables in {name}.public on local ({data_dir}) hold rows:" in screen
     assert "  songplays: 1 row\r\n" in screen and "  users: 2 rows\r\n" in screen
 
 

@@ -607,7 +607,7 @@ def test_temp_dir_that_cant_be_written_changes_nothing(many: Temp) -> None:
     [
         ("s3://bucket", "is a whole bucket or disk; name a folder in it"),
         ("/", "is a whole bucket or disk; name a folder in it"),
-        ("s3://bucket/a//temp", "must not contain empty folder names, . or .."),
+        ("s3://bucket/a//temp", "must not contain an empty folder name, '.' or '..'"),
         ("s3://bucket/temp", "and LOG_DATA must both be in S3, or both on this machine"),
         ("log-data/temp", "is itself under LOG_DATA; name another folder"),
         ("songs", "is itself under SONG_DATA; name another folder"),

@@ -51,7 +51,7 @@ def _pattern(template: str) -> re.Pattern[str]:
     starts, ends = {match.start() for match in numbers}, {match.end() for match in numbers}
     for match in found:
         part = _FORMAT_PARTS[match[0].upper()]
-        # numbers that follow each other without a separator must be zero-padded (a guess)
+        # presumably as on a cluster, numbers without a separator between them must be zero-padded
         if match.end() in starts or match.start() in ends:
             part = part.replace(r"\d{1,2}", r"\d{2}")
         parts += [re.escape(template[at : match.start()]), part]
@@ -121,7 +121,7 @@ def _zone(zone: str) -> dt.timezone:
 def from_epoch(value: str, units_a_second: int) -> dt.datetime | None:
     """Return the UTC timestamp of an epoch number; None if it is not valid.
 
-    Fractions and negative numbers are accepted (a guess), but not years after 9999.
+    Fractions and negative numbers are accepted, presumably as on a cluster; years after 9999 are not.
     """
     if not _EPOCH_NUMBER.fullmatch(value.strip(" ")):
         return None

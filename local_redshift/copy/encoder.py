@@ -36,7 +36,7 @@ class Encoder:
         parse_on_server: ParseOnServer,
         errors: LoadErrors,
     ) -> None:
-        """`paths` has one path per column from the JSONPaths file; it is None for 'auto'."""
+        """`paths` has one path per column, taken from the JSONPaths file, or is None for 'auto'."""
         converters = [Converter(copy, column, parse_on_server) for column in columns]
         self._compression = copy.compression
         self._errors = errors
@@ -110,8 +110,8 @@ def _lines(data: bytes) -> int:
 def _are_whole(files: list[SmallFile]) -> bool:
     """Return whether each file holds whole records, so that the files can be joined.
 
-    Checking the first and last characters is enough: if a record is cut off after an inner closing brace, the next
-    file's opening brace makes the joined JSON malformed.
+    Only the first and last characters are checked. A file that is cut off after an inner closing brace passes, but then
+    the next file's opening brace makes the joined JSON malformed, so the fast path rejects it.
     """
     texts = [file.data.strip(b" \t\r\n") for file in files]
     return all(text == b"" or (text[:1] == b"{" and text[-1:] == b"}") for text in texts)

@@ -99,7 +99,7 @@ def raw_text(text: str) -> str:
     """Format a string for raw_line or raw_field_value.
 
     Backslashes are doubled, as seen on two clusters. Each non-ASCII byte becomes a period: Redshift's guide documents
-    the period, but one per byte is a guess.
+    the period; that there is one per byte is a guess.
     """
     head = text[:RAW_LENGTH]
     try:

@@ -27,14 +27,14 @@ from local_redshift.copy.values import (
     surely_fits,
 )
 
-MEMO_SIZE = 100_000  # strings; a column's cache that is larger is emptied before the next block
+MEMO_SIZE = 100_000  # number of cached strings above which a column's cache is cleared before the next block
 _NATIVE = {"varchar": str, "float8": float, "bool": bool} | dict.fromkeys(INTEGER_RANGES, int)
 
-# The boundary between two JSON arrays. It can't occur inside a string, because JSON escapes newlines. It is a pattern,
-# because replacing a million boundaries takes twice as long with bytes.replace.
+# The boundary between two JSON arrays. This boundary can't occur inside a string, because JSON escapes newlines. With
+# bytes.replace, replacing a million boundaries would take twice as long as with a compiled pattern.
 _BETWEEN_ARRAYS = re.compile(rb"\]\n\[")
 
-# JSON escapes: those of control characters are decoded, that of the backslash is kept
+# JSON escapes: an escaped control character is decoded, an escaped backslash is kept
 _ESCAPE = re.compile(rb"\\(?:\\|[nrtbf]|u00[01][0-9a-f])")
 _PLAIN = {b"\\\\": b"\\\\", b"\\n": b"\n", b"\\r": b"\r", b"\\t": b"\t", b"\\b": b"\b", b"\\f": b"\f"}
 _PLAIN |= {b"\\u%04x" % code: bytes([code]) for code in range(1, 0x20)}
@@ -67,7 +67,7 @@ class FastRows:
         self._decoder = self._new_decoder()
 
     def piece(self, block: bytes) -> Piece | None:
-        """Convert a block of whole records to rows; None if it needs the exact path."""
+        """Return the rows of a block of whole records; None if they need the exact path."""
         try:
             records = self._decode(block)
             for field in self._fields:
@@ -123,8 +123,7 @@ class _FastField:
             # a TIMESTAMPTZ without a zone would be read in the session's time zone
             zone = "+00:00" if column.type == "timestamptz" else ""
             self._epoch_texts = epoch_formatter(EPOCH_UNITS[copy.timeformat], zone)
-        # number types that need the exact path, because they are loaded as written and the decoder keeps only their
-        # value
+        # types of JSON numbers that need the exact path: it loads them as written, but the decoder keeps only the value
         self._as_written: tuple[type, ...] = ()
         if is_text:
             self._as_written = (int, float)

@@ -49,7 +49,7 @@ class BadRecord:
 
 
 def _after_space(text: str, at: int) -> int:
-    """Return the position after the white space at `at`."""
+    """Skip white space from position `at` on; return the position after it."""
     match = _SPACE.match(text, at)
     return match.end() if match else at
 
@@ -64,8 +64,8 @@ _DECODER = json.JSONDecoder(parse_int=IntegerLiteral, parse_float=FloatLiteral, 
 class RecordReader:
     """Split a file into records as its bytes arrive.
 
-    A malformed record ends with the line of the first syntax error, and reading continues on the next line. Junk
-    between records ends at the next opening brace or bracket. (It is not known where Redshift continues.)
+    After the first syntax error in a record, the rest of the line is skipped. Junk between records ends at the next
+    opening brace or bracket. Where Redshift itself continues is not known.
     """
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class RecordReader:
         return end
 
     def _next(self, at: int, final: bool) -> tuple[Record | BadRecord | None, int]:
-        """Return the record at `at` and its end; the record is None if it is incomplete."""
+        """Return the record that begins at `at`, or None if it is incomplete, and its end."""
         if self._text[at] not in "{[":
             return self._junk(at, final)
         try:

@@ -19,7 +19,7 @@ from local_redshift.sessions.backend import Backend, BackendLost
 from local_redshift.sources import Store, objects_to_load, read_ahead, read_object, store_of
 from local_redshift.sql import Token, quote
 
-PIECES_AHEAD = 4  # maximum number of pieces prepared ahead of PostgreSQL, so that both work at the same time
+PIECES_AHEAD = 4  # maximum number of pieces prepared ahead, so that preparing and loading overlap
 CHECK_SECONDS = 0.1  # interval between cancellation checks while no rows arrive
 
 _START = """

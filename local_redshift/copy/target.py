@@ -43,7 +43,7 @@ class Column:
 
     @property
     def shown_length(self) -> str:
-        """The length as stl_load_errors shows it, such as "256", "0" or "18, 0" (observed)."""
+        """The length, such as "256", "0" or "18, 0", as stl_load_errors shows it on a cluster."""
         return f"{self.precision}, {self.scale}" if self.type == "numeric" else str(self.length)
 
 
@@ -73,7 +73,7 @@ def find_table(backend: Backend, copy: CopyStatement) -> TargetTable:
 
 
 def _filled(all_columns: dict[str, tuple[Column, str]], copy: CopyStatement) -> list[Column]:
-    """Return the columns to fill: by default all, but IDENTITY only with EXPLICIT_IDS."""
+    """Return the columns to fill: by default all; IDENTITY columns only with EXPLICIT_IDS."""
     identities = {name for name, (_, identity) in all_columns.items() if identity}
     listed = copy.columns or [name for name in all_columns if copy.explicit_ids or name not in identities]
     for name in listed:

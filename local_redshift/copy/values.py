@@ -36,7 +36,7 @@ class ValueRefused(Exception):
     """A value rejected by its column, with Redshift's error code and reason.
 
     `shows_value` tells whether stl_load_errors.raw_field_value holds the value. According to Redshift's documentation,
-    the column always holds the value, but clusters leave the column empty for two kinds of JSON load errors.
+    raw_field_value always holds the value, but clusters leave it empty for two kinds of JSON load errors.
     """
 
     def __init__(self, code: int, reason: str, shows_value: bool = True) -> None:
@@ -48,7 +48,7 @@ class ValueRefused(Exception):
 
 @dataclass(frozen=True)
 class Field:
-    """A record's value for one column; `source` returns it as written in the file."""
+    """A record's value for one column; `source` returns the value as written in the file."""
 
     value: object
     column: Column
@@ -95,7 +95,8 @@ class Converter:
     def text(self, value: object, source: Callable[[], str]) -> str | None:
         """Convert a value to text for the column.
 
-        None is NULL. `source` returns the value as written in the file. Raise ValueRefused if the column rejects it.
+        None is NULL. `source` returns the value as written in the file. Raise ValueRefused if the column rejects the
+        value.
         """
         found = None if value is None or value is MISSING else self._convert(self._field(value, source))
         if found is None and self.column.not_null:
@@ -154,7 +155,7 @@ def _integer_overflow(word: str, low: int, high: int, shows_value: bool = True) 
 
 
 def _check_digits(text: str, word: str, point: bool) -> None:
-    """Reject text that is not a number. Surrounding blanks are also rejected (a guess)."""
+    """Reject text that is not a number. Surrounding blanks are also rejected (a guess about Redshift)."""
     points = 1 if point else 0
     for position, char in enumerate(text):
         if (char.isascii() and char.isdigit()) or (position == 0 and char in "+-" and len(text) > 1):
@@ -276,7 +277,7 @@ def _fitted(text: str, field: Field, reason: str) -> str:
         return cut
     raise ValueRefused(
         messages.TOO_LONG, reason, shows_value=reason != messages.VARCHAR_TOO_LONG
-    )  # a cluster's load errors omit the value for VARCHAR
+    )  # a cluster's load errors omit a value that is too long for a VARCHAR
 
 
 def _is_bad_byte(char: str) -> bool:
@@ -416,7 +417,7 @@ def _to_super(field: Field) -> str:
     text = json.dumps(value, ensure_ascii=False) if type(value) is str else _text_of(field)
     if _exceeds_super(value):
         raise ValueRefused(messages.BAD_SUPER, messages.SUPER_TOO_LARGE)
-    # jsonb rejects \u0000, lone surrogates and numbers with thousands of digits; SUPER is said to accept them
+    # jsonb rejects \u0000, lone surrogates and numbers with thousands of digits; SUPER reportedly accepts them
     may_be_bad = _REJECTED_BY_JSONB.search(text)
     if _SURROGATES.search(text) or (may_be_bad and field.parse_on_server(text, "jsonb") is None):
         raise ValueRefused(messages.BAD_SUPER, messages.INVALID_SUPER)

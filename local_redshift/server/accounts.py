@@ -79,11 +79,10 @@ def as_account(account: pwd.struct_passwd | None) -> dict[str, Any]:
 
 
 def let_account_reach(account: pwd.struct_passwd | None, *paths: Path) -> None:
-    """If the user is root, let the server's account traverse the folders to its files.
+    """If the user is root, let the server's account traverse the folders that lead to its files.
 
     Add only the execute permission (x), which does not let anybody list a folder. Report each change on stderr, because
-    the folder may belong to somebody else. The first path is the stand-in's own folder, so a change to it is not
-    reported.
+    the folder may belong to somebody else. Only a change to the first path, the stand-in's own folder, is not reported.
     """
     if account is None:
         return

@@ -9,8 +9,8 @@ from local_redshift.server.postgres import Postgres
 from local_redshift.sessions.backend import BackendError
 from local_redshift.sql import quote
 
-# Let only one process at a time install the catalog in this database. If that process is killed, its PostgreSQL session
-# holds the lock until the running statement has finished.
+# A lock that lets only one process at a time install the catalog in a database. If that process is killed, its
+# PostgreSQL session holds the lock until the running statement has finished.
 _ALONE = "SELECT pg_advisory_lock(hashtext('local_redshift'))"
 _END_OTHERS = """
 SELECT pg_terminate_backend(pid, 10000)

@@ -115,9 +115,9 @@ class Postgres:
     def _clear_left_overs(self) -> None:
         """Keep PostgreSQL from mistaking a killed server for a running one.
 
-        PostgreSQL itself checks the process id in postmaster.pid, but fails to start if another program now has that
-        id. So replace the id with this process's, which PostgreSQL ignores because it is its parent's. The rest of the
-        file must stay: PostgreSQL reads there whether children of the killed server are still writing.
+        PostgreSQL does not start if another program now has the process id in postmaster.pid. So replace that id with
+        the id of this process: PostgreSQL ignores the id of its own parent. Keep the rest of the file, which tells
+        PostgreSQL whether children of the killed server are still running.
         """
         pid_file = self.pgdata / "postmaster.pid"
         if server_pid(self.pgdata) is None:
@@ -156,8 +156,8 @@ def _quoted(folder: Path) -> str:
 def server_pid(pgdata: Path) -> int | None:
     """Return the process id of the server on `pgdata`, or None if none is running.
 
-    `postmaster.pid` remains when a server is killed, and its process id may be reused. So the process counts only if
-    its command line names `pgdata`.
+    `postmaster.pid` remains when a server is killed, and another process may get the same id. So the command line of
+    that process must name `pgdata`.
     """
     try:
         pid = int((pgdata / "postmaster.pid").read_text().split("\n", 1)[0])

@@ -2,8 +2,8 @@
 
 It starts PostgreSQL, accepts clients and, once the last process that uses the data directory has ended, stops
 PostgreSQL and exits. Every process that uses the data directory holds a shared lock on `users.lock`, which the kernel
-releases even if that process crashes. So this process waits for an exclusive lock, which it gets once the last such
-process has ended.
+releases even if that process crashes. So the server process waits for an exclusive lock on that file, which it gets
+once the last of them has ended.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from local_redshift.server.postgres import Postgres, stop
 READY = "ready"
 LOG = "process.log"
 RECURSION_LIMIT = (
-    3000  # a SUPER value may have 1,000 levels of nesting, too many for Python's default limit of 1,000 calls
+    3000  # a SUPER value may have 1,000 levels of nesting, too many for Python's default recursion limit of 1,000
 )
 
 
@@ -28,7 +28,7 @@ def main(folder: str) -> None:
     """Serve a data directory. Print READY once clients can connect, or the reason why they can't."""
     data_dir = Path(folder)
     sys.setrecursionlimit(RECURSION_LIMIT)
-    # # fork: the program that starts the server may run for a long time, and should not have to reap this process
+    # # fork, so that the program that starts the server, which may run for a long time, need not reap this process
     if os.fork() != 0:
         os._exit(0)
     if locks.try_lock(data_dir / locks.PROCESS, locks.EXCLUSIVE) is None:
@@ -47,7 +47,7 @@ def main(folder: str) -> None:
     finally:
         postgres.is_stopping = True
         stop(postgres.pgdata)
-    os._exit(0)  # skip Python's cleanup, because a script is waiting for this process to end
+    os._exit(0)  # skip Python's cleanup: the last process that used the server is waiting for this one to end
 
 
 def _import_sessions(data_dir: Path) -> None:

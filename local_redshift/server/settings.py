@@ -30,14 +30,14 @@ SETTINGS = {
     "max_wal_size": "4GB",  # no checkpoint in the middle of a load
     "checkpoint_timeout": "1h",
     "shared_buffers": "512MB",
-    # no more memory for hash tables than for sorts: log files arrive nearly sorted, and sorting a million wide rows
-    # takes two thirds as long as hashing them
+    # no more memory for hash tables than for sorts, to favour sorting: log files arrive nearly sorted, so sorting a
+    # million wide rows takes two thirds as long as hashing them
     "work_mem": "128MB",
     "hash_mem_multiplier": "1",
     # as on a cluster, use hash joins for equality: a nested loop would search a zone map once per row
     "enable_nestloop": "off",
     "random_page_cost": "1",  # the blocks that a zone map selects are adjacent
-    # at most one parallel worker per query, also for queries that return many rows
+    # at most one parallel worker per query; low costs, so that queries that return many rows get one too
     "max_parallel_workers_per_gather": "1",
     "parallel_setup_cost": "100",
     "parallel_tuple_cost": "0.01",

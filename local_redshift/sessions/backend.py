@@ -177,8 +177,8 @@ class Backend:
     def _answers(self, last: bytes, skipped: int = 0) -> Iterator[Message]:
         """Yield messages up to ReadyForQuery; raise BackendError if one was an error.
 
-        In a pipeline, ReadyForQuery arrives only after Sync. Therefore, raise an error at once, and stop after message
-        number `skipped` + 1 of kind `last`.
+        In a pipeline, ReadyForQuery arrives only after Sync. Therefore, raise an error at once, and stop after a
+        message of kind `last`, not counting the first `skipped` messages of that kind.
         """
         refused: Fields | None = None
         while True:

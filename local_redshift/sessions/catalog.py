@@ -1,4 +1,4 @@
-"""The catalog as a session sees it: transaction, temporary tables, search_path."""
+"""Catalog lookups that use a session's transaction, temporary tables and search_path."""
 
 import functools
 

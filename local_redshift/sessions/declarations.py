@@ -30,7 +30,6 @@ SELECT kind = 'p' AND $2::text = 'p'
 FROM local_redshift.keys
 WHERE tbl = to_regclass($1) AND (name = $3::text OR (kind = 'p' AND $2::text = 'p'))
 """
-# keys that use a dropped column
 _FORGET_DROPPED = """
 DELETE FROM local_redshift.keys
 WHERE EXISTS (
@@ -93,7 +92,7 @@ def note_attributes(backend: Backend, table: str, attributes: Attributes) -> Non
     if attributes.diststyle is not None or attributes.sort_key is not None:
         backend.query(_FORGET_COLUMNS, table, attributes.diststyle is not None, attributes.sort_key is not None)
     order = {name: n for n, name in enumerate(attributes.sort_key or [], start=1)}
-    if attributes.is_interleaved:  # the column numbers alternate in sign (1, -2, 3), as seen on a cluster
+    if attributes.is_interleaved:  # sort key positions alternate in sign (1, -2, 3), as seen on a cluster
         order = {name: n if n % 2 else -n for name, n in order.items()}
     names = {*order, *attributes.encodings, *filter(None, [attributes.distkey])}
     told = [
@@ -137,10 +136,10 @@ def forget_dropped_columns(backend: Backend) -> None:
 
 
 def inherit(backend: Backend, table: str, parent: str) -> list[str]:
-    """Copy the parent's attributes to a table created with LIKE; return its sort key.
+    """Copy `parent`'s attributes to `table`, created with LIKE; return the sort key.
 
-    https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html: LIKE copies distribution
-    and sort key, but no key constraints.
+    https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html: LIKE copies the
+    distribution and the sort key, but no key constraints.
     """
     backend.query(_INHERIT_STYLE, table, parent)
     backend.query(_INHERIT_COLUMNS, table, parent)

@@ -1,4 +1,4 @@
-"""Views WITH NO SCHEMA BINDING, whose tables are looked up when the view is read.
+"""Late-binding views (WITH NO SCHEMA BINDING), which look up tables when read.
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_VIEW.html
 
@@ -47,7 +47,7 @@ def make_way(backend: Backend, statement: list[Token]) -> None:
 
 
 def note(backend: Backend, statement: list[Token]) -> None:
-    """Store a late-binding view's query; for an ordinary view, delete that of an earlier view of its name."""
+    """Delete any query stored for a view; if it is late-binding, store the new query."""
     view = created_view(statement)
     backend.query(_FORGET, view)
     if is_late_binding(statement):

@@ -207,7 +207,7 @@ def columns_of(row: bytes) -> list[str | None]:
 
 
 def varbyte_columns(description: bytes) -> tuple[bytes, list[int]]:
-    """Change BYTEA to VARBYTE in a RowDescription; also list those sent as text."""
+    """Change BYTEA to VARBYTE in a RowDescription; list such columns sent as text."""
     described, found = bytearray(description), []
     at = 2
     for number in range(*integers(description, "h")):

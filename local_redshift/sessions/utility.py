@@ -48,7 +48,7 @@ _HAS_CONSTRAINT = "SELECT 1 FROM pg_catalog.pg_constraint WHERE conrelid = to_re
 
 
 def is_utility(statement: list[Token]) -> bool:
-    """Tell whether `run` handles the statement. It handles no queries and no DML except DELETE without WHERE."""
+    """Tell whether `run` handles the statement: any but queries and DML, apart from DELETE without WHERE."""
     tokens = code(statement)
     return tokens[0].word not in QUERIES or _is_delete_of_all(tokens)
 
@@ -122,7 +122,8 @@ def _is_delete_of_all(tokens: list[Token]) -> bool:
 def _delete(session: "Session", statement: list[Token]) -> str:
     """Delete all rows of a table; use TRUNCATE if this session holds an exclusive lock on it.
 
-    TRUNCATE can be rolled back and leaves no dead rows. After it, loads in the same transaction bypass the WAL.
+    PostgreSQL's TRUNCATE can be rolled back, leaves no dead rows, and lets later loads in the same transaction bypass
+    the WAL.
     """
     table = quote(code(statement)[2].name)
     if session.backend.query(_IS_LOCKED, table) != [["t"]]:
@@ -222,8 +223,8 @@ def _drop_table(session: "Session", statement: list[Token]) -> str:
 
 
 def _deallocate(session: "Session", statement: list[Token]) -> str:
-    # drivers also DEALLOCATE statements that were prepared through the protocol; those that are queries are in
-    # PostgreSQL, all others in this session
+    # drivers also DEALLOCATE statements that were prepared through the protocol: PostgreSQL holds the queries among
+    # them, and this session holds the others
     names = [token.name for token in code(statement)[1:] if token.word != "PREPARE"]
     if names == ["all"] or code(statement)[0].word == "DISCARD":
         session.forget_prepared()

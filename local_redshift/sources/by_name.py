@@ -9,7 +9,7 @@ from local_redshift.sources.stores import Credentials, Store
 def store_of(name: str, program: Program, region: str | None, credentials: Credentials | None) -> Store:
     """Return the store for an object's name.
 
-    `program` gives the AWS settings and the working directory; `region` and `credentials` apply only to S3.
+    `program` has the client program's AWS settings and working directory; `region` and `credentials` apply only to S3.
     """
     if name.startswith("s3://"):
         from local_redshift.sources.s3 import S3Store  # imported here: only loads from S3 need boto3

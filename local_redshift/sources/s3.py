@@ -19,7 +19,7 @@ _OTHER_REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLo
 
 
 class S3Store:
-    """A Store of S3 objects, read with the boto3 credentials of `program`.
+    """A Store of S3 objects, read with the client's boto3 credentials (`program`).
 
     An access key in the COPY overrides these credentials. An IAM role is ignored, because it can't be assumed here.
     """
@@ -43,7 +43,7 @@ class S3Store:
         bucket, key = _bucket_and_key(prefix)
         with _s3_errors(f"Listing bucket={bucket} prefix={key}"):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
-            # for a folder, the S3 console creates an empty object whose key ends in a slash
+            # skip the empty objects that the S3 console creates for folders; their keys end in a slash
             return [
                 SourceObject(f"s3://{bucket}/{found['Key']}", found["Size"])
                 for page in pages
@@ -90,7 +90,7 @@ class S3Store:
 
 
 def _stay_in_region(response: tuple[Any, Any] | None, operation: Any, **_: object) -> None:
-    """Fail like a cluster instead of following a redirect to another region."""
+    """Fail, as a cluster does, instead of following a redirect to another region."""
     if response is not None and response[1].get("Error", {}).get("Code") in _OTHER_REGION:
         raise ClientError(response[1], operation.name)
 

@@ -1,4 +1,4 @@
-"""Translate Redshift SQL to PostgreSQL: tokens, statements, queries and tables."""
+"""Translate Redshift SQL to PostgreSQL."""
 
 from local_redshift.sql.cache import keep, prepare, remember, translate
 from local_redshift.sql.catalog import MAX_VARBYTE, MAX_VARCHAR, Catalog, Columns, ColumnType

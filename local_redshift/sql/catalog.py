@@ -61,4 +61,4 @@ class Catalog(Protocol):
         """Whether there are views WITH NO SCHEMA BINDING."""
 
     def late_binding_view(self, schema: str, view: str) -> str | None:
-        """Return the query of a view WITH NO SCHEMA BINDING; None if it does not exist."""
+        """Return a late-binding view's query, or None if there is no such view."""

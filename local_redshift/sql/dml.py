@@ -23,7 +23,7 @@ def translate_query(statement: list[Token], catalog: Catalog) -> str:
         statement = [*statement[:after], Token("word", " FROM"), *statement[after:]]
     if words[0] == "MERGE" and words[-2:] == ["REMOVE", "DUPLICATES"]:
         return _merge_without_duplicates(statement, catalog)
-    # add a space after $1: the grammar would read $1,$ as the start of a dollar-quoted string
+    # add a space after each parameter: the grammar would read the $1,$ of $1,$2 as the start of a dollar-quoted string
     tree = grammar.parse("".join(f"{token.text} " if token.kind == "parameter" else token.text for token in statement))
     if isinstance(tree, exp.Merge):
         _name_inserted_columns(tree, catalog)

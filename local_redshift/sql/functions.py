@@ -201,8 +201,8 @@ _TABLE = _listed("""
     VERSION -                            local_redshift.version
 """)
 
-# https://docs.aws.amazon.com/redshift/latest/dg/c_sql-functions-leader-node.html: these run on the leader node only, so
-# they can't be used with tables
+# https://docs.aws.amazon.com/redshift/latest/dg/c_sql-functions-leader-node.html: these functions run on the leader
+# node only, so they can't be used with tables
 LEADER_ONLY = frozenset(
     "AGE ARRAY_TO_STRING CLOCK_TIMESTAMP COL_DESCRIPTION CURRENT_SCHEMA CURRENT_SETTING "
     "CURRENT_TIME CURRENT_TIMESTAMP FORMAT_ENCODING FORMAT_TYPE GENERATE_SERIES GET_BIT GET_BYTE "
@@ -299,7 +299,8 @@ def _other_function(node: exp.Anonymous, name: str, reads_tables: bool) -> None:
 
 
 def _of_the_leader(name: str) -> NotSupported:
-    # a cluster's error message; the function's name is in DETAIL here, but in an earlier INFO message on a cluster
+    # a cluster's error message, but with the function's name in DETAIL; a cluster sends the name in an earlier INFO
+    # message
     return NotSupported(
         "Specified types or functions (one per INFO message) not supported on Redshift tables.",
         f'Function "{name.lower()}" not supported.',
@@ -307,7 +308,7 @@ def _of_the_leader(name: str) -> NotSupported:
 
 
 def check_values(tree: exp.Expr) -> None:
-    """Refuse leader-node functions without parentheses, such as CURRENT_TIMESTAMP, in a query of tables."""
+    """Refuse leader-node functions written without parentheses, in queries on tables."""
     for node in tree.find_all(exp.Var):
         if node.name in LEADER_ONLY:
             raise _of_the_leader(node.name)
@@ -343,8 +344,8 @@ def _date_part(node: exp.Anonymous, scopes: Scopes) -> None:
 
 
 def _extract(node: exp.Extract, scopes: Scopes, reads_tables: bool) -> None:
-    # https://docs.aws.amazon.com/redshift/latest/dg/r_EXTRACT_function.html: the result is an integer that excludes
-    # larger and smaller parts (milliseconds without whole seconds)
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_EXTRACT_function.html: the result is an integer; milliseconds and
+    # microseconds exclude the whole seconds
     part = named_part(node.this, extracted=True)
     value: exp.Expr = _function("date_part", exp.Literal.string(part), node.expression.copy())
     if part in ("epoch", "second", "millisecond", "microsecond"):

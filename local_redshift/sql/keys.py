@@ -132,7 +132,7 @@ def _columns(statement: list[Token]) -> list[str]:
 
 
 def _check_attributes(words: list[str]) -> None:
-    """Raise SyntaxRefused for conflicting or repeated table attributes (a guess)."""
+    """Raise SyntaxRefused if attributes conflict or repeat (a guess about Redshift)."""
     text = f" {' '.join(words)} "
     if words.count("DISTKEY") > 1:
         raise SyntaxRefused("only one DISTKEY can be given")

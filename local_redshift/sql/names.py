@@ -19,7 +19,7 @@ RESERVED = frozenset(
     "TAG TDES TEXT255 TEXT32K TIMESTAMP TOP TRUNCATECOLUMNS UNPIVOT WALLET WITHOUT".split()
 )
 
-# reserved, but accepted unquoted as a column name: a cluster's svv_table_info lists a table with such a column
+# reserved, but accepted unquoted as a column name, as in a table listed in a cluster's svv_table_info
 BARE_COLUMNS = ("TIMESTAMP",)
 # column names that, if unquoted, cause a syntax error before a comma in a SELECT list or ORDER BY (observed)
 NOT_BEFORE_COMMA = {"TIMESTAMP": exp.Select, "DATETIME": exp.Select, "TIME": exp.Order}
@@ -59,8 +59,8 @@ _TAKE_A_PART = frozenset("DATEADD DATE_ADD DATEDIFF DATE_DIFF DATE_PART DATEPART
 def fold(nodes: list[exp.Expr], catalog: Catalog) -> None:
     """Fold all names to lower case, as with enable_case_sensitive_identifier off.
 
-    Drop the current database from three-part names. Raise SyntaxRefused for a reserved word used as a name,
-    NotSupported for a table of another database.
+    Drop the current database from three-part names. Raise SyntaxRefused for a reserved word used as a name, and
+    NotSupported for a table in another database.
     """
     for node in nodes:
         if isinstance(node, exp.Identifier):
@@ -178,7 +178,10 @@ def leave_out(selects: list[exp.Select], scopes: Scopes) -> bool:
 
 
 def _after_star(select: exp.Select) -> set[str]:
-    """Remove and return the EXCLUDE columns after a star; without parentheses, they extend to the end of the list."""
+    """Remove and return the EXCLUDE columns after a star.
+
+    Without parentheses, all remaining items of the SELECT list are EXCLUDE columns.
+    """
     for n, item in enumerate(select.expressions):
         star = item.this if isinstance(item, exp.Column) else item
         first = star.args.get("except_") if isinstance(star, exp.Star) else None
@@ -203,7 +206,7 @@ def group_by_all(select: exp.Select) -> None:
 
 
 def _holds_aggregate(item: exp.Expr) -> bool:
-    # can't group by a window function: it is computed after grouping
+    # window functions are computed after grouping, so GROUP BY can't contain them
     return item.find(exp.Window) is not None or any(
         call.name.upper() in _AGGREGATES for call in item.find_all(exp.Anonymous)
     )

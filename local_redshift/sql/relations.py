@@ -74,7 +74,7 @@ class Scopes:
             if columns is None or merged is None:
                 return None
             known = {name for _, name, _ in listed}
-            # # columns of a FROM item with neither a name nor an alias can't be qualified
+            # # if a FROM item has neither a name nor an alias, its columns can't be qualified
             shown = "" if source.startswith("(") else source
             listed += [(shown, name, kind) for name, kind in columns.items() if not (name in merged and name in known)]
         # the columns that USING merges come first
@@ -205,7 +205,7 @@ class Scopes:
         return self.common([result for result in results if result is not None])
 
     def common(self, nodes: list[exp.Expr]) -> ColumnType | None:
-        """Return the common type of expressions: text if any is, else the first known."""
+        """Return the common type: text if any expression is text, else the first known."""
         types = [kind for kind in map(self.type_of, nodes) if kind is not None]
         return next((kind for kind in types if kind.kind == TEXT), types[0] if types else None)
 

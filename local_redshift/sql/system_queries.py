@@ -1,7 +1,7 @@
 """Translate the system catalog queries of drivers and tools.
 
 The schema local_redshift has a cluster's system views, including those that PostgreSQL has in a different form. Queries
-find the cluster's views with any search_path, and also under the names pg_catalog.x and information_schema.x.
+find these views with any search_path, even if a name is qualified with pg_catalog or information_schema.
 """
 
 import re

@@ -28,7 +28,7 @@ def sort_key(statement: list[Token]) -> list[str] | None:
 
 
 class Attributes(NamedTuple):
-    """The distribution, sort key and encodings that a statement sets; None (encodings: empty) if unset."""
+    """Table attributes a statement sets; unset ones are None, or {} for encodings."""
 
     diststyle: str | None
     distkey: str | None
@@ -211,7 +211,7 @@ def late_binding_query(statement: list[Token]) -> str:
 
 
 def name_and_columns(head: list[Token]) -> tuple[list[Token], list[Token]]:
-    """Return two parts of the tokens before AS: up to the name, and the column list."""
+    """Split the tokens before AS into those up to the name and the column list."""
     end = next((i for i, token in enumerate(head) if token.word in ("(", "AS")), len(head))
     columns = head[end : closing(head, end) + 1] if end < len(head) and head[end].word == "(" else []
     return head[:end], columns

@@ -31,7 +31,7 @@ from local_redshift.sql.table_statements import (
 from local_redshift.sql.tokens import Token, closing, code, name_text, quote, spaced, split_arguments, split_list, text
 from local_redshift.sql.types import UNSUPPORTED, column_type
 
-MAX_NAME = 63  # in bytes; Redshift allows 127, but PostgreSQL would truncate the name
+MAX_NAME = 63  # in bytes: PostgreSQL truncates longer names; Redshift allows 127
 _NOTHING = "SELECT WHERE false"
 _TABLE_ATTRIBUTES = "DISTSTYLE DISTKEY SORTKEY COMPOUND INTERLEAVED ENCODE BACKUP".split()
 
@@ -292,7 +292,7 @@ def _alter_column_type(head: str, action: list[Token], autocommit: bool) -> str:
     sql_type, check, _ = column_type(name, action[at + 1 :], split_name(head.removeprefix("ALTER TABLE "))[1])
     # https://docs.aws.amazon.com/redshift/latest/dg/r_ALTER_TABLE.html: only the size of a VARCHAR can change
     if not sql_type.startswith("pg_catalog.varchar"):
-        raise not_in_redshift("a change of a column's type: only the size of a VARCHAR can be changed")
+        raise not_in_redshift("changing a column's type (except the size of a VARCHAR)")
     actions = [f"{head} ALTER COLUMN {name} TYPE {sql_type}"]
     actions += [f"DROP CONSTRAINT IF EXISTS {quote(name[1:-1] + '_bytes')}", *(f"ADD {c}" for c in check)]
     return ", ".join(actions)

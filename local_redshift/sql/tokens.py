@@ -111,7 +111,7 @@ def name_text(token: Token) -> str:
 
 
 def spaced(tokens: list[Token]) -> list[Token]:
-    """Return the tokens without comments, each followed by a blank."""
+    """Return the tokens without comments, each followed by a space."""
     return [part for token in code(tokens) for part in (token, Token("space", " "))]
 
 

@@ -133,7 +133,7 @@ def _to_text(node: exp.Cast, name: str, sizes: list[str]) -> None:
 
 def _to_decimal(node: exp.Cast, sizes: list[str], source: ColumnType | None) -> None:
     # https://docs.aws.amazon.com/redshift/latest/dg/r_Numeric_types201.html: the default is (18,0), and
-    # casting a DECIMAL column truncates it to the scale
+    # casting a DECIMAL column truncates its values to the new scale
     precision, scale = sizes[0] if sizes else "18", sizes[1] if len(sizes) > 1 else "0"
     if source is not None and source.name == "numeric" and node.this.find(exp.Column) is not None:
         node.set("this", exp.Anonymous(this="trunc", expressions=[node.this.copy(), exp.Literal.number(scale)]))

@@ -20,7 +20,7 @@ def rewrite(nodes: list[exp.Expr]) -> None:
 
 
 def _around(call: exp.Anonymous) -> tuple[exp.Expr, exp.Window | None, list[exp.Expr]]:
-    """Return the call with its clauses, its window, and the WITHIN GROUP ordering."""
+    """Return a call's whole expression, its window and its WITHIN GROUP ordering."""
     whole: exp.Expr = call
     ordered: list[exp.Expr] = []
     while isinstance(whole.parent, (exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls)) and whole.arg_key == "this":
@@ -202,7 +202,7 @@ def _columns(select: exp.Select, scopes: Scopes) -> list[tuple[str, exp.Expr]]:
 
 
 def _ordering(order: exp.Order, names: list[str]) -> list[exp.Expr]:
-    """Make ORDER BY use the inner SELECT's columns; return columns to add there."""
+    """Make ORDER BY use columns of the inner SELECT; return the ones to add to it."""
     given: list[exp.Expr] = []
     for term in order.expressions:
         value = term.this

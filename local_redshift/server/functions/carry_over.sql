@@ -1,5 +1,5 @@
--- Copy the data of older catalog versions; drop their schemas unless user objects depend on them. In table and column
--- names, lower-case the capitals that older versions preserved: otherwise the names can't be reached.
+-- Copy the data of older catalog versions; drop their schemas unless user objects depend on them. Convert table and
+-- column names with capitals, which older versions preserved, to lower case: otherwise statements can't refer to them.
 DO $$
 DECLARE
     older text;

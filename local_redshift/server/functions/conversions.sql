@@ -1,7 +1,7 @@
 -- Redshift's implicit conversions for which PostgreSQL requires a cast.
 -- https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html, "Implicit conversion types"
 
--- Casts belong to a database, not to a schema, so an older catalog version may have created them already.
+-- Casts belong to a database, not to a schema, so an older version of this schema may already have created these.
 DO $$
 DECLARE
     source text;
@@ -31,7 +31,8 @@ CREATE CAST (bytea AS bpchar) WITH FUNCTION local_redshift.varbyte_text AS ASSIG
 -- integers convert to BOOLEAN implicitly (guess)
 UPDATE pg_cast SET castcontext = 'i' WHERE castsource = 'int4'::regtype AND casttarget = 'bool'::regtype;
 
--- Convert a text operand to match a number, date or timestamp (guess: published pipelines rely on it for numbers).
+-- Convert a text operand to match a number, date or timestamp (published pipelines rely on this for numbers; for dates
+-- and timestamps it is a guess).
 DO $$
 DECLARE
     other text;

@@ -37,7 +37,7 @@ LANGUAGE sql IMMUTABLE RETURN local_redshift.fnv(local_redshift.reversed(int4sen
 CREATE FUNCTION local_redshift.fnv_hash(value bigint, seed bigint DEFAULT -3750763034362895579) RETURNS bigint
 LANGUAGE sql IMMUTABLE RETURN local_redshift.fnv(local_redshift.reversed(int8send(value)), seed);
 
--- https://docs.aws.amazon.com/redshift/latest/dg/SHA1.html: written out as in FIPS 180-4, 6.1, because PostgreSQL has SHA-1 only in an extension
+-- https://docs.aws.amazon.com/redshift/latest/dg/SHA1.html: implemented here as in FIPS 180-4, section 6.1, because PostgreSQL has SHA-1 only in an extension
 CREATE FUNCTION local_redshift.sha1(value text) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT AS $$
 DECLARE
     mask constant bigint := 4294967295;

@@ -1,5 +1,5 @@
 -- PostgreSQL's catalog as a cluster shows it: with Redshift's columns and those of PostgreSQL 8.0, with declared keys,
--- sort keys and encodings, and without the stand-in's own objects. In a query, pg_catalog.pg_class is replaced by
+-- sort keys and encodings, and without the stand-in's own objects. For example, queries on pg_catalog.pg_class read
 -- local_redshift.pg_class (sql/system_queries.py).
 -- https://docs.aws.amazon.com/redshift/latest/dg/c_intro_catalog_views.html
 
@@ -137,7 +137,7 @@ CROSS JOIN unnest(columns) WITH ORDINALITY AS number (attnum, place)
 JOIN pg_catalog.pg_attribute ON attrelid = tbl AND pg_attribute.attnum = number.attnum
 WHERE kind IN ('p', 'u');
 
--- column defaults, with the prefix "local_redshift." removed, and IDENTITY, whose seed and step sqlalchemy-redshift
+-- column defaults, without the prefix "local_redshift.", and IDENTITY columns, whose seed and step sqlalchemy-redshift
 -- reads here
 CREATE VIEW local_redshift.pg_attrdef AS
 SELECT oid, adrelid, adnum, adsrc AS adbin, adsrc
@@ -225,7 +225,7 @@ LANGUAGE sql STABLE AS $$
     WHERE oid = constraint_id
 $$;
 
--- one row per primary or unique key; JDBC drivers read it for getPrimaryKeys and getIndexInfo
+-- one row per primary or unique key; JDBC drivers read this view for getPrimaryKeys and getIndexInfo
 CREATE VIEW local_redshift.pg_index AS
 SELECT
     keys.oid AS indexrelid,
@@ -317,7 +317,7 @@ WHERE relkind = 'v';
 CREATE VIEW local_redshift.pg_tables AS
 SELECT * FROM pg_catalog.pg_tables WHERE schemaname NOT LIKE 'local\\_redshift%';
 
--- https://docs.aws.amazon.com/redshift/latest/dg/PG_GET_LATE_BINDING_VIEW_COLS.html. `views` lists views with translated queries.
+-- https://docs.aws.amazon.com/redshift/latest/dg/PG_GET_LATE_BINDING_VIEW_COLS.html. `views` lists late-binding views and their translated queries.
 -- Each query's columns are read from a temporary view; if it can't be created, the view is skipped.
 CREATE FUNCTION local_redshift.pg_get_late_binding_view_cols(views json) RETURNS SETOF record
 LANGUAGE plpgsql AS $$

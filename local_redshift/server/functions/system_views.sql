@@ -70,7 +70,7 @@ SELECT
     ceil(pg_relation_size(oid) / 1048576.0)::integer AS block_count
 FROM local_redshift.user_tables;
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_STL_QUERY.html, r_SVL_QLOG.html, SYS_QUERY_HISTORY.html: only COPYs
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_STL_QUERY.html, r_SVL_QLOG.html, SYS_QUERY_HISTORY.html: the stand-in lists only COPYs
 CREATE VIEW local_redshift.stl_query AS
 SELECT
     100 AS userid,
@@ -141,7 +141,7 @@ SELECT
     curtime AS end_time
 FROM local_redshift.load_commits;
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_STV_SESSIONS.html, SYS_SESSION_HISTORY.html: only current sessions
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_STV_SESSIONS.html, SYS_SESSION_HISTORY.html: the stand-in lists only current sessions
 CREATE VIEW local_redshift.stv_sessions AS
 SELECT
     backend_start AT TIME ZONE 'UTC' AS starttime,
@@ -164,7 +164,7 @@ SELECT
 FROM pg_catalog.pg_stat_activity
 WHERE backend_type = 'client backend';
 
--- https://docs.aws.amazon.com/redshift/latest/dg/r_STL_CONNECTION_LOG.html: only current sessions
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_STL_CONNECTION_LOG.html: the stand-in lists only current sessions
 CREATE VIEW local_redshift.stl_connection_log AS
 SELECT
     'authenticated'::char(50) AS event,
