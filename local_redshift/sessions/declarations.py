@@ -75,7 +75,7 @@ WHERE tbl = to_regclass($1)
 _NOTE_COLUMNS = """
 INSERT INTO local_redshift.column_attributes (tbl, attnum, encoding, is_distkey, sortkeyord)
 SELECT attrelid, attnum, encoding, is_distkey, sortkeyord
-FROM json_to_recordset($2) AS told (name text, encoding text, is_distkey boolean, sortkeyord integer)
+FROM json_to_recordset($2) AS columns (name text, encoding text, is_distkey boolean, sortkeyord integer)
 JOIN pg_catalog.pg_attribute ON attname = name
 WHERE attrelid = to_regclass($1)
 ON CONFLICT (tbl, attnum) DO UPDATE SET
@@ -95,7 +95,7 @@ def note_attributes(backend: Backend, table: str, attributes: Attributes) -> Non
     if attributes.is_interleaved:  # sort key positions alternate in sign (1, -2, 3), as seen on a cluster
         order = {name: n if n % 2 else -n for name, n in order.items()}
     names = {*order, *attributes.encodings, *filter(None, [attributes.distkey])}
-    told = [
+    columns = [
         {
             "name": name,
             "encoding": attributes.encodings.get(name),
@@ -104,8 +104,8 @@ def note_attributes(backend: Backend, table: str, attributes: Attributes) -> Non
         }
         for name in sorted(names)
     ]
-    if told:
-        backend.query(_NOTE_COLUMNS, table, json.dumps(told))
+    if columns:
+        backend.query(_NOTE_COLUMNS, table, json.dumps(columns))
 
 
 def note_keys(backend: Backend, table: str, statement: list[Token]) -> None:

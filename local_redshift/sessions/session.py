@@ -189,7 +189,7 @@ class Session:
         if handle is not None:
             if not self._skips:
                 self.backend.is_pipelined = True
-                with self._refusals_told():
+                with self._report_errors():
                     handle(self, body)
         elif kind == b"Q":
             self._simple_query(body)
@@ -202,7 +202,7 @@ class Session:
 
     def _simple_query(self, body: bytes) -> None:
         self.backend.is_pipelined = True
-        with self._refusals_told():
+        with self._report_errors():
             (sql,), _ = texts(body, 1)
             listed = list(statements(sql))
             for statement in listed:
@@ -313,7 +313,7 @@ class Session:
         return False
 
     def _sync(self) -> None:
-        with self._refusals_told():
+        with self._report_errors():
             self.backend.sync()
         self._skips = False
         self._executed = 0
@@ -377,7 +377,7 @@ class Session:
     # messages to the client
 
     @contextlib.contextmanager
-    def _refusals_told(self) -> Iterator[None]:
+    def _report_errors(self) -> Iterator[None]:
         """Report errors in the block to the client, then skip to the client's next Sync."""
         try:
             yield
