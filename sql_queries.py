@@ -288,8 +288,8 @@ PLAY_FIELDS = {
 OTHER_EVENT_FIELDS = ("auth", "first_name", "gender", "last_name", "method", "registration", "status")
 SONG_FIELDS = ("num_songs", "artist_latitude", "artist_longitude", "artist_location", "duration", "year")
 
-# With --replace, keep one staged event per key. Which version of an event is newer is unknown, so a play (page
-# NextSong) wins over other events; a total order of the values breaks ties.
+# With --replace, keep one staged event per key. There is no way to tell which version is newer, so a play (page
+# NextSong) wins over other events, and a total order of the values breaks ties.
 kept_events_create = Statement(f"""
 CREATE TEMP TABLE kept_events AS
 SELECT *
@@ -1167,8 +1167,7 @@ WHERE relkind = 'r'
 table_count = Statement("SELECT COUNT(*) FROM %(table)s")
 tables_lock = Statement("LOCK %(tables)s")
 
-# Each query below exists twice: for provisioned clusters and for Serverless, which lacks the view that the first of the
-# two reads.
+# Each query below exists twice: for provisioned clusters, and for Serverless, which lacks their system views.
 
 # Progress of another session's COPY: files read, total files, rows.
 copy_progress = Statement("""

@@ -86,7 +86,7 @@ class LoadError(NamedTuple):
     query: str
 
     def traced(self, packed: Mapping[str, PackedObject]) -> "LoadError":
-        """Return this error, located by source file and line if its record was packed."""
+        """Return this error with its source file and line, if its record was in a packed object."""
         origin = origin_of(self.filename, self.line, packed)
         return self._replace(filename=origin.file, line=str(origin.line)) if origin else self
 

@@ -140,7 +140,7 @@ def _line_by_line(label: str, watch: Watch | None, done: threading.Event, starte
 def _on_one_line(
     label: str, watch: Watch | None, done: threading.Event, started: float, position: tuple[int, int] | None
 ) -> None:
-    from rich.console import Console  # imported here: slow, and needed only for slow statements
+    from rich.console import Console  # imported here, because the import is slow and only slow statements need it
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (

@@ -68,7 +68,7 @@ def compare_sample(session: Session) -> list[str]:
 
 
 def _records(session: Session, prefix: str) -> Iterator[dict[str, object]]:
-    """Yield the sampled records: the objects at the beginning of each sampled file."""
+    """Yield the sampled records: the first JSON objects of each sampled file."""
     store = file_store_of(prefix, session.source.region)
     names = []
     for file in store.list(prefix):
@@ -297,7 +297,7 @@ def _overflow(session: Session, error: LoadError) -> str:
     return (
         f"the number is for column {fitting[0]}"
         if record
-        else f"the number is for one of the columns {', '.join(fitting)}"
+        else f"the number is for one of these columns: {', '.join(fitting)}"
     )
 
 

@@ -287,7 +287,7 @@ def test_overflow_in_a_file_that_only_the_cluster_can_read_names_the_columns_of_
     upload(bucket, tables.folder)
     tables.use("s3://sparkify")
     monkeypatch.setattr("pipeline.file_store._aws_credentials", no_credentials)
-    assert "for one of the columns item_in_session, session_id, status, user_id\n" in tables.failing_output()
+    assert "for one of these columns: item_in_session, session_id, status, user_id\n" in tables.failing_output()
 
 
 def no_credentials() -> None:

@@ -231,7 +231,7 @@ _REPLACED = re.compile(f"[\ud800-\udfff{_NONCHARACTERS}]")  # characters that AC
 
 
 def surely_fits(text: str, length: int) -> bool:
-    """Tell whether a string fits into `length` bytes, whatever its characters are."""
+    """Tell whether any string of this many characters fits into `length` bytes."""
     return len(text) * MOST_BYTES <= length
 
 
