@@ -43,7 +43,7 @@ def create_tables(session: Session, yes: bool = False) -> None:
     confirm(session, counts, yes)
     locked = count_rows(session, lock=True)
     while locked != counts and not yes:
-        # The row counts have changed since the question: release the lock before asking again.
+        # The row counts have changed since the first count: release the lock before asking again.
         session.rollback()
         counts = locked
         confirm(session, counts, yes)

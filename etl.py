@@ -73,15 +73,15 @@ def keep_one_version(session: Session) -> None:
     kept = run_all(session, sql_queries.kept_events_queries)[name_of(sql_queries.kept_events_insert)]
     if kept < staged:
         duplicates = counted(staged - kept, "staged event")
-        say(f"{duplicates} left out: one event per key is kept, regardless of the order of reading")
+        say(f"{duplicates} left out: one event per key is kept, chosen by type of event, then by its values")
 
 
 def transform(session: Session, staged: Staged) -> Transformed:
     """Update the star schema from the staging tables.
 
     Only rows of songplays and time within the load's time window are read, with two exceptions. With --replace, all
-    plays of users whose latest event is staged again are read. If earlier plays may now match a different song or
-    artist, all plays are read to find these and match them again.
+    plays of users whose latest event is staged again are read. And all plays are read if some of them may match a
+    different song or artist now, or if --replace has removed a play of an inferred one.
     """
     rows = run_all(session, sql_queries.catalogue_queries)
     if staged.replaces:

@@ -441,8 +441,8 @@ JOIN namesakes ON namesakes.id_before = artists.artist_id AND namesakes.id_befor
 
 to_rematch_count = Statement("SELECT COUNT(*) FROM to_rematch")
 
-# Earlier plays to match again: their distinct titles, artist names and lengths, with the song and artist that they
-# match now. Filling this table reads all plays, so it is filled only if to_rematch has rows.
+# Earlier plays to match again: their distinct titles, artist names and lengths, with the song and artist that they have
+# had so far. Filling this table reads all plays, so it is filled only if to_rematch has rows.
 plays_to_rematch_create = Statement("""
 CREATE TEMP TABLE plays_to_rematch DISTSTYLE ALL AS
 SELECT song_title, artist_name, song_length, song_id, artist_id FROM songplays WHERE 1 = 0""")
@@ -1273,8 +1273,7 @@ insert_table_queries = [
     time_table_analyze,
 ]
 
-# run after plays_to_rematch_insert and insert_table_queries, only if earlier plays may now match a different song or
-# artist
+# only if to_rematch has rows; run after plays_to_rematch_insert and insert_table_queries
 rematch_queries = [
     songplays_table_update,
     inferred_songs_delete,

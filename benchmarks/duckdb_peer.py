@@ -1,7 +1,8 @@
 """Load the same data into a star schema in DuckDB, to compare with the pipeline.
 
-Unlike the pipeline, this script logs no load errors and starts no server. python benchmarks/duckdb_peer.py DATA
-DATABASE
+    python benchmarks/duckdb_peer.py DATA DATABASE
+
+Unlike the pipeline, this script logs no load errors and starts no server.
 """
 
 import sys

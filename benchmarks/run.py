@@ -132,7 +132,9 @@ def main() -> None:
 
 
 def report(rounds: list[dict[str, dict[str, float]]], events: int) -> None:
-    """Print each step's median time and range, and the events per second."""
+    """Print the medians and ranges of each step and of memory, the events per second, and the ratios to the rerun and
+    to DuckDB.
+    """
     medians = {}
     for name in rounds[0]:
         print(f"\n{name}")

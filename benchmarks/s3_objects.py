@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import boto3
 
+from local_redshift.program import Program
 from local_redshift.sources import read_ahead
 from local_redshift.sources.s3 import S3Store
 
@@ -90,7 +91,7 @@ def fill(objects: int) -> None:
 
 
 def measure(latency: float) -> None:
-    s3, store = boto3.client("s3"), S3Store(REGION, None)
+    s3, store = boto3.client("s3"), S3Store(Program.this(), REGION, None)
     found = store.find("s3://songs/song-data/")
     if latency:
         sum(1 for _ in read_ahead(store, found))  # fills the proxy's cache

@@ -92,7 +92,8 @@ def _opened(warehouse: Warehouse) -> tuple[Server, str]:
     data_dir, database, user, *_ = warehouse
     if not (data_dir / "data").exists():
         raise LocalRedshiftError(
-            f"there is no local warehouse in {data_dir}; choose another folder with --config or --data-dir"
+            f"there is no local warehouse in {data_dir}; "
+            "name its config file with --config or its folder with --data-dir"
         )
     server = get_server(data_dir)
     server.acquire()

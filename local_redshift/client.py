@@ -26,7 +26,7 @@ from local_redshift.sessions.protocol import PORT, REQUEST, SOCKET_NAME
 if TYPE_CHECKING:
     from psycopg2 import extensions
 
-TRIES = 3  # attempts to reach the server, which may just have been killed
+TRIES = 3  # attempts to start or reach the server, which may just have been killed
 STOP_SECONDS = 2  # seconds that a script waits at exit for its server to stop
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -187,7 +187,7 @@ class Server:
             if alone is not None:
                 if locks.is_free(
                     process
-                ):  # # the server process has ended; if it was killed, PostgreSQL may still be running
+                ):  # the server process has ended; if it was killed, PostgreSQL may still be running
                     stop(self.data_dir / "data")
                     os.close(alone)
                     return

@@ -265,7 +265,7 @@ def find_record(data: bytes, line: int) -> FoundRecord | None:
         try:
             value, end = decoder.raw_decode(text, start)
         except (ValueError, RecursionError) as error:
-            # after a syntax error, COPY continues on the next line
+            # # after a syntax error, the stand-in's COPY continues on the next line
             value, end = None, text.find("\n", getattr(error, "pos", start))
             end = len(text) if end < 0 else end
         lines = begins + text.count("\n", start, end)

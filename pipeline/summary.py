@@ -181,7 +181,7 @@ class Summary:
             lines.append(f"{counted(self.plays_rematched, 'earlier play')} matched again: the catalogue has changed")
         if self.songs_inferred or self.artists_inferred:
             songs, artists = counted(self.songs_inferred, "song"), counted(self.artists_inferred, "artist")
-            lines.append(f"{songs} and {artists} inferred so far: played, but not in the catalogue")
+            lines.append(f"{songs} and {artists} are inferred: played, but not in the catalogue")
         logs, song_files = self.files["log_data"], self.files["song_data"]
         if logs is not None and song_files is not None:
             lines.append(f"read from {counted(logs, 'log file')} and {counted(song_files, 'song file')}")

@@ -235,7 +235,7 @@ def test_output_says_what_became_of_each_table_and_reconciles(tables: Warehouse)
         "staged plays are from 2018-11-01 20:57:10.796 to 2018-11-01 20:57:10.796 UTC; "
         "4 plays staged: 2 new, 2 already there; "
         "1 of 2 plays (50.0%) matched to the catalogue; "
-        "2 songs and 1 artist inferred so far: played, but not in the catalogue; "
+        "2 songs and 1 artist are inferred: played, but not in the catalogue; "
         "read from 1 log file and 1 song file",
         "2 plays loaded into # on local in # s",
     ]
@@ -262,7 +262,7 @@ def test_output_says_what_the_catalogue_has_caught_up_with(tables: Warehouse) ->
         "; 2 plays staged: 0 new, 2 already there; 2 earlier plays matched again: the catalogue has changed; "
         in said[3]
     )
-    assert "; 1 song and 0 artists inferred so far: played, but not in the catalogue; " in said[3]
+    assert "; 1 song and 0 artists are inferred: played, but not in the catalogue; " in said[3]
 
 
 def test_row_is_compared_with_what_is_known_of_it_though_nothing_else_is_staged(tables: Warehouse) -> None:

@@ -103,7 +103,7 @@ def test_lost_answer_is_looked_into_before_anything_is_tried_again(
     run = load(tables)
     said = capsys.readouterr()
     assert "whether it landed is not known" in said.err
-    assert ("the commit had landed" in said.out) == landing
+    assert ("the commit had succeeded" in said.out) == landing
     assert "1 play loaded into" in said.out or not landing
     assert run.log.summary.tables["songplays"]["new"] == 1 or not landing
     assert run.log.steps and run.log.checks  # those of the try whose commit landed
@@ -161,7 +161,7 @@ def test_load_of_somebody_else_is_not_taken_for_ours(
     load(tables)
     sent = lose_answers(monkeypatch, landing=False)
     load(tables)
-    assert "the commit had landed" not in capsys.readouterr().out and len(sent) == 2
+    assert "the commit had succeeded" not in capsys.readouterr().out and len(sent) == 2
 
 
 def test_refused_connection_is_tried_a_few_times(warehouse: Warehouse, capsys: pytest.CaptureFixture) -> None:

@@ -240,7 +240,7 @@ def test_localhost_is_told_apart_from_the_stand_in(warehouse: Warehouse, host: s
         unused.bind(("127.0.0.1", 0))
         port = str(unused.getsockname()[1])
         warehouse.configure({("CLUSTER", "HOST"): host, ("CLUSTER", "DB_PORT"): port})
-        assert "HOST = local is the stand-in" in warehouse.run("create_tables.py", code=1).stdout
+        assert "for the stand-in, set HOST = local" in warehouse.run("create_tables.py", code=1).stdout
 
 
 def test_unknown_option_is_wrong_usage(warehouse: Warehouse) -> None:

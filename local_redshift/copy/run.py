@@ -120,7 +120,7 @@ class _CopyRun:
         return paths
 
     def _is_to_be_analyzed(self, table: TargetTable) -> bool:
-        """Return whether STATUPDATE (copy-parameters-data-load.html) requires ANALYZE."""
+        """Return whether to run ANALYZE: as STATUPDATE says or, by default, if the table is empty."""
         if self._copy.noload:
             return False
         if self._copy.statupdate is not None:

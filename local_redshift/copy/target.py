@@ -73,7 +73,7 @@ def find_table(backend: Backend, copy: CopyStatement) -> TargetTable:
 
 
 def _filled(all_columns: dict[str, tuple[Column, str]], copy: CopyStatement) -> list[Column]:
-    """Return the columns to fill: by default all; IDENTITY columns only with EXPLICIT_IDS."""
+    """Return the columns to fill: those listed, or all except IDENTITY columns (with EXPLICIT_IDS, all)."""
     identities = {name for name, (_, identity) in all_columns.items() if identity}
     listed = copy.columns or [name for name in all_columns if copy.explicit_ids or name not in identities]
     for name in listed:

@@ -28,7 +28,7 @@ def main(folder: str) -> None:
     """Serve a data directory. Print READY once clients can connect, or the reason why they can't."""
     data_dir = Path(folder)
     sys.setrecursionlimit(RECURSION_LIMIT)
-    # # fork, so that the program that starts the server, which may run for a long time, need not reap this process
+    # fork, so that the program that starts the server, which may run for a long time, need not reap this process
     if os.fork() != 0:
         os._exit(0)
     if locks.try_lock(data_dir / locks.PROCESS, locks.EXCLUSIVE) is None:

@@ -26,7 +26,7 @@ CREATE SCHEMA local_redshift;
 GRANT USAGE ON SCHEMA local_redshift TO PUBLIC;
 """
 
-# # load_errors has one row per error, load_commits one per file. As on a cluster, the columns of both are NOT NULL, and
+# load_errors has one row per error, load_commits one per file. As on a cluster, the columns of both are NOT NULL, and
 # an empty string stands for a missing value.
 # https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_ERRORS.html
 # https://docs.aws.amazon.com/redshift/latest/dg/SYS_LOAD_ERROR_DETAIL.html

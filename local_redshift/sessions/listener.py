@@ -44,7 +44,7 @@ _OPTIONS = ("application_name", "datestyle", "extra_float_digits", "options", "t
 
 
 class Access(NamedTuple):
-    """The login for clients on 127.0.0.1, and the AWS settings for their COPYs."""
+    """The login for clients on 127.0.0.1, and the AWS settings and folder for their COPYs."""
 
     user: str
     database: str

@@ -85,9 +85,9 @@ class Session:
         self._system: Backend | None = None
         self._statements: dict[
             str, list[Token]
-        ] = {}  # # prepared utility statements: PostgreSQL does not have them, because sessions/utility.py runs them
+        ] = {}  # prepared utility statements: PostgreSQL does not have them, because sessions/utility.py runs them
         self._portals: dict[str, list[Token]] = {}
-        self._varbyte: dict[str, Collection[int]] = {}  # indexes of the VARBYTE columns in each portal's rows
+        self._varbyte: dict[str, Collection[int]] = {}  # by portal that PostgreSQL runs: VARBYTE columns sent as text
         self._over_views: dict[str, OverViews] = {}  # prepared statements that read late-binding views
         self._executed = 0  # number of statements run since the last Sync
         self._skips = False  # whether to skip messages until the next Sync
@@ -304,7 +304,7 @@ class Session:
     _HANDLERS: ClassVar = {b"P": _parse, b"B": _bind, b"D": _describe, b"E": _execute, b"C": _close_prepared}
 
     def forget_prepared(self, name: str | None = None) -> bool:
-        """Forget prepared statement `name`, or all; return True if PostgreSQL lacks it."""
+        """Forget prepared statement `name`, or all; return True if only this session had it."""
         if name is not None:
             self._over_views.pop(name, None)
             return self._statements.pop(name, None) is not None

@@ -48,7 +48,7 @@ _HAS_CONSTRAINT = "SELECT 1 FROM pg_catalog.pg_constraint WHERE conrelid = to_re
 
 
 def is_utility(statement: list[Token]) -> bool:
-    """Tell whether `run` handles the statement: any but queries and DML, apart from DELETE without WHERE."""
+    """Tell whether `run` handles the statement: all but queries and DML, and also DELETE without WHERE."""
     tokens = code(statement)
     return tokens[0].word not in QUERIES or _is_delete_of_all(tokens)
 

@@ -180,7 +180,7 @@ def leave_out(selects: list[exp.Select], scopes: Scopes) -> bool:
 def _after_star(select: exp.Select) -> set[str]:
     """Remove and return the EXCLUDE columns after a star.
 
-    Without parentheses, all remaining items of the SELECT list are EXCLUDE columns.
+    All items of the SELECT list behind it count as EXCLUDE columns, because parentheses are optional.
     """
     for n, item in enumerate(select.expressions):
         star = item.this if isinstance(item, exp.Column) else item

@@ -74,7 +74,7 @@ class Scopes:
             if columns is None or merged is None:
                 return None
             known = {name for _, name, _ in listed}
-            # # if a FROM item has neither a name nor an alias, its columns can't be qualified
+            # if a FROM item has neither a name nor an alias, its columns can't be qualified
             shown = "" if source.startswith("(") else source
             listed += [(shown, name, kind) for name, kind in columns.items() if not (name in merged and name in known)]
         # the columns that USING merges come first

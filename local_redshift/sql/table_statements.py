@@ -28,7 +28,7 @@ def sort_key(statement: list[Token]) -> list[str] | None:
 
 
 class Attributes(NamedTuple):
-    """Table attributes a statement sets; unset ones are None, or {} for encodings."""
+    """Distribution, sort key and encodings that a statement sets; unset: None, {} or False."""
 
     diststyle: str | None
     distkey: str | None
