@@ -59,6 +59,12 @@ def test_status_says_when_files_were_loaded_last(played: Warehouse) -> None:
     )
 
 
+def test_users_are_shown_from_the_first_last_event_to_the_latest(played: Warehouse) -> None:
+    played.write_log([event(userId="8", firstName="Bea", ts=event()["ts"] - 3 * DAY)], "2018-10-29")
+    played.load()
+    assert "  users      2 rows   seen 2018-10-29 20:57:10 to 2018-11-02 20:57:10 UTC" in played.output("status")
+
+
 def test_last_load_is_the_latest_of_all_files(played: Warehouse) -> None:
     played.configure({("S3", "TEMP_DIR"): "temp"})
     played.load()
