@@ -246,7 +246,7 @@ def _advice(error: psycopg2.Error, statement: str, parameters: Mapping[str, Any]
         return f"see [S3] {key} in {settings.path}"
     if _COUNT_OF_PATHS.search(message):
         return (
-            f"the columns of the table and [S3] LOG_JSONPATH in {settings.path} must match; "
+            f"the table's columns must match the JSONPaths file that [S3] LOG_JSONPATH names in {settings.path}; "
             "if sql_queries.py was changed, run create_tables.py"
         )
     if _ROLE_REFUSED.search(message):

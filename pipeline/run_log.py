@@ -25,7 +25,7 @@ _stamped: set[int] = set()  # file descriptors of the streams whose lines begin 
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Tell whether a standard stream is a terminal; None means a closed stream."""
+    """Tell whether a standard stream is a terminal. A closed stream is None, and is not one."""
     return stream is not None and stream.isatty()
 
 

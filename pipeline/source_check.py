@@ -295,9 +295,9 @@ def _overflow(session: Session, error: LoadError) -> str:
     if not fitting:
         return ""
     return (
-        f"the number is for column {fitting[0]}"
+        f"the number belongs to column {fitting[0]}"
         if record
-        else f"the number is for one of these columns: {', '.join(fitting)}"
+        else f"the number belongs to one of these columns: {', '.join(fitting)}"
     )
 
 

@@ -127,7 +127,7 @@ def test_events_of_another_shape(loaded: Warehouse, line: object, message: str) 
     [
         ("{", "not one JSON object"),
         ('{"jsonpaths": ["$.a"]}', "columns should match"),
-        ('{"jsonpaths": [1]}', "is not a path"),
+        ('{"jsonpaths": [1]}', "is not a JSONPath expression"),
     ],
 )
 def test_jsonpaths_file(loaded: Warehouse, content: str, message: str) -> None:

@@ -272,10 +272,10 @@ def test_errors_of_songs_are_told_as_such_where_the_prefix_of_the_logs_has_them_
 def test_overflow_names_the_column(tables: Warehouse, changes: dict[str, int], column: str) -> None:
     tables.write_log([event(), event(**changes)])
     tables.write_songs([song()])
-    assert f"the number is for column {column}\n" in tables.failing_output()
+    assert f"the number belongs to column {column}\n" in tables.failing_output()
     tables.write_log([event()])
     tables.write_songs([song(year=2**31)])
-    assert "the number is for column year\n" in tables.failing_output()
+    assert "the number belongs to column year\n" in tables.failing_output()
 
 
 @pytest.mark.stand_in_only
@@ -287,7 +287,7 @@ def test_overflow_in_a_file_that_only_the_cluster_can_read_names_the_columns_of_
     upload(bucket, tables.folder)
     tables.use("s3://sparkify")
     monkeypatch.setattr("pipeline.file_store._aws_credentials", no_credentials)
-    assert "for one of these columns: item_in_session, session_id, status, user_id\n" in tables.failing_output()
+    assert "to one of these columns: item_in_session, session_id, status, user_id\n" in tables.failing_output()
 
 
 def no_credentials() -> None:

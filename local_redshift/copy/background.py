@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
-PATIENCE = 0.2  # seconds to wait for the thread to end; a thread that is waiting for S3 takes longer
+PATIENCE = 0.2  # seconds to wait for the thread to end; one that is waiting for S3 is left to end later
 
 
 def in_background(

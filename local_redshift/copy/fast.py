@@ -51,7 +51,7 @@ class FastRows:
     def for_copy(
         converters: Sequence[Converter], paths: list[JsonPath] | None, ignores_case: bool
     ) -> "FastRows | None":
-        """Return the converter; None if columns, JSONPaths or 'auto ignorecase' always need the exact path."""
+        """Return the converter, or None if the columns, the JSONPaths or 'auto ignorecase' rule out this path."""
         keys = [(converter.column.name,) for converter in converters] if paths is None else paths
         names = [path[0] for path in keys if len(path) == 1 and isinstance(path[0], str)]
         if len(set(names)) < len(converters) or ignores_case:
@@ -199,7 +199,7 @@ class _FastField:
 
 
 def _without_json_escapes(lines: bytes) -> bytes:
-    """Unescape control characters: PostgreSQL's CSV unescapes only quotes and backslashes.
+    """Unescape JSON's control characters, since PostgreSQL's CSV parser knows only quotes and backslashes.
 
     Raise _DoesNotFit for a NUL, which the server can't store.
     """

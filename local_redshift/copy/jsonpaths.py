@@ -47,7 +47,7 @@ def parse_jsonpaths(data: bytes, name: str) -> list[JsonPath] | None:
 def parse_path(path: object, name: str) -> JsonPath:
     """Return the steps of a path such as "$.a.b[0]" or "$['a']['b'][0]". Raise SourceError for any other notation."""
     if not isinstance(path, str) or not path:
-        raise _invalid(name, f"{json.dumps(path)} is not a path")
+        raise _invalid(name, f"{json.dumps(path)} is not a JSONPath expression")
     if not path.startswith("$") or len(path) == 1:
         raise _invalid(name, f"{path} does not start with $. or $[")
     steps = _bracket_steps(path) if path[1] == "[" else _dot_steps(path)

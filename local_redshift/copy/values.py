@@ -281,7 +281,7 @@ def _fitted(text: str, field: Field, reason: str) -> str:
 
 
 def _is_bad_byte(char: str) -> bool:
-    return "\udc80" <= char <= "\udcff"  # an invalid UTF-8 byte; other surrogates come from JSON escapes
+    return "\udc80" <= char <= "\udcff"  # these stand for invalid UTF-8 bytes; other surrogates come from JSON escapes
 
 
 def _bytes_of(char: str) -> int:
