@@ -63,8 +63,9 @@ def wait_for_lock(session: Session, lock: str, awaited: str) -> None:
 def copy(session: Session, statement: Copy, parameters: Parameters) -> None:
     """Run a COPY and record it in the run log.
 
-    Raise PipelineError if COPY fails because of bad records, or leaves out more bad records than [S3] MAXERROR allows.
-    In both cases the transaction is rolled back, and the load errors are saved to load_errors.csv.
+    Raise PipelineError if COPY fails because of bad records, or if the COPYs of a source together leave out more of
+    them than [S3] MAXERROR allows. In both cases the transaction is rolled back, and the load errors are saved to
+    load_errors.csv.
     """
     with session.step(statement) as step:
         session.connection.notices.clear()

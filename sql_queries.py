@@ -453,7 +453,7 @@ SELECT DISTINCT song_title, artist_name, song_length, song_id, artist_id
 FROM songplays
 WHERE song_id IN (SELECT song_id FROM to_rematch) OR artist_id IN (SELECT artist_id FROM to_rematch)""")
 
-# WITH --replace: BEFORE NEW VERSIONS ARE INSERTED ---------------------------------------------------------------------
+# WITH --replace: DELETE THE OLD VERSIONS ------------------------------------------------------------------------------
 
 # The key of a play, and the join condition for the event with the same key.
 _KEY = "start_time, session_id, item_in_session"

@@ -1,10 +1,9 @@
 """Query a local warehouse with psql, or let other clients connect. The SQL dialect is Redshift's.
 
-    python -m local_redshift [--config dwh.cfg] [psql's options]
-    python -m local_redshift [--config dwh.cfg] serve [--port 5439]
+    python -m local_redshift [--config dwh.cfg | --data-dir FOLDER] [psql's options]
+    python -m local_redshift [--config dwh.cfg | --data-dir FOLDER] serve [--port 5439]
 
-Run it in the project folder. Without --config it opens the warehouse in --data-dir. COPY uses the AWS settings of the
-current shell.
+Run it in the project folder. COPY uses the AWS settings of the current shell.
 """
 
 import argparse

@@ -278,7 +278,7 @@ class TempFolder:
             raise type(error)(f"{error}; see [S3] TEMP_DIR in {self._config}") from error
 
     def clear_left_over(self) -> None:
-        """Delete files that killed runs left: any over a day old and, in a load, this warehouse's."""
+        """Delete files that killed runs left: all over a day old and, in a load, all of this warehouse's."""
         with self._named(), announce_wait("the list of files under TEMP_DIR"):
             found = [file.name for file in self._store.list(f"{self._temp_dir}/etl-")]
         self._delete([name for name in found if self._is_left_over(name.removeprefix(f"{self._temp_dir}/"))])

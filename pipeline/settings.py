@@ -11,7 +11,7 @@ from storage.local_files import user_path
 
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "dwh.cfg"
 
-TEMP_DIR_BYTES = 180  # maximum; leaves room for packed objects' names: the system tables truncate paths at 256 bytes
+TEMP_DIR_BYTES = 180  # maximum length: packed objects' names follow, and the system tables truncate paths at 256 bytes
 
 # https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-load.html#copy-maxerror
 MOST_ERRORS = 100_000

@@ -114,7 +114,7 @@ class RecordReader:
         return end
 
     def _next(self, at: int, final: bool) -> tuple[Record | BadRecord | None, int]:
-        """Return the record that begins at `at`, or None if it is incomplete, and its end."""
+        """Return the record that begins at `at` and the position of its end; None for a record that is incomplete."""
         if self._text[at] not in "{[":
             return self._junk(at, final)
         try:

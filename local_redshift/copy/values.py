@@ -231,7 +231,7 @@ _REPLACED = re.compile(f"[\ud800-\udfff{_NONCHARACTERS}]")  # characters that AC
 
 
 def surely_fits(text: str, length: int) -> bool:
-    """Tell whether any string of this many characters fits into `length` bytes."""
+    """Tell whether a string fits into `length` bytes even if each of its characters takes the most bytes."""
     return len(text) * MOST_BYTES <= length
 
 

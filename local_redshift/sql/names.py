@@ -180,7 +180,7 @@ def leave_out(selects: list[exp.Select], scopes: Scopes) -> bool:
 def _after_star(select: exp.Select) -> set[str]:
     """Remove and return the EXCLUDE columns after a star.
 
-    All items of the SELECT list behind it count as EXCLUDE columns, because parentheses are optional.
+    All SELECT items after EXCLUDE count as excluded, because the list needs no parentheses.
     """
     for n, item in enumerate(select.expressions):
         star = item.this if isinstance(item, exp.Column) else item

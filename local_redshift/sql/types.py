@@ -187,7 +187,9 @@ def column_type(name: str, tokens: list[Token], table: str) -> tuple[str, list[s
 
 def _number(token: Token, limit: int, sql_type: str, least: int = 1) -> int:
     if token.kind != "number" or not token.text.isdigit() or not least <= int(token.text) <= limit:
-        raise NotSupported(f"{sql_type}({token.text}): Redshift takes {least} to {limit}, or MAX for text")
+        raise NotSupported(
+            f"{sql_type}({token.text}): Redshift accepts {least} to {limit}, or MAX for a character type"
+        )
     return int(token.text)
 
 
