@@ -106,7 +106,7 @@ SQL_TESTS = (
         r"\w+_queries",
         (("test_sql_queries.py", "test_checks.py"), ("test_etl.py", "test_load_errors.py", "test_window.py")),
     ),
-    (r"\w+_check|whole_star_window", (("test_checks.py",), ("test_window.py",))),
+    (r"\w+_check|whole_star_window", (("test_checks.py",), ("test_window.py",), ("test_changed_input.py",))),
     (r"(session_)?load_errors\w*", (("test_load_errors.py",), ("test_messages.py",))),
     (r"copy_progress\w*", (("test_progress.py",),)),
     (r"\w*to_rematch\w*", (("test_window.py",), ("test_checks.py", "test_incremental.py"))),

@@ -167,6 +167,7 @@ def test_few_plays_without_any_field_are_loaded(tables: Warehouse) -> None:
     tables.write_songs([song()])
     tables.write_log(day(19, **dict.fromkeys(PLAY_FIELDS)))
     assert "19 plays loaded into" in tables.output()
+    tables.output("verify")
 
 
 @pytest.mark.parametrize(("lacking", "warned"), [(2, False), (3, True)])
@@ -174,9 +175,10 @@ def test_more_than_one_play_in_twenty_without_a_value_is_a_warning(
     tables: Warehouse, lacking: int, warned: bool
 ) -> None:
     tables.write_songs([song()])
-    tables.write_log([*day(40 - lacking), *day(lacking, userAgent=None, sessionId=2)])
+    tables.write_log([*day(40 - lacking), *day(lacking, sessionId=2, **dict.fromkeys(PLAY_FIELDS))])
     said = tables.output()
-    assert (f"warning: {lacking} of 40 plays have no user_agent" in said) is warned
+    for column in PLAY_FIELDS.values():
+        assert (f"warning: {lacking} of 40 plays have no {column}" in said) is warned
     assert "40 plays loaded into" in said
 
 
