@@ -750,6 +750,14 @@ def test_check_is_silent_where_all_agrees(tables: Warehouse) -> None:
     assert checked(tables) == []
 
 
+def test_check_looks_at_the_columns_of_its_own_schema(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    tables.write_log([event()])
+    tables.query("CREATE SCHEMA other")
+    tables.query("CREATE TABLE other.staging_events (device VARCHAR(9))")
+    assert checked(tables) == []
+
+
 @needs_real_data
 def test_check_is_silent_about_the_real_data(tables: Warehouse) -> None:
     tables.use(REAL_DATA)

@@ -466,3 +466,24 @@ def test_every_check_is_tried() -> None:
     tried_here.append(sql_queries.loaded_plays_check)
     assert said_by(tried_here) == {*IN_SMALL_TABLES, *IN_PLAYS, *IN_STAGED}
     assert said_by(sql_queries.verify_queries) == {*IN_SMALL_TABLES, *IN_PLAYS, *IN_WHOLE_STAR}
+
+
+def test_verify_ignores_trailing_blanks_of_titles_and_names(tables: Warehouse) -> None:
+    tables.write_songs([song(title="Song  "), song(song_id="SO2", title="Tune", artist_name="Band  ")])
+    tunes = [event(song="Tune", itemInSession=1), event(song="Tune", artist="Band   ", itemInSession=2)]
+    tables.write_log([event(), *tunes])
+    tables.load()
+    assert tables.query("SELECT COUNT(*) FROM songplays WHERE song_id IN ('SO1', 'SO2')") == [(3,)]
+    tables.output("verify")
+
+
+@pytest.mark.parametrize(
+    ("damage", "wrong"),
+    [
+        ("UPDATE songplays SET artist_id = NULL WHERE song_id = 'SO1'", "songplays.artist_id differs"),
+        ("UPDATE artists SET name = NULL WHERE artist_id LIKE 'EV%'", "inferred artist_id does not match"),
+    ],
+)
+def test_missing_value_differs_from_any_other(two_days: Warehouse, damage: str, wrong: str) -> None:
+    two_days.query(damage)
+    assert wrong in two_days.failing_output("verify")
