@@ -89,17 +89,30 @@ def test_each_column_that_many_plays_lack_is_a_warning(tables: Warehouse) -> Non
         assert f"warning: 3 of 20 plays have no {column} (`$.{field}` in the JSONPaths file)\n" in said
 
 
-def test_each_other_column_without_a_value_is_a_warning(tables: Warehouse) -> None:
-    of_events = ("auth", "firstName", "gender", "lastName", "method", "registration", "status")
-    of_songs = ("num_songs", "artist_latitude", "artist_longitude", "artist_location", "duration", "year")
-    tables.write_log(day(20, **dict.fromkeys(of_events)))
-    tables.write_song_file([song(song_id=f"SO{n}", **dict.fromkeys(of_songs)) for n in range(20)])
+OTHER_EVENT_FIELDS = {
+    "auth": "auth",
+    "firstName": "first_name",
+    "gender": "gender",
+    "lastName": "last_name",
+    "method": "method",
+    "registration": "registration",
+    "status": "status",
+}
+OTHER_SONG_FIELDS = ("num_songs", "artist_latitude", "artist_longitude", "artist_location", "duration", "year")
+
+
+@pytest.mark.parametrize(("records", "warned"), [(19, False), (20, True)])
+def test_each_other_column_without_a_value_in_many_records_is_a_warning(
+    tables: Warehouse, records: int, warned: bool
+) -> None:
+    tables.write_log(day(records, **dict.fromkeys(OTHER_EVENT_FIELDS)))
+    tables.write_song_file([song(song_id=f"SO{n}", **dict.fromkeys(OTHER_SONG_FIELDS)) for n in range(records)])
     said = tables.output()
-    columns = ("auth", "first_name", "gender", "last_name", "method", "registration", "status")
-    for table, names in (("staging_events", columns), ("staging_songs", of_songs)):
-        for column in names:
-            assert f"warning: 20 of 20 records have no value for {table}.{column}\n" in said
-    assert said.count("warning: ") == len(columns) + len(of_songs)
+    columns = [f"staging_events.{name}" for name in OTHER_EVENT_FIELDS.values()]
+    columns += [f"staging_songs.{name}" for name in OTHER_SONG_FIELDS]
+    for column in columns:
+        assert (f"warning: {records} of {records} records have no value for {column}\n" in said) is warned
+    assert said.count("warning: ") == len(columns) * warned
 
 
 def test_renamed_day_among_many_is_noticed_only_alone(tables: Warehouse) -> None:
