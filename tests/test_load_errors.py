@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 
+import psycopg2
 import pytest
 from helpers import (
     REAL_LOAD_ERRORS,
@@ -184,6 +185,19 @@ def test_errors_of_an_older_session_of_the_same_number_are_not_taken_for_ours(
     assert "1 record would not load" in tables.failing_output("check")
     listed = (tables.folder / "load_errors.csv").read_text()
     assert "events.json" in listed and "other.json" not in listed
+
+
+@pytest.mark.stand_in_only
+@pytest.mark.parametrize("query", sql_queries.session_load_errors_queries)
+def test_errors_of_a_session_stay_its_own_when_other_sessions_begin(tables: Warehouse, query: str) -> None:
+    bad = tables.write_log([event(userId="me")])
+    with contextlib.closing(tables.connect()) as connection, connection.cursor() as cursor:
+        with pytest.raises(psycopg2.Error, match="stl_load_errors"):
+            cursor.execute(f"COPY staging_events FROM '{bad}' JSON 'auto' IAM_ROLE default")
+        connection.rollback()
+        with contextlib.closing(tables.connect()):
+            cursor.execute(query)
+            assert len(cursor.fetchall()) == 1
 
 
 def old_errors(tables: Warehouse) -> None:

@@ -79,6 +79,18 @@ def test_plays_that_two_folders_have_are_told_apart_from_those_that_were_there(
     assert "1 play loaded into" in said and "3 already there" in said and "folders match" not in said
 
 
+def test_folders_that_a_copy_has_read_are_named_on_serverless_as_well(sourced: Warehouse) -> None:
+    """Serverless has no STL views."""
+    for number in (1, 2):
+        write(sourced.folder / "logs-old/2017/a.json", event(itemInSession=number))
+        sourced.load()  # what an earlier COPY read is not told again
+    shutil.rmtree(sourced.folder / "logs-old")
+    sourced.query("DROP VIEW local_redshift.stl_load_commits; COMMIT; SELECT 1")
+    for folder in ("logs-a", "logs-b"):
+        write(sourced.folder / folder / "a.json", event(itemInSession=1))
+    assert f"COPY reads all of them: {sourced.folder}/logs-a/, {sourced.folder}/logs-b/\n" in sourced.output()
+
+
 def test_file_with_a_slash_at_its_end_is_no_folder(sourced: Warehouse) -> None:
     write(sourced.folder / "logs/a.json", event())
     sourced.configure({("S3", "LOG_DATA"): "logs/a.json/"})
