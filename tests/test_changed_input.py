@@ -467,6 +467,18 @@ def test_inferred_artist_of_a_replaced_play_without_a_song_goes(tables: Warehous
     assert tables.query("SELECT name FROM artists WHERE artist_id LIKE 'EV%'") == [("Y",)]
 
 
+def test_inferred_artist_of_a_replaced_play_stays_for_other_plays(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    tables.write_log([event(song="One", artist="X")], "2018-11-01")
+    later = tables.write_log([event(song="Two", artist="X", ts=event()["ts"] + 86_400_000)], "2018-11-02")
+    tables.load()
+    later.unlink()
+    tables.write_log([event(song="One", artist="Y")], "2018-11-01")
+    tables.output(replace=True)
+    tables.output("verify")
+    assert tables.query("SELECT name FROM artists WHERE artist_id LIKE 'EV%' ORDER BY 1") == [("X",), ("Y",)]
+
+
 def test_replaced_play_of_a_song_of_the_catalogue_leaves_the_other_plays_unread(tables: Warehouse) -> None:
     tables.write_songs([song()])
     tables.write_log([event(level="free")])
