@@ -467,6 +467,11 @@ def test_inferred_artist_of_a_replaced_play_without_a_song_goes(tables: Warehous
     assert tables.query("SELECT name FROM artists WHERE artist_id LIKE 'EV%'") == [("Y",)]
 
 
+def test_replace_counts_new_users_apart_from_those_whose_row_is_written_again(loaded: Warehouse) -> None:
+    loaded.write_log([event(song="Another", itemInSession=19), event(userId="9", firstName="Cleo", itemInSession=99)])
+    assert "; users 1 new, 0 changed, 1 unchanged; " in loaded.output(replace=True)
+
+
 def test_inferred_artist_of_a_replaced_play_stays_for_other_plays(tables: Warehouse) -> None:
     tables.write_songs([song()])
     tables.write_log([event(song="One", artist="X")], "2018-11-01")
