@@ -468,8 +468,9 @@ def test_inferred_artist_of_a_replaced_play_without_a_song_goes(tables: Warehous
 
 
 def test_replace_counts_new_users_apart_from_those_whose_row_is_written_again(loaded: Warehouse) -> None:
-    loaded.write_log([event(song="Another", itemInSession=19), event(userId="9", firstName="Cleo", itemInSession=99)])
-    assert "; users 1 new, 0 changed, 1 unchanged; " in loaded.output(replace=True)
+    new = [event(userId=str(number), itemInSession=number) for number in (98, 99)]
+    loaded.write_log([event(song="Another", itemInSession=19), *new])
+    assert "; users 2 new, 0 changed, 1 unchanged; " in loaded.output(replace=True)
 
 
 def test_inferred_artist_of_a_replaced_play_stays_for_other_plays(tables: Warehouse) -> None:
