@@ -158,7 +158,7 @@ def test_readme_lists_the_options_and_types_of_the_code() -> None:
     table = readme.split("| Options | Effect |")[1].split("\n\n")[0]
     listed = re.findall(r"`([A-Z_0-9]+)`", "".join(line.split("|")[1] for line in table.splitlines()[2:]))
     assert sorted(listed) == sorted(statement.TAKEN)
-    types = readme.split("have these types:")[1].split(".\n")[0]
+    types = readme.split("COPY can fill columns of these types:")[1].split(".\n")[0]
     found = {
         "bytea"
         if name in BYTES_TYPES
