@@ -2,7 +2,6 @@
 
 import bisect
 import csv
-import io
 import re
 from array import array
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ from psycopg2 import extensions
 
 from pipeline.run_log import say
 from pipeline.settings import Source
-from storage.local_files import replace_file
+from storage.local_files import replacing
 
 
 class Origin(NamedTuple):
@@ -160,9 +159,8 @@ def read_first(
 
 def write_csv(path: Path, table: Table) -> None:
     """Write the table to a file atomically. Raise OSError on failure."""
-    lines = io.StringIO()
-    csv.writer(lines, lineterminator="\n").writerows([table.columns, *table.rows])
-    replace_file(path, lines.getvalue())
+    with replacing(path) as file:
+        csv.writer(file, lineterminator="\n").writerows([table.columns, *table.rows])
 
 
 def source_of(error: LoadError, source: Source) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol, TextIO
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.summary import Summary, counted
-from storage.local_files import replace_file
+from storage.local_files import replacing
 
 REPORT_VERSION = 2  # version of the report's fields; see docs/runs.md
 REPORTED_ERRORS = 100  # maximum number of load errors in the report; after --check, load_errors.csv has all
@@ -293,8 +293,9 @@ def _write(report: Path, text: str) -> None:
     """Write a file atomically. A pipe or a device is written to directly."""
     if _is_device(report):
         report.write_text(text, encoding="utf-8")
-    else:
-        replace_file(report, text)
+        return
+    with replacing(report) as file:
+        file.write(text)
 
 
 def _is_device(report: Path) -> bool:

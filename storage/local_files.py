@@ -3,9 +3,11 @@
 https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-source-s3.html
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 
 def user_path(path: str | Path) -> Path:
@@ -13,15 +15,16 @@ def user_path(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111  # Path.expanduser fails where there is no such user
 
 
-def replace_file(path: Path, text: str, mode: int | None = None) -> None:
-    """Write a file atomically: readers see either the old content or the new. Raise OSError on failure.
+@contextlib.contextmanager
+def replacing(path: Path, mode: int | None = None) -> Iterator[TextIO]:
+    """Write a file atomically: readers see either the old content or what the block writes.
 
-    `mode` is the file's permissions; by default, they follow the umask.
+    `mode` is the file's permissions; by default, they follow the umask. Raise OSError on failure.
     """
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         with open(unfinished, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+            yield file
         if mode is not None:
             unfinished.chmod(mode)
         unfinished.replace(path)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from local_redshift.errors import NotSupported, SyntaxRefused
 from local_redshift.sql.catalog import Catalog, Columns, ColumnType
 from local_redshift.sql.tokens import Token, code, text
-from storage.local_files import replace_file
+from storage.local_files import replacing
 
 FILE = "translations.json"
 MOST = 500  # maximum number of statements whose translations are kept in the file
@@ -72,8 +72,8 @@ def keep() -> None:
         return
     latest = list(_known.items())[-MOST:]
     listed = [[*key, known.sql, list(known.answers.items())] for key, variants in latest for known in variants]
-    with contextlib.suppress(OSError):
-        replace_file(_file, json.dumps({"code": _fingerprint(), "translations": listed}), mode=0o600)
+    with contextlib.suppress(OSError), replacing(_file, mode=0o600) as file:
+        json.dump({"code": _fingerprint(), "translations": listed}, file)
 
 
 def _fingerprint() -> str:

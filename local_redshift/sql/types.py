@@ -67,15 +67,7 @@ POSTGRES_TYPES = {
         *((name, "bytea") for name in BYTES_TYPES),
     )
 } | {D.BINARY: "bytea", D.INTERVAL: "interval", D.NAME: "name"}
-_NOT_SUPPORTED = {D.GEOMETRY: "GEOMETRY", D.GEOGRAPHY: "GEOGRAPHY", D.HLLSKETCH: "HLLSKETCH"}
-
-# Limits a column's length in bytes, as Redshift does; PostgreSQL's own limit is in characters. Trailing blanks past the
-# limit are allowed, since Redshift truncates them. For any other value that is too long, too_long() raises Redshift's
-# error.
-_BYTES_CHECK = (
-    "CONSTRAINT {check} CHECK ((octet_length({column}) <= {n}) IS NOT FALSE "
-    "OR octet_length(rtrim({column})) <= {n} OR local_redshift.too_long('{type}'))"
-)
+_NOT_SUPPORTED = ("GEOMETRY", "GEOGRAPHY", "HLLSKETCH")
 
 # a cluster's message, from redshift_connector's tests
 UNSUPPORTED = 'Column "{table}.{column}" has unsupported type "{type}".'
@@ -110,8 +102,8 @@ def cast(node: exp.Cast, source: ColumnType | None) -> None:
         return
     elif name is not None and not to.args.get("nested"):
         node.set("to", exp.Var(this=f"pg_catalog.{name}"))  # qualified, since a table may have the same name as a type
-    elif to.this in _NOT_SUPPORTED:
-        raise not_supported(f"the type {_NOT_SUPPORTED[to.this]}")
+    elif to.this.name in _NOT_SUPPORTED:
+        raise not_supported(f"the type {to.this.name}")
     else:
         raise not_in_redshift(f"the type {to.sql(dialect='postgres')}")
     if isinstance(node, exp.TryCast):
@@ -180,7 +172,7 @@ def column_type(name: str, tokens: list[Token], table: str) -> tuple[str, list[s
             scale = _number(arguments[2], precision, words, least=0) if len(arguments) > 2 else 0
             return f"pg_catalog.numeric({precision},{scale})", [], rest
     named = " ".join(token.text for token in tokens[:1]) or "(nothing)"
-    if named.upper() in ("GEOMETRY", "GEOGRAPHY", "HLLSKETCH", "INTERVAL"):
+    if named.upper() in (*_NOT_SUPPORTED, "INTERVAL"):
         raise not_supported(f"the type {named}: column {name}")
     raise NotSupported(UNSUPPORTED.format(table=table, column=name[1:-1], type=named))
 
@@ -194,9 +186,13 @@ def _number(token: Token, limit: int, sql_type: str, least: int = 1) -> int:
 
 
 def _bytes_check(name: str, base: str, length: int) -> str:
+    """Return a constraint on the length in bytes, as Redshift counts it; PostgreSQL counts characters.
+
+    Trailing blanks of text past the length are allowed, since Redshift truncates them. For any other value that is too
+    long, too_long() raises Redshift's error.
+    """
     full_name = {"varchar": "character varying", "bpchar": "character", "bytea": "binary varying"}[base]
-    if base == "bytea":
-        check = quote(f"{name[1:-1]}_bytes")
-        failing = f"local_redshift.too_long('{full_name}({length})')"
-        return f"CONSTRAINT {check} CHECK ((octet_length({name}) <= {length}) IS NOT FALSE OR {failing})"
-    return _BYTES_CHECK.format(check=quote(f"{name[1:-1]}_bytes"), column=name, n=length, type=f"{full_name}({length})")
+    blanks = "" if base == "bytea" else f"OR octet_length(rtrim({name})) <= {length} "
+    fits = f"(octet_length({name}) <= {length}) IS NOT FALSE {blanks}"
+    check = quote(f"{name[1:-1]}_bytes")
+    return f"CONSTRAINT {check} CHECK ({fits}OR local_redshift.too_long('{full_name}({length})'))"
