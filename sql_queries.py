@@ -1152,8 +1152,7 @@ FROM svv_columns
 WHERE table_schema = %(schema)s AND table_name = %(table)s
 ORDER BY ordinal_position""")
 
-# Whether a table exists where DROP TABLE would look for it: in the given schema or, if none is given, on the search
-# path.
+# Whether DROP TABLE would find a table: in the given schema or, without one, on the search path.
 existing_table = Statement("""
 SELECT 1
 FROM pg_class

@@ -185,9 +185,8 @@ class Server:
         while time.monotonic() < deadline:
             alone = locks.try_lock(users, locks.EXCLUSIVE)
             if alone is not None:
-                if locks.is_free(
-                    process
-                ):  # the server process has ended; if it was killed, PostgreSQL may still be running
+                # the server process has ended; if it was killed, PostgreSQL may still be running
+                if locks.is_free(process):
                     stop(self.data_dir / "data")
                     os.close(alone)
                     return

@@ -1,7 +1,7 @@
 """Redshift's COPY error codes and messages, and PostgreSQL's errors reworded.
 
 Comments give the source of each message. "Seen" means found in a published row or log; "guess" marks wording that is
-not known (see README.md, "Where Redshift's behaviour is not known").
+not known (see README.md, "Assumptions about Redshift").
 """
 
 import re
@@ -24,9 +24,8 @@ EXTERNAL = 8001  # code of S3 and IAM failures, shown in the DETAIL block
 # Load errors: err_reason
 VARCHAR_TOO_LONG = "String length exceeds DDL length"  # seen on a cluster
 VARBYTE_TOO_LONG = VARCHAR_TOO_LONG  # wording guessed
-CHAR_TOO_LONG = (
-    "Char length exceeds DDL length"  # https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_ERRORS.html
-)
+# https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_ERRORS.html
+CHAR_TOO_LONG = "Char length exceeds DDL length"
 INTEGER_LITERAL_OVERFLOW = "Overflow, Column type: {type}"  # seen for Integer
 INTEGER_OVERFLOW = "Overflow ({type} valid range {low} to {high})"  # seen for Integer
 DECIMAL_OVERFLOW = "Overflow for NUMERIC({precision},{scale})"  # guess: same wording as for an SQL cast

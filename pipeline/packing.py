@@ -50,9 +50,7 @@ SMALL = 1 << 20  # bytes; COPY reads larger files directly
 FEW = 16  # with this many small files or fewer, packing is not worth it
 MOST_OBJECTS = 16
 MOST_BYTES = 4 << 30  # maximum bytes packed per source; COPY reads the remaining files directly
-PACKED_BYTES = (
-    8 << 20
-)  # minimum bytes of files per packed object, unless there is only one object; about 1 MB after gzip
+PACKED_BYTES = 8 << 20  # minimum bytes of files per packed object, if there are several; about 1 MB after gzip
 
 
 class Packed(NamedTuple):

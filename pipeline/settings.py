@@ -23,9 +23,8 @@ _SWITCH = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false
 _ROLE_ARN = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 _REGION_OF_HOST = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.redshift(?:-serverless)?\.amazonaws\.com")
 _ENDPOINT = re.compile(r"(?P<host>[^/:]+)(?::(?P<port>[^/:]*))?(?:/(?P<database>.*))?")  # as AWS's console shows it
-_HOST = re.compile(
-    r"[\w.-]+|/.*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*"
-)  # a host name, a Unix socket's folder, or an IPv6 address
+# a host name, a Unix socket's folder, or an IPv6 address
+_HOST = re.compile(r"[\w.-]+|/.*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d+")
 
 

@@ -169,9 +169,8 @@ class _Parser:
         if word in TEXTS:
             self._skip("AS")
             text = self._string(word)
-            if word == "TIMEFORMAT" and re.search(
-                "OF|TZ", text.upper()
-            ):  # https://docs.aws.amazon.com/redshift/latest/dg/r_DATEFORMAT_and_TIMEFORMAT_strings.html
+            # https://docs.aws.amazon.com/redshift/latest/dg/r_DATEFORMAT_and_TIMEFORMAT_strings.html
+            if word == "TIMEFORMAT" and re.search("OF|TZ", text.upper()):
                 raise SyntaxRefused("COPY: TIMEFORMAT can't have a time zone (OF or TZ); 'auto' reads time zones")
             named: dict[str, Any] = {word.lower(): text}
             return replace(copy, **named)

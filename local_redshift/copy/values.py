@@ -275,9 +275,8 @@ def _fitted(text: str, field: Field, reason: str) -> str:
     cut = encoded[:length].decode(errors="ignore")  # never cut within a character
     if field.copy.truncatecolumns or not encoded[length:].strip(b" "):
         return cut
-    raise ValueRefused(
-        messages.TOO_LONG, reason, shows_value=reason != messages.VARCHAR_TOO_LONG
-    )  # a cluster's load errors omit a value that is too long for a VARCHAR
+    # a cluster's load errors omit a value that is too long for a VARCHAR
+    raise ValueRefused(messages.TOO_LONG, reason, shows_value=reason != messages.VARCHAR_TOO_LONG)
 
 
 def _is_bad_byte(char: str) -> bool:

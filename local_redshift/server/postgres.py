@@ -77,9 +77,8 @@ class Postgres:
         try:
             Backend(self.socket_dir / SOCKET_NAME, {"user": ADMIN, "database": "postgres"}).close()
         except BackendError as error:
-            return (
-                error.fields.get("C") != CANNOT_CONNECT_NOW
-            )  # any other error, such as "too many sessions", means that the server is running
+            # any other error, such as "too many sessions", means that the server is running
+            return error.fields.get("C") != CANNOT_CONNECT_NOW
         except BackendLost:
             return False
         return True
@@ -115,8 +114,8 @@ class Postgres:
     def _clear_left_overs(self) -> None:
         """Keep PostgreSQL from mistaking a killed server for a running one.
 
-        PostgreSQL does not start if another program now has the process id in postmaster.pid. So replace that id with
-        the id of this process: PostgreSQL ignores the id of its own parent. Keep the rest of the file, which tells
+        PostgreSQL does not start if another program now has the process id that is in postmaster.pid. So replace it
+        with the id of this process, which PostgreSQL ignores as that of its parent. Keep the rest of the file: it tells
         PostgreSQL whether children of the killed server are still running.
         """
         pid_file = self.pgdata / "postmaster.pid"

@@ -19,9 +19,8 @@ from local_redshift.server.postgres import Postgres, stop
 
 READY = "ready"
 LOG = "process.log"
-RECURSION_LIMIT = (
-    3000  # a SUPER value may have 1,000 levels of nesting, too many for Python's default recursion limit of 1,000
-)
+# a SUPER value may have 1,000 levels of nesting, too many for Python's default recursion limit of 1,000
+RECURSION_LIMIT = 3000
 
 
 def main(folder: str) -> None:

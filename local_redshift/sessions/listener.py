@@ -159,9 +159,8 @@ class Listener:
             client.flush()
             return None
         who = {"user": user, "database": database, "client_encoding": "UTF8", "application_name": REPORTS}
-        who["options"] = (
-            "-c lock_timeout=10s"  # needed because clients can't cancel a session that writes to the system tables
-        )
+        # needed because clients can't cancel a session that writes to the system tables
+        who["options"] = "-c lock_timeout=10s"
         program = access.program if access is not None else self._own_program
         session = Session(client, backend, lambda: self._postgres.session(who), program, is_private=access is None)
         session.on_names_changed = self._prepared.clear

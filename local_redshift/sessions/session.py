@@ -83,9 +83,8 @@ class Session:
         self._client = client
         self._open_system = open_system
         self._system: Backend | None = None
-        self._statements: dict[
-            str, list[Token]
-        ] = {}  # prepared utility statements: PostgreSQL does not have them, because sessions/utility.py runs them
+        # prepared utility statements: PostgreSQL does not have them, because sessions/utility.py runs them
+        self._statements: dict[str, list[Token]] = {}
         self._portals: dict[str, list[Token]] = {}
         self._varbyte: dict[str, Collection[int]] = {}  # by portal that PostgreSQL runs: VARBYTE columns sent as text
         self._over_views: dict[str, OverViews] = {}  # prepared statements that read late-binding views

@@ -308,9 +308,10 @@ def create_view(statement: list[Token], catalog: Catalog) -> str:
         tree = grammar.parse(without_binding(query))
         refusals.check(list(tree.walk()))
         if any(not table.db and cte_named(table) is None and _is_named(table) for table in tree.find_all(exp.Table)):
+            # as seen on a cluster
             raise RedshiftError(
                 "All the relation names inside should be qualified when creating VIEW WITH NO SCHEMA BINDING."
-            )  # as seen on a cluster
+            )
         names, _ = name_and_columns(code(head))
         return f"{text(spaced(names))} AS SELECT"  # a late-binding view's query is translated when the view is read
     columns = " ".join(name_text(token) for token in code(head))

@@ -1,7 +1,7 @@
 """What a JSON value becomes in a column, or the load error. Each row cites its fact.
 
 DG is https://docs.aws.amazon.com/redshift/latest/dg/. "Seen" is a row or log that somebody published;
-"guess" is a choice where nothing is known (local_redshift/README.md, "Where Redshift's behaviour is not known").
+"guess" is a choice where nothing is known (local_redshift/README.md, "Assumptions about Redshift").
 """
 
 import datetime as dt

@@ -31,8 +31,8 @@ CREATE CAST (bytea AS bpchar) WITH FUNCTION local_redshift.varbyte_text AS ASSIG
 -- integers convert to BOOLEAN implicitly (guess)
 UPDATE pg_cast SET castcontext = 'i' WHERE castsource = 'int4'::regtype AND casttarget = 'bool'::regtype;
 
--- Convert a text operand to match a number, date or timestamp (published pipelines rely on this for numbers; for dates
--- and timestamps it is a guess).
+-- Operators that compare or combine text with a number, date or timestamp convert the text. Published pipelines rely on
+-- this for numbers; for dates and timestamps it is a guess.
 DO $$
 DECLARE
     other text;
