@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+from functools import partial
 
 import psycopg2
 import pytest
@@ -104,6 +105,28 @@ def test_rows_that_came_in_while_the_question_was_open_are_asked_about(filled: W
     assert screen.count("[y/N]") == 2 and "  users: 2 rows\r\n" in screen
     assert status == 0 and "dropped users with its 2 rows" in screen
     assert filled.counts()["users"] == 0
+
+
+@pytest.mark.parametrize(("answer", "is_yes"), [("yikes\n", False), ("\n", False), (" YES \n", True)])
+def test_only_y_and_yes_drop_the_tables(filled: Warehouse, answer: str, is_yes: bool) -> None:
+    status, screen = at_terminal(filled, answer)
+    assert (status == 0, "not confirmed; nothing was changed" in screen) == (is_yes, not is_yes)
+    assert filled.counts()["users"] == (0 if is_yes else 1)
+
+
+def test_tables_whose_drop_is_not_committed_are_not_reported_as_dropped(
+    filled: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    class Refusing(psycopg2.extensions.connection):
+        def commit(self) -> None:
+            raise psycopg2.OperationalError("the connection was lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(psycopg2, "connect", partial(psycopg2.connect, connection_factory=Refusing))
+        with filled.session() as session, pytest.raises(PipelineError, match="COMMIT failed"):
+            create_tables.create_tables(session, yes=True)
+    assert "dropped" not in capsys.readouterr().out
+    assert filled.counts()["users"] == 1
 
 
 @pytest.mark.parametrize("stream", ["stdin", "stdout"])

@@ -15,6 +15,7 @@ from helpers import (
     Warehouse,
     event,
     plain_cursor,
+    run_as_admin,
     song,
     upload,
 )
@@ -73,6 +74,33 @@ def test_load_errors_csv_has_the_25_latest_and_the_message_the_first_of_this_run
     assert [row["starttime"] for row in rows] == sorted((row["starttime"] for row in rows), reverse=True)
     assert rows[0]["colname"] == "session_id"
     assert "column session_id int4: Invalid digit, Value 'x', Pos 0, Type: Integer" in result.stderr
+
+
+@pytest.mark.stand_in_only
+def test_message_has_the_error_of_the_copy_that_failed_not_of_a_record_left_out_before(tables: Warehouse) -> None:
+    tables.configure({("S3", "MAXERROR"): "1"})
+    tables.write_log([event(), event(itemInSession="x")])
+    tables.write_songs([song(), song(song_id=None), song(title=None)])
+    # the queries' numbers, which the system table has as numbers: 99 and 100
+    database = tables.values["CLUSTER", "DB_NAME"]
+    run_as_admin(tables.data_dir, "ALTER SEQUENCE local_redshift.query_ids RESTART WITH 99", database)
+    assert tables.refusal().startswith(f"{tables.folder}/song-data/TR0001.json, line 1, column song_id")
+    assert {row["query"]: row["colname"] for row in read_csv(tables)} == {"99": "item_in_session", "100": "title"}
+
+
+@pytest.mark.stand_in_only
+def test_message_counts_no_more_load_errors_than_the_csv_has(tables: Warehouse) -> None:
+    tables.configure({("S3", "MAXERROR"): "29"})
+    tables.write_log([event(itemInSession="x") for _ in range(30)])
+    tables.write_songs([song()])
+    assert "load_errors.csv has the latest 25 load errors; from this run: 25\n" in tables.refusal()
+    assert len(read_csv(tables)) == 25
+
+
+def test_check_whose_source_is_missing_does_not_look_for_load_errors(tables: Warehouse) -> None:
+    tables.write_songs([song()])
+    output = tables.failing_output("check")
+    assert "see [S3] LOG_DATA" in output and "the system table has no row" not in output
 
 
 @pytest.mark.stand_in_only

@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 from helpers import Warehouse, event, raised, song, upload
 from s3_front import S3Front
+from test_concurrency import start
 from test_faults import SOME_POINTS, Paused, assert_next_run_is_right, cut, prepare
 from test_settings import config
 
@@ -175,6 +176,20 @@ def test_refused_connection_is_tried_a_few_times(warehouse: Warehouse, capsys: p
         with pytest.raises(PipelineError, match="Connection refused"):
             load(warehouse)
     assert tries(capsys.readouterr().err) == [2, 3, 4]
+
+
+@pytest.mark.parametrize("mode", ["--check", "--ping", "--status", "--verify"])
+def test_every_mode_of_etl_is_tried_again(warehouse: Warehouse, mode: str) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = str(unused.getsockname()[1])
+        warehouse.configure({("CLUSTER", "HOST"): "127.0.0.1", ("CLUSTER", "DB_PORT"): port})
+        warehouse.configure({("S3", key): "s3://b/k" for key in ("LOG_DATA", "LOG_JSONPATH", "SONG_DATA")})
+        warehouse.configure({("S3", "REGION"): "us-west-2"})
+        process = start(warehouse, "etl.py", mode)
+        assert any("trying again in 1 s (try 2 of 4)" in line for line in process.stderr)
+        process.terminate()
+        process.communicate(timeout=120)
 
 
 @pytest.mark.parametrize(
