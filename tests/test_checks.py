@@ -1,14 +1,20 @@
 """The checks: each is shown to fire, with a count and an example, on what a load touched or on the whole star."""
 
+import contextlib
 import re
 import shutil
 from pathlib import Path
 
+import psycopg2
 import pytest
-from helpers import Warehouse, copy_database, event, song
+from helpers import STAR, Warehouse, copy_database, event, song
 
+import common
 import sql_queries
+from pipeline.checks import verify_star
 from pipeline.errors import PipelineError
+from pipeline.session import Run, Session
+from pipeline.settings import read_settings
 
 pytestmark = pytest.mark.also_on_cluster
 
@@ -448,6 +454,27 @@ def test_verify_passes_where_an_artist_of_the_catalogue_has_inferred_songs(table
 
 def test_verify_of_an_empty_star_passes(tables: Warehouse) -> None:
     assert re.fullmatch(PASSED, tables.run("etl.py", "--verify").stdout)
+
+
+def test_verify_holds_no_lock_between_its_queries(two_days: Warehouse) -> None:
+    asked = []
+    settings = read_settings(two_days.config)
+    with contextlib.closing(two_days.connect()) as other:
+
+        class Watched(Session):
+            """Lets another session lock all tables of the star before each query of --verify."""
+
+            def execute(self, statement: str, *others: object) -> psycopg2.extensions.cursor:
+                if statement in sql_queries.verify_queries:
+                    asked.append(statement)
+                    with other.cursor() as cursor:
+                        cursor.execute(f"SET statement_timeout TO 30000; LOCK {', '.join(STAR)}")
+                    other.rollback()
+                return super().execute(statement, *others)
+
+        with Watched(common.connect(settings), settings, Run()) as session:
+            verify_star(session)
+    assert asked == sql_queries.verify_queries
 
 
 def test_verify_neither_waits_for_a_load_nor_keeps_one_waiting(two_days: Warehouse) -> None:

@@ -140,6 +140,15 @@ def test_what_ends_soon_shows_nothing(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert capsys.readouterr().out == ""
 
 
+def test_wait_that_fails_is_not_announced_afterwards(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(ConnectionError), progress.announce_wait("the warehouse"):
+        raise ConnectionError
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join()
+    assert capsys.readouterr().out == ""
+
+
 def test_line_about_a_statement_is_out_before_the_next_has_ended(tables: Warehouse) -> None:
     tables.write_log([event()])
     tables.write_songs([song()])

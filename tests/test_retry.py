@@ -297,6 +297,7 @@ def test_busy_s3_is_tried_again(
         # https://www.postgresql.org/docs/current/errcodes-appendix.html
         ("40P01", "deadlock detected", "Process 1 waits for ShareLock on transaction 2; blocked by process 3.", True),
         ("57P03", "the database system is starting up", "", True),
+        ("57014", "canceling statement due to statement timeout", "", False),
         ("53300", "sorry, too many clients already", "", True),
         ("53100", "could not extend file: No space left on device", "", False),
         # https://docs.aws.amazon.com/redshift/latest/dg/s3serviceexception-error.html

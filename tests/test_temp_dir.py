@@ -619,6 +619,14 @@ def test_temp_dir_that_makes_no_sense_is_refused(tables: Warehouse, value: str, 
     assert said in tables.refusal()
 
 
+def test_full_path_of_temp_dir_has_at_most_180_bytes(tables: Warehouse) -> None:
+    left = 180 - len(f"{tables.folder}/".encode())
+    tables.configure({("S3", "TEMP_DIR"): "x" * left})
+    assert len(read_settings(tables.config, needs_source=True).source.temp_dir) == 180
+    tables.configure({("S3", "TEMP_DIR"): "x" * (left + 1)})
+    assert "its full path is longer than 180 bytes" in tables.refusal()
+
+
 def test_temp_dir_is_in_s3_if_the_data_are(tables: Warehouse) -> None:
     tables.use("s3://sparkify")
     tables.configure({("S3", "TEMP_DIR"): "temp"})
