@@ -72,6 +72,8 @@ class Backend:
         self.is_failed = False  # after an error, PostgreSQL skips all messages up to the next Sync
         self.settings: dict[str, str] = {}  # parameters reported by PostgreSQL (ParameterStatus)
         self.process, self.secret = 0, b""
+        self._lookups: dict[str, str] = {}  # the texts of lookups, and the names under which they are prepared
+        self._prepared: set[str] = set()
         self.before_wait: Callable[[], None] = lambda: None
         self.on_notice: Callable[[Message], None] = lambda message: None
         self._path = str(socket_path)
@@ -130,21 +132,42 @@ class Backend:
 
         Notices are not passed on to the client.
         """
+        return self._query(sql, values, _OWN)
+
+    def lookup(self, sql: str, *values: object) -> list[list[str | None]]:
+        """Run an internal query as `query` does, and keep it prepared: planning takes most of a lookup's time.
+
+        `sql` must be a constant, because the session keeps every text.
+        """
+        name = self._lookups.setdefault(sql, f"{_OWN}_{len(self._lookups)}")
+        found = self._query(sql, values, name)
+        self._prepared.add(name)
+        return found
+
+    def forget_lookups(self) -> None:
+        """Prepare each lookup again, because the client has deallocated all prepared statements."""
+        self._prepared.clear()
+
+    def _query(self, sql: str, values: Iterable[object], name: str) -> list[list[str | None]]:
         with self._lock:
             on_notice, self.on_notice = self.on_notice, lambda message: None
             try:
-                return self.run(sql, *values).rows
+                return self._run(sql, values, name).rows
             finally:
                 self.on_notice = on_notice
 
     def run(self, sql: str, *values: object) -> Result:
         """Run a statement; return its rows and command tag. Raise BackendError if PostgreSQL refuses it."""
+        return self._run(sql, values, _OWN)
+
+    def _run(self, sql: str, values: Iterable[object], name: str) -> Result:
         with self._lock:
-            self._begin(sql, values)
+            closed = 1 if name in self._prepared else 2
+            self._begin(sql, values, name)
             self._end(b"C", b"P" + text(_OWN))
             rows: list[list[str | None]] = []
             tag = ""
-            for message in self._answers(b"3", skipped=2):
+            for message in self._answers(b"3", skipped=closed):
                 if message.kind == b"D":
                     rows.append(columns_of(message.body))
                 elif message.kind == b"C":
@@ -162,13 +185,14 @@ class Backend:
         for _ in self._answers(b"Z"):
             pass
 
-    def _begin(self, sql: str, values: Iterable[object] = ()) -> None:
-        own = text(_OWN)
-        self.stream.write(b"C", b"P" + own)  # a failed query leaves its portal and prepared statement open
-        self.stream.write(b"C", b"S" + own)
-        self.stream.write(b"P", own + text(sql) + b"\0\0")
-        self.stream.write(b"B", bind_body(_OWN, _OWN, values))
-        self.stream.write(b"E", own + _NO_LIMIT)
+    def _begin(self, sql: str, values: Iterable[object] = (), name: str = _OWN) -> None:
+        """Run a statement, prepared under `name` unless it is already."""
+        self.stream.write(b"C", b"P" + text(_OWN))  # a failed query leaves its portal and prepared statement open
+        if name not in self._prepared:
+            self.stream.write(b"C", b"S" + text(name))
+            self.stream.write(b"P", text(name) + text(sql) + b"\0\0")
+        self.stream.write(b"B", bind_body(_OWN, name, values))
+        self.stream.write(b"E", text(_OWN) + _NO_LIMIT)
 
     def _end(self, kind: bytes, body: bytes = b"") -> None:
         self.stream.write(kind, body)

@@ -283,6 +283,29 @@ def test_prepared_statement_takes_parameters_again_and_again(url: str) -> None:
             assert connection.execute("SELECT NVL(%s, 0) AS a, a + 1", [n]).fetchone() == (n, n + 1)
 
 
+@pytest.mark.parametrize("statement", ["DEALLOCATE ALL", "DEALLOCATE PREPARE ALL", "DISCARD ALL"])
+def test_session_goes_on_after_all_prepared_statements_are_deallocated(url: str, statement: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        for _ in range(2):
+            connection.execute("CREATE TABLE t (a INT) SORTKEY (a)")
+            connection.execute("INSERT INTO t (a) SELECT 1")
+            assert connection.execute("SELECT a FROM t").fetchall() == [(1,)]
+            connection.execute("DROP TABLE t")
+            connection.execute(statement)
+
+
+def test_lookup_whose_transaction_failed_works_in_the_next(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        for _ in range(2):
+            with pytest.raises(psycopg.errors.DivisionByZero):
+                connection.execute("SELECT 1 / 0")
+            with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+                connection.execute("SELECT relname FROM pg_class")
+            connection.rollback()
+            assert connection.execute("SELECT 1 AS a").fetchall() == [(1,)]
+            connection.rollback()
+
+
 def test_notices_of_copy_are_infos(url: str, folder: Path) -> None:
     told = []
     with psycopg.connect(url, autocommit=True) as connection:
