@@ -221,6 +221,17 @@ def test_error_in_a_packed_object_names_file_and_line(many: Temp) -> None:
     assert [row["source_file"] for row in read_csv(many.warehouse)] == [name]
 
 
+def test_error_in_a_packed_log_is_traced_where_songs_are_packed_after_it(
+    temp: Temp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "FEW", 0)
+    temp.warehouse.write_log([event(), event(userId="me")])
+    temp.sync()
+    temp.warehouse.refusal()
+    [row] = read_csv(temp.warehouse)
+    assert (row["source_file"], row["source_line"]) == (f"{temp.root}/log-data/2018-11-01-events.json", "2")
+
+
 def test_malformed_file_does_not_spoil_its_neighbours(many: Temp) -> None:
     folder = many.warehouse.folder / "song-data"
     (folder / "TR0003.json").write_text('{"song_id": "SO3", "title": "never ends')
@@ -230,6 +241,10 @@ def test_malformed_file_does_not_spoil_its_neighbours(many: Temp) -> None:
     checked = many.run("--check", code=1)
     named = set(re.findall(r"song-data/(TR\d+)\.json, line", checked.stdout))
     assert named == {"TR0003", "TR0004"}
+    # COPY read both directly, since packing left them out
+    rows = read_csv(many.warehouse)
+    assert len(rows) >= 2
+    assert all((row["source_file"], row["source_line"]) == (row["filename"], row["line_number"]) for row in rows)
     (folder / "TR0003.json").unlink()
     (folder / "TR0004.json").unlink()
     many.load()
@@ -368,6 +383,11 @@ def test_prefix_is_any_beginning_of_a_name_as_it_is_for_copy(temp: Temp) -> None
         temp.warehouse.write_log([event(itemInSession=int(name[8:10]), location=name[:10])], name)
     temp.warehouse.configure({("S3", "LOG_DATA"): f"{temp.root}/log-data/2018-11-01"})
     assert "2 of 2 log files are new, 1 of 1 song files" in temp.load().splitlines()
+
+
+def test_prefix_may_be_the_whole_name_of_a_file(temp: Temp) -> None:
+    temp.warehouse.configure({("S3", "LOG_DATA"): f"{temp.root}/log-data/2018-11-01-events.json"})
+    assert "1 of 1 log files are new, 1 of 1 song files" in temp.load().splitlines()
 
 
 @pytest.mark.parametrize("held", ["song_data-1.json.gz", "files.json.gz"])
