@@ -212,7 +212,7 @@ def test_s3_refuses(
 # create_tables.py at a terminal
 
 
-@pytest.mark.parametrize("answer", ["n\n", "\n", "what\n", "\x04"])
+@pytest.mark.parametrize("answer", ["n\n", "\n", "what\n", "yikes\n", "\x04"])
 def test_create_tables_keeps_the_rows_unless_told_yes(loaded: Warehouse, answer: str) -> None:
     status, screen = at_terminal(loaded, answer)
     assert status == 1 and "songplays: 1 row\r\n" in screen and "not confirmed; nothing was changed" in screen

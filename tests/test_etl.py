@@ -265,6 +265,17 @@ def test_output_says_what_the_catalogue_has_caught_up_with(tables: Warehouse) ->
     assert "; 1 song and 0 artists are inferred: played, but not in the catalogue; " in said[3]
 
 
+def test_plays_that_are_matched_again_are_counted_outside_the_window_of_the_load_too(tables: Warehouse) -> None:
+    load(tables, [event(song="Other", artist="X"), event(song="Third", artist="X", itemInSession=1)], [song()])
+    tables.write_songs([song(song_id="SO2", artist_id="AR2", title="Third", artist_name="Y")])
+    tables.write_log([event(ts=event()["ts"] + 86_400_000)])
+    assert "songplays 1 new, 0 changed, 0 unchanged" in said_by(tables.output())[1]
+    tables.write_songs([song(song_id="SO3", artist_id="AR3", title="Other", artist_name="X")])
+    tables.write_log([event(ts=event()["ts"] + 2 * 86_400_000)])
+    # both plays of the first day: X is in the catalogue now
+    assert "songplays 1 new, 2 changed, 0 removed, 1 unchanged" in said_by(tables.output())[1]
+
+
 def test_row_is_compared_with_what_is_known_of_it_though_nothing_else_is_staged(tables: Warehouse) -> None:
     load(tables, [event(level="paid")], [song()])
     load(tables, [event(level="free", ts=event()["ts"] - 1)], [song(year=0, artist_location="", artist_latitude=None)])

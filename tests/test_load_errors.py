@@ -291,6 +291,15 @@ def test_blank_lines_at_the_beginning_are_no_reason(tables: Warehouse) -> None:
 
 
 @pytest.mark.stand_in_only
+def test_beginning_of_a_record_is_found_in_a_file_of_megabytes(tables: Warehouse) -> None:
+    good = json.dumps(event(userAgent="x" * 900)) + "\n"
+    tables.write_log([]).write_text(good * 2000 + json.dumps(event(userAgent="x" * 700))[:-1] + "\n" + good)
+    tables.write_songs([song()])
+    said = tables.failing_output()
+    assert "line 2002: " in said and "the record begins at line 2001\n" in said
+
+
+@pytest.mark.stand_in_only
 def test_errors_of_songs_are_told_as_such_where_the_prefix_of_the_logs_has_them_too(tables: Warehouse) -> None:
     # s3://bucket/log and s3://bucket/log-songs: the songs are read as logs as well
     tables.write_log([event()])

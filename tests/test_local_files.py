@@ -11,8 +11,11 @@ from helpers import Warehouse, event, song
 from pipeline import packing
 from pipeline.errors import PipelineError
 from pipeline.settings import read_settings
+from storage.local_files import walk
 
 pytestmark = pytest.mark.stand_in_only
+
+NOBODY = 65534  # the user id that owns nothing
 
 
 @pytest.fixture(params=["", "temp"])
@@ -57,6 +60,23 @@ def test_folder_that_cant_be_listed_fails_the_load(sourced: Warehouse) -> None:
     with pytest.raises(PipelineError, match=r"logs/xxx.*File name too long"):
         sourced.load()
     assert sourced.counts()["songplays"] == 0
+
+
+def test_folder_that_we_may_not_list_fails_the_listing(tmp_path: Path) -> None:
+    closed = tmp_path / "logs" / "2018"
+    closed.mkdir(parents=True)
+    tmp_path.chmod(0o711)
+    closed.chmod(0)
+    is_root = os.geteuid() == 0  # root may list any folder
+    if is_root:
+        os.seteuid(NOBODY)
+    try:
+        with pytest.raises(PermissionError):
+            list(walk(f"{tmp_path}/logs/"))
+    finally:
+        if is_root:
+            os.seteuid(0)
+        closed.chmod(0o700)
 
 
 @pytest.mark.parametrize("few", [0, 16])  # packed, if there is a TEMP_DIR

@@ -22,6 +22,7 @@ from common import save_load_errors
 from pipeline.errors import PipelineError
 from pipeline.failures import statement_failed
 from pipeline.session import Session
+from storage.endpoints import without_password
 
 
 @pytest.fixture
@@ -323,9 +324,11 @@ def test_report_in_the_place_of_a_config_with_a_mistake_is_refused(sourced: Ware
 
 def test_report_in_the_place_of_the_config_is_refused(sourced: Warehouse) -> None:
     before = sourced.config.read_text()
+    (sourced.folder / "link.json").symlink_to(sourced.config)
     for script in ("etl.py", "create_tables.py"):
-        message = sourced.run(script, "--report", str(sourced.config), code=1).stderr
-        assert "that is the config file; nothing was changed" in message
+        for report in (str(sourced.config), sourced.config.name, "link.json"):
+            message = sourced.run(script, "--report", report, code=1).stderr
+            assert "that is the config file; nothing was changed" in message
     assert sourced.config.read_text() == before
 
 
@@ -377,3 +380,15 @@ def test_statement_that_is_plain_text_runs_like_the_others(sourced: Warehouse, m
     said = sourced.output()
     assert "INSERT INTO songs (song_id, title, artist_id, year, duration, artist_name): 1 row in" in said
     assert "songplays 1 new, " in said
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("can't list s3://bucket/logs/a@b.json", "can't list s3://bucket/logs/a@b.json"),
+        ("through http://me:secret@minio:9000/a@b", "through http://minio:9000/a@b"),
+        ("https://me@host and //you:pw@there", "https://host and //there"),
+    ],
+)
+def test_user_and_password_of_an_endpoint_are_not_shown_and_all_else_is(text: str, shown: str) -> None:
+    assert without_password(text) == shown

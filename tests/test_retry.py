@@ -113,6 +113,50 @@ def test_lost_answer_is_looked_into_before_anything_is_tried_again(
     assert tables.counts()["songplays"] == 1
 
 
+def test_mark_is_kept_until_the_warehouse_can_be_asked(
+    tables: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    sent = lose_answers(monkeypatch, landing=True)
+    connect, refused = psycopg2.connect, []
+
+    def refuse_once(**where: object) -> psycopg2.extensions.connection:
+        if sent and not refused:
+            refused.append(where)
+            raise psycopg2.OperationalError("connection refused")
+        return connect(**where)
+
+    monkeypatch.setattr(psycopg2, "connect", refuse_once)
+    load(tables)
+    said = capsys.readouterr()
+    assert tries(said.err) == [2, 3] and "did not accept the connection: connection refused" in said.err
+    assert "the commit had succeeded" in said.out and len(sent) == 1
+
+
+def test_session_that_the_warehouse_ends_during_the_commit_is_looked_into(
+    tables: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    tables.write_log([event()])
+    tables.write_songs([song()])
+    with contextlib.closing(tables.connect()) as other:
+        ended = raised(other, "57P01", "terminating connection due to administrator command")
+    sent = []
+
+    class Ended(psycopg2.extensions.connection):
+        def commit(self) -> None:
+            super().commit()
+            sent.append("commit")
+            if len(sent) == 1:
+                self.close()
+                raise ended
+
+    monkeypatch.setattr(psycopg2, "connect", partial(psycopg2.connect, connection_factory=Ended))
+    load(tables)
+    said = capsys.readouterr()
+    assert "whether it landed is not known" in said.err and "the commit had succeeded" in said.out
+
+
 def test_refused_commit_has_changed_nothing_and_is_tried_again(
     tables: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

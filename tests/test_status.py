@@ -101,7 +101,8 @@ def test_status_in_the_report_is_what_was_shown(played: Warehouse) -> None:
 
 def test_status_shows_thirty_days_to_the_last_play(tables: Warehouse) -> None:
     tables.write_songs([song()])
-    tables.write_log([event(ts=event()["ts"] + days * DAY) for days in (0, 1, 30)])
+    # the play of the first day shown is at an earlier time of day than the last play
+    tables.write_log([event(ts=event()["ts"] + int(days * DAY)) for days in (0, 0.9, 30)])
     tables.load()
     assert re.findall(r"^  (2018-\S+) +1 ", tables.output("status"), re.MULTILINE) == ["2018-11-02", "2018-12-01"]
 
