@@ -118,6 +118,31 @@ def test_shell_without_the_virtual_environment_is_told_to_activate_it(script: st
     assert ". .venv/bin/activate" in ran.stderr and ran.stderr.count("\n") == 1
 
 
+WITHOUT = """
+import sys
+from importlib.machinery import PathFinder
+
+
+class Without(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.split(".")[0] == "{package}" else super().find_spec(name, path, target)
+
+
+sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.meta_path]
+"""
+
+
+@pytest.mark.parametrize("package", ["psycopg2", "boto3", "certifi", "rich", "obstore"])
+def test_package_that_an_older_virtual_environment_lacks_is_named(tmp_path: Path, package: str) -> None:
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT.format(package=package))
+    command = [sys.executable, str(ROOT / "etl.py"), "--help"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1 and ran.stderr.startswith(f"etl.py: the package {package} is not installed")
+    assert ran.stderr.count("\n") == 1
+
+
 def test_psql_without_the_virtual_environment_says_so_too() -> None:
     command = [sys.executable, "-S", "-m", "local_redshift"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
