@@ -335,6 +335,11 @@ def test_cancel_ends_a_copy_that_waits_for_its_source(url: str, folder: Path) ->
         copying.join(10)
         assert not copying.is_alive()
     assert refused[0].pgcode == "57014"
+    # the next COPY of the session is another statement
+    connection.rollback()
+    (folder / "good2").unlink()
+    cursor.execute(MAKE)
+    cursor.execute(COPY.replace("{folder}", str(folder)))
     connection.close()
 
 

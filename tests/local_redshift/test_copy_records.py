@@ -65,6 +65,16 @@ def test_bad_record(copy, what: str, data: str, line: int, raw: str, reason: str
         assert (row["err_code"], row["colname"], row["type"], row["col_length"]) == (1216, "", "", "")
 
 
+@local_only
+def test_line_breaks_behind_bad_records_are_counted(copy) -> None:
+    copy.create("c INT")
+    copy.source.put("data.json", 'x\n\n\n{"c": 1,,}\n\n{"c": "y"}\n')
+    before = copy.errors_so_far()
+    copy.run(options="JSON 'auto' MAXERROR 4")
+    copy.connection.commit()
+    assert [row["line_number"] for row in copy.errors(before)] == [1, 4, 6]
+
+
 def test_records_across_blocks_keep_their_lines(copy) -> None:
     lines = [json.dumps({"c": number, "x": "é" * 5000}, ensure_ascii=number % 2 == 0) for number in range(400)]
     data = "\n".join([*lines[:300], '{"c": "bad"}', *lines[300:]])

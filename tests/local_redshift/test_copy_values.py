@@ -102,6 +102,8 @@ VALUES = [  # fact, column, the value in the file, options after JSON 'auto', wh
     ("DG", "TIMESTAMP", '"2018-11-01 20:57:10"', "", dt.datetime(2018, 11, 1, 20, 57, 10)),
     ("DG: a fraction down to microseconds", "TIMESTAMP", '"2018-11-01 20:57:10.123456"', "", dt.datetime(2018, 11, 1, 20, 57, 10, 123456)),
     ("DG r_DATEFORMAT", "TIMESTAMP", '"1.11.2018 08:57:10 PM"', "TIMEFORMAT 'DD.MM.YYYY HH12:MI:SS AM'", dt.datetime(2018, 11, 1, 20, 57, 10)),
+    ("DG r_DATEFORMAT: midnight", "TIMESTAMP", '"1.11.2018 12:57:10 AM"', "TIMEFORMAT 'DD.MM.YYYY HH12:MI:SS AM'", dt.datetime(2018, 11, 1, 0, 57, 10)),
+    ("DG r_DATEFORMAT: noon", "TIMESTAMP", '"1.11.2018 12:57:10 PM"', "TIMEFORMAT 'DD.MM.YYYY HH12:MI:SS AM'", dt.datetime(2018, 11, 1, 12, 57, 10)),
     ("seen", "TIMESTAMP", "1541105830796", "TIMEFORMAT AS 'epochmillisecs'", dt.datetime(2018, 11, 1, 20, 57, 10, 796000)),
     ("DG", "TIMESTAMP", "1541105830", "TIMEFORMAT 'epochsecs'", dt.datetime(2018, 11, 1, 20, 57, 10)),
     ("guess: quoted", "TIMESTAMP", '"1541105830796"', "TIMEFORMAT 'epochmillisecs'", dt.datetime(2018, 11, 1, 20, 57, 10, 796000)),

@@ -184,6 +184,8 @@ WINDOWS = [
      [(3, 75)]),
     ("r_QUALIFY_clause", "SELECT DISTINCT sellerid FROM winsales QUALIFY COUNT(*) OVER (PARTITION BY sellerid) > 2 "
      "ORDER BY sellerid LIMIT 1", [(1,)]),
+    ("r_QUALIFY_clause", "SELECT salesid FROM winsales QUALIFY COUNT(*) OVER (PARTITION BY sellerid) > 2 ORDER BY salesid LIMIT 2 OFFSET 1",
+     [(10005,), (10006,)]),
     ("r_QUALIFY_clause", "SELECT DATE_TRUNC('month', at) AS m, COUNT(*) FROM plays GROUP BY m QUALIFY ROW_NUMBER() OVER (ORDER BY m) = 1",
      [(midnight(2018, 11, 1), 2)]),
     ("r_QUALIFY_clause", "SELECT * FROM (SELECT 1 AS a, 2 AS id) AS x JOIN (SELECT 2 AS id, 3 AS b) AS y USING (id) QUALIFY COUNT(*) OVER () = 1",
@@ -254,6 +256,7 @@ WRITES = [  # page, statements, query, rows
     ("r_INSERT_30", "INSERT INTO target (id) VALUES (7), (8)", [(7, "nobody"), (8, "nobody"), (101, "Bob"), (102, "John")]),
     ("r_INSERT_30", "INSERT INTO target (SELECT id, name FROM source QUALIFY ROW_NUMBER() OVER (ORDER BY id) = 1)",
      [(101, "Bob"), (102, "John"), (102, "Tony")]),
+    ("r_INSERT_30", "INSERT INTO target (id) SELECT DISTINCT id FROM source ORDER BY id DESC LIMIT 1", [(101, "Bob"), (102, "John"), (111, "nobody")]),
     ("c_Supported_data_types", "INSERT INTO target SELECT 5, 6", [(5, "6"), (101, "Bob"), (102, "John")]),
 ]  # fmt: skip
 

@@ -3,9 +3,13 @@
 The pages are of https://docs.aws.amazon.com/redshift/latest/dg/; "seen" is what a cluster printed, a "guess" is neither.
 """
 
+import re
+
 import psycopg2
 import pytest
 from psycopg2 import errors
+
+from local_redshift.sql.translation import NOT_IN_REDSHIFT
 
 TABLES = """
 DROP TABLE IF EXISTS t, u, child CASCADE;
@@ -210,6 +214,15 @@ def test_what_the_stand_in_lacks_is_refused_by_name(cursor: psycopg2.extensions.
     with pytest.raises(errors.FeatureNotSupported) as raised:
         cursor.execute(statement)
     assert named.lower() in str(raised.value).lower() and "stand-in" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "word", sorted({word for phrase in NOT_IN_REDSHIFT for word in re.findall(r"[A-Z_]+", phrase)})
+)
+def test_name_may_contain_a_word_that_is_refused(cursor: psycopg2.extensions.cursor, word: str) -> None:
+    for name in (f"co{word}", f"{word}s"):
+        cursor.execute(f"SELECT {name} FROM (SELECT 1 AS {name}) AS x")
+        assert cursor.fetchall() == [(1,)]
 
 
 @pytest.mark.parametrize("nothing", ["", " ; ", "-- x", "/* x */ ;"])

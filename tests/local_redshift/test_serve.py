@@ -230,6 +230,11 @@ def test_psql_itself_connects_to_the_url(served: tuple[subprocess.Popen, str]) -
     assert subprocess.run(command, capture_output=True, text=True, check=False).stdout == "x\n"
 
 
+def test_database_on_the_command_line_is_opened_instead_of_the_configs(config: Path, data_dir: Path) -> None:
+    local_redshift.connect(data_dir, "another", "dwhuser").close()
+    assert psql(config, "-d", "another", "-c", "SELECT CURRENT_DATABASE()").stdout == "another\n"
+
+
 @pytest.mark.parametrize(
     "numbers", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM], [signal.SIGINT, signal.SIGTERM]]
 )

@@ -5,7 +5,7 @@ import re
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 from helpers import plain_connection, server_process, stop_server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg2.extras import wait_select
 
 import local_redshift
 from local_redshift.client import get_server
@@ -134,6 +135,27 @@ def test_client_that_does_not_read_its_answer_keeps_nobody_waiting(address: str)
         assert_serves(address)
 
 
+def test_client_may_take_longer_to_read_than_to_log_in(
+    data_dir: Path,
+    served_here: Callable[[str], psycopg2.extensions.connection],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("local_redshift.sessions.listener.LOGIN_SECONDS", 0.3)
+    served = served_here("sessions")
+    where = served.dsn
+    served.close()
+    with (
+        contextlib.closing(psycopg2.connect(where, async_=True)) as slow,
+        plain_connection(data_dir, "sessions") as other,
+    ):
+        wait_select(slow)
+        cursor = slow.cursor()
+        cursor.execute("SELECT n, REPEAT('x', 1000) FROM GENERATE_SERIES(1, 20000) AS g (n)")
+        other.cursor().execute("SELECT pg_sleep(0.6)")  # nothing is read meanwhile
+        wait_select(slow)
+        assert len(cursor.fetchall()) == 20_000
+
+
 def running(data_dir: Path, query: str) -> int:
     with contextlib.closing(plain_connection(data_dir, "sessions")) as plain, plain.cursor() as cursor:
         cursor.execute(
@@ -226,6 +248,14 @@ def test_database_and_user_that_were_dropped_are_made_again(data_dir: Path) -> N
     cursor.execute("DROP DATABASE passing")
     cursor.execute("DROP USER passer")
     connection.close()
+
+
+def test_each_user_of_a_database_is_made_when_it_connects(data_dir: Path) -> None:
+    for user in ("first_of_two", "second_of_two"):
+        with contextlib.closing(local_redshift.connect(data_dir, "sessions", user)) as connection:
+            cursor = connection.cursor()
+            cursor.execute("SELECT CURRENT_USER")
+            assert cursor.fetchall() == [(user,)]
 
 
 def test_name_with_a_dot_is_one_name(database: psycopg2.extensions.connection) -> None:

@@ -77,6 +77,8 @@ def test_table_that_is_there_keeps_its_sort_key(database: psycopg2.extensions.co
     assert sorted_by(database, "t") == ["a"]
     cursor.execute("CREATE TABLE u (a INT); CREATE TABLE IF NOT EXISTS u (a INT SORTKEY)")
     assert sorted_by(database, "u") == []
+    cursor.execute("CREATE TABLE IF NOT EXISTS v (a INT SORTKEY)")
+    assert sorted_by(database, "v") == ["a"]
 
 
 @pytest.mark.parametrize("prefix", ["public.", '"', "TEMP "])

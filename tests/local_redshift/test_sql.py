@@ -136,6 +136,7 @@ REFUSED = [  # the statement, the words that the message names
     ("CREATE TABLE x (a INT, CHECK (a > 0))", "CHECK"),
     ("CREATE TABLE x (a VARCHAR(70000))", "70000"),
     ("CREATE TABLE x (a DECIMAL(39))", "39"),
+    ("CREATE TABLE x (a DECIMAL(5, 6))", "6"),
     ("CREATE TABLE x (a GEOMETRY)", "GEOMETRY"),
     ("CREATE TABLE x (a INT) PARTITION BY RANGE (a)", "PARTITION"),
     ("LOCK t IN SHARE MODE", "LOCK"),

@@ -223,6 +223,19 @@ def test_late_binding_view_looks_for_its_tables_when_it_is_read(cursor: psycopg2
         cursor.execute("SELECT * FROM loud")
 
 
+def test_view_may_become_late_binding_and_bound_again(cursor: psycopg2.extensions.cursor) -> None:
+    query = "SELECT a FROM v"
+    cursor.execute("CREATE TABLE public.t AS SELECT 1 AS a; CREATE TABLE public.u AS SELECT 2 AS a")
+    cursor.execute("CREATE VIEW v AS SELECT a FROM public.t")
+    assert rows(cursor, query) == [(1,)]
+    cursor.execute("CREATE OR REPLACE VIEW v AS SELECT a FROM public.u WITH NO SCHEMA BINDING")
+    assert rows(cursor, query) == [(2,)]
+    cursor.execute("CREATE OR REPLACE VIEW v AS SELECT a FROM public.t")
+    assert rows(cursor, query) == [(1,)]
+    cursor.execute("DROP TABLE public.u")  # which no view reads any more
+    assert rows(cursor, query) == [(1,)]
+
+
 def test_view_takes_redshift_sql(cursor: psycopg2.extensions.cursor) -> None:
     cursor.execute("CREATE TABLE t AS SELECT 1 AS a; CREATE VIEW v (x, y) AS SELECT a AS b, NVL(NULL, b + 1) FROM t")
     assert rows(cursor, "SELECT * FROM v") == [(1, 2)]
