@@ -171,6 +171,8 @@ RESULTS = [
      [(None, None)]),
     ("JSON_ARRAY_LENGTH", "SELECT JSON_ARRAY_LENGTH('[11,12,13,{\"f1\":21,\"f2\":[25,26]},14]')", [(5,)]),
     ("JSON_EXTRACT_ARRAY_ELEMENT_TEXT", "SELECT JSON_EXTRACT_ARRAY_ELEMENT_TEXT('[111,112,113]', 2)", [("113",)]),
+    ("JSON_EXTRACT_ARRAY_ELEMENT_TEXT", "SELECT JSON_EXTRACT_ARRAY_ELEMENT_TEXT('[111,112,113]', n) FROM (SELECT -1 AS n UNION ALL SELECT 3) AS t",
+     [(None,), (None,)]),
     ("IS_VALID_JSON", """SELECT IS_VALID_JSON('{"a":2}'), IS_VALID_JSON('{a'), IS_VALID_JSON_ARRAY('[1]')""",
      [(True, False, True)]),
     ("r_json_typeof", """SELECT JSON_TYPEOF(JSON_PARSE('[1]')), JSON_TYPEOF(JSON_PARSE('{"a": 1}'))""", [("array", "object")]),
@@ -184,8 +186,8 @@ WINDOWS = [
      [(3, 75)]),
     ("r_QUALIFY_clause", "SELECT DISTINCT sellerid FROM winsales QUALIFY COUNT(*) OVER (PARTITION BY sellerid) > 2 "
      "ORDER BY sellerid LIMIT 1", [(1,)]),
-    ("r_QUALIFY_clause", "SELECT salesid FROM winsales QUALIFY COUNT(*) OVER (PARTITION BY sellerid) > 2 ORDER BY salesid LIMIT 2 OFFSET 1",
-     [(10005,), (10006,)]),
+    ("r_QUALIFY_clause", "SELECT salesid FROM winsales QUALIFY COUNT(*) OVER (PARTITION BY sellerid) > 2 ORDER BY salesid DESC LIMIT 2 OFFSET 1",
+     [(30004,), (30003,)]),
     ("r_QUALIFY_clause", "SELECT DATE_TRUNC('month', at) AS m, COUNT(*) FROM plays GROUP BY m QUALIFY ROW_NUMBER() OVER (ORDER BY m) = 1",
      [(midnight(2018, 11, 1), 2)]),
     ("r_QUALIFY_clause", "SELECT * FROM (SELECT 1 AS a, 2 AS id) AS x JOIN (SELECT 2 AS id, 3 AS b) AS y USING (id) QUALIFY COUNT(*) OVER () = 1",
@@ -276,6 +278,18 @@ def test_statement_leaves_the_rows(
     cursor.execute(statement)
     cursor.execute("SELECT * FROM target ORDER BY 1, 2")
     assert cursor.fetchall() == rows
+
+
+def test_sysdate_is_when_the_transaction_began_and_getdate_the_statement(cursor: psycopg2.extensions.cursor) -> None:
+    # r_SYSDATE, r_GETDATE
+    found = []
+    for _ in range(2):
+        cursor.execute("SELECT SYSDATE, GETDATE() >= DATE_TRUNC('second', SYSDATE)")
+        found += cursor.fetchall()
+    assert found[0] == found[1] and found[0][1] is True
+    cursor.connection.rollback()
+    cursor.execute("SELECT SYSDATE")
+    assert cursor.fetchone()[0] > found[0][0]
 
 
 def test_text_goes_into_a_decimal_column_and_not_into_an_integer(cursor: psycopg2.extensions.cursor) -> None:

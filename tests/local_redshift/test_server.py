@@ -11,6 +11,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import psycopg2
 import pytest
 from helpers import (
@@ -27,7 +28,7 @@ from helpers import (
 import local_redshift
 from local_redshift.client import get_server
 from local_redshift.errors import ServerError
-from local_redshift.server import installation, postgres
+from local_redshift.server import installation, locks, postgres
 from local_redshift.server.databases import install_catalog
 
 HOLD = """
@@ -71,6 +72,28 @@ def test_server_stops_with_the_last_of_its_users(own_data_dir: Path) -> None:
     assert server_runs(own_data_dir)
     finish(second)
     wait_until_stopped(own_data_dir)
+
+
+def test_server_stops_in_order_though_a_client_is_connected(own_data_dir: Path) -> None:
+    command = [sys.executable, "-m", "local_redshift", "--data-dir", str(own_data_dir), "serve", "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    client = psycopg2.connect(re.search(r"postgresql://\S+", process.stdout.readline())[0])
+    client.cursor().execute("SELECT 1 AS a")  # a transaction that stays open
+    process.terminate()
+    process.communicate(timeout=120)
+    wait_until_stopped(own_data_dir)
+    log = (own_data_dir / "server.log").read_text()
+    # a fast shutdown does not wait for clients: https://www.postgresql.org/docs/current/server-shutdown.html
+    assert "received fast shutdown request" in log and log.rstrip().endswith("database system is shut down")
+    client.close()
+
+
+def test_look_at_a_lock_that_is_held_leaves_no_file_open(tmp_path: Path) -> None:
+    held = locks.lock(tmp_path / "lock", locks.EXCLUSIVE)
+    before = psutil.Process().num_fds()
+    assert not any(locks.is_free(tmp_path / "lock") for _ in range(10))
+    assert psutil.Process().num_fds() == before
+    os.close(held)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
