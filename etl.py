@@ -44,9 +44,9 @@ def load(session: Session, everything: bool = False, replace: bool = False) -> N
         run_all(session, sql_queries.record_files_queries)
     session.commit(summarize(session, staged, loaded))
     log.summary = count_files(session, log.summary)
-    if log.summary.plays_repeated:
+    if log.summary.plays_repeated:  # a second folder may have been read by mistake
         say_folders_read(session)
-    if session.left_out:
+    if session.left_out:  # bad records, up to MAXERROR
         say(_saved_after_commit(session))
     log.sum_up()
 
@@ -56,10 +56,10 @@ def stage(session: Session, everything: bool, replace: bool) -> Staged | None:
     wait_for_lock(session, sql_queries.staging_lock, "another run to finish loading")
     run_all(session, sql_queries.clear_staging_queries)
     with plan_copies(session, everything=everything) as plan:
-        for statement, parameters in plan.copies:
-            copy(session, statement, parameters)
         if not plan.copies:
             return None
+        for statement, parameters in plan.copies:
+            copy(session, statement, parameters)
     session.mark_load()
     if replace:
         keep_one_version(session)
@@ -79,9 +79,10 @@ def keep_one_version(session: Session) -> None:
 def transform(session: Session, staged: Staged) -> Transformed:
     """Update the star schema from the staging tables.
 
-    Only rows of songplays and time within the load's time window are read, with two exceptions. With --replace, all
-    plays of users whose latest event is staged again are read. And all plays are read if some of them may match a
-    different song or artist now, or if --replace has removed a play of an inferred one.
+    Only rows of songplays and time within the load's time window are read, with two exceptions. With --replace, if a
+    user's latest event is staged again, all plays of that user are read to find the latest one that stays. And all
+    plays are read if some of them may match a different song or artist now, or if --replace has removed a play of an
+    inferred song or artist.
     """
     rows = run_all(session, sql_queries.catalogue_queries)
     if staged.replaces:
@@ -136,7 +137,7 @@ MODES: dict[str, tuple[Callable[[Session], None], str]] = {
 }
 
 
-# statements that every load runs, counted for the progress display
+# about the statements of one load, so that the progress display can count them
 EVERY_LOAD = [
     sql_queries.staging_lock,
     *sql_queries.clear_staging_queries,

@@ -1,8 +1,9 @@
 """Every SQL statement of the pipeline.
 
-The scripts run the lists of statements at the end of this file. The dialect is Redshift's. Values are psycopg2
-parameters: %(log_data)s, %(log_jsonpath)s, %(song_data)s, %(iam_role)s, %(region)s and %(maxerror)s come from dwh.cfg,
-the others from the scripts.
+The scripts run the lists of statements at the end of this file. The dialect is Redshift's; "the stand-in" is
+local_redshift, which runs the same statements on this machine. Values are psycopg2 parameters: %(log_data)s,
+%(log_jsonpath)s, %(song_data)s, %(iam_role)s, %(region)s and %(maxerror)s come from dwh.cfg, the others from the
+scripts.
 """
 
 
@@ -132,8 +133,8 @@ CREATE TABLE users (
     PRIMARY KEY (user_id)
 ) DISTSTYLE ALL SORTKEY (user_id)""")
 
-# One row per song in the catalogue, and one, with an id that starts with EV, per played song that is not in it. Plays
-# are matched by artist_name, because an artist's name may differ between songs, and the artists table keeps only one.
+# One row per song in the catalogue, and one per played song that is not in it; the ids of these start with EV. Plays
+# are matched by artist_name, because an artist's name may differ between songs, and artists has only one of the names.
 songs_table_create = Statement("""
 CREATE TABLE songs (
     song_id     VARCHAR(64)       NOT NULL,
@@ -257,7 +258,8 @@ FROM new_files""")
 # Hashes, because the names of hundreds of thousands of files would take too much memory.
 known_files = Statement("SELECT MD5(file || '|' || version) FROM loaded_files WHERE source = %(source)s")
 
-# Random id of this warehouse. A load uses it to delete only its own leftovers from TEMP_DIR.
+# Random id of this warehouse, kept as a comment on loaded_files. A load uses it to delete only its own warehouse's
+# leftovers from TEMP_DIR.
 loaded_files_mark = Statement("COMMENT ON TABLE loaded_files IS %(mark)s")
 loaded_files_marked = Statement("SELECT obj_description('loaded_files'::regclass)")
 
@@ -289,7 +291,7 @@ OTHER_EVENT_FIELDS = ("auth", "first_name", "gender", "last_name", "method", "re
 SONG_FIELDS = ("num_songs", "artist_latitude", "artist_longitude", "artist_location", "duration", "year")
 
 # With --replace, keep one staged event per key. There is no way to tell which version is newer, so a play (page
-# NextSong) wins over other events, and a total order of the values breaks ties.
+# NextSong) wins over other events, and ties are broken by comparing the values that the star schema keeps.
 kept_events_create = Statement(f"""
 CREATE TEMP TABLE kept_events AS
 SELECT *
@@ -332,6 +334,7 @@ CROSS JOIN (
 # only then does a cluster skip blocks outside the window, and returned as text, because Python's dates end with the
 # year 9999.
 # https://docs.aws.amazon.com/redshift/latest/dg/c_designing-queries-best-practices.html
+# In a statement with two such tables, the condition is written after a table name: songplays.{_WINDOW}.
 staged_summary = Statement("""
 SELECT
     events, plays, songs,
@@ -343,9 +346,10 @@ _WINDOW = "start_time BETWEEN %(first)s AND %(last)s"
 # CHANGES TO THE CATALOGUE ---------------------------------------------------------------------------------------------
 
 # Songs, artists and users are upserted in three steps: new and changed rows go into a temporary table, their old
-# versions are deleted, and the new ones are inserted. Columns are always listed, because ALTER TABLE may have put them
-# in another order. If several versions share a key, a total order picks the winner, so that the order of loads does not
-# matter. Ids that start with EV belong to inferred songs and artists, which were played but are not in the catalogue.
+# versions are deleted, and the new ones are inserted. Columns are always listed, because ALTER TABLE may have put
+# them in another order. If several versions share a key, a total order picks the winner, so that the order of loads
+# does not matter; a version does not win by being newer. Ids that start with EV belong to inferred songs and artists,
+# which were played but are not in the catalogue.
 
 # One row per song id that is new or has changed: the most complete version; ties are broken by comparing the values.
 new_songs_create = Statement("""
@@ -390,10 +394,11 @@ QUALIFY ROW_NUMBER() OVER (
 EXCEPT
 SELECT artist_id, name, location, latitude, longitude FROM artists""")
 
-# Songs and artists whose earlier plays may now match a different song or artist; each row has either a song_id or an
-# artist_id. Songs: those with the title and artist name of a version that this run adds or removes. Artists: those
-# whose artist_id is no longer the lowest for their name. Their plays may change, because a play whose song is not in
-# the catalogue gets the lowest artist_id for the artist's name.
+# Songs and artists whose earlier plays may now match a different song or artist; each row has a song_id or an
+# artist_id, or with --replace both. Songs: those with the title and artist name of a version that this run adds or
+# removes. Artists: those whose artist_id is no longer the lowest for their name. Their plays may change, because a
+# play whose song is not in the catalogue gets the lowest artist_id for the artist's name, or an inferred one if the
+# catalogue lacks the name.
 to_rematch_create = Statement("""
 CREATE TEMP TABLE to_rematch DISTSTYLE ALL AS
 WITH before AS (
@@ -509,11 +514,12 @@ replaced_times_delete = Statement(f"""
 DELETE FROM time
 USING replaced_plays
 WHERE time.start_time = replaced_plays.start_time
+    AND time.{_WINDOW}
     AND NOT EXISTS (SELECT 1 FROM songplays WHERE songplays.start_time = time.start_time AND songplays.{_WINDOW})""")
 
-# One row per user whose values come from an event that is staged again. That event may name a different user now, so
-# the user's row is deleted and rebuilt from the latest play that is not staged; new_users then applies the staged
-# events. Values from earlier events other than plays are lost, because those events are not stored.
+# One row per user whose values come from an event that is staged again. Its new version may have other values, or
+# belong to another user. So the user's row is deleted and rebuilt from the latest play that is not staged; new_users
+# then applies the staged events. Values from earlier events other than plays are lost, because these are not stored.
 replaced_users_create = Statement("""
 CREATE TEMP TABLE replaced_users DISTSTYLE ALL AS
 SELECT
@@ -556,13 +562,13 @@ artists_table_insert = Statement("""
 INSERT INTO artists (artist_id, name, location, latitude, longitude)
 SELECT * FROM new_artists""")
 
-# One row per title, artist name and length of the staged plays and the plays to rematch, with the song_id and artist_id
-# that they get. The song is the one in the catalogue with this title, this artist name and the closest duration. If the
-# catalogue has no such song, the song is inferred, and the artist_id is the lowest in the catalogue for this artist
-# name; if the catalogue has no such artist, the artist is inferred too. A play whose title is missing or blank has no
-# song; a play whose artist name is missing or blank has no artist. Redshift ignores trailing blanks in comparisons, but
-# MD5 does not, so the keys are trimmed. GROUP BY before the UNION is an optimisation: 1.0 s instead of 1.8 s at
-# 1,000,000 events.
+# One row per title, artist name and length of the staged plays and the plays to rematch, with the song_id and
+# artist_id that they get. The song is the one in the catalogue with this title, this artist name and the closest
+# duration; for a play without a length, the shortest. If the catalogue has no such song, the song is inferred, and
+# the artist_id is the lowest in the catalogue for this artist name; if the catalogue has no such artist, the artist
+# is inferred too. A play whose title is missing or blank has no song; a play whose artist name is missing or blank
+# has no artist. Redshift ignores trailing blanks in comparisons, but MD5 does not, so the keys are trimmed. GROUP BY
+# before the UNION is an optimisation: 1.0 s instead of 1.8 s at 1,000,000 events.
 play_songs_create = Statement("""
 CREATE TEMP TABLE play_songs DISTSTYLE ALL AS
 WITH plays AS (
@@ -574,7 +580,7 @@ WITH plays AS (
     SELECT song_title, artist_name, song_length
     FROM plays_to_rematch
 ),
-distinct_plays AS (
+trimmed_plays AS (
     SELECT
         NVL(song_title, '') AS song_title,
         NVL(artist_name, '') AS artist_name,
@@ -598,12 +604,13 @@ SELECT
     play.*,
     NVL(known.song_id, 'EV' || MD5(MD5(play.artist_key) || NULLIF(play.song_key, ''))) AS song_id,
     COALESCE(known.artist_id, namesake.artist_id, 'EV' || MD5(NULLIF(play.artist_key, ''))) AS artist_id
-FROM distinct_plays AS play
+FROM trimmed_plays AS play
 LEFT JOIN namesakes AS namesake ON namesake.artist_key = play.artist_key
 LEFT JOIN catalogue AS known
     ON known.song_key = play.song_key
-    AND known.artist_key = namesake.artist_key
+    AND known.artist_key = play.artist_key
     AND play.song_key <> ''
+    AND play.artist_key <> ''
 QUALIFY ROW_NUMBER() OVER (
     PARTITION BY play.song_title, play.artist_name, play.song_length
     ORDER BY ABS(known.duration - play.song_length), known.song_id
@@ -708,8 +715,7 @@ WHERE page = 'NextSong'
 GROUP BY ts
 ORDER BY ts""")
 
-# Update the statistics of the columns that the checks join on. On a cluster, ANALYZE skips a table that has hardly
-# changed.
+# Update the statistics with which the checks are planned. On a cluster, ANALYZE skips a table that has hardly changed.
 songs_table_analyze = Statement("ANALYZE songs (song_id)")
 artists_table_analyze = Statement("ANALYZE artists (artist_id)")
 songplays_table_analyze = Statement("ANALYZE songplays (start_time)")
@@ -775,10 +781,10 @@ FROM (
 ) AS duplicates"""
 
 
-def _unplayed(table: str, key: str, among: str, plays: str) -> str:
+def _unplayed(what: str, key: str, among: str, plays: str) -> str:
     """Return a rule that finds inferred ids in `among` without a play in `plays`."""
     return f"""
-SELECT 'inferred {table} without a play' AS wrong, COUNT(*) AS found, MIN({key}) AS example
+SELECT 'inferred {what} without a play' AS wrong, COUNT(*) AS found, MIN({key}) AS example
 FROM (SELECT {key} FROM {among} WHERE LEFT({key}, 2) = 'EV' EXCEPT SELECT {key} FROM {plays}) AS unplayed"""
 
 
@@ -1166,7 +1172,8 @@ WHERE relkind = 'r'
 table_count = Statement("SELECT COUNT(*) FROM %(table)s")
 tables_lock = Statement("LOCK %(tables)s")
 
-# Each query below exists twice: for provisioned clusters, and for Serverless, which lacks their system views.
+# Each query below exists twice: for provisioned clusters and, as ..._detail, for Serverless, which lacks their system
+# views.
 
 # Progress of another session's COPY: files read, total files, rows.
 copy_progress = Statement("""
@@ -1281,6 +1288,8 @@ rematch_queries = [
     inferred_artists_insert,
 ]
 
+# check_load in pipeline/checks.py also runs loaded_plays_check and, where they apply, conflicts_check,
+# lost_values_check and inferred_check
 check_queries = [
     fields_check,
     moments_check,
