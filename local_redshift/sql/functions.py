@@ -52,7 +52,7 @@ def _listed(table: str) -> dict[str, Function]:
 
 
 # the stand-in's own functions are in the schema local_redshift; ../server/functions has links to Redshift's guide
-_TABLE = _listed("""
+FUNCTIONS = _listed("""
     ABS .
     ACOS .
     ADD_MONTHS ..                        local_redshift.add_months
@@ -271,7 +271,7 @@ def _call(node: exp.Anonymous, scopes: Scopes, reads_tables: bool) -> None:
     if special is not None:
         special(node, scopes)
         return
-    function = _TABLE.get(name)
+    function = FUNCTIONS.get(name)
     if function is None:
         _other_function(node, name, reads_tables)
         return

@@ -4,10 +4,14 @@ The pages are of https://docs.aws.amazon.com/redshift/latest/dg/; "seen" is what
 """
 
 import datetime as dt
+import re
 from decimal import Decimal
+from pathlib import Path
 
 import psycopg2
 import pytest
+
+from local_redshift.sql.functions import FUNCTIONS
 
 TABLES = """
 DROP TABLE IF EXISTS plays, winsales;
@@ -192,6 +196,9 @@ WINDOWS = [
      [(midnight(2018, 11, 1), 2)]),
     ("r_QUALIFY_clause", "SELECT * FROM (SELECT 1 AS a, 2 AS id) AS x JOIN (SELECT 2 AS id, 3 AS b) AS y USING (id) QUALIFY COUNT(*) OVER () = 1",
      [(2, 1, 3)]),
+    ("r_WF_CUME_DIST, r_WF_PERCENT_RANK, r_WF_DENSE_RANK, r_WF_NTILE",
+     "SELECT qty, CUME_DIST() OVER (ORDER BY qty), PERCENT_RANK() OVER (ORDER BY qty), DENSE_RANK() OVER (ORDER BY qty), "
+     "NTILE(2) OVER (ORDER BY qty) FROM winsales WHERE sellerid = 4 ORDER BY 1", [(10, 0.5, 0.0, 1, 1), (40, 1.0, 1.0, 2, 2)]),
     ("r_LISTAGG", "SELECT LISTAGG(sellerid, ', ') WITHIN GROUP (ORDER BY salesid) FROM winsales WHERE qty > 20", [("1, 3, 4",)]),
     ("r_LISTAGG", "SELECT LISTAGG(DISTINCT sellerid, '|') WITHIN GROUP (ORDER BY sellerid) FROM winsales", [("1|2|3|4",)]),
     ("r_LISTAGG", "SELECT LISTAGG(title) FROM plays WHERE title IS NULL", [(None,)]),
@@ -221,6 +228,65 @@ WINDOWS = [
 def test_query_gives_the_rows(cursor: psycopg2.extensions.cursor, page: str, query: str, rows: list[tuple]) -> None:
     cursor.execute(query)
     assert cursor.fetchall() == rows
+
+
+# each function's page of the guide is r_ and its name; a is 1 and 3
+CALLS = """
+ABS(-38), NULLIF(1, 1) | 38, None
+ACOS(MIN(a)) | 0.0
+ANY_VALUE(5) | 5
+ASCII('amazon') | 97
+ASIN(0), ATAN(0), ATAN2(0, 1), SIN(0), TAN(0) | 0.0, 0.0, 0.0, 0.0, 0.0
+BIT_AND(a), BIT_OR(a) | 1, 3
+BOOL_AND(a > 1), BOOL_OR(a > 1) | False, True
+BTRIM('xyzaxyzbxyzcxyz', 'xyz'), LTRIM('xyxa', 'xy'), RTRIM('ab  ') | axyzbxyzc, a, ab
+CAN_JSON_PARSE('[1,'), CAN_JSON_PARSE('[1]') | False, True
+ROUND(CBRT(27), 9) | 3.0
+CEIL(1.2), CEILING(-1.2), FLOOR(-1.2) | 2, -1, -2
+CHARACTER_LENGTH('français'), LENGTH('abc') | 8, 3
+COS(0), ROUND(COT(1), 6) | 1.0, 0.642093
+DATE_CMP('2008-01-02', '2008-01-01'), DATE_CMP_TIMESTAMP('2008-06-18', '2008-06-18') | 1, 0
+DECIMAL_PRECISION(JSON_PARSE('3.14')), DECIMAL_SCALE(JSON_PARSE('3.14')) | 3, 2
+DEGREES(PI()), ROUND(RADIANS(180), 6) | 180.0, 3.141593
+DEXP(0), EXP(0), DLOG1(1), LN(1), DLOG10(100), LOG(100) | 1.0, 1.0, 0.0, 0.0, 2.0, 2.0
+GET_ARRAY_LENGTH(JSON_PARSE('[1, 2, 3]')) | 3
+INITCAP('nibh.enim@egestas') | Nibh.Enim@Egestas
+INTERVAL_CMP(INTERVAL '3 days', INTERVAL '1 year') | -1
+IS_BIGINT(JSON_PARSE('5')), IS_INTEGER(JSON_PARSE('5')), IS_INTEGER(JSON_PARSE('3000000000')) | True, True, False
+IS_BOOLEAN(JSON_PARSE('true')), IS_BOOLEAN(JSON_PARSE('1')) | True, False
+IS_CHAR(JSON_PARSE('"x"')), IS_VARCHAR(JSON_PARSE('"x"')), IS_VARCHAR(JSON_PARSE('1')) | True, True, False
+IS_DECIMAL(JSON_PARSE('5.5')), IS_FLOAT(JSON_PARSE('"x"')) | True, False
+IS_SCALAR(JSON_PARSE('[1]')), IS_SCALAR(JSON_PARSE('1')) | False, True
+LPAD('cat', 5, 'ab'), RPAD('cat', 5), LPAD('cats', 2) | abcat, cat  , ca
+MD5('Amazon Redshift') | f7415e33f972c03abd4f3fed36748f7a
+MOD(10, 4), SIGN(-3.5), SQRT(16) | 2, -1, 4.0
+POW(2, 10), POWER(2, -1) | 1024.0, 0.5
+QUOTE_IDENT('CAT'), QUOTE_LITERAL('It''s') | "CAT", 'It''s'
+RANDOM() BETWEEN 0 AND 1, TIMEOFDAY() IS NULL | True, False
+REVERSE('frog') | gorf
+SHA('x') = SHA1('x') | True
+STDDEV_POP(a), VAR_POP(a), VAR_SAMP(a), VARIANCE(a) | 1, 1, 2, 2
+ROUND(STDDEV(a), 6), ROUND(STDDEV_SAMP(a), 6) | 1.414214, 1.414214
+SUBSTR('caterpillar', 6, 4) | pill
+TIMESTAMP_CMP('2008-01-24 06:43:29', '2008-01-24 06:43:28'), TIMESTAMP_CMP_DATE('2008-06-18', '2008-06-19') | 1, -1
+TO_CHAR('2009-12-31 23:15:59'::TIMESTAMP, 'MONTH-DY-DD-YYYY HH12:MIPM') | DECEMBER -THU-31-2009 11:15PM
+TO_NUMBER('12,454.8-', '99G999D9S') | -12454.8
+MAX(a) OVER () | 3
+"""
+
+
+@pytest.mark.parametrize("case", CALLS.strip().splitlines())
+def test_function_gives_the_value(cursor: psycopg2.extensions.cursor, case: str) -> None:
+    calls, values = case.rsplit(" | ", 1)
+    cursor.execute(f"SELECT {calls} FROM (SELECT 1 AS a UNION ALL SELECT 3) AS t")
+    found = [one.normalize() if isinstance(one, Decimal) else one for one in cursor.fetchall()[0]]
+    assert ", ".join(map(str, found)) == values
+
+
+def test_every_function_is_called_by_a_test() -> None:
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    called = {name.upper() for name in re.findall(r"\b(\w+)\s*\(", tests)}
+    assert set(FUNCTIONS) <= called
 
 
 @pytest.mark.parametrize(
