@@ -131,6 +131,14 @@ def test_default_is_for_columns_that_are_not_in_the_list(copy) -> None:
     assert copy.rows() == [(1, 7), (1, None)]
 
 
+def test_names_in_the_list_are_folded_to_lower_case(copy) -> None:
+    # DG r_names
+    copy.create("c INT, d INT")
+    copy.source.put("data.json", '{"c": 1, "d": 2}')
+    copy.run(target='t ("c", D)')
+    assert copy.rows() == [(1, 2)]
+
+
 def test_unknown_column_in_the_list(copy) -> None:
     copy.create("c INT")
     copy.source.put("data.json", GOOD)
@@ -203,6 +211,19 @@ def test_manifest_lists_the_objects(copy) -> None:
     manifest(copy, {"url": first, "mandatory": True}, {"url": second}, {"url": second}, {"url": missing})
     copy.run(**run_manifest(copy))
     assert sorted(copy.rows()) == [(1,), (2,), (2,)]
+
+
+@local_only
+def test_paths_of_a_manifest_are_from_the_working_directory(
+    copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    hand_over(copy.connection)
+    copy.create("c INT")
+    copy.source.put("one", GOOD)
+    manifest(copy, {"url": "one", "mandatory": True})
+    copy.cursor.execute("COPY t FROM 'files.manifest' JSON 'auto' MANIFEST")
+    assert copy.rows() == [(1,)]
 
 
 def test_manifest_with_a_mandatory_object_missing(copy) -> None:

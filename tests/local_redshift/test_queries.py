@@ -164,6 +164,7 @@ RESULTS = [
     ("r_TRUNC", "SELECT TRUNC(3.456::FLOAT8, 2), TRUNC(AT) FROM plays WHERE id = 1", [(3.45, dt.date(2018, 11, 1))]),
     ("r_DECODE_expression", "SELECT DECODE(id, 1, 'one', 2, 'two', 'many'), DECODE(title, NULL, 'none') FROM plays ORDER BY id",
      [("one", None), ("two", None), ("many", "none")]),
+    ("r_DECODE_expression", "SELECT DECODE(id, 1, title, id) FROM plays ORDER BY id", [("One",), ("2",), ("3",)]),
     ("r_DECODE_expression", "SELECT DECODE(is_paid OR id > 1, FALSE, 'no', TRUE, 'yes'), DECODE(NOT is_paid, TRUE, 1, 0) FROM plays ORDER BY id",
      [("yes", 0), ("yes", 1), ("yes", 0)]),
     ("r_numeric_computations201", "SELECT (price / 7)::DECIMAL(8, 2) FROM plays WHERE id = 2", [(Decimal("0.46"),)]),
@@ -199,6 +200,8 @@ WINDOWS = [
     ("r_WF_CUME_DIST, r_WF_PERCENT_RANK, r_WF_DENSE_RANK, r_WF_NTILE",
      "SELECT qty, CUME_DIST() OVER (ORDER BY qty), PERCENT_RANK() OVER (ORDER BY qty), DENSE_RANK() OVER (ORDER BY qty), "
      "NTILE(2) OVER (ORDER BY qty) FROM winsales WHERE sellerid = 4 ORDER BY 1", [(10, 0.5, 0.0, 1, 1), (40, 1.0, 1.0, 2, 2)]),
+    ("r_QUALIFY_clause, columns of the table keep their names", "SELECT -w.qty AS qty FROM winsales AS w WHERE sellerid = 1 "
+     "QUALIFY COUNT(*) OVER () = 3 ORDER BY w.qty, salesid", [(-10,), (-10,), (-30,)]),
     ("r_LISTAGG", "SELECT LISTAGG(sellerid, ', ') WITHIN GROUP (ORDER BY salesid) FROM winsales WHERE qty > 20", [("1, 3, 4",)]),
     ("r_LISTAGG", "SELECT LISTAGG(DISTINCT sellerid, '|') WITHIN GROUP (ORDER BY sellerid) FROM winsales", [("1|2|3|4",)]),
     ("r_LISTAGG", "SELECT LISTAGG(title) FROM plays WHERE title IS NULL", [(None,)]),
@@ -268,6 +271,9 @@ SHA('x') = SHA1('x') | True
 STDDEV_POP(a), VAR_POP(a), VAR_SAMP(a), VARIANCE(a) | 1, 1, 2, 2
 ROUND(STDDEV(a), 6), ROUND(STDDEV_SAMP(a), 6) | 1.414214, 1.414214
 SUBSTR('caterpillar', 6, 4) | pill
+NVL2(a, DATEADD(day, 1, '2018-11-01'::DATE), NULL) = '2018-11-02' | True
+EXTRACT(day FROM DATEADD(day, 1, '2018-11-01'::DATE)), LEN('ab' || LEN('abc')) | 2, 3
+LEN('é') || NVL(NULL, LEN('abc')) || DATEDIFF(day, '2018-11-01', DATEADD(day, 2, '2018-11-01')) | 132
 TIMESTAMP_CMP('2008-01-24 06:43:29', '2008-01-24 06:43:28'), TIMESTAMP_CMP_DATE('2008-06-18', '2008-06-19') | 1, -1
 TO_CHAR('2009-12-31 23:15:59'::TIMESTAMP, 'MONTH-DY-DD-YYYY HH12:MIPM') | DECEMBER -THU-31-2009 11:15PM
 TO_NUMBER('12,454.8-', '99G999D9S') | -12454.8

@@ -88,6 +88,23 @@ def test_server_stops_in_order_though_a_client_is_connected(own_data_dir: Path) 
     client.close()
 
 
+def test_server_that_lets_nobody_in_is_not_waited_for_without_end(
+    own_data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = user_of(own_data_dir)
+    server_process(own_data_dir).kill()
+    (postgres.socket_dir(own_data_dir / "data") / postgres.SOCKET_NAME).unlink()
+    monkeypatch.setattr(postgres, "START_SECONDS", 0.2)
+    another = postgres.Postgres(own_data_dir)
+    with pytest.raises(ServerError, match="the local server did not start"):
+        another.start()
+    another._process.wait(60)  # which finds that the data are in use
+    os.kill(postgres.server_pid(own_data_dir / "data"), signal.SIGQUIT)
+    user.kill()
+    finish(user)
+    wait_until_stopped(own_data_dir)
+
+
 def test_look_at_a_lock_that_is_held_leaves_no_file_open(tmp_path: Path) -> None:
     held = locks.lock(tmp_path / "lock", locks.EXCLUSIVE)
     before = psutil.Process().num_fds()

@@ -284,6 +284,29 @@ def test_portal_of_a_utility_statement_lives_as_long_as_its_transaction(address:
         assert b"CREATE TABLE\0" in received(client)
 
 
+def test_rows_are_fetched_a_few_at_a_time(address: str) -> None:
+    query = message(b"P", b"\0SELECT n FROM GENERATE_SERIES(1, 3) AS g (n)\0\0\0") + message(
+        b"B", b"\0\0" + b"\0\0" * 3
+    )
+    execute = message(b"E", b"\0\0\0\0\2")
+    with connected(address) as client:
+        logged_in(client)
+        client.sendall(query + execute + execute + message(b"S", b"") + message(b"X", b""))
+        answer = received(client)
+    suspended, complete = message(b"s", b""), message(b"C", b"SELECT 1\0")
+    assert answer.count(message(b"D", b"\0\1\0\0\0\x011")) == 1
+    assert answer.index(suspended) < answer.index(complete)
+
+
+def test_statements_before_a_refused_one_of_the_same_message_are_undone(address: str, data_dir: Path) -> None:
+    with connected(address) as client:
+        logged_in(client)
+        client.sendall(message(b"Q", b"CREATE TABLE before_it (a INT); SELECT DISTINCT ON (a) a FROM before_it\0"))
+        client.sendall(message(b"Q", b"SELECT COUNT(*) AS n FROM before_it\0") + message(b"X", b""))
+        answer = received(client)
+    assert b"DISTINCT ON" in answer and b'relation "before_it" does not exist' in answer
+
+
 def test_statement_of_a_client_may_have_any_name(address: str) -> None:
     with connected(address) as client:
         logged_in(client)

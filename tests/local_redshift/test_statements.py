@@ -65,6 +65,44 @@ def test_identity_of_a_wrong_form_is_one_error(cursor: psycopg2.extensions.curso
         cursor.execute(f"CREATE TABLE t ({definition})")
 
 
+TAKEN = """
+SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE
+SET SESSION search_path TO public
+SET search_path TO DEFAULT
+RESET search_path
+SHOW search_path
+VACUUM
+VACUUM t
+VACUUM FULL t TO 99 PERCENT
+VACUUM SORT ONLY t TO 75 PERCENT
+VACUUM DELETE ONLY t TO 75 PERCENT BOOST
+VACUUM DELETE ONLY public.t
+VACUUM REINDEX t
+VACUUM RECLUSTER t
+ANALYZE
+ANALYZE VERBOSE t
+ANALYZE t PREDICATE COLUMNS
+ANALYZE t (a) ALL COLUMNS
+ANALYZE t ALL COLUMNS
+EXPLAIN SELECT a FROM t
+EXPLAIN VERBOSE SELECT a FROM t
+COMMENT ON COLUMN t.a IS 'x'
+TRUNCATE TABLE t
+TRUNCATE t
+"""
+
+
+@pytest.mark.parametrize("statement", TAKEN.strip().splitlines())
+def test_statement_is_taken(database: psycopg2.extensions.connection, statement: str) -> None:
+    # r_SET, r_RESET, r_SHOW, r_VACUUM_command, r_ANALYZE, r_EXPLAIN, r_COMMENT, r_TRUNCATE
+    database.autocommit = True
+    cursor = database.cursor()
+    cursor.execute("CREATE TABLE t (a INT)")
+    cursor.execute(statement)
+    cursor.execute("SELECT COUNT(*) FROM t")
+    assert cursor.fetchall() == [(0,)]
+
+
 def test_hash_names_a_temporary_table(
     database: psycopg2.extensions.connection, cursor: psycopg2.extensions.cursor
 ) -> None:
@@ -221,6 +259,35 @@ def test_late_binding_view_looks_for_its_tables_when_it_is_read(cursor: psycopg2
     cursor.execute("DROP VIEW loud")
     with pytest.raises(errors.UndefinedTable, match="loud"):
         cursor.execute("SELECT * FROM loud")
+
+
+def test_late_binding_view_is_a_source_of_merge_and_delete(cursor: psycopg2.extensions.cursor) -> None:
+    cursor.execute("CREATE TABLE public.t AS SELECT 1 AS a; CREATE TABLE s AS SELECT 1 AS a UNION ALL SELECT 2")
+    cursor.execute("CREATE VIEW v AS SELECT a FROM public.t WITH NO SCHEMA BINDING; CREATE TABLE m (a INT)")
+    cursor.execute(
+        "MERGE INTO m USING v ON m.a = v.a WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (v.a)"
+    )
+    assert rows(cursor, "SELECT a FROM m") == [(1,)]
+    cursor.execute("DELETE FROM s USING v WHERE s.a = v.a")
+    assert rows(cursor, "SELECT a FROM s") == [(2,)]
+    cursor.execute("UPDATE s SET a = v.a FROM v")
+    assert rows(cursor, "SELECT a FROM s") == [(1,)]
+
+
+def test_columns_of_a_late_binding_view_may_have_other_names(cursor: psycopg2.extensions.cursor) -> None:
+    cursor.execute("CREATE TABLE public.t AS SELECT 1 AS a, 2 AS b")
+    cursor.execute("CREATE VIEW v AS SELECT a, b FROM public.t WITH NO SCHEMA BINDING")
+    assert rows(cursor, "SELECT x.c, x.d FROM v AS x (c, d)") == [(1, 2)]
+    assert rows(cursor, "SELECT v.a, x.b FROM v, v AS x") == [(1, 2)]
+
+
+def test_late_binding_view_takes_the_place_of_another_by_or_replace_alone(cursor: psycopg2.extensions.cursor) -> None:
+    cursor.execute("CREATE TABLE public.t AS SELECT 'a' AS a; CREATE VIEW v AS SELECT a FROM public.t")
+    cursor.connection.commit()
+    with pytest.raises(errors.DuplicateTable):
+        cursor.execute("CREATE VIEW v AS SELECT REPLACE(a, 'a', 'b') AS a FROM public.t WITH NO SCHEMA BINDING")
+    cursor.connection.rollback()
+    assert rows(cursor, "SELECT a FROM v") == [("a",)]
 
 
 def test_view_may_become_late_binding_and_bound_again(cursor: psycopg2.extensions.cursor) -> None:
