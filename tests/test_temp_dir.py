@@ -1,5 +1,6 @@
 """With [S3] TEMP_DIR each file is loaded once, and small files travel packed: from local files and from S3."""
 
+import contextlib
 import errno
 import gzip
 import hashlib
@@ -31,6 +32,7 @@ from pipeline import copy_plan, packing
 from pipeline.errors import PipelineError, Unreachable
 from pipeline.file_store import FileStore, LocalFileStore, S3FileStore, SourceFile, file_store_of
 from pipeline.packing import FileList
+from pipeline.progress import SoFar, Watch
 from pipeline.script import is_transient, try_until_done
 from pipeline.session import Run
 from pipeline.settings import read_settings
@@ -199,6 +201,20 @@ def test_many_small_files_travel_packed(many: Temp) -> None:
     assert many.left() == []
     commits = many.warehouse.query("SELECT COUNT(*) FROM stl_load_commits WHERE filename LIKE '%song_data%'")
     assert commits == [(1,)]
+
+
+def test_progress_of_packing_counts_the_files_that_are_packed(many: Temp, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched: list[Watch] = []
+
+    @contextlib.contextmanager
+    def noted(label: str, watch: Watch, position: tuple[int, int] | None) -> Iterator[None]:
+        watched.append(watch)
+        assert watch() == SoFar(0, MANY, "0.0 MB")
+        yield
+
+    monkeypatch.setattr(copy_plan, "show_progress", noted)
+    many.load()
+    assert [watch() for watch in watched] == [SoFar(MANY, MANY, "0.0 MB")]
 
 
 def test_error_in_a_packed_object_names_file_and_line(many: Temp) -> None:
