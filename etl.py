@@ -33,7 +33,7 @@ def load(session: Session, everything: bool = False, replace: bool = False) -> N
         staged = phase.result = stage(session, everything, replace)
     if staged is None:
         session.rollback()
-        log.succeed(f"nothing is new: nothing was changed in {log.warehouse}")
+        log.succeed(f"no new files; nothing was changed in {log.warehouse}")
         return
     with log.phase("loaded") as phase:
         loaded = phase.result = transform(session, staged)
@@ -73,7 +73,7 @@ def keep_one_version(session: Session) -> None:
     kept = run_all(session, sql_queries.kept_events_queries)[name_of(sql_queries.kept_events_insert)]
     if kept < staged:
         duplicates = counted(staged - kept, "staged event")
-        say(f"{duplicates} left out: one event per key is kept, chosen by type of event, then by its values")
+        say(f"{duplicates} left out: of events with the same key, only one is kept, a play if there is one")
 
 
 def transform(session: Session, staged: Staged) -> Transformed:

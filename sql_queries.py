@@ -517,9 +517,9 @@ WHERE time.start_time = replaced_plays.start_time
     AND time.{_WINDOW}
     AND NOT EXISTS (SELECT 1 FROM songplays WHERE songplays.start_time = time.start_time AND songplays.{_WINDOW})""")
 
-# One row per user whose values come from an event that is staged again. Its new version may have other values, or
-# belong to another user. So the user's row is deleted and rebuilt from the latest play that is not staged; new_users
-# then applies the staged events. Values from earlier events other than plays are lost, because these are not stored.
+# One row per user whose values come from an event that is now staged again. The event's new version may have other
+# values or another user, so the user's row is deleted and rebuilt from the latest play that is not staged; new_users
+# then applies the staged events. Values from earlier events other than plays are lost, because only plays are stored.
 replaced_users_create = Statement("""
 CREATE TEMP TABLE replaced_users DISTSTYLE ALL AS
 SELECT

@@ -168,7 +168,7 @@ def kept_password(warehouse: Warehouse) -> str:
         password = path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError as error:
         unfinished.unlink(missing_ok=True)
-        raise LocalRedshiftError(f"the password for serve can't be kept in {path}: {error.strerror}") from error
+        raise LocalRedshiftError(f"can't save the password of `serve` in {path}: {error.strerror}") from error
     if not password:
         raise LocalRedshiftError(f"{path} is empty: delete it, and the next `serve` generates a password")
     return password

@@ -55,7 +55,7 @@ def check_load(session: Session, staged: Staged, loaded: Transformed) -> Passed:
 
 
 def _conflict_advice(session: Session) -> str:
-    lines = ["", "if the new version is right, and no field was renamed, python etl.py --replace loads it"]
+    lines = ["", "if the new version is right, and no field was renamed, load it with: python etl.py --replace"]
     if session.source.temp_dir:
         files = [file for (file,) in session.rows(sql_queries.changed_files)]
         lines += [f"loaded before in another version: {file}" for file in files[:SHOWN_FILES]]

@@ -80,9 +80,9 @@ def measure(
 ) -> Transformed:
     """Return the changes to each table.
 
-    `rows` maps statement names to the number of rows written; `rematched` has the same for the statements that rematch
-    earlier plays, or is None if these did not run. `before` and `after` are counts of the plays in the load's time
-    window, taken before and after the insert.
+    `rows` maps statement names to the number of rows written; `rematched` is the same mapping for the statements that
+    rematch earlier plays, or is None if these did not run. `before` and `after` are counts of the plays in the load's
+    time window, taken before and after the insert.
     """
     wrote, rewrote = Written(rows), Written(rematched or Counter())
     [(users, songs, artists, times, inferred_songs, inferred_artists)] = session.rows(

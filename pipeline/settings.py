@@ -11,7 +11,9 @@ from storage.local_files import user_path
 
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "dwh.cfg"
 
-TEMP_DIR_BYTES = 180  # maximum length: packed objects' names follow, and the system tables truncate paths at 256 bytes
+# maximum length of TEMP_DIR: the names of packed objects are appended to it, and the system tables truncate names at
+# 256 bytes
+TEMP_DIR_BYTES = 180
 
 # https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-load.html#copy-maxerror
 MOST_ERRORS = 100_000

@@ -222,7 +222,7 @@ def test_play_with_other_values_is_a_conflict_until_it_replaces_the_old(
     assert said.count("loaded before in another version") == bool(loaded.values["S3", "TEMP_DIR"])
     lost = " (1 lost a value)" if value is None or (field == "userId" and not value) else ""
     assert f"staged plays differ from the play of the same key in {column}{lost}: 1, for example {KEY}\n" in said
-    assert "python etl.py --replace loads it" in said
+    assert "load it with: python etl.py --replace" in said
     assert (changed in said) is bool(loaded.values["S3", "TEMP_DIR"])
     assert loaded.everything() == before
     said = loaded.output(replace=True)
@@ -366,7 +366,7 @@ def test_two_versions_in_one_load_are_a_conflict(tables: Warehouse) -> None:
     tables.write_log([event(level="free"), event(level="paid"), event(level="paid")])
     assert "in level: 1, for example" in tables.failing_output()
     assert tables.counts()["songplays"] == 0
-    assert "2 staged events left out: one event per key" in tables.output(replace=True)
+    assert "2 staged events left out: of events with the same key, only one is kept" in tables.output(replace=True)
     assert tables.query("SELECT level FROM songplays") == [("free",)]
     assert tables.query("SELECT level FROM users") == [("free",)]
 
@@ -638,7 +638,7 @@ def test_maxerror_leaves_out_as_many_bad_records_and_accounts_for_them(tables: W
     assert told["warnings"] == ["COPY staging_events left out 3 bad records"]
     assert tables.counts()["songplays"] == 2
     if temp_dir:  # the file counts as loaded; corrected, it is read again
-        assert "nothing is new" in tables.output()
+        assert "no new files" in tables.output()
     tables.write_log([*day(2), *(event(itemInSession=100 + n) for n in range(3))])
     assert "3 plays loaded into" in (said := tables.output()) and "left out" not in said
     tables.write_log(broken(2, 4), "2018-11-02")

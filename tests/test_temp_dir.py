@@ -142,7 +142,7 @@ def test_all_and_check_read_files_that_were_loaded(temp: Temp) -> None:
     assert temp.warehouse.counts()["songplays"] == 1
     temp.warehouse.configure({("S3", "MAXERROR"): "1"})
     temp.warehouse.write_log([event(), event(userId="me", itemInSession=1)])
-    assert "1 record left out" in temp.load() and "nothing is new" in temp.load()
+    assert "1 record left out" in temp.load() and "no new files" in temp.load()
     assert "1 record would not load" in temp.run("--check", code=1).stderr
 
 
@@ -151,7 +151,7 @@ def test_nothing_new_is_no_copy_and_no_change(temp: Temp) -> None:
     before = temp.warehouse.everything()
     output = temp.load()
     assert "0 of 1 log files are new, 0 of 1 song files\n" in output
-    assert output.splitlines()[-1].startswith("nothing is new: nothing was changed in ") and "staged" not in output
+    assert output.splitlines()[-1].startswith("no new files; nothing was changed in ") and "staged" not in output
     assert temp.warehouse.everything() == before
     assert temp.left() == []
 
@@ -164,7 +164,7 @@ def test_object_that_is_uploaded_again_as_it_was_is_not_new(temp: Temp, bucket: 
     while uploaded.last_modified == first:  # it is told in whole seconds
         uploaded.put(Body=uploaded.get()["Body"].read())
         uploaded.reload()
-    assert "nothing is new" in temp.load()
+    assert "no new files" in temp.load()
 
 
 def test_file_that_was_loaded_as_songs_is_new_as_a_log(temp: Temp) -> None:
@@ -329,7 +329,7 @@ def test_odd_names_are_loaded_and_recorded(temp: Temp, few: int, monkeypatch: py
     tables.load()
     plays = len(names) + 1 + temp.root.startswith("s3://")
     assert tables.counts() | {"songplays": plays, "loaded_files": plays + 1} == tables.counts()
-    assert "nothing is new" in temp.load()
+    assert "no new files" in temp.load()
 
 
 def test_prefix_may_have_folders_without_a_name(tables: Warehouse, bucket: object, aws: dict[str, str]) -> None:
@@ -339,7 +339,7 @@ def test_prefix_may_have_folders_without_a_name(tables: Warehouse, bucket: objec
     tables.configure({("S3", "LOG_DATA"): "s3://sparkify/lo//gs"})
     temp.put("lo//gs/a//x.json", json.dumps(event()).encode())
     assert "1 of 1 log files are new, 1 of 1 song files" in temp.load().splitlines()
-    assert "nothing is new" in temp.load()
+    assert "no new files" in temp.load()
 
 
 def test_local_name_that_is_no_text_is_one_message(tables: Warehouse) -> None:
@@ -383,7 +383,7 @@ def test_two_runs_at_once_queue_up_and_the_second_finds_nothing_new(many: Temp) 
     for process in [start(many.warehouse, "etl.py") for _ in range(2)]:
         output, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
-        outputs.append("nothing is new" in output)
+        outputs.append("no new files" in output)
     assert sorted(outputs) == [False, True]
     assert many.warehouse.counts() | {"songplays": 1, "songs": MANY} == many.warehouse.counts()
     assert many.left() == []
@@ -449,7 +449,7 @@ def test_file_that_changes_after_it_was_listed_is_read_again_next_time(
         temp.warehouse.load()
     assert temp.warehouse.counts()["songplays"] == 2
     assert "1 of 1 log files are new" in temp.load()
-    assert "nothing is new" in temp.load()
+    assert "no new files" in temp.load()
 
 
 @pytest.mark.parametrize(
@@ -704,7 +704,7 @@ def test_key_that_ends_in_a_slash_fails_the_load_unless_it_is_empty(
     tables.write_songs([song()])
     temp = Temp(tables, bucket)
     temp.put("log-data/2018/", b"")
-    assert "1 play loaded into" in temp.load() and "nothing is new" in temp.load()
+    assert "1 play loaded into" in temp.load() and "no new files" in temp.load()
     temp.put("log-data/2018/", json.dumps(event(itemInSession=1)).encode())
     with pytest.raises(PipelineError, match="log-data/2018"):
         temp.load()
@@ -813,7 +813,7 @@ def test_versions_are_told_apart_on_a_host_in_fips_mode(temp: Temp, monkeypatch:
 
     monkeypatch.setattr(hashlib, "md5", strict)
     temp.load()
-    assert "nothing is new" in temp.load()
+    assert "no new files" in temp.load()
 
 
 def test_file_of_another_size_is_new_whatever_its_time_is(tables: Warehouse) -> None:

@@ -27,7 +27,7 @@ from local_redshift.copy.values import (
     surely_fits,
 )
 
-MEMO_SIZE = 100_000  # number of cached strings above which a column's cache is cleared before the next block
+MEMO_SIZE = 100_000  # a column's cache is cleared before the next block if it holds more strings than this
 _NATIVE = {"varchar": str, "float8": float, "bool": bool} | dict.fromkeys(INTEGER_RANGES, int)
 
 # The boundary between two JSON arrays. This boundary can't occur inside a string, because JSON escapes newlines. With

@@ -97,8 +97,8 @@ def let_account_reach(account: pwd.struct_passwd | None, *paths: Path) -> None:
 
 def _say_chmod(folder: Path, old: int, new: int, account: pwd.struct_passwd) -> None:
     print(
-        f"local_redshift: chmod {stat.S_IMODE(new):o} {folder} (it was {stat.S_IMODE(old):o}): the server, which runs "
-        f"as {account.pw_name} because this user is root, has to traverse it",
+        f"local_redshift: changed the mode of {folder} from {stat.S_IMODE(old):o} to {stat.S_IMODE(new):o}, so that "
+        f"the server can traverse it (it runs as {account.pw_name}, because you are root)",
         file=sys.stderr,
         flush=True,
     )

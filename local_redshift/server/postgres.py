@@ -49,7 +49,7 @@ class Postgres:
                 return Backend(self.socket_dir / SOCKET_NAME, parameters)
             except BackendLost as lost:
                 if not self.start() and time.monotonic() > deadline:
-                    raise ServerError(f"the local server does not accept sessions: {lost}") from lost
+                    raise ServerError(f"the local server does not accept connections: {lost}") from lost
             except BackendError as error:
                 if error.fields.get("C") != CANNOT_CONNECT_NOW or time.monotonic() > deadline:
                     raise

@@ -303,7 +303,7 @@ class Session:
     _HANDLERS: ClassVar = {b"P": _parse, b"B": _bind, b"D": _describe, b"E": _execute, b"C": _close_prepared}
 
     def forget_prepared(self, name: str | None = None) -> bool:
-        """Forget prepared statement `name`, or all; return True if only this session had it."""
+        """Forget the prepared statement `name`, or all of them; return True if PostgreSQL did not have it."""
         if name is not None:
             self._over_views.pop(name, None)
             return self._statements.pop(name, None) is not None

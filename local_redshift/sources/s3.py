@@ -19,9 +19,10 @@ _OTHER_REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLo
 
 
 class S3Store:
-    """A Store of S3 objects, read with the client's boto3 credentials (`program`).
+    """A Store of S3 objects.
 
-    An access key in the COPY overrides these credentials. An IAM role is ignored, because it can't be assumed here.
+    It uses the boto3 credentials of `program`, the client program, unless the COPY has an access key. An IAM role is
+    ignored, because it can't be assumed here.
     """
 
     readers = 32

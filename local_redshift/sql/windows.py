@@ -20,7 +20,7 @@ def rewrite(nodes: list[exp.Expr]) -> None:
 
 
 def _around(call: exp.Anonymous) -> tuple[exp.Expr, exp.Window | None, list[exp.Expr]]:
-    """Return the outermost node of a call, with its clauses, and its window and WITHIN GROUP ordering."""
+    """Return the outermost node that wraps a call, its OVER window, and its WITHIN GROUP ordering."""
     whole: exp.Expr = call
     ordered: list[exp.Expr] = []
     while isinstance(whole.parent, (exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls)) and whole.arg_key == "this":

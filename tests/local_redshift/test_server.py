@@ -240,7 +240,10 @@ def test_folder_above_that_is_made_passable_is_named(tmp_path: Path) -> None:
     code = "import sys, local_redshift; local_redshift.connect(sys.argv[1]).close()"
     command = [sys.executable, "-c", code, str(closed / "data")]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert ran.stderr.startswith(f"local_redshift: chmod 701 {closed} (it was 700): ") and ran.stderr.count("\n") == 1
+    assert (
+        ran.stderr.startswith(f"local_redshift: changed the mode of {closed} from 700 to 701, ")
+        and ran.stderr.count("\n") == 1
+    )
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stderr == ""
 
 

@@ -318,7 +318,7 @@ CREATE VIEW local_redshift.pg_tables AS
 SELECT * FROM pg_catalog.pg_tables WHERE schemaname NOT LIKE 'local\\_redshift%';
 
 -- https://docs.aws.amazon.com/redshift/latest/dg/PG_GET_LATE_BINDING_VIEW_COLS.html. `views` lists late-binding views and their translated queries.
--- Each query's columns are read from a temporary view; if it can't be created, the view is skipped.
+-- Each view's columns are read from a temporary view of its query; a view whose query fails is skipped.
 CREATE FUNCTION local_redshift.pg_get_late_binding_view_cols(views json) RETURNS SETOF record
 LANGUAGE plpgsql AS $$
 DECLARE
