@@ -28,7 +28,7 @@ from test_load_errors import read_csv
 
 import etl
 import sql_queries
-from pipeline import copy_plan, packing
+from pipeline import copy_plan, file_store, packing
 from pipeline.errors import PipelineError, Unreachable
 from pipeline.file_store import FileStore, LocalFileStore, S3FileStore, SourceFile, file_store_of
 from pipeline.packing import FileList
@@ -201,6 +201,15 @@ def test_many_small_files_travel_packed(many: Temp) -> None:
     assert many.left() == []
     commits = many.warehouse.query("SELECT COUNT(*) FROM stl_load_commits WHERE filename LIKE '%song_data%'")
     assert commits == [(1,)]
+
+
+@pytest.mark.parametrize(("limit", "value"), [("BATCH_FILES", 3), ("BATCH_BYTES", 700)])
+def test_files_that_are_read_in_batches_are_each_packed_once(
+    many: Temp, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    monkeypatch.setattr(file_store, limit, value)
+    many.load()
+    assert many.warehouse.query("SELECT COUNT(*), COUNT(DISTINCT song_id) FROM staging_songs") == [(MANY, MANY)]
 
 
 def test_progress_of_packing_counts_the_files_that_are_packed(many: Temp, monkeypatch: pytest.MonkeyPatch) -> None:
