@@ -73,7 +73,7 @@ def keep_one_version(session: Session) -> None:
     kept = run_all(session, sql_queries.kept_events_queries)[name_of(sql_queries.kept_events_insert)]
     if kept < staged:
         duplicates = counted(staged - kept, "staged event")
-        say(f"{duplicates} left out: of events with the same key, only one is kept, a play if there is one")
+        say(f"{duplicates} left out: only one event per key is kept (a play, if there is one)")
 
 
 def transform(session: Session, staged: Staged) -> Transformed:

@@ -53,7 +53,7 @@ def generate(folder: Path, events: int, songs: int, days: int, seed: int = 1) ->
 
 
 def resident(process: psutil.Process) -> tuple[int, int]:
-    """Return the resident bytes of a process and of its process tree. The tree's shared pages count once."""
+    """Return two numbers of resident bytes: of a process, and of its process tree, whose shared pages count once."""
     own, private, shared = 0, 0, 0
     try:
         for one in [process, *process.children(recursive=True)]:

@@ -294,6 +294,6 @@ def _default_credentials() -> str:
     profile = os.environ.get("AWS_PROFILE")
     where = f"profile {profile} (AWS_PROFILE) of ~/.aws" if profile else "the default profile of ~/.aws"
     return (
-        f"AWS_ACCESS_KEY_ID is not set, so the credentials are those of {where} (see aws configure) or, "
-        "if it has none, of this machine's role"
+        f"AWS_ACCESS_KEY_ID is not set, so the credentials come from {where} (see aws configure) or, failing that, "
+        "from this machine's role"
     )

@@ -195,7 +195,7 @@ def count_files(session: Session, summary: Summary) -> Summary:
     if None not in summary.files.values():
         return summary
     files = dict(summary.files)
-    with contextlib.suppress(psycopg2.Error), announce_wait("the number of files from the system table"):
+    with contextlib.suppress(psycopg2.Error), announce_wait("the system table to return the number of files"):
         found = read_first(session.connection, [sql_queries.copied_file_counts])
         counts = {int(query): int(files_read) for query, files_read in found.rows if files_read}
         for number, statement in session.copies.items():

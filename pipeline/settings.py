@@ -135,7 +135,7 @@ def _endpoint(values: ConfigValues) -> tuple[str, int, str]:
     if host.lower() == "local":
         host = "local"
     if not _HOST.fullmatch(host):
-        raise PipelineError(f"{values.path}: [CLUSTER] HOST = {given} is neither local nor the name of a host")
+        raise PipelineError(f"{values.path}: [CLUSTER] HOST = {given} is neither 'local' nor a host name")
     port = _same(values, "DB_PORT", port) or "5439"
     if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
         raise PipelineError(f"{values.path}: [CLUSTER] DB_PORT = {port} is not a port number, such as 5439")

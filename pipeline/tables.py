@@ -65,7 +65,7 @@ def count_rows(session: Session, *, lock: bool = False) -> dict[str, int]:
         session.rollback()
         with announce_wait("a load or a reader to finish"):
             session.execute(tables_lock, {"tables": AsIs(", ".join(name.written for name in found))})
-    with announce_wait("the row count" + ("" if lock else " (a load that is under way has to end first)")):
+    with announce_wait("the row count" + ("" if lock else " (a running load has to finish first)")):
         counts = {
             name.written: session.rows(table_count, {"table": AsIs(name.written)})[0][0] for name in existing(session)
         }

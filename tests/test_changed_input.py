@@ -366,7 +366,7 @@ def test_two_versions_in_one_load_are_a_conflict(tables: Warehouse) -> None:
     tables.write_log([event(level="free"), event(level="paid"), event(level="paid")])
     assert "in level: 1, for example" in tables.failing_output()
     assert tables.counts()["songplays"] == 0
-    assert "2 staged events left out: of events with the same key, only one is kept" in tables.output(replace=True)
+    assert "2 staged events left out: only one event per key is kept" in tables.output(replace=True)
     assert tables.query("SELECT level FROM songplays") == [("free",)]
     assert tables.query("SELECT level FROM users") == [("free",)]
 

@@ -61,7 +61,7 @@ def test_create_tables_says_that_it_waits_for_a_run(tables: Warehouse) -> None:
         cursor.execute("LOCK staging_events")
         waiting = start(tables, "create_tables.py", "--yes")
         said = next(line for line in waiting.stdout if "waiting for" in line)
-        assert "a load that is under way has to end first" in said
+        assert "a running load has to finish first" in said
     finish([waiting])
 
 

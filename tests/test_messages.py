@@ -277,7 +277,7 @@ def test_password_of_an_endpoint_is_in_no_message(
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({}, "AWS_ACCESS_KEY_ID is not set, so the credentials are those of the default profile of ~/.aws"),
+        ({}, "AWS_ACCESS_KEY_ID is not set, so the credentials come from the default profile of ~/.aws"),
         ({"AWS_PROFILE": "analyst"}, "profile analyst (AWS_PROFILE) of ~/.aws"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "through AWS_ENDPOINT_URL = http://127.0.0.1:9"),
     ],

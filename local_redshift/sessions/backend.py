@@ -135,9 +135,9 @@ class Backend:
         return self._query(sql, values, _OWN)
 
     def lookup(self, sql: str, *values: object) -> list[list[str | None]]:
-        """Run an internal query as `query` does, and keep it prepared: planning takes most of a lookup's time.
+        """Run an internal query like `query`, but as a prepared statement: planning takes most of a lookup's time.
 
-        `sql` must be a constant, because the session keeps every text.
+        `sql` must be a constant, because each statement stays prepared until the session ends.
         """
         name = self._lookups.setdefault(sql, f"{_OWN}_{len(self._lookups)}")
         found = self._query(sql, values, name)

@@ -136,7 +136,7 @@ def forget_dropped_columns(backend: Backend) -> None:
 
 
 def inherit(backend: Backend, table: str, parent: str) -> list[str]:
-    """Copy `parent`'s attributes to `table`, created with LIKE; return the sort key.
+    """Copy `parent`'s attributes to `table`, which was created with LIKE; return its sort key.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html: LIKE copies the
     distribution and the sort key, but no key constraints.

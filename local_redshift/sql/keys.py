@@ -132,7 +132,7 @@ def _columns(statement: list[Token]) -> list[str]:
 
 
 def _check_attributes(words: list[str]) -> None:
-    """Raise SyntaxRefused if attributes conflict or repeat (a guess about Redshift)."""
+    """Raise SyntaxRefused if an attribute is repeated, or conflicts with another. That Redshift does so is a guess."""
     text = f" {' '.join(words)} "
     if words.count("DISTKEY") > 1:
         raise SyntaxRefused("only one DISTKEY can be given")

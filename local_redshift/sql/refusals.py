@@ -179,7 +179,7 @@ def _window(node: exp.Window) -> None:
 
 def _frame(frame: exp.WindowSpec) -> None:
     if (frame.args.get("kind") or "").upper() != "ROWS":
-        raise not_in_redshift(f"{frame.args.get('kind')} in the frame of a window, which must use ROWS")
+        raise not_in_redshift(f"{frame.args.get('kind')} in a window frame (only ROWS can be used)")
     if frame.args.get("exclude"):
         raise not_in_redshift("EXCLUDE in the frame of a window")
 

@@ -211,7 +211,7 @@ def late_binding_query(statement: list[Token]) -> str:
 
 
 def name_and_columns(head: list[Token]) -> tuple[list[Token], list[Token]]:
-    """Split the tokens before AS into those up to the name and the column list."""
+    """Split the tokens before AS in two: up to the name, and the column list."""
     end = next((i for i, token in enumerate(head) if token.word in ("(", "AS")), len(head))
     columns = head[end : closing(head, end) + 1] if end < len(head) and head[end].word == "(" else []
     return head[:end], columns
