@@ -39,6 +39,8 @@ _ESCAPE = re.compile(rb"\\(?:\\|[nrtbf]|u00[01][0-9a-f])")
 _PLAIN = {b"\\\\": b"\\\\", b"\\n": b"\n", b"\\r": b"\r", b"\\t": b"\t", b"\\b": b"\b", b"\\f": b"\f"}
 _PLAIN |= {b"\\u%04x" % code: bytes([code]) for code in range(1, 0x20)}
 
+_NEEDS_ESCAPE = re.compile(r'[\\"\x00-\x1f]')  # characters that msgspec refuses in field names
+
 
 class _DoesNotFit(Exception):
     """The block contains a value that only the exact path can handle."""
@@ -54,7 +56,7 @@ class FastRows:
         """Return the converter, or None if the columns, the JSONPaths or 'auto ignorecase' rule out this path."""
         keys = [(converter.column.name,) for converter in converters] if paths is None else paths
         names = [path[0] for path in keys if len(path) == 1 and isinstance(path[0], str)]
-        if len(set(names)) < len(converters) or ignores_case:
+        if len(set(names)) < len(converters) or ignores_case or any(map(_NEEDS_ESCAPE.search, names)):
             return None
         if any(converter.column.type in ("jsonb", "bytea") for converter in converters):
             return None

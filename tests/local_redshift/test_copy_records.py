@@ -280,3 +280,8 @@ def test_class_and_state_are_the_drivers_own(copy) -> None:
     copy.create("c INT")
     error = copy.refusal(key="nothing-here")
     assert isinstance(error, psycopg2.InternalError) and error.pgcode == "XX000"
+
+
+@local_only
+def test_column_may_be_named_with_a_quote(copy) -> None:
+    assert copy.load('"a""b" INT, "c\\d" INT', json.dumps({'a"b': 1, "c\\d": 2})) == [(1, 2)]
