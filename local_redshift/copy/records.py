@@ -50,8 +50,7 @@ class BadRecord:
 
 def _after_space(text: str, at: int) -> int:
     """Skip white space from position `at` on; return the position after it."""
-    match = _SPACE.match(text, at)
-    return match.end() if match else at
+    return _SPACE.match(text, at).end()  # type: ignore[union-attr]  # it always matches
 
 
 def _refuse_constant(name: str) -> None:

@@ -83,6 +83,20 @@ def test_records_across_blocks_keep_their_lines(copy) -> None:
     assert copy.load("c INT", "\n".join(lines)) == [(number,) for number in range(400)]
 
 
+@local_only
+def test_record_that_breaks_off_at_the_end_of_a_block_is_one_record(copy) -> None:
+    line, broken = '{"c": 0}\n', '{"x":\n'
+    lines, rest = divmod(streams.BLOCK_BYTES - len(broken), len(line))
+    copy.create("c INT")
+    block = line * (lines - 1) + " " * rest + line + broken
+    assert len(block) == streams.BLOCK_BYTES
+    copy.source.put("data.json", block + '{"c": 1}\n{"c": 2}\n{"c": 3}\n')
+    copy.run(options="JSON 'auto' MAXERROR 2")
+    # the second brace in a row is wrong, and COPY goes on with the next line
+    copy.cursor.execute("SELECT COUNT(*), MAX(c), SUM(c) FROM t")
+    assert copy.cursor.fetchall() == [(lines + 1, 3, 3)]
+
+
 def test_pretty_printed_records_across_blocks(copy) -> None:
     records = [json.dumps({"c": number, "x": ["y" * 100] * 50}, indent=1) for number in range(500)]
     assert copy.load("c INT", "\n".join(records)) == [(number,) for number in range(500)]
@@ -106,7 +120,7 @@ def test_endless_record_fails_without_being_read_whole(copy) -> None:
 @pytest.mark.parametrize(("option", "pack"), [("GZIP", gzip.compress), ("BZIP2", bz2.compress)])
 def test_packed_streams_may_end_with_a_block_that_is_read(copy, monkeypatch, option: str, pack) -> None:
     one = pack(b'{"c": 1}\n' * 100)
-    monkeypatch.setattr(streams, "BLOCK_BYTES", len(one))
+    monkeypatch.setattr(streams, "streams.BLOCK_BYTES", len(one))
     assert len(copy.load("c INT", one * 3, f"JSON 'auto' {option}")) == 300
 
 
@@ -177,6 +191,7 @@ def test_path_leads_to(copy, path: str, data: str, value: str | None) -> None:
 @pytest.mark.parametrize(
     ("path", "data", "reason"),
     [
+        ("$.a[1]", '{"a": ["x"]}', NOT_ARRAY),
         ("$.a[2]", '{"a": ["x"]}', NOT_ARRAY),
         ("$.a[0]", '{"a": "x"}', NOT_ARRAY),
         ("$.a[0]", "{}", NOT_ARRAY),
