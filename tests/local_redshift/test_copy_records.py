@@ -120,7 +120,7 @@ def test_endless_record_fails_without_being_read_whole(copy) -> None:
 @pytest.mark.parametrize(("option", "pack"), [("GZIP", gzip.compress), ("BZIP2", bz2.compress)])
 def test_packed_streams_may_end_with_a_block_that_is_read(copy, monkeypatch, option: str, pack) -> None:
     one = pack(b'{"c": 1}\n' * 100)
-    monkeypatch.setattr(streams, "streams.BLOCK_BYTES", len(one))
+    monkeypatch.setattr(streams, "BLOCK_BYTES", len(one))
     assert len(copy.load("c INT", one * 3, f"JSON 'auto' {option}")) == 300
 
 
