@@ -266,6 +266,7 @@ def test_number_of_jsonpaths_must_be_that_of_the_columns(copy) -> None:
 
 def test_auto_ignorecase(copy) -> None:
     assert copy.load("c INT, d INT", '{"C": 1, "d": 2}', "JSON 'auto ignorecase'") == [(1, 2)]
+    assert copy.load("c VARCHAR", '{"C": {"a":  1}}', "JSON 'auto ignorecase'") == [('{"a":  1}',)]
 
 
 # what an error is like on the way to the client

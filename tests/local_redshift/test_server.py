@@ -178,6 +178,15 @@ def test_path_that_no_socket_can_have_gets_one_elsewhere_that_is_as_private(tmp_
     folder.rmdir()
 
 
+def test_path_may_have_many_letters_of_several_bytes(on_disk: Path) -> None:
+    # few enough characters for a socket's path, but too many bytes
+    data_dir = on_disk / ("é" * 45)
+    with contextlib.closing(local_redshift.connect(data_dir)) as connection:
+        connection.cursor().execute("SELECT 1 AS a")
+    get_server(data_dir.resolve()).release()
+    wait_until_stopped(data_dir)
+
+
 def test_first_start_says_nothing(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     code = "import sys, local_redshift; local_redshift.connect(sys.argv[1]).close()"

@@ -103,6 +103,29 @@ def test_statement_is_taken(database: psycopg2.extensions.connection, statement:
     assert cursor.fetchall() == [(0,)]
 
 
+def test_quoted_names_are_folded_in_every_statement(cursor: psycopg2.extensions.cursor, tmp_path: Path) -> None:
+    # r_names
+    cursor.execute('CREATE TABLE "Plays" ("Id" INT, PRIMARY KEY ("ID")) DISTKEY ("Id") SORTKEY ("iD")')
+    (tmp_path / "one.json").write_text('{"id": 1}')
+    cursor.execute(f"COPY \"PLAYS\" FROM '{tmp_path}/one' JSON 'auto'")
+    cursor.execute('ALTER TABLE "Plays" ADD COLUMN "Title" VARCHAR(9); UPDATE "plays" SET "TITLE" = \'x\'')
+    assert rows(cursor, 'SELECT "Id", title FROM "pLAYS" WHERE "PLAYS"."Title" = \'x\'') == [(1, "x")]
+    assert rows(cursor, "SELECT relname FROM pg_class WHERE relname ILIKE 'plays'") == [("plays",)]
+    cursor.execute('DELETE FROM "Plays"; TRUNCATE "PLAYS"; DROP TABLE "Plays"')
+
+
+@pytest.mark.parametrize("end", [";\n", "; -- done", ";\n/* done */\n", ""])
+def test_what_follows_the_last_semicolon_is_no_statement(cursor: psycopg2.extensions.cursor, end: str) -> None:
+    cursor.execute(f"SELECT 1 AS a{end}")
+    assert cursor.fetchall() == [(1,)]
+
+
+def test_keys_may_be_declared_beside_like(cursor: psycopg2.extensions.cursor) -> None:
+    # r_CREATE_TABLE_NEW
+    cursor.execute("CREATE TABLE a (x INT, y INT); CREATE TABLE b (LIKE a, PRIMARY KEY (x))")
+    assert rows(cursor, "SELECT conname FROM pg_constraint WHERE contype = 'p'") == [("b_pkey",)]
+
+
 def test_hash_names_a_temporary_table(
     database: psycopg2.extensions.connection, cursor: psycopg2.extensions.cursor
 ) -> None:
