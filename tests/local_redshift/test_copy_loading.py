@@ -145,6 +145,14 @@ def test_unknown_column_in_the_list(copy) -> None:
     assert '"nope"' in str(copy.refusal(errors.UndefinedColumn, target="t (c, nope)"))
 
 
+@local_only
+def test_path_may_have_a_colon(copy) -> None:
+    copy.create("c INT")
+    copy.source.put("2018-11-01T10:00.json", GOOD)
+    copy.run("2018-11-01T10:00")
+    assert copy.rows() == [(1,)]
+
+
 def test_prefix_is_a_plain_prefix_of_names(copy) -> None:
     copy.create("c INT")
     for key, value in {"data": 1, "data.json": 2, "data/x/y.json": 3, "data-old/z": 4, "dat": 9, "x/data": 9}.items():

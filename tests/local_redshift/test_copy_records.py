@@ -7,6 +7,7 @@ import json
 import psycopg2
 import pytest
 
+from local_redshift import messages
 from local_redshift.sources import streams
 
 # where a record ends does not depend on where the file is; the tests below that are not so marked read S3, too
@@ -112,8 +113,15 @@ def test_four_megabytes_are_the_most(copy) -> None:
         assert (row["err_code"], row["colname"]) == (1216, "")
 
 
+@local_only
+def test_four_megabytes_are_bytes_not_characters(copy) -> None:
+    row = copy.fail("c INT", '{"c": 1, "x": "' + "é" * ((2 << 20) + 1) + '"}', "JSON 'auto' MAXERROR 10")
+    assert (row["err_code"], row["err_reason"]) == (1216, messages.TOO_LARGE)
+
+
 def test_endless_record_fails_without_being_read_whole(copy) -> None:
-    assert copy.fail("c INT", '{"c": "' + "y" * (9 << 20))["err_code"] == 1216
+    row = copy.fail("c INT", '{"c": "' + "y" * (9 << 20), "JSON 'auto' MAXERROR 10")
+    assert (row["err_code"], row["err_reason"]) == (1216, messages.TOO_LARGE)
 
 
 @local_only
@@ -175,6 +183,7 @@ def paths(*steps: str, key: str = "jsonpaths") -> str:
         ("$.a[0]", '{"a": [1.50]}', "1.50"),
         ("$.a[1]", '{"a": [ 1 , {"b":  2} ]}', '{"b":  2}'),
         ("$.a", '{ "a" : [ ] }', "[ ]"),
+        ("$.a", '{"a":{"b":1}}', '{"b":1}'),
         ("$.missing", '{"c": "x"}', None),
         ("$.missing.more", '{"c": "x"}', None),
         ("$.a.b", '{"a": null}', None),

@@ -137,6 +137,14 @@ def test_guide_escapes(copy) -> None:
     ]
 
 
+@pytest.mark.parametrize(("data", "lines"), [("", 0), ("\n", 1), ('{"a": 1}', 1), ('{"a": 1}\n', 1), ('{"a": "x"}', 1)])
+def test_lines_of_a_short_file_are_counted(copy, data: str, lines: int) -> None:
+    copy.load("a INT", data, "JSON 'auto' MAXERROR 5")
+    copy.connection.commit()
+    copy.cursor.execute("SELECT lines_scanned FROM stl_load_commits WHERE query = pg_last_copy_id()")
+    assert copy.cursor.fetchall() == [(lines,)]
+
+
 def test_lines_of_a_file_with_a_record_that_does_not_load_are_counted(copy) -> None:
     data = '{"a": 1}\n{"a": "x"}\n\n{"a": 3}'
     assert copy.load("a INT", data, "JSON 'auto' MAXERROR 5") == [(1,), (3,)]

@@ -102,6 +102,7 @@ RESULTS = [
     ("r_CONCAT", "SELECT CONCAT('a', NULL), CONCAT('a', 1)", [(None, "a1")]),
     ("r_concat_op", "SELECT 'a' || NULL || 'b', 1 || 2 || 'c'", [(None, "12c")]),
     ("r_numeric_computations201", "SELECT price / cost FROM plays WHERE id = 1", [(Decimal("3.500000000"),)]),
+    ("r_numeric_computations201", "SELECT a / b FROM (SELECT 1::DECIMAL(5, 0) AS a, 3::DECIMAL(5, 0) AS b) AS t", [(Decimal("0.333333"),)]),
     ("r_numeric_computations201", "SELECT price / 3 FROM plays WHERE id = 1", [(Decimal("3.5000000000000"),)]),
     ("r_DATEDIFF_function", "SELECT DATEDIFF(months, '2005-01-01', '2008-01-01')", [(36,)]),
     ("r_DATEDIFF_function", "SELECT DATEDIFF('MONTH', '2005-01-01', '2008-01-01'), DATEDIFF(mons, '2005-01-01', '2008-01-01')",

@@ -122,6 +122,18 @@ def test_server_stops_when_its_last_user_is_killed(own_data_dir: Path, how: int)
     finish(user_of(own_data_dir))
 
 
+@pytest.mark.skipif(not Path("/proc").exists(), reason="there is no /proc")
+def test_postgresql_gets_neither_aws_settings_nor_groups(own_data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_SESSION_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.setenv(name, "not-for-the-server")
+    user = user_of(own_data_dir)
+    process = Path(f"/proc/{postgres.server_pid(own_data_dir / 'data')}")
+    assert b"AWS_" not in (process / "environ").read_bytes()
+    if os.geteuid() == 0:  # PostgreSQL runs as another account
+        assert re.search(r"^Groups:\s*$", (process / "status").read_text(), re.MULTILINE)
+    finish(user)
+
+
 def test_killed_server_starts_again(own_data_dir: Path) -> None:
     process = user_of(own_data_dir)
     os.kill(postgres.server_pid(own_data_dir / "data"), signal.SIGKILL)
