@@ -115,6 +115,33 @@ def test_small_objects_are_loaded_beside_large_ones(copy) -> None:
     assert copy.cursor.fetchall() == [(1,), (20_000,), (1,)]
 
 
+def test_length_in_bytes_is_checked_in_every_block(copy) -> None:
+    copy.create("c VARCHAR(8), n INT")
+    good = '{"c": "a", "n": 1}\n' * 4000
+    copy.source.put("data1", '{"c": "abcdefgh", "n": 1}\n' * 3000)
+    copy.source.put("data2", '{"c": "a", "n": "x"}\n' + good)
+    copy.source.put("data3", '{"c": "ééééé", "n": 1}\n' + good)
+    before = copy.errors_so_far()
+    copy.run(options="JSON 'auto' MAXERROR 10")
+    copy.connection.commit()
+    copy.cursor.execute("SELECT COUNT(*) FROM t")
+    assert copy.cursor.fetchall() == [(11_000,)]
+    assert sorted((row["colname"], row["line_number"]) for row in copy.errors(before)) == [("c", 1), ("n", 1)]
+
+
+def test_whole_bucket_may_be_the_source(
+    database: psycopg2.extensions.connection, bucket: object, aws: dict[str, str]
+) -> None:
+    hand_over(database)
+    bucket.put_object(Key="one", Body=GOOD)
+    cursor = database.cursor()
+    cursor.execute("CREATE TABLE t (c INT)")
+    for url in ("s3://sparkify", "s3://sparkify/"):
+        cursor.execute(f"COPY t FROM '{url}' IAM_ROLE 'arn:aws:iam::123456789012:role/r' JSON 'auto'")
+    cursor.execute("SELECT COUNT(*) FROM t")
+    assert cursor.fetchall() == [(2,)]
+
+
 def test_identity_in_the_list_needs_explicit_ids(copy) -> None:
     copy.create("id BIGINT IDENTITY(5,1), c INT")
     copy.source.put("data.json", GOOD)

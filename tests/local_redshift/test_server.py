@@ -1,6 +1,7 @@
 """The embedded server: started on demand, private, gone with its last user however that went."""
 
 import contextlib
+import json
 import os
 import pwd
 import re
@@ -39,13 +40,14 @@ sys.stdin.read()
 """
 
 
-def user_of(data_dir: Path) -> subprocess.Popen:
+def user_of(data_dir: Path, **options: object) -> subprocess.Popen:
     """A process that has connected and holds on until its input ends."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(data_dir)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
+        **options,
     )
     assert process.stdout.readline() == b"up\n"
     return process
@@ -105,6 +107,22 @@ def test_server_that_lets_nobody_in_is_not_waited_for_without_end(
     wait_until_stopped(own_data_dir)
 
 
+def test_request_that_a_killed_server_left_unanswered_is_sent_again(
+    own_data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads, asked = json.loads, []
+
+    def empty_at_first(line: bytes) -> object:
+        asked.append(line)
+        return loads(line if len(asked) > 1 else b"")
+
+    server = get_server(own_data_dir)
+    server.acquire()
+    monkeypatch.setattr("local_redshift.client.json.loads", empty_at_first)
+    assert server.request({"databases": None})["databases"] and len(asked) == 2
+    stop_server(own_data_dir)
+
+
 def test_look_at_a_lock_that_is_held_leaves_no_file_open(tmp_path: Path) -> None:
     held = locks.lock(tmp_path / "lock", locks.EXCLUSIVE)
     before = psutil.Process().num_fds()
@@ -122,14 +140,36 @@ def test_server_stops_when_its_last_user_is_killed(own_data_dir: Path, how: int)
     finish(user_of(own_data_dir))
 
 
+def test_copy_has_the_aws_settings_of_its_own_program_alone(
+    own_data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = """
+import sys, local_redshift
+cursor = local_redshift.connect(sys.argv[1]).cursor()
+cursor.execute("CREATE TABLE t (a INT)")
+cursor.execute("COPY t FROM 's3://nowhere/' IAM_ROLE 'arn:aws:iam::123456789012:role/r' REGION 'us-west-2' JSON 'auto'")
+"""
+    with monkeypatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "of-the-program-that-started-the-server")
+        patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        user = user_of(own_data_dir)
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(own_data_dir)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "Unable to locate credentials" in ran.stderr
+    finish(user)
+
+
 @pytest.mark.skipif(not Path("/proc").exists(), reason="there is no /proc")
 def test_postgresql_gets_neither_aws_settings_nor_groups(own_data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_SESSION_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.setenv(name, "not-for-the-server")
-    user = user_of(own_data_dir)
+    is_root = os.geteuid() == 0  # then PostgreSQL runs as another account
+    user = user_of(own_data_dir, **({"extra_groups": [4242]} if is_root else {}))
     process = Path(f"/proc/{postgres.server_pid(own_data_dir / 'data')}")
     assert b"AWS_" not in (process / "environ").read_bytes()
-    if os.geteuid() == 0:  # PostgreSQL runs as another account
+    if is_root:
         assert re.search(r"^Groups:\s*$", (process / "status").read_text(), re.MULTILINE)
     finish(user)
 
