@@ -119,14 +119,14 @@ def test_length_in_bytes_is_checked_in_every_block(copy) -> None:
     copy.create("c VARCHAR(8), n INT")
     good = '{"c": "a", "n": 1}\n' * 4000
     copy.source.put("data1", '{"c": "abcdefgh", "n": 1}\n' * 3000)
-    copy.source.put("data2", '{"c": "a", "n": "x"}\n' + good)
+    copy.source.put("data2", '{"c": "a", "n": 3000000000}\n' + good)
     copy.source.put("data3", '{"c": "ééééé", "n": 1}\n' + good)
     before = copy.errors_so_far()
     copy.run(options="JSON 'auto' MAXERROR 10")
     copy.connection.commit()
     copy.cursor.execute("SELECT COUNT(*) FROM t")
     assert copy.cursor.fetchall() == [(11_000,)]
-    assert sorted((row["colname"], row["line_number"]) for row in copy.errors(before)) == [("c", 1), ("n", 1)]
+    assert sorted((row["colname"], row["line_number"]) for row in copy.errors(before)) == [("", 1), ("c", 1)]
 
 
 def test_whole_bucket_may_be_the_source(
