@@ -103,3 +103,13 @@ def test_table_that_is_made_anew_changes_what_a_known_query_means(database: psyc
         cursor.execute(f"DROP TABLE IF EXISTS t; CREATE TABLE t ({columns}); INSERT INTO t (a) VALUES (1)")
         cursor.execute(QUERY)
         assert cursor.fetchall() == [expected]
+
+
+def test_table_that_was_missing_changes_what_a_known_query_means(database: psycopg2.extensions.connection) -> None:
+    cursor = database.cursor()
+    with pytest.raises(psycopg2.errors.UndefinedTable):
+        cursor.execute(QUERY)
+    database.rollback()
+    cursor.execute("CREATE TABLE t (a INT); INSERT INTO t VALUES (1)")
+    cursor.execute(QUERY)  # b was taken for a column of the missing table
+    assert cursor.fetchall() == [(1, 2)]

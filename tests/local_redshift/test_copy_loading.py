@@ -283,6 +283,21 @@ def test_object_of_a_manifest_that_may_not_be_read_is_not_taken_for_missing(
         database.cursor().execute(copy)
 
 
+@pytest.mark.parametrize(
+    "code", ["PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"]
+)
+def test_bucket_of_another_region_is_refused(
+    database: psycopg2.extensions.connection, bucket: object, s3_front: S3Front, code: str
+) -> None:
+    hand_over(database)
+    bucket.put_object(Key="one", Body=GOOD)
+    database.cursor().execute("CREATE TABLE t (c INT)")
+    body = f"<Error><Code>{code}</Code><Message>wrong</Message><Region>eu-west-1</Region></Error>".encode()
+    s3_front.error, s3_front.busy_for = (400, body), 1  # boto3 would find it in the other region
+    with pytest.raises(psycopg2.errors.InternalError_, match="is in a different region from this cluster"):
+        database.cursor().execute("COPY t FROM 's3://sparkify/one' IAM_ROLE default REGION 'us-west-2' JSON 'auto'")
+
+
 def test_manifest_of_which_nothing_is_there(copy) -> None:
     copy.create("c INT")
     manifest(copy, {"url": copy.source.url("two")})

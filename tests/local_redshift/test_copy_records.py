@@ -113,6 +113,11 @@ def test_four_megabytes_are_the_most(copy) -> None:
         assert (row["err_code"], row["colname"]) == (1216, "")
 
 
+def test_two_records_may_have_more_than_four_megabytes(copy) -> None:
+    records = "".join(json.dumps({"c": n, "x": "y" * ((4 << 20) - 20_000)}) for n in range(3))  # on one line
+    assert copy.load("c INT", records) == [(0,), (1,), (2,)]
+
+
 @local_only
 def test_four_megabytes_are_bytes_not_characters(copy) -> None:
     row = copy.fail("c INT", '{"c": 1, "x": "' + "é" * ((2 << 20) + 1) + '"}', "JSON 'auto' MAXERROR 10")

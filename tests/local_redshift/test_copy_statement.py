@@ -105,6 +105,7 @@ AUTHORIZATIONS = [
     f"ACCESS_KEY_ID 'AKIAX' SECRET_ACCESS_KEY '{SECRET}'",
     f"ACCESS_KEY_ID AS 'AKIAX' SECRET_ACCESS_KEY AS '{SECRET}' SESSION_TOKEN AS '{SECRET}'",
     f"WITH CREDENTIALS AS 'aws_access_key_id=AKIAX;aws_secret_access_key={SECRET};token={SECRET}'",
+    f"CREDENTIALS 'aws_access_key_id=AKIAX;aws_secret_access_key={SECRET};token={SECRET}=='",
 ]
 
 
@@ -114,6 +115,14 @@ def test_forms_of_authorization(copy, authorization: str) -> None:
     assert copy.load("c INT", GOOD) == [(1,)]
     parsed = statement.parse_copy(tokenize(f"COPY t FROM 's3://b/k' {authorization} JSON 'auto'"))
     assert SECRET not in repr(parsed)
+
+
+def test_access_key_is_of_one_copy_alone() -> None:
+    with_key, with_role = (
+        statement.parse_copy(tokenize(f"COPY t FROM 's3://b/k' {authorization} JSON 'auto'"))
+        for authorization in (AUTHORIZATIONS[3], AUTHORIZATIONS[1])
+    )
+    assert with_key.credentials is not None and with_role.credentials is None
 
 
 @pytest.mark.parametrize(

@@ -280,16 +280,16 @@ as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can do this")
 
 
 @as_root
-def test_data_of_another_user_are_left_alone(own_data_dir: Path) -> None:
-    nobody = pwd.getpwnam("nobody")
-    subprocess.run(["chown", "-R", "nobody", str(own_data_dir)], check=True)
+@pytest.mark.parametrize(("owner", "name"), [(pwd.getpwnam("nobody").pw_uid, "nobody"), (54321, "user 54321")])
+def test_data_of_another_user_are_left_alone(own_data_dir: Path, owner: int, name: str) -> None:
+    subprocess.run(["chown", "-R", str(owner), str(own_data_dir)], check=True)
     own_data_dir.chmod(0o700)
     with pytest.raises(local_redshift.LocalRedshiftError) as raised:
         local_redshift.connect(own_data_dir)
     said = str(raised.value)
-    assert f"{own_data_dir}/data belongs to nobody" in said and "run this as the owner" in said
+    assert f"{own_data_dir}/data belongs to {name}" in said and "run this as the owner" in said
     assert not re.search("delete|remove", said)
-    assert (own_data_dir / "data").stat().st_uid == nobody.pw_uid
+    assert (own_data_dir / "data").stat().st_uid == owner
     assert stat.S_IMODE(own_data_dir.stat().st_mode) == 0o700
 
 

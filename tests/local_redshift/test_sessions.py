@@ -4,6 +4,7 @@ import contextlib
 import re
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -204,6 +205,35 @@ def test_killed_server_leaves_no_session_behind(own_data_dir: Path) -> None:
         looking.execute("LOCK t; SELECT COUNT(*) FROM t")  # nobody holds the lock of the killed one any more
         assert looking.fetchone() == (0,)
     again.close()
+    stop_server(own_data_dir)
+
+
+def test_statement_that_a_killed_server_left_running_is_ended(own_data_dir: Path) -> None:
+    connection = local_redshift.connect(own_data_dir, "left")
+    query = "SELECT COUNT(*) AS endless FROM GENERATE_SERIES(1, 100000000000)"
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            connection.cursor().execute(query)
+        except psycopg2.Error as error:
+            errors.append(error)
+
+    running = threading.Thread(target=run)
+    running.start()
+    with contextlib.closing(plain_connection(own_data_dir, "left")) as plain, plain.cursor() as cursor:
+        looked = (
+            "SELECT COUNT(*) FROM pg_catalog.pg_stat_activity WHERE query LIKE '%endless%' AND pid <> pg_backend_pid()"
+        )
+        cursor.execute(looked)
+        while cursor.fetchone() == (0,) and running.is_alive():
+            cursor.execute(looked)
+    server_process(own_data_dir).kill()
+    running.join()
+    local_redshift.connect(own_data_dir, "another").close()
+    with contextlib.closing(plain_connection(own_data_dir, "left")) as plain, plain.cursor() as cursor:
+        cursor.execute(looked)
+        assert cursor.fetchone() == (0,) and errors
     stop_server(own_data_dir)
 
 
