@@ -137,7 +137,7 @@ MODES: dict[str, tuple[Callable[[Session], None], str]] = {
 }
 
 
-# about the statements of one load, so that the progress display can count them
+# the statements of a load, for the progress display: more or fewer may run
 EVERY_LOAD = [
     sql_queries.staging_lock,
     *sql_queries.clear_staging_queries,

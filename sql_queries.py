@@ -133,8 +133,9 @@ CREATE TABLE users (
     PRIMARY KEY (user_id)
 ) DISTSTYLE ALL SORTKEY (user_id)""")
 
-# One row per song in the catalogue, and one per played song that is not in it; the ids of these start with EV. Plays
-# are matched by artist_name, because an artist's name may differ between songs, and artists has only one of the names.
+# One row per song in the catalogue, and one per played song that is missing from it; the ids of missing songs start
+# with EV. Plays are matched by this artist_name: an artist's name may differ from song to song, and the artists table
+# keeps only one.
 songs_table_create = Statement("""
 CREATE TABLE songs (
     song_id     VARCHAR(64)       NOT NULL,
@@ -1055,7 +1056,7 @@ FROM (
     SELECT COUNT(*) AS copies FROM staging_events WHERE page = 'NextSong' GROUP BY ts, session_id, item_in_session
 ) AS keys""")
 
-# Row count of each dimension, and the number of inferred songs and artists. Rows of time are counted only within the
+# Row count of each dimension, and the number of inferred songs and artists. The table time is counted only within the
 # window.
 dimensions_summary = Statement(f"""
 SELECT

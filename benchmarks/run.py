@@ -53,7 +53,7 @@ def generate(folder: Path, events: int, songs: int, days: int, seed: int = 1) ->
 
 
 def resident(process: psutil.Process) -> tuple[int, int]:
-    """Return two numbers of resident bytes: of a process, and of its process tree, whose shared pages count once."""
+    """Return the resident memory of a process and of its process tree, in bytes. Shared pages count once in the tree."""
     own, private, shared = 0, 0, 0
     try:
         for one in [process, *process.children(recursive=True)]:
@@ -132,8 +132,9 @@ def main() -> None:
 
 
 def report(rounds: list[dict[str, dict[str, float]]], events: int) -> None:
-    """Print the medians and ranges of each step and of memory, the events per second, and the ratios to the rerun and
-    to DuckDB.
+    """Print the median and range of each step's time and of memory, the events per second, and how the times compare.
+
+    The times are compared with those of the second run and of DuckDB.
     """
     medians = {}
     for name in rounds[0]:

@@ -58,7 +58,7 @@ def _conflict_advice(session: Session) -> str:
     lines = ["", "if the new version is right, and no field was renamed, load it with: python etl.py --replace"]
     if session.source.temp_dir:
         files = [file for (file,) in session.rows(sql_queries.changed_files)]
-        lines += [f"loaded before in another version: {file}" for file in files[:SHOWN_FILES]]
+        lines += [f"another version of this file was loaded before: {file}" for file in files[:SHOWN_FILES]]
         lines += [f"and {len(files) - SHOWN_FILES:,} more files"] if len(files) > SHOWN_FILES else []
     return "\n".join(lines)
 

@@ -138,7 +138,7 @@ def _endpoint(values: ConfigValues) -> tuple[str, int, str]:
         raise PipelineError(f"{values.path}: [CLUSTER] HOST = {given} is neither 'local' nor a host name")
     port = _same(values, "DB_PORT", port) or "5439"
     if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
-        raise PipelineError(f"{values.path}: [CLUSTER] DB_PORT = {port} is not a port number, such as 5439")
+        raise PipelineError(f"{values.path}: [CLUSTER] DB_PORT = {port} is not a port number; use one such as 5439")
     return host, int(port), _same(values, "DB_NAME", database) or values.get("CLUSTER", "DB_NAME")
 
 
@@ -248,7 +248,7 @@ def _location(values: ConfigValues, key: str, host: str) -> str:
     if host != "local":
         raise PipelineError(
             f"{values.path}: [S3] {key} = {value} is a path on this machine, which a cluster can't read; "
-            "name s3://bucket/... or set [CLUSTER] HOST = local"
+            "use s3://bucket/... or set [CLUSTER] HOST = local"
         )
     # a string, because a Path can't keep the trailing slash that marks a folder prefix
     path = os.path.normpath(values.path.parent / user_path(value))

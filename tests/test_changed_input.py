@@ -218,8 +218,8 @@ def test_play_with_other_values_is_a_conflict_until_it_replaces_the_old(
     loaded.write_log([event(**{field: value}), *day()[1:]])
     loaded.write_songs([song(num_songs=10)])  # what changed of the songs is no reason for a conflict
     said = loaded.failing_output()
-    changed = f"loaded before in another version: {loaded.folder}/log-data/2018-11-01-events.json"
-    assert said.count("loaded before in another version") == bool(loaded.values["S3", "TEMP_DIR"])
+    changed = f"another version of this file was loaded before: {loaded.folder}/log-data/2018-11-01-events.json"
+    assert said.count("another version of this file was loaded before") == bool(loaded.values["S3", "TEMP_DIR"])
     lost = " (1 lost a value)" if value is None or (field == "userId" and not value) else ""
     assert f"staged plays differ from the play of the same key in {column}{lost}: 1, for example {KEY}\n" in said
     assert "load it with: python etl.py --replace" in said
@@ -247,10 +247,12 @@ def test_conflict_names_only_the_files_that_have_changed(tables: Warehouse) -> N
     tables.load()
     changed = tables.write_log([event(level="paid")])
     said = tables.failing_output(everything=True)
-    assert re.findall(r"loaded before in another version: (.*)", said) == [str(changed)]
+    assert re.findall(r"another version of this file was loaded before: (.*)", said) == [str(changed)]
 
 
-@pytest.mark.parametrize(("files", "last"), [(10, "loaded before in another version: "), (11, "and 1 more files")])
+@pytest.mark.parametrize(
+    ("files", "last"), [(10, "another version of this file was loaded before: "), (11, "and 1 more files")]
+)
 def test_ten_changed_files_are_named(tables: Warehouse, files: int, last: str) -> None:
     tables.configure({("S3", "TEMP_DIR"): "temp"})
     tables.write_songs([song()])
@@ -260,7 +262,7 @@ def test_ten_changed_files_are_named(tables: Warehouse, files: int, last: str) -
         if level == "free":
             tables.load()
     lines = tables.failing_output().splitlines()
-    assert sum("loaded before in another version" in line for line in lines) == 10
+    assert sum("another version of this file was loaded before" in line for line in lines) == 10
     assert lines[-1].startswith(last)
 
 

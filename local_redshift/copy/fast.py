@@ -125,7 +125,7 @@ class _FastField:
             # a TIMESTAMPTZ without a zone would be read in the session's time zone
             zone = "+00:00" if column.type == "timestamptz" else ""
             self._epoch_texts = epoch_formatter(EPOCH_UNITS[copy.timeformat], zone)
-        # types of JSON numbers that need the exact path: it loads them as written, but the decoder keeps only the value
+        # number types that need the exact path: it loads 1.50 as written, but the decoder keeps only the value
         self._as_written: tuple[type, ...] = ()
         if is_text:
             self._as_written = (int, float)

@@ -128,7 +128,7 @@ class _Parser:
         # https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-format.html: delimited text is the default
         # format
         named = next((word for word in words if word in OTHER_FORMATS), "delimited text (the default format)")
-        raise NotSupported(f"the local stand-in does not support COPY of {named}: it loads FORMAT AS JSON")
+        raise NotSupported(f"the local stand-in does not support COPY of {named}: it loads only JSON (FORMAT AS JSON)")
 
     def _columns(self) -> tuple[str, ...] | None:
         if self._word() != "(":

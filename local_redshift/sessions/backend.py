@@ -61,8 +61,7 @@ class Result(NamedTuple):
 class Backend:
     """A PostgreSQL session; `status` is the state of its transaction.
 
-    While `is_pipelined` is set, the stand-in's own queries run within the client's sequence of messages, without a Sync
-    of their own.
+    While `is_pipelined` is set, the stand-in sends its own queries inside the client's pipeline, without a Sync.
     """
 
     def __init__(self, socket_path: Path, parameters: Mapping[str, str]) -> None:
@@ -135,7 +134,7 @@ class Backend:
         return self._query(sql, values, _OWN)
 
     def lookup(self, sql: str, *values: object) -> list[list[str | None]]:
-        """Run an internal query like `query`, but as a prepared statement: planning takes most of a lookup's time.
+        """Do the same as `query`, with a prepared statement: planning takes most of a lookup's time.
 
         `sql` must be a constant, because each statement stays prepared until the session ends.
         """
@@ -186,7 +185,7 @@ class Backend:
             pass
 
     def _begin(self, sql: str, values: Iterable[object] = (), name: str = _OWN) -> None:
-        """Run a statement, prepared under `name` unless it is already."""
+        """Run a statement. Prepare it as `name` first, unless that has been done."""
         self.stream.write(b"C", b"P" + text(_OWN))  # a failed query leaves its portal and prepared statement open
         if name not in self._prepared:
             self.stream.write(b"C", b"S" + text(name))

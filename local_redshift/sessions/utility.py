@@ -223,8 +223,8 @@ def _drop_table(session: "Session", statement: list[Token]) -> str:
 
 
 def _deallocate(session: "Session", statement: list[Token]) -> str:
-    # drivers also DEALLOCATE statements that were prepared through the protocol: PostgreSQL holds the queries among
-    # them, and this session holds the others
+    # drivers also DEALLOCATE statements that were prepared through the protocol: queries are prepared in PostgreSQL,
+    # other statements in this session
     names = [token.name for token in code(statement)[1:] if token.word != "PREPARE"]
     if names == ["all"] or code(statement)[0].word == "DISCARD":
         session.forget_prepared()
