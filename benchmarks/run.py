@@ -53,7 +53,7 @@ def generate(folder: Path, events: int, songs: int, days: int, seed: int = 1) ->
 
 
 def resident(process: psutil.Process) -> tuple[int, int]:
-    """Return the resident memory of a process and of its process tree, in bytes. Shared pages count once in the tree."""
+    """Return the resident bytes of a process and of its process tree. Shared pages count once in the tree."""
     own, private, shared = 0, 0, 0
     try:
         for one in [process, *process.children(recursive=True)]:
