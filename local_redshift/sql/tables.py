@@ -313,9 +313,9 @@ def create_view(statement: list[Token], catalog: Catalog) -> str:
                 "All the relation names inside should be qualified when creating VIEW WITH NO SCHEMA BINDING."
             )
         names, _ = name_and_columns(code(head))
-        return f"{text(spaced(names))} AS SELECT"  # a late-binding view's query is translated when the view is read
-    columns = " ".join(name_text(token) for token in code(head))
-    return f"{columns} AS {translate_query(query, catalog)}"
+        # a late-binding view's query is translated when the view is read
+        return f"{' '.join(map(name_text, names))} AS SELECT"
+    return f"{' '.join(map(name_text, code(head)))} AS {translate_query(query, catalog)}"
 
 
 def _is_named(table: exp.Table) -> bool:

@@ -78,7 +78,9 @@ def test_columns_in_another_order_are_another_table(tmp_path: Path) -> None:
     assert '("b", "a")' in run(tmp_path, merge, u="ba", s="kv")[0]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"code": "another", "translations": []}', '{"code": 1}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "null", "{}", '{"code": "another", "translations": []}', '{"code": 1}']
+)
 def test_file_that_is_of_no_use_is_made_anew(tmp_path: Path, content: str) -> None:
     (tmp_path / FILE).write_text(content)
     assert [run(tmp_path, QUERY)[1] for _ in range(2)] == [True, False]

@@ -34,6 +34,8 @@ VALUES = [  # fact, column, the value in the file, options after JSON 'auto', wh
     ("seen: registration", "BIGINT", "1540919166796.0", "", 1540919166796),
     ("guess: cut off", "INT", "2.9", "", 2),
     ("guess: toward zero", "INT", "-2.9", "", -2),
+    ("guess: cut off before the limit is checked", "SMALLINT", "32767.5", "", 32767),
+    ("guess: as written", "CHAR(6)", "1.50", "", "1.50  "),
     ("guess", "INT", "1e3", "", 1000),
     ("guess", "INT", '"+5"', "", 5),
     ("guess: an integer zero has no sign", "BOOLEAN", "-0", "", False),

@@ -205,6 +205,8 @@ WINDOWS = [
     ("r_WF_CUME_DIST, r_WF_PERCENT_RANK, r_WF_DENSE_RANK, r_WF_NTILE",
      "SELECT qty, CUME_DIST() OVER (ORDER BY qty), PERCENT_RANK() OVER (ORDER BY qty), DENSE_RANK() OVER (ORDER BY qty), "
      "NTILE(2) OVER (ORDER BY qty) FROM winsales WHERE sellerid = 4 ORDER BY 1", [(10, 0.5, 0.0, 1, 1), (40, 1.0, 1.0, 2, 2)]),
+    ("r_WF_LAG", "SELECT salesid, LAG(salesid, 2) RESPECT NULLS OVER (ORDER BY salesid) FROM winsales WHERE sellerid = 1 ORDER BY 1",
+     [(10001, None), (10005, None), (10006, 10001)]),
     ("r_QUALIFY_clause, columns of the table keep their names", "SELECT -w.qty AS qty FROM winsales AS w WHERE sellerid = 1 "
      "QUALIFY COUNT(*) OVER () = 3 ORDER BY w.qty, salesid", [(-10,), (-10,), (-30,)]),
     ("r_LISTAGG", "SELECT LISTAGG(sellerid, ', ') WITHIN GROUP (ORDER BY salesid) FROM winsales WHERE qty > 20", [("1, 3, 4",)]),
@@ -276,6 +278,8 @@ SHA('x') = SHA1('x') | True
 STDDEV_POP(a), VAR_POP(a), VAR_SAMP(a), VARIANCE(a) | 1, 1, 2, 2
 ROUND(STDDEV(a), 6), ROUND(STDDEV_SAMP(a), 6) | 1.414214, 1.414214
 SUBSTR('caterpillar', 6, 4) | pill
+LEN(CAST('abc' AS VARCHAR(MAX))), TO_HEX(CAST('abc' AS VARBYTE(2))) | 3, 6162
+EXTRACT(epoch FROM '1970-01-01 00:00:01.7'::TIMESTAMP) | 1
 NVL2(a, DATEADD(day, 1, '2018-11-01'::DATE), NULL) = '2018-11-02' | True
 EXTRACT(day FROM DATEADD(day, 1, '2018-11-01'::DATE)), LEN('ab' || LEN('abc')) | 2, 3
 LEN('é') || NVL(NULL, LEN('abc')) || DATEDIFF(day, '2018-11-01', DATEADD(day, 2, '2018-11-01')) | 132

@@ -26,6 +26,7 @@ IN_ITS_WORDS = [  # page, statement, psycopg2's class, what a cluster says
     ("seen", "DROP TABLE missing", errors.UndefinedTable, 'Table "missing" does not exist'),
     ("seen", "SELECT TO_TIMESTAMP(1541105830)", errors.UndefinedFunction, "function to_timestamp"),
     ("r_DROP_TABLE", "DROP TABLE u", errors.DependentObjectsStillExist, "cannot drop table u because other objects depend on it"),
+    ("r_DROP_TABLE", "DROP TABLE u RESTRICT", errors.DependentObjectsStillExist, "cannot drop table u because other objects depend on it"),
     ("r_CREATE_TABLE_NEW", "CREATE TABLE x (a INT REFERENCES missing (a))", errors.UndefinedTable, 'relation "missing" does not exist'),
     ("r_CREATE_TABLE_NEW", "CREATE TABLE x (a INT, FOREIGN KEY (a) REFERENCES u (z))", errors.UndefinedColumn, '"z"'),
     ("r_ALTER_TABLE", "ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES missing (a)", errors.UndefinedTable, '"missing"'),

@@ -314,6 +314,12 @@ def test_portal_of_a_utility_statement_lives_as_long_as_its_transaction(address:
         assert b"CREATE TABLE\0" in received(client)
 
 
+def test_last_parameter_of_the_login_may_be_empty(address: str) -> None:
+    with connected(address) as client:
+        client.sendall(startup_message({"user": USER, "database": "sessions", "application_name": ""}))
+        assert b"server_version" in client.recv(1 << 16)
+
+
 def test_rows_are_fetched_a_few_at_a_time(address: str) -> None:
     query = message(b"P", b"\0SELECT n FROM GENERATE_SERIES(1, 3) AS g (n)\0\0\0") + message(
         b"B", b"\0\0" + b"\0\0" * 3

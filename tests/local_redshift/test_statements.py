@@ -71,6 +71,14 @@ SET SESSION search_path TO public
 SET search_path TO DEFAULT
 RESET search_path
 SHOW search_path
+CREATE LOCAL TEMP TABLE x (a INT)
+CREATE LOCAL TEMPORARY TABLE x (a INT)
+CREATE TABLE x (a BOOLEAN SORTKEY)
+CREATE TABLE x (a BOOLEAN, b VARCHAR(600)) SORTKEY (a, b)
+CREATE TABLE x (LIKE T INCLUDING DEFAULTS)
+ALTER TABLE T ADD PRIMARY KEY (A)
+ALTER TABLE t RENAME COLUMN a TO "a b"
+DROP TABLE IF EXISTS nowhere RESTRICT
 VACUUM
 VACUUM t
 VACUUM FULL t TO 99 PERCENT
@@ -118,6 +126,58 @@ def test_quoted_names_are_folded_in_every_statement(cursor: psycopg2.extensions.
 def test_what_follows_the_last_semicolon_is_no_statement(cursor: psycopg2.extensions.cursor, end: str) -> None:
     cursor.execute(f"SELECT 1 AS a{end}")
     assert cursor.fetchall() == [(1,)]
+
+
+def test_like_takes_defaults_over_only_where_it_is_said(cursor: psycopg2.extensions.cursor) -> None:
+    # r_CREATE_TABLE_NEW
+    cursor.execute("CREATE TABLE a (x INT, y INT DEFAULT 7)")
+    for clause, value in (("", None), ("EXCLUDING DEFAULTS", None), ("INCLUDING DEFAULTS", 7)):
+        cursor.execute(f"CREATE TABLE b (LIKE a {clause}); INSERT INTO b (x) VALUES (1)")
+        assert rows(cursor, "SELECT y FROM b") == [(value,)]
+        cursor.execute("DROP TABLE b")
+
+
+def test_column_with_a_limit_may_get_a_name_that_needs_quotes(cursor: psycopg2.extensions.cursor) -> None:
+    cursor.execute('CREATE TABLE t ("the name" VARCHAR(3)); ALTER TABLE t RENAME COLUMN "the name" TO "a-b"')
+    cursor.execute("INSERT INTO t VALUES ('abc')")
+    assert rows(cursor, 'SELECT "a-b" FROM t') == [("abc",)]
+    with pytest.raises(errors.StringDataRightTruncation):
+        cursor.execute("INSERT INTO t VALUES ('ééé')")
+
+
+def test_key_refers_to_a_column_of_another_name(cursor: psycopg2.extensions.cursor) -> None:
+    cursor.execute("CREATE TABLE p (b INT PRIMARY KEY); CREATE TABLE c (a INT REFERENCES p (b))")
+    with pytest.raises(errors.UndefinedColumn):
+        cursor.execute("CREATE TABLE d (b INT REFERENCES p (a))")
+
+
+def test_truncate_commits_what_comes_before_an_error_in_the_same_message(
+    database: psycopg2.extensions.connection,
+) -> None:
+    # r_TRUNCATE
+    cursor = database.cursor()
+    cursor.execute("CREATE TABLE t AS SELECT 1 AS a")
+    database.commit()
+    database.autocommit = True
+    with pytest.raises(errors.DivisionByZero):
+        cursor.execute("TRUNCATE t; SELECT 1 / 0")
+    assert rows(cursor, "SELECT COUNT(*) FROM t") == [(0,)]
+
+
+def test_function_of_the_leader_node_may_be_inserted_as_a_value(cursor: psycopg2.extensions.cursor) -> None:
+    cursor.execute("CREATE TABLE t (a INT, b TIMESTAMP); INSERT INTO t VALUES (1, CURRENT_TIMESTAMP)")
+    cursor.execute("INSERT INTO t (a, b) VALUES (2, CURRENT_TIMESTAMP)")
+    assert rows(cursor, "SELECT COUNT(b) FROM t") == [(2,)]
+
+
+def test_late_binding_view_may_have_a_name_in_capitals(cursor: psycopg2.extensions.cursor) -> None:
+    cursor.execute("CREATE TABLE public.t AS SELECT 1 AS a")
+    for number in (1, 2):
+        cursor.execute(
+            f'CREATE OR REPLACE VIEW "Songs_Of" AS SELECT a + {number} AS a FROM public.t WITH NO SCHEMA BINDING'
+        )
+        assert rows(cursor, 'SELECT a FROM "SONGS_OF"') == [(1 + number,)]
+    cursor.execute('DROP VIEW "sOngs_of"')
 
 
 def test_keys_may_be_declared_beside_like(cursor: psycopg2.extensions.cursor) -> None:
