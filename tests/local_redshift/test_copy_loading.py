@@ -283,6 +283,27 @@ def test_object_of_a_manifest_that_may_not_be_read_is_not_taken_for_missing(
         database.cursor().execute(copy)
 
 
+def test_manifest_whose_download_breaks_off_is_an_error_of_s3(
+    database: psycopg2.extensions.connection, bucket: object, s3_front: S3Front
+) -> None:
+    hand_over(database)
+    bucket.put_object(Key="files.manifest", Body=json.dumps({"entries": [{"url": "s3://sparkify/one"}]}))
+    database.cursor().execute("CREATE TABLE t (c INT)")
+    s3_front.cut_off = "files.manifest"
+    with pytest.raises(psycopg2.errors.InternalError_, match="S3 can't be read from here: .*IncompleteRead"):
+        database.cursor().execute("COPY t FROM 's3://sparkify/files.manifest' IAM_ROLE default JSON 'auto' MANIFEST")
+
+
+def test_bucket_of_the_jsonpaths_that_is_not_there_is_s3s_error(
+    database: psycopg2.extensions.connection, bucket: object, aws: dict[str, str]
+) -> None:
+    hand_over(database)
+    bucket.put_object(Key="one", Body=GOOD)
+    database.cursor().execute("CREATE TABLE t (c INT)")
+    with pytest.raises(psycopg2.errors.InternalError_, match="NoSuchBucket"):
+        database.cursor().execute("COPY t FROM 's3://sparkify/one' IAM_ROLE default JSON 's3://no-such-bucket/paths'")
+
+
 @pytest.mark.parametrize(
     "code", ["PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"]
 )
