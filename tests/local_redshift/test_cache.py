@@ -1,12 +1,14 @@
 """Translations are kept from one process to the next, and never used where they would be wrong."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import psycopg2
 import pytest
+import sqlglot
 from helpers import ROOT, stop_server
 
 import local_redshift
@@ -115,3 +117,13 @@ def test_table_that_was_missing_changes_what_a_known_query_means(database: psyco
     cursor.execute("CREATE TABLE t (a INT); INSERT INTO t VALUES (1)")
     cursor.execute(QUERY)  # b was taken for a column of the missing table
     assert cursor.fetchall() == [(1, 2)]
+
+
+def test_new_version_of_the_grammar_makes_the_file_useless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "packages" / "sqlglot"
+    shutil.copytree(Path(sqlglot.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+    assert [run(tmp_path, QUERY)[1] for _ in range(2)] == [True, False]
+    version = package / "_version.py"
+    version.write_text(f"{version.read_text()}\n# changed\n")
+    assert run(tmp_path, QUERY) == (MEANS_A, True)

@@ -290,7 +290,7 @@ def test_manifest_whose_download_breaks_off_is_an_error_of_s3(
     bucket.put_object(Key="files.manifest", Body=json.dumps({"entries": [{"url": "s3://sparkify/one"}]}))
     database.cursor().execute("CREATE TABLE t (c INT)")
     s3_front.cut_off = "files.manifest"
-    with pytest.raises(psycopg2.errors.InternalError_, match="S3 can't be read from here: .*IncompleteRead"):
+    with pytest.raises(psycopg2.errors.InternalError_, match=r"S3 can't be read from here: .*IncompleteRead"):
         database.cursor().execute("COPY t FROM 's3://sparkify/files.manifest' IAM_ROLE default JSON 'auto' MANIFEST")
 
 

@@ -211,6 +211,7 @@ ERRORS = [  # fact, column, the value, options, err_code, err_reason, type, col_
     ("seen for text", "INT", '"a"', "", 1207, "Invalid digit, Value 'a', Pos 0, Type: Integer", "int4", "0"),
     ("seen for CSV", "BIGINT", '"20200407.0"', "", 1207, "Invalid digit, Value '.', Pos 8, Type: Long", "int8", "0"),
     ("by analogy", "SMALLINT", '"1x"', "", 1207, "Invalid digit, Value 'x', Pos 1, Type: Short", "int2", "0"),
+    ("guess: a tab is no blank", "INT", '"\\t"', "", 1207, "Invalid digit, Value '\t', Pos 0, Type: Integer", "int4", "0"),
     ("guess: digits are ASCII's", "INT", '"1²"', "", 1207, "Invalid digit, Value '²', Pos 1, Type: Integer", "int4", "0"),
     ("guess: digits are ASCII's", "INT", '"٣"', "", 1207, "Invalid digit, Value '٣', Pos 0, Type: Integer", "int4", "0"),
     ("guess: blanks are no digits", "INT", '" 12"', "", 1207, "Invalid digit, Value ' ', Pos 0, Type: Integer", "int4", "0"),
