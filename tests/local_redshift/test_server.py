@@ -287,7 +287,10 @@ def test_data_of_another_user_are_left_alone(own_data_dir: Path, owner: int, nam
     with pytest.raises(local_redshift.LocalRedshiftError) as raised:
         local_redshift.connect(own_data_dir)
     said = str(raised.value)
-    assert f"{own_data_dir}/data belongs to {name}" in said and "run this as the owner" in said
+    assert (
+        f"{own_data_dir}/data belongs to {name}, but the server would run as pgserver" in said
+        and "run this as the owner" in said
+    )
     assert not re.search("delete|remove", said)
     assert (own_data_dir / "data").stat().st_uid == owner
     assert stat.S_IMODE(own_data_dir.stat().st_mode) == 0o700
