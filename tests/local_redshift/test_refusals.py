@@ -167,7 +167,7 @@ def test_what_is_postgresqls_alone_is_refused(cursor: psycopg2.extensions.cursor
 # a cluster takes these; each page is the feature's own
 CLUSTERS = """
 SELECT * FROM t PIVOT (SUM(a) FOR b IN ('x')) | PIVOT
-SELECT * EXCLUDE (b) FROM t JOIN u ON t.a = u.a NATURAL JOIN child | NATURAL
+SELECT * EXCLUDE (b) FROM t JOIN u ON t.a = u.a NATURAL JOIN child | EXCLUDE
 SELECT * FROM t UNPIVOT (x FOR y IN (a)) | UNPIVOT
 SELECT NTH_VALUE(a, 1) IGNORE NULLS OVER (ORDER BY a ROWS UNBOUNDED PRECEDING) FROM t | NTH_VALUE
 SELECT INTERVAL '2:30' MINUTE TO SECOND | interval
