@@ -38,6 +38,12 @@ def test_copy_fails_with_as_many_errors_as_maxerror(copy, option: str, rows: int
     assert len(copy.failure(f"JSON 'auto' {option}")) == rows
 
 
+def test_malformed_records_end_the_copy_at_maxerror(copy) -> None:
+    copy.create("c INT")
+    copy.source.put("data.json", "junk\n{}}\n" * 5)
+    assert len(copy.failure("JSON 'auto' MAXERROR 3")) == 3
+
+
 def test_ignoreallerrors(copy) -> None:
     assert copy.load("c INT", BAD * 50 + GOOD, "JSON 'auto' IGNOREALLERRORS") == [(1,)]
 

@@ -32,6 +32,8 @@ from local_redshift.errors import ServerError
 from local_redshift.server import installation, locks, postgres
 from local_redshift.server.databases import install_catalog
 
+NOBODY = pwd.getpwnam("nobody").pw_uid
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can do this")
 HOLD = """
 import sys, local_redshift
 connection = local_redshift.connect(sys.argv[1])
@@ -230,6 +232,18 @@ def test_path_that_no_socket_can_have_gets_one_elsewhere_that_is_as_private(tmp_
     folder.rmdir()
 
 
+@as_root
+def test_socket_folder_that_somebody_else_made_is_refused(tmp_path: Path) -> None:
+    data_dir = (tmp_path / ("x" * 120)).resolve()
+    folder = postgres.socket_dir(data_dir / "data")
+    folder.mkdir(mode=0o700)
+    os.chown(folder, NOBODY, NOBODY)
+    with pytest.raises(local_redshift.LocalRedshiftError, match=re.escape(str(folder))):
+        local_redshift.connect(data_dir)
+    stop_server(data_dir)
+    folder.rmdir()
+
+
 def test_path_may_have_many_letters_of_several_bytes(on_disk: Path) -> None:
     # few enough characters for a socket's path, but too many bytes
     data_dir = on_disk / ("é" * 45)
@@ -276,11 +290,8 @@ def test_damaged_data_are_named_with_what_the_server_said(own_data_dir: Path) ->
     assert "set another DATA_DIR" in said and not re.search("delete|remove", said)
 
 
-as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can do this")
-
-
 @as_root
-@pytest.mark.parametrize(("owner", "name"), [(pwd.getpwnam("nobody").pw_uid, "nobody"), (54321, "user 54321")])
+@pytest.mark.parametrize(("owner", "name"), [(NOBODY, "nobody"), (54321, "user 54321")])
 def test_data_of_another_user_are_left_alone(own_data_dir: Path, owner: int, name: str) -> None:
     subprocess.run(["chown", "-R", str(owner), str(own_data_dir)], check=True)
     own_data_dir.chmod(0o700)

@@ -151,8 +151,9 @@ def test_key_refers_to_a_column_of_another_name(cursor: psycopg2.extensions.curs
         cursor.execute("CREATE TABLE d (b INT REFERENCES p (a))")
 
 
+@pytest.mark.parametrize("before", ["", "INSERT INTO t VALUES (2); "])
 def test_truncate_commits_what_comes_before_an_error_in_the_same_message(
-    database: psycopg2.extensions.connection,
+    database: psycopg2.extensions.connection, before: str
 ) -> None:
     # r_TRUNCATE
     cursor = database.cursor()
@@ -160,7 +161,7 @@ def test_truncate_commits_what_comes_before_an_error_in_the_same_message(
     database.commit()
     database.autocommit = True
     with pytest.raises(errors.DivisionByZero):
-        cursor.execute("INSERT INTO t VALUES (2); TRUNCATE t; SELECT 1 / 0")
+        cursor.execute(f"{before}TRUNCATE t; SELECT 1 / 0")
     assert database.notices == []  # none of the COMMIT that the stand-in adds
     assert rows(cursor, "SELECT COUNT(*) FROM t") == [(0,)]
 
