@@ -321,7 +321,10 @@ def test_bucket_of_another_region_is_refused(
     database.cursor().execute("CREATE TABLE t (c INT)")
     body = f"<Error><Code>{code}</Code><Message>wrong</Message><Region>eu-west-1</Region></Error>".encode()
     s3_front.error, s3_front.busy_for = (400, body), 1  # boto3 would find it in the other region
-    with pytest.raises(psycopg2.errors.InternalError_, match=r"different region from this cluster\.,Status 301,Error PermanentRedirect,"):
+    with pytest.raises(
+        psycopg2.errors.InternalError_,
+        match=r"different region from this cluster\.,Status 301,Error PermanentRedirect,",
+    ):
         database.cursor().execute("COPY t FROM 's3://sparkify/one' IAM_ROLE default REGION 'us-west-2' JSON 'auto'")
 
 
