@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import importlib.util
 import json
+import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +35,7 @@ class _Known(NamedTuple):
     answers: dict[Question, object]
 
 
+_loading = threading.Lock()
 _known: dict[Key, list[_Known]] = {}
 _file: Path | None = None
 _kept: list[_Known] = []  # translations that are in the file
@@ -85,8 +87,13 @@ def _fingerprint() -> str:
 
 
 def prepare() -> None:
-    """Load the grammar, so that the first statement does not have to wait for it."""
-    importlib.import_module("local_redshift.sql.tables")
+    """Load the grammar, if it is not loaded yet.
+
+    One thread at a time, because sqlglot's modules import each other: threads that import them at the same time, in
+    different orders, may see modules that are only half loaded.
+    """
+    with _loading:
+        importlib.import_module("local_redshift.sql.tables")
 
 
 def translate(statement: list[Token], catalog: Catalog, *, autocommit: bool = False) -> str:

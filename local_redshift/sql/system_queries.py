@@ -7,6 +7,7 @@ find these views with any search_path, even if a name is qualified with pg_catal
 import re
 
 from local_redshift.errors import RedshiftError
+from local_redshift.sql.cache import prepare
 from local_redshift.sql.catalog import Catalog
 from local_redshift.sql.tokens import Token, code, code_indices, text
 
@@ -44,7 +45,8 @@ def reads_system_tables_alone(statement: list[Token]) -> bool:
 
 def postgres_query(statement: list[Token], catalog: Catalog) -> str:
     """Translate a system catalog query; return it unchanged if that fails."""
-    from local_redshift.sql.dml import translate_system_query  # imported here: loading the grammar takes 0.1 s
+    prepare()  # here, because loading the grammar takes 0.1 s
+    from local_redshift.sql.dml import translate_system_query
 
     try:
         return translate_system_query(statement, catalog)

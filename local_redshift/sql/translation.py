@@ -6,6 +6,7 @@ Queries are in dml.py, tables and views in tables.py, SET and SHOW in settings.p
 import itertools
 
 from local_redshift.errors import NotSupported, SyntaxRefused, not_in_redshift, not_supported
+from local_redshift.sql.cache import prepare
 from local_redshift.sql.catalog import Catalog
 from local_redshift.sql.settings import reset, set_parameter, show, with_own_schema
 from local_redshift.sql.tokens import Token, code, code_indices, name_text, quote, spaced, split_list, text
@@ -109,6 +110,7 @@ def _needs_grammar(words: list[str]) -> bool:
 
 def _by_grammar(statement: list[Token], words: list[str], catalog: Catalog, autocommit: bool) -> str:
     # imported here: a run whose queries are all cached does not need the grammar, which takes 0.1 s to load
+    prepare()
     from local_redshift.sql.dml import translate_query
     from local_redshift.sql.tables import alter_table, create_table, create_view
 

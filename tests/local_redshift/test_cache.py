@@ -127,3 +127,42 @@ def test_new_version_of_the_grammar_makes_the_file_useless(tmp_path: Path, monke
     version = package / "_version.py"
     version.write_text(f"{version.read_text()}\n# changed\n")
     assert run(tmp_path, QUERY) == (MEANS_A, True)
+
+
+AT_ONCE = """
+import sys, threading
+from local_redshift.sql import ColumnType, postgres_query, prepare, tokenize, translate
+
+class Catalog:
+    database, has_late_binding_views = "dev", False
+    def columns(self, schema, table):
+        return {"a": ColumnType("int4")}
+    def is_view(self, schema, name):
+        return False
+
+def translated(function, statement):
+    started.wait()
+    function(tokenize(statement), Catalog())
+    done.append(statement)
+
+done, started = [], threading.Barrier(3)
+sys.setswitchinterval(0.0001)
+threads = [
+    threading.Thread(target=translated, args=arguments)
+    for arguments in (
+        (translate, "SELECT a FROM t"), (translate, "CREATE TABLE x (a INT)"), (postgres_query, "SELECT 1 FROM pg_class")
+    )
+]
+for thread in (threading.Thread(target=prepare), *threads):
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(done))
+"""
+
+
+def test_first_statements_of_several_sessions_may_come_at_once() -> None:
+    # the grammar's modules import each other; threads that import them at the same time used to see halves of them
+    command = [sys.executable, "-c", AT_ONCE]
+    running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [process.communicate(timeout=120)[0] for process in running] == ["3\n"] * 4
