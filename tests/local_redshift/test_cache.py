@@ -150,7 +150,9 @@ sys.setswitchinterval(0.0001)
 threads = [
     threading.Thread(target=translated, args=arguments)
     for arguments in (
-        (translate, "SELECT a FROM t"), (translate, "CREATE TABLE x (a INT)"), (postgres_query, "SELECT 1 FROM pg_class")
+        (translate, "SELECT a FROM t"),
+        (translate, "CREATE TABLE x (a INT)"),
+        (postgres_query, "SELECT 1 FROM pg_class"),
     )
 ]
 for thread in (threading.Thread(target=prepare), *threads):
