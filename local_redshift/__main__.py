@@ -9,6 +9,7 @@ Run it in the project folder. COPY uses the AWS settings of the current shell.
 import argparse
 import contextlib
 import os
+import re
 import secrets
 import select
 import signal
@@ -182,7 +183,10 @@ def _psql(warehouse: Warehouse, options: list[str]) -> int:
         command = [str(binaries() / "psql"), "-h", ADDRESS, "-p", str(port), "-U", warehouse.user, "-d", database]
         environment = {**os.environ, "PGPASSWORD": password}
         if warehouse.schema:
-            environment["PGOPTIONS"] = f"-c search_path={warehouse.schema},local_redshift,pg_catalog"
+            schema = warehouse.schema.replace('"', '""')
+            # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-OPTIONS: escape blanks
+            escaped = re.sub(r"([ \\])", r"\\\1", f'"{schema}",local_redshift,pg_catalog')
+            environment["PGOPTIONS"] = f"-c search_path={escaped}"
         return subprocess.run(command + options, env=environment, check=False).returncode
 
 

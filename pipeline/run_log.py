@@ -19,6 +19,8 @@ from storage.local_files import replacing
 REPORT_VERSION = 2  # version of the report's fields; see docs/runs.md
 REPORTED_ERRORS = 100  # maximum number of load errors in the report; after --check, load_errors.csv has all
 
+_BEGINNINGS = ('{"started": ', '{\n  "version": ')  # of a report of a run under way, and of one that has ended
+
 GREEN, YELLOW, RED = "32", "33", "31"  # https://en.wikipedia.org/wiki/ANSI_escape_code#Colors
 
 _stamped: set[int] = set()  # file descriptors of the streams whose lines begin with a timestamp
@@ -182,6 +184,7 @@ class RunLog:
             report = report.absolute() if _is_device(report) else report.resolve()
             _check_writable(report)
             if not _is_device(report):
+                _check_is_report(report)
                 _write(report, json.dumps({"started": self.started, "status": "running"}) + "\n")
         except OSError as error:
             self.report = None
@@ -306,3 +309,13 @@ def _is_device(report: Path) -> bool:
 def _check_writable(report: Path) -> None:
     if report.is_dir() or not (_is_device(report) or os.access(report.parent, os.W_OK)):
         raise PipelineError(f"--report {report}: no file can be written there; nothing was changed")
+
+
+def _check_is_report(report: Path) -> None:
+    """Raise PipelineError if an existing file is neither empty nor a report: it may be the only copy of something."""
+    if not report.exists():
+        return
+    with open(report, encoding="utf-8", errors="replace") as file:
+        beginning = file.read(20)
+    if beginning and not beginning.startswith(_BEGINNINGS):
+        raise PipelineError(f"--report {report} exists and is not a report: name another file; nothing was changed")

@@ -158,7 +158,7 @@ def _compared(records: list[dict[str, object]], columns: dict[str, str], lengths
 def _shown(key: str) -> str:
     """Return a field's name, printable and cut to NAME_LENGTH."""
     printable = "".join(char if char.isprintable() else "?" for char in key)
-    return printable if len(printable) <= NAME_LENGTH else f"{printable[:NAME_LENGTH]}..."
+    return (printable if len(printable) <= NAME_LENGTH else f"{printable[:NAME_LENGTH]}...") or '""'
 
 
 def _odd(key: str, column: str, found: Field, length: int) -> Iterator[str]:

@@ -347,6 +347,22 @@ def test_report_in_the_place_of_a_config_with_a_mistake_is_refused(sourced: Ware
     assert sourced.config.read_text() == before
 
 
+def test_report_replaces_only_a_report_or_an_empty_file(sourced: Warehouse) -> None:
+    log = sourced.write_log([event(), event(itemInSession=1)])
+    before = log.read_bytes()
+    for mode in ([], ["--ping"]):
+        message = sourced.run("etl.py", *mode, "--report", str(log), code=1).stderr
+        assert f"--report {log} exists and is not a report: name another file; nothing was changed" in message
+    assert log.read_bytes() == before and sourced.counts()["songplays"] == 0
+    report = sourced.folder / "report.json"
+    report.touch()
+    for _ in range(2):
+        sourced.run("etl.py", "--report", str(report))
+        assert '"exit_status": 0' in report.read_text()
+    report.write_text('{"started": "2018-11-01T00:00:00Z", "status": "running"}\n')
+    sourced.run("etl.py", "--ping", "--report", str(report))
+
+
 def test_report_in_the_place_of_the_config_is_refused(sourced: Warehouse) -> None:
     before = sourced.config.read_text()
     (sourced.folder / "link.json").symlink_to(sourced.config)

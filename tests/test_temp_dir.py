@@ -264,6 +264,7 @@ def test_malformed_file_does_not_spoil_its_neighbours(many: Temp) -> None:
     (folder / "TR0005.json").write_text("")
     (folder / "TR0006.json").write_text(json.dumps(song(song_id="SO6")) + "\n\n" + json.dumps(song(song_id="SO66")))
     checked = many.run("--check", code=1)
+    assert f"packed {MANY - 3} song files, " in checked.stdout  # one is empty, and two are not whole
     named = set(re.findall(r"song-data/(TR\d+)\.json, line", checked.stdout))
     assert named == {"TR0003", "TR0004"}
     # COPY read both directly, since packing left them out

@@ -6,7 +6,18 @@ https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html, r_ALTER_
 from typing import NamedTuple
 
 from local_redshift.errors import SyntaxRefused
-from local_redshift.sql.tokens import Token, closing, code, code_indices, quote, spaced, split_list, text, tokenize
+from local_redshift.sql.tokens import (
+    Token,
+    closing,
+    code,
+    code_indices,
+    name_text,
+    quote,
+    spaced,
+    split_list,
+    text,
+    tokenize,
+)
 
 _NO_SCHEMA_BINDING = ["WITH", "NO", "SCHEMA", "BINDING"]
 
@@ -187,7 +198,7 @@ def analyzed_table(statement: list[Token]) -> str:
 
 def _name_at(tokens: list[Token], at: int) -> str:
     end = at + 3 if len(tokens) > at + 1 and tokens[at + 1].word == "." else at + 1
-    return text(tokens[at:end])
+    return "".join(map(name_text, tokens[at:end]))
 
 
 def is_late_binding(statement: list[Token]) -> bool:

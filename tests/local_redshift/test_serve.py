@@ -1,5 +1,6 @@
 """`serve` and `python -m local_redshift`: psql and other clients are let in, with a password."""
 
+import contextlib
 import re
 import resource
 import signal
@@ -228,6 +229,18 @@ def test_port_that_is_taken_is_one_line(served: tuple[subprocess.Popen, str], co
 def test_psql_itself_connects_to_the_url(served: tuple[subprocess.Popen, str]) -> None:
     command = [str(binaries() / "psql"), served[1], "-At", "-c", "SELECT TOP 1 NVL(b, 'none') FROM t ORDER BY a"]
     assert subprocess.run(command, capture_output=True, text=True, check=False).stdout == "x\n"
+
+
+@pytest.mark.parametrize("schema", ["mixed case", "a,b", 'a"b', "a\\b"])
+def test_schema_of_the_config_is_psqls_too(data_dir: Path, tmp_path: Path, schema: str) -> None:
+    path = tmp_path / "dwh.cfg"
+    path.write_text(f"[CLUSTER]\nHOST = local\nDB_NAME = schemas\nDB_USER = dwhuser\nSCHEMA = {schema}\nDATA_DIR = {data_dir}\n")
+    with contextlib.closing(local_redshift.connect(data_dir, "schemas")) as connection:
+        quoted = schema.replace('"', '""')
+        connection.cursor().execute(f'CREATE SCHEMA "{quoted}"; CREATE TABLE "{quoted}".t AS SELECT 7 AS a')
+        connection.commit()
+    ran = psql(path, "-c", "SELECT a FROM t")
+    assert ran.stdout == "7\n", ran.stderr
 
 
 def test_database_on_the_command_line_is_opened_instead_of_the_configs(config: Path, data_dir: Path) -> None:
