@@ -70,7 +70,7 @@ class _CopyRun:
         self._backend = session.backend
         self._system = session.system()
         self._copy = copy
-        query, started, zone = self._backend.lookup(_START)[0]
+        query, started, zone = self._backend.prepared_query(_START)[0]
         self._query, self._started, self._zone = int(str(query)), str(started), str(zone)
         self._errors = LoadErrors(copy)
 
@@ -172,7 +172,7 @@ class _CopyRun:
     def _report(self, copy_id: CopyId, progress: CopyProgress) -> None:
         """Log and report the load as a cluster does."""
         table = self._copy.table
-        self._backend.lookup(_REMEMBER, self._query, progress.rows)
+        self._backend.prepared_query(_REMEMBER, self._query, progress.rows)
         progress.tell("completed")
         done = messages.NOLOAD_COMPLETED if self._copy.noload else messages.LOAD_COMPLETED
         self._session.inform(done.format(table=table, count=progress.rows))

@@ -62,7 +62,9 @@ def find_table(backend: Backend, copy: CopyStatement) -> TargetTable:
     Raise RedshiftError if the table does not exist, NoSuchColumn if a column does not.
     """
     sql_name = quote(copy.table) if copy.schema is None else f"{quote(copy.schema)}.{quote(copy.table)}"
-    found = [["" if value is None else value for value in row] for row in backend.lookup(_FIND_COLUMNS, sql_name)]
+    found = [
+        ["" if value is None else value for value in row] for row in backend.prepared_query(_FIND_COLUMNS, sql_name)
+    ]
     if not found:
         raise RedshiftError(messages.NO_TABLE.format(table=copy.table))
     all_columns = {

@@ -71,7 +71,7 @@ class Backend:
         self.is_failed = False  # after an error, PostgreSQL skips all messages up to the next Sync
         self.settings: dict[str, str] = {}  # parameters reported by PostgreSQL (ParameterStatus)
         self.process, self.secret = 0, b""
-        self._lookups: dict[str, str] = {}  # the texts of lookups, and the names under which they are prepared
+        self._names: dict[str, str] = {}  # names of prepared queries, by their SQL
         self._prepared: set[str] = set()
         self.before_wait: Callable[[], None] = lambda: None
         self.on_notice: Callable[[Message], None] = lambda message: None
@@ -133,18 +133,18 @@ class Backend:
         """
         return self._query(sql, values, _OWN)
 
-    def lookup(self, sql: str, *values: object) -> list[list[str | None]]:
-        """Do the same as `query`, with a prepared statement: planning takes most of a lookup's time.
+    def prepared_query(self, sql: str, *values: object) -> list[list[str | None]]:
+        """Do the same as `query`, with a prepared statement: planning takes most of the time of a short query.
 
         `sql` must be a constant, because each statement stays prepared until the session ends.
         """
-        name = self._lookups.setdefault(sql, f"{_OWN}_{len(self._lookups)}")
+        name = self._names.setdefault(sql, f"{_OWN}_{len(self._names)}")
         found = self._query(sql, values, name)
         self._prepared.add(name)
         return found
 
-    def forget_lookups(self) -> None:
-        """Prepare each lookup again, because the client has deallocated all prepared statements."""
+    def forget_prepared(self) -> None:
+        """Prepare each query again, because the client has deallocated all prepared statements."""
         self._prepared.clear()
 
     def _query(self, sql: str, values: Iterable[object], name: str) -> list[list[str | None]]:

@@ -31,16 +31,16 @@ class SessionCatalog:
     @functools.cached_property
     def database(self) -> str:
         """The name of the database."""
-        return str(self._backend.lookup("SELECT current_database()")[0][0])
+        return str(self._backend.prepared_query("SELECT current_database()")[0][0])
 
     def columns(self, schema: str, table: str) -> Columns | None:
         """Return the columns of a table or view; None if it does not exist."""
-        found = self._backend.lookup(_COLUMNS, qualified(schema, table))
+        found = self._backend.prepared_query(_COLUMNS, qualified(schema, table))
         return {str(name): _column_type(str(kind), int(str(modifier))) for name, kind, modifier in found} or None
 
     def is_view(self, schema: str, name: str) -> bool:
         """Tell whether a view has this name."""
-        return self._backend.lookup(_IS_VIEW, qualified(schema, name)) == [["t"]]
+        return self._backend.prepared_query(_IS_VIEW, qualified(schema, name)) == [["t"]]
 
     @property
     def has_late_binding_views(self) -> bool:
@@ -60,7 +60,7 @@ class SessionCatalog:
     @functools.cached_property
     def _late_binding_views(self) -> dict[tuple[str, str], str]:
         views = {}
-        for schema, name, query, is_visible in self._backend.lookup(_LATE_BINDING_VIEWS):
+        for schema, name, query, is_visible in self._backend.prepared_query(_LATE_BINDING_VIEWS):
             views[str(schema), str(name)] = str(query)
             if is_visible == "t":
                 views["", str(name)] = str(query)

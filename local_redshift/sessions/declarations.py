@@ -88,9 +88,11 @@ ON CONFLICT (tbl, attnum) DO UPDATE SET
 def note_attributes(backend: Backend, table: str, attributes: Attributes) -> None:
     """Store the attributes that a statement has declared for a table."""
     if attributes.diststyle is not None:
-        backend.lookup(_NOTE_STYLE, table, DIST_STYLES[attributes.diststyle])
+        backend.prepared_query(_NOTE_STYLE, table, DIST_STYLES[attributes.diststyle])
     if attributes.diststyle is not None or attributes.sort_key is not None:
-        backend.lookup(_FORGET_COLUMNS, table, attributes.diststyle is not None, attributes.sort_key is not None)
+        backend.prepared_query(
+            _FORGET_COLUMNS, table, attributes.diststyle is not None, attributes.sort_key is not None
+        )
     order = {name: n for n, name in enumerate(attributes.sort_key or [], start=1)}
     if attributes.is_interleaved:  # sort key positions alternate in sign (1, -2, 3), as seen on a cluster
         order = {name: n if n % 2 else -n for name, n in order.items()}
@@ -105,7 +107,7 @@ def note_attributes(backend: Backend, table: str, attributes: Attributes) -> Non
         for name in sorted(names)
     ]
     if columns:
-        backend.lookup(_NOTE_COLUMNS, table, json.dumps(columns))
+        backend.prepared_query(_NOTE_COLUMNS, table, json.dumps(columns))
 
 
 def note_keys(backend: Backend, table: str, statement: list[Token]) -> None:
@@ -113,26 +115,26 @@ def note_keys(backend: Backend, table: str, statement: list[Token]) -> None:
     for key in keys(statement):
         parent = qualified(key.schema, key.table) if key.kind == FOREIGN else ""
         name = key.name_in(split_name(table)[1])
-        existing = backend.lookup(_HAS_KEY, table, key.kind, name)
+        existing = backend.prepared_query(_HAS_KEY, table, key.kind, name)
         if ["t"] in existing:
             raise RedshiftError(f'multiple primary keys for table "{split_name(table)[1]}" are not allowed')
         if existing:
             raise RedshiftError(f'constraint "{name}" for relation "{split_name(table)[1]}" already exists')
         columns, parent_columns = json.dumps(key.columns), json.dumps(key.parent_columns)
-        backend.lookup(_NOTE_KEY, table, name, key.kind, columns, parent, parent_columns)
+        backend.prepared_query(_NOTE_KEY, table, name, key.kind, columns, parent, parent_columns)
 
 
 def forget_key(backend: Backend, table: str, statement: list[Token]) -> None:
     """Delete the key named in an ALTER TABLE ... DROP CONSTRAINT."""
     tokens = code(statement)
     at = [token.word for token in tokens].index("CONSTRAINT") + 1
-    if at < len(tokens) and not backend.lookup(_FORGET_KEY, table, tokens[at].name):
+    if at < len(tokens) and not backend.prepared_query(_FORGET_KEY, table, tokens[at].name):
         raise RedshiftError(f'constraint "{tokens[at].name}" of relation "{split_name(table)[1]}" does not exist')
 
 
 def forget_dropped_columns(backend: Backend) -> None:
     """Delete the keys that use a dropped column."""
-    backend.lookup(_FORGET_DROPPED)
+    backend.prepared_query(_FORGET_DROPPED)
 
 
 def inherit(backend: Backend, table: str, parent: str) -> list[str]:
@@ -141,6 +143,6 @@ def inherit(backend: Backend, table: str, parent: str) -> list[str]:
     https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html: LIKE copies the
     distribution and the sort key, but no key constraints.
     """
-    backend.lookup(_INHERIT_STYLE, table, parent)
-    backend.lookup(_INHERIT_COLUMNS, table, parent)
-    return [str(name) for (name,) in backend.lookup(_SORT_KEY, table)]
+    backend.prepared_query(_INHERIT_STYLE, table, parent)
+    backend.prepared_query(_INHERIT_COLUMNS, table, parent)
+    return [str(name) for (name,) in backend.prepared_query(_SORT_KEY, table)]

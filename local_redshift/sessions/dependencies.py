@@ -34,7 +34,7 @@ def check_drop(backend: Backend, statement: list[Token]) -> None:
         return
     names = [qualified(schema, name) for schema, name in dropped(statement)]
     for name in names:
-        found = backend.lookup(_CHILDREN, name, json.dumps(names))
+        found = backend.prepared_query(_CHILDREN, name, json.dumps(names))
         if found:
             raise StillReferenced(f"cannot drop table {found[0][0]} because other objects depend on it")
 

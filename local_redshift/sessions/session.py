@@ -309,7 +309,7 @@ class Session:
             return self._statements.pop(name, None) is not None
         self._statements.clear()
         self._over_views.clear()
-        self.backend.forget_lookups()
+        self.backend.forget_prepared()
         return False
 
     def _sync(self) -> None:

@@ -66,9 +66,9 @@ ON CONFLICT (tbl) DO UPDATE SET changes = excluded.changes
 
 def make_zone_map(backend: Backend, table: str, sort_key: list[str]) -> None:
     """Create the zone map of a table's sort key, replacing an older one."""
-    for (old,) in backend.lookup(_ZONE_MAPS, table):
+    for (old,) in backend.prepared_query(_ZONE_MAPS, table):
         backend.query(f"DROP INDEX {old}")
-    names = [quote(str(name)) for (name,) in backend.lookup(_SORTABLE, table, json.dumps(sort_key))]
+    names = [quote(str(name)) for (name,) in backend.prepared_query(_SORTABLE, table, json.dumps(sort_key))]
     if names:
         backend.query(f"CREATE INDEX ON {table} USING brin ({', '.join(names)})")
 
@@ -78,11 +78,11 @@ def is_analyze_due(backend: Backend, table: str) -> bool:
 
     The table can be skipped if less than analyze_threshold_percent of it has changed since the last ANALYZE.
     """
-    for (zone_map,) in backend.lookup(_ZONE_MAPS, table):
-        backend.lookup("SELECT brin_summarize_new_values($1::text::regclass)", zone_map)
-    return backend.lookup(_IS_DUE, table) != [["f"]]
+    for (zone_map,) in backend.prepared_query(_ZONE_MAPS, table):
+        backend.prepared_query("SELECT brin_summarize_new_values($1::text::regclass)", zone_map)
+    return backend.prepared_query(_IS_DUE, table) != [["f"]]
 
 
 def note_analyzed(backend: Backend, table: str) -> None:
     """Record that a table's statistics are up to date."""
-    backend.lookup(_NOTE, table)
+    backend.prepared_query(_NOTE, table)

@@ -126,7 +126,7 @@ def _delete(session: "Session", statement: list[Token]) -> str:
     the WAL.
     """
     table = quote(code(statement)[2].name)
-    if session.backend.lookup(_IS_LOCKED, table) != [["t"]]:
+    if session.backend.prepared_query(_IS_LOCKED, table) != [["t"]]:
         return _run(session, statement)
     session.backend.run(f"TRUNCATE {table}")
     return "DELETE"  # no row count, because TRUNCATE does not count rows

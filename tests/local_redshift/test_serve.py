@@ -234,7 +234,9 @@ def test_psql_itself_connects_to_the_url(served: tuple[subprocess.Popen, str]) -
 @pytest.mark.parametrize("schema", ["mixed case", "a,b", 'a"b', "a\\b"])
 def test_schema_of_the_config_is_psqls_too(data_dir: Path, tmp_path: Path, schema: str) -> None:
     path = tmp_path / "dwh.cfg"
-    path.write_text(f"[CLUSTER]\nHOST = local\nDB_NAME = schemas\nDB_USER = dwhuser\nSCHEMA = {schema}\nDATA_DIR = {data_dir}\n")
+    path.write_text(
+        f"[CLUSTER]\nHOST = local\nDB_NAME = schemas\nDB_USER = dwhuser\nSCHEMA = {schema}\nDATA_DIR = {data_dir}\n"
+    )
     with contextlib.closing(local_redshift.connect(data_dir, "schemas")) as connection:
         quoted = schema.replace('"', '""')
         connection.cursor().execute(f'CREATE SCHEMA "{quoted}"; CREATE TABLE "{quoted}".t AS SELECT 7 AS a')
