@@ -1159,7 +1159,7 @@ FROM svv_columns
 WHERE table_schema = %(schema)s AND table_name = %(table)s
 ORDER BY ordinal_position""")
 
-# Whether DROP TABLE would find a table: in the given schema or, without one, on the search path.
+# One row if DROP TABLE would find the table. If no schema is given, the table is looked for on the search path.
 existing_table = Statement("""
 SELECT 1
 FROM pg_class

@@ -26,6 +26,7 @@ from local_redshift.errors import LocalRedshiftError
 from local_redshift.program import Program
 from local_redshift.server.installation import ADMIN, binaries
 from local_redshift.sessions.protocol import ADDRESS, PORT
+from local_redshift.sql import quote as quote_name
 from storage.local_files import user_path
 
 PASSWORD_FILE = "serve.password"
@@ -183,9 +184,8 @@ def _psql(warehouse: Warehouse, options: list[str]) -> int:
         command = [str(binaries() / "psql"), "-h", ADDRESS, "-p", str(port), "-U", warehouse.user, "-d", database]
         environment = {**os.environ, "PGPASSWORD": password}
         if warehouse.schema:
-            schema = warehouse.schema.replace('"', '""')
             # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-OPTIONS: escape blanks
-            escaped = re.sub(r"([ \\])", r"\\\1", f'"{schema}",local_redshift,pg_catalog')
+            escaped = re.sub(r"([ \\])", r"\\\1", f"{quote_name(warehouse.schema)},local_redshift,pg_catalog")
             environment["PGOPTIONS"] = f"-c search_path={escaped}"
         return subprocess.run(command + options, env=environment, check=False).returncode
 

@@ -207,7 +207,7 @@ def _packed(
     started = time.monotonic()
     with show_progress(f"packing {WORDS[source]}", watch, session.run.log.position):
         packed = pack(store, files, lambda stem, data: folder.write(f"{source}-{stem}", data), watch.count)
-    session.run.check()  # nothing may be printed after a stopped run's last message
+    session.run.check()  # raises Stopped if the run is stopping: no line may follow its final message
     session.packed |= {made.name: made for made in packed.objects}
     count, size = len(files) - len(packed.left), files.size - sum(file.size for file in packed.left)
     what = f"{count:,} {WORDS[source]}, {size / 1e6:,.1f} MB, into {counted(len(packed.objects), 'object')}"

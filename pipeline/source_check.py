@@ -275,7 +275,7 @@ def find_record(data: bytes, line: int) -> FoundRecord | None:
 
 
 def _overflow(session: Session, error: LoadError) -> str:
-    """Say which column an integer is too large for, or list all that it could be; "" if there is none."""
+    """Return a sentence that names the column with the overflow, or every column it may be in; "" if there is none."""
     source = session.source
     data_type = _TYPES.get(error.reason.removeprefix(_OVERFLOW))
     key = source_of(error, source)

@@ -796,13 +796,14 @@ def test_check_takes_any_names_and_paths(tables: Warehouse) -> None:
     paths["jsonpaths"][0] = "$[\"by\"]['artist']"
     (tables.folder / "paths.json").write_text(json.dumps(paths))
     tables.configure({("S3", "LOG_JSONPATH"): "paths.json"})
-    odd = {"\ud800k\x1b[31m": 1, "x" * 200: 1, "by": {"artist": "Band"}}
+    odd = {"\ud800k\x1b[31m": 1, "x" * 200: 1, "by": {"artist": "Band"}, "": 1}
     tables.write_log([{key: value for key, value in event().items() if key != "artist"} | odd])
     tables.write_songs([song(**{f"user{n}@example.org": 1 for n in range(30)})])
     said = checked(tables)
-    assert said[0] == f"[S3] LOG_DATA: no column is loaded from the field {'x' * 80}..., which 100% of the records have"
-    assert said[1] == "[S3] LOG_DATA: no column is loaded from the field ?k?[31m, which 100% of the records have"
-    assert len(said) == 2 + 21 and said[-1] == "[S3] SONG_DATA: and 10 more like these"
+    assert said[0] == '[S3] LOG_DATA: no column is loaded from the field "", which 100% of the records have'
+    assert said[1] == f"[S3] LOG_DATA: no column is loaded from the field {'x' * 80}..., which 100% of the records have"
+    assert said[2] == "[S3] LOG_DATA: no column is loaded from the field ?k?[31m, which 100% of the records have"
+    assert len(said) == 3 + 21 and said[-1] == "[S3] SONG_DATA: and 10 more like these"
 
 
 def test_check_without_credentials_of_its_own_says_that_no_sample_was_looked_at(

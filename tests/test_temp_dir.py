@@ -29,7 +29,7 @@ from test_load_errors import read_csv
 import etl
 import sql_queries
 from pipeline import copy_plan, file_store, packing
-from pipeline.errors import PipelineError, Unreachable
+from pipeline.errors import PipelineError, Stopped, Unreachable
 from pipeline.file_store import FileStore, LocalFileStore, S3FileStore, SourceFile, file_store_of
 from pipeline.packing import FileList
 from pipeline.progress import SoFar, Watch
@@ -244,6 +244,22 @@ def test_error_in_a_packed_object_names_file_and_line(many: Temp) -> None:
     assert many.left() == []
     assert said in many.run("--check", code=1).stdout
     assert [row["source_file"] for row in read_csv(many.warehouse)] == [name]
+
+
+def test_nothing_is_said_of_packing_once_the_run_is_stopped(many: Temp, monkeypatch: pytest.MonkeyPatch) -> None:
+    many.sync()
+    with many.warehouse.session(needs_source=True) as session:
+
+        def stopped_at_the_end(*arguments: object) -> packing.Packed:
+            packed = packing.pack(*arguments)
+            session.run.stop()
+            return packed
+
+        monkeypatch.setattr(copy_plan, "pack", stopped_at_the_end)
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), pytest.raises(Stopped):
+            etl.load(session)
+    assert "packed" not in said.getvalue() and many.left() == []
 
 
 def test_error_in_a_packed_log_is_traced_where_songs_are_packed_after_it(

@@ -64,7 +64,7 @@ class LoadErrors:
 
     @property
     def too_many(self) -> bool:
-        """Whether the COPY has to end: MAXERROR is reached, or an error is fatal."""
+        """Whether the COPY must end, because of a fatal error or because it has reached MAXERROR."""
         return self._fatal or (self._limit is not None and len(self.found) >= self._limit)
 
 

@@ -71,8 +71,7 @@ class Backend:
         self.is_failed = False  # after an error, PostgreSQL skips all messages up to the next Sync
         self.settings: dict[str, str] = {}  # parameters reported by PostgreSQL (ParameterStatus)
         self.process, self.secret = 0, b""
-        self._names: dict[str, str] = {}  # names of prepared queries, by their SQL
-        self._prepared: set[str] = set()
+        self._prepared: dict[str, str] = {}  # names of prepared queries, by their SQL
         self.before_wait: Callable[[], None] = lambda: None
         self.on_notice: Callable[[Message], None] = lambda message: None
         self._path = str(socket_path)
@@ -138,10 +137,11 @@ class Backend:
 
         `sql` must be a constant, because each statement stays prepared until the session ends.
         """
-        name = self._names.setdefault(sql, f"{_OWN}_{len(self._names)}")
-        found = self._query(sql, values, name)
-        self._prepared.add(name)
-        return found
+        with self._lock:
+            name = self._prepared.get(sql, f"{_OWN}_{len(self._prepared)}")
+            found = self._query(sql, values, name)
+            self._prepared[sql] = name
+            return found
 
     def forget_prepared(self) -> None:
         """Prepare each query again, because the client has deallocated all prepared statements."""
@@ -161,8 +161,7 @@ class Backend:
 
     def _run(self, sql: str, values: Iterable[object], name: str) -> Result:
         with self._lock:
-            closed = 1 if name in self._prepared else 2
-            self._begin(sql, values, name)
+            closed = self._begin(sql, values, name)
             self._end(b"C", b"P" + text(_OWN))
             rows: list[list[str | None]] = []
             tag = ""
@@ -184,14 +183,19 @@ class Backend:
         for _ in self._answers(b"Z"):
             pass
 
-    def _begin(self, sql: str, values: Iterable[object] = (), name: str = _OWN) -> None:
-        """Run a statement. Prepare it as `name` first, unless that has been done."""
-        self.stream.write(b"C", b"P" + text(_OWN))  # a failed query leaves its portal and prepared statement open
-        if name not in self._prepared:
+    def _begin(self, sql: str, values: Iterable[object] = (), name: str = _OWN) -> int:
+        """Run a statement. Prepare it as `name` first, unless that has been done.
+
+        Return the number of Close messages sent: a failed query leaves its portal and prepared statement open.
+        """
+        self.stream.write(b"C", b"P" + text(_OWN))
+        is_prepared = self._prepared.get(sql) == name
+        if not is_prepared:
             self.stream.write(b"C", b"S" + text(name))
             self.stream.write(b"P", text(name) + text(sql) + b"\0\0")
         self.stream.write(b"B", bind_body(_OWN, name, values))
         self.stream.write(b"E", text(_OWN) + _NO_LIMIT)
+        return 1 if is_prepared else 2
 
     def _end(self, kind: bytes, body: bytes = b"") -> None:
         self.stream.write(kind, body)

@@ -294,7 +294,7 @@ def test_session_goes_on_after_all_prepared_statements_are_deallocated(url: str,
             connection.execute(statement)
 
 
-def test_lookup_whose_transaction_failed_works_in_the_next(url: str) -> None:
+def test_session_goes_on_after_its_transaction_failed(url: str) -> None:
     with psycopg.connect(url) as connection:
         for _ in range(2):
             with pytest.raises(psycopg.errors.DivisionByZero):
